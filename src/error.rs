@@ -1,0 +1,429 @@
+//! Everything that can go wrong, what it means for the exit code, and what to do about it.
+//!
+//! One variant per thing that the *user* can mend. The `Display` text says what happened (lower
+//! case, no full stop); [`Error::hint`] says what to do. Neither ever holds a secret or a word
+//! of `op`'s own output: variants carry names, paths, numbers and classes only.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The documented exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Anything that has no code of its own.
+    Failed = 1,
+    /// Wrong usage, or a manifest that cannot be used.
+    Usage = 2,
+    /// Not signed in, prompt refused, token invalid, forbidden.
+    NotSignedIn = 3,
+    /// A secret is missing, ambiguous or unusable.
+    Unresolved = 4,
+    /// `op` is missing, not trusted, timed out, was killed, answered nonsense; or no network.
+    OpUnavailable = 5,
+    /// 1Password's rate limit.
+    RateLimited = 6,
+    /// `exec` only: our own failure of any kind.
+    Ours = 125,
+    /// `exec` only: the command was found but cannot be executed.
+    CannotExecute = 126,
+    /// `exec` only: the command was not found.
+    CommandNotFound = 127,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line or the environment asks for something that cannot be.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A manifest or dotenv file that cannot be used.
+    #[error("{at}: {what}")]
+    Manifest {
+        /// `file:line:column`, or as much of it as is known.
+        at: String,
+        /// What is wrong there.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// `op` was not found.
+    #[error("1Password CLI `op` was not found{}", if *.relative { " (relative PATH entries are not searched)" } else { "" })]
+    OpMissing {
+        /// It does exist behind a relative PATH entry, which is never used.
+        relative: bool,
+    },
+    /// `op` exists but somebody else could have replaced it, or it cannot be run.
+    #[error("will not run {}: {why}", path.display())]
+    OpUntrusted {
+        /// The path as it was found.
+        path: PathBuf,
+        /// Which component is at fault and why.
+        why: String,
+    },
+    /// `op` did not finish in time.
+    #[error("`op` did not answer within {}", seconds(*.after))]
+    OpTimeout {
+        /// The deadline.
+        after: Duration,
+    },
+    /// `op` was ended by a signal that we did not send.
+    #[error("`op` was killed by signal {signal}")]
+    OpKilled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// `op` claimed success, but its answer cannot be trusted.
+    #[error("`op` gave an answer that cannot be trusted: {what}")]
+    OpNonsense {
+        /// What was wrong, without a word of the answer.
+        what: &'static str,
+    },
+    /// `op` failed in a way that we do not know.
+    #[error("`op` failed with exit code {code}; {withheld} bytes of its diagnostic are withheld")]
+    OpUnknown {
+        /// Its exit code.
+        code: i32,
+        /// The length of its stderr in bytes.
+        withheld: u64,
+    },
+    /// A local obstacle on `op`'s side: configuration directory, daemon.
+    #[error("`op` refuses its configuration directory")]
+    OpConfigDirectory,
+    /// No network, or 1Password cannot be reached.
+    #[error("1Password cannot be reached")]
+    Network,
+    /// Nobody is signed in.
+    #[error("not signed in to 1Password")]
+    SignedOut {
+        /// An `OP_SESSION…` variable is set, which may be stale and hides the desktop app.
+        session: bool,
+    },
+    /// `op` knows no account at all.
+    #[error("`op` has no 1Password account configured")]
+    NoAccount,
+    /// Several accounts, or one that does not exist, was asked for.
+    #[error("{}", match account { Some(name) => format!("`op` knows no account `{name}`"), None => "`op` knows several accounts and none was chosen".to_owned() })]
+    WhichAccount {
+        /// The account that was asked for.
+        account: Option<String>,
+    },
+    /// The user said no, or did not answer.
+    #[error("the 1Password prompt was {}", if *.ignored { "not answered" } else { "dismissed" })]
+    PromptRefused {
+        /// It ran out of time.
+        ignored: bool,
+    },
+    /// The desktop app is locked, not running, too old or does not trust `op`.
+    #[error("`op` cannot reach the 1Password app: {why}")]
+    AppUnreachable {
+        /// Our words for the cause.
+        why: &'static str,
+    },
+    /// The service-account or Connect token does not work.
+    #[error("the service-account token {why}")]
+    TokenInvalid {
+        /// Our words for the cause.
+        why: &'static str,
+    },
+    /// Signed in, but not allowed.
+    #[error("1Password does not allow this: {why}")]
+    Forbidden {
+        /// Our words for the cause.
+        why: &'static str,
+    },
+    /// Too many requests.
+    #[error("1Password's rate limit is reached{}", match wait { Some(wait) => format!("; retry in {wait}"), None => String::new() })]
+    RateLimited {
+        /// The wait that 1Password named, such as `58 minutes`.
+        wait: Option<String>,
+    },
+    /// Secrets that cannot be handed on; all of them at once.
+    #[error("{}", summary(problems))]
+    Unresolved {
+        /// Every secret at fault.
+        problems: Vec<Problem>,
+    },
+    /// A value that the chosen output cannot carry.
+    #[error("{name} cannot be written as {format}: {why}")]
+    Unwritable {
+        /// The variable.
+        name: String,
+        /// The output's name.
+        format: &'static str,
+        /// Which property of the value is in the way.
+        why: &'static str,
+    },
+    /// `exec`: no such command.
+    #[error("command not found: {command}")]
+    CommandNotFound {
+        /// As the user typed it.
+        command: String,
+    },
+    /// `exec`: it exists but cannot be run.
+    #[error("cannot execute {command}: {why}")]
+    CannotExecute {
+        /// As the user typed it.
+        command: String,
+        /// The system's reason.
+        why: String,
+    },
+    /// A signal asked us to end.
+    #[error("interrupted by signal {signal}")]
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Something of the system that is not the user's doing.
+    #[error("cannot {doing}: {why}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// The system's reason.
+        why: String,
+    },
+}
+
+/// A secret that cannot be handed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable that was to hold it.
+    pub name: String,
+    /// Where it should have come from.
+    pub reference: String,
+    /// Why it did not.
+    pub trouble: Trouble,
+}
+
+/// Why a secret cannot be handed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No such vault, item or field; `near` is a name that does exist.
+    Missing {
+        /// What is not there: `vault`, `item`, `field`, or `secret` where `op` did not say.
+        part: &'static str,
+        /// The nearest name that exists.
+        near: Option<String>,
+    },
+    /// More than one item or field answers to the name.
+    Ambiguous {
+        /// What there is more than one of.
+        part: &'static str,
+    },
+    /// It exists, but its value cannot be what was asked for.
+    Unusable {
+        /// Which property of the value is in the way.
+        why: &'static str,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { part, near: None } => write!(f, "missing: no such {part}"),
+            Self::Missing {
+                part,
+                near: Some(near),
+            } => write!(f, "missing: no such {part}, did you mean `{near}`?"),
+            Self::Ambiguous { part } => write!(f, "ambiguous: more than one {part} has this name"),
+            Self::Unusable { why } => write!(f, "unusable: {why}"),
+        }
+    }
+}
+
+impl Error {
+    /// A [`Error::System`] from an [`std::io::Error`] or an errno, by its message only.
+    pub fn system(doing: &'static str, why: impl fmt::Display) -> Self {
+        Self::System {
+            doing,
+            why: why.to_string(),
+        }
+    }
+
+    /// A [`Error::Usage`].
+    pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage {
+            what: what.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// The exit code that the contract gives to this error.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } | Self::Manifest { .. } => Exit::Usage,
+            Self::SignedOut { .. }
+            | Self::NoAccount
+            | Self::WhichAccount { .. }
+            | Self::PromptRefused { .. }
+            | Self::AppUnreachable { .. }
+            | Self::TokenInvalid { .. }
+            | Self::Forbidden { .. } => Exit::NotSignedIn,
+            Self::Unresolved { .. } | Self::Unwritable { .. } => Exit::Unresolved,
+            Self::OpMissing { .. }
+            | Self::OpUntrusted { .. }
+            | Self::OpTimeout { .. }
+            | Self::OpKilled { .. }
+            | Self::OpNonsense { .. }
+            | Self::OpConfigDirectory
+            | Self::Network => Exit::OpUnavailable,
+            Self::RateLimited { .. } => Exit::RateLimited,
+            Self::CommandNotFound { .. } => Exit::CommandNotFound,
+            Self::CannotExecute { .. } => Exit::CannotExecute,
+            Self::OpUnknown { .. } | Self::Interrupted { .. } | Self::System { .. } => Exit::Failed,
+        }
+    }
+
+    /// What the user can do about it: a command or a page that mends it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Usage { hint, .. } | Self::Manifest { hint, .. } => hint.as_str(),
+            Self::OpMissing { .. } => {
+                "install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP"
+            }
+            Self::OpUntrusted { .. } => {
+                "`op` and every directory above it must belong to root or to you and be writable by nobody else"
+            }
+            Self::OpTimeout { .. } => {
+                "answer the 1Password prompt if one is open; allow more time with --timeout; run `op vault list` to see where it hangs"
+            }
+            Self::OpKilled { .. } => "look for the out-of-memory killer: dmesg | tail",
+            Self::OpNonsense { .. } => {
+                "check that `op` is 1Password's own, version 2.30 or later: op --version"
+            }
+            Self::OpUnknown { .. } => "run `op vault list` yourself to see what it says",
+            Self::OpConfigDirectory => {
+                "op's configuration must be yours alone: chmod 700 ~/.config/op, and check its owner"
+            }
+            Self::Network => {
+                "check the connection and the proxy: curl -sI https://my.1password.com"
+            }
+            Self::SignedOut { session: true } => {
+                "an OP_SESSION variable is set and may be stale: unset it, or run `op signin` again"
+            }
+            Self::SignedOut { session: false } => {
+                "run `op signin`, or set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::NoAccount => {
+                "turn on the CLI integration of the 1Password app, run `op account add`, or set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::WhichAccount { .. } => {
+                "run `op account list` and name one with --account, OP_ACCOUNT or `account = …` in the manifest"
+            }
+            Self::PromptRefused { .. } => "run it again and approve the prompt",
+            Self::AppUnreachable { .. } => {
+                "start and unlock the 1Password app, with Settings > Developer > Integrate with 1Password CLI on"
+            }
+            Self::TokenInvalid { .. } => {
+                "make a new token (op service-account create) and set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::Forbidden { .. } => {
+                "give the account or service account read access to the vault: op vault list shows what it sees"
+            }
+            Self::RateLimited { .. } => {
+                "see what is left with `op service-account ratelimit`; every retry costs more"
+            }
+            Self::Unresolved { .. } => {
+                "compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`"
+            }
+            Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
+            Self::CommandNotFound { .. } => "check the spelling and PATH",
+            Self::CannotExecute { .. } => "check the file's mode and its first line",
+            Self::Interrupted { .. } | Self::System { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// `60 s`, `2.5 s`.
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+fn summary(problems: &[Problem]) -> String {
+    let mut text = match problems {
+        [_] => "1 secret cannot be had".to_owned(),
+        many => format!("{} secrets cannot be had", many.len()),
+    };
+    let width = problems.iter().map(|p| p.name.chars().count()).max();
+    for problem in problems {
+        text.push_str(&format!(
+            "\n  {:width$}  {}  {}",
+            problem.name,
+            problem.reference,
+            problem.trouble,
+            width = width.unwrap_or(0)
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_contract() {
+        let table = [
+            (Exit::Done, 0),
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::NotSignedIn, 3),
+            (Exit::Unresolved, 4),
+            (Exit::OpUnavailable, 5),
+            (Exit::RateLimited, 6),
+            (Exit::Ours, 125),
+            (Exit::CannotExecute, 126),
+            (Exit::CommandNotFound, 127),
+        ];
+        for (exit, code) in table {
+            assert_eq!(exit as u8, code);
+        }
+    }
+
+    #[test]
+    fn every_secret_at_fault_is_named_at_once() {
+        let problem = |name: &str, trouble| Problem {
+            name: name.to_owned(),
+            reference: format!("op://v/i/{name}"),
+            trouble,
+        };
+        let error = Error::Unresolved {
+            problems: vec![
+                problem(
+                    "A",
+                    Trouble::Missing {
+                        part: "item",
+                        near: None,
+                    },
+                ),
+                problem("LONGER", Trouble::Ambiguous { part: "item" }),
+            ],
+        };
+        assert_eq!(
+            error.to_string(),
+            "2 secrets cannot be had\
+             \n  A       op://v/i/A  missing: no such item\
+             \n  LONGER  op://v/i/LONGER  ambiguous: more than one item has this name"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! The manifest: which secrets there are, and where each is kept.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::name::EnvName;
+use crate::reference::Reference;
+
+/// Where a manifest came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The one that is compiled in.
+    BuiltIn,
+    /// A file, by its absolute path.
+    File(PathBuf),
+}
+
+/// A manifest, parsed and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The default vault.
+    pub vault: Option<String>,
+    /// The account, handed to `op` as `--account`.
+    pub account: Option<String>,
+    /// The secrets, in the order of the file.
+    pub secrets: Vec<SecretSpec>,
+    /// Plain values that go along.
+    pub vars: Vec<(EnvName, String)>,
+    /// What the Docker credential helper answers.
+    pub registries: Vec<Registry>,
+    /// Named subsets of the secrets.
+    pub profiles: BTreeMap<String, Vec<EnvName>>,
+    /// `[cache]`; `None` where the manifest has no such table.
+    pub cache: Option<CacheSettings>,
+    /// `[op]`.
+    pub op: OpSettings,
+}
+
+/// One entry of `[secrets]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSpec {
+    /// The variable that receives it.
+    pub name: EnvName,
+    /// Where it is kept.
+    pub source: Source,
+    /// Whether a run fails without it.
+    pub required: bool,
+    /// What to use where it is missing.
+    pub default: Option<String>,
+    /// Whether it must come by a way that alters no byte.
+    pub exact: bool,
+}
+
+/// Where a secret is kept, before the default vault is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `op://…`, which names its vault.
+    Reference(Reference),
+    /// By parts; without a vault of its own it takes the default vault.
+    Item {
+        /// The vault's name or id.
+        vault: Option<String>,
+        /// The item's title or id.
+        item: String,
+        /// The section's label or id.
+        section: Option<String>,
+        /// The field's label or id; `credential` unless stated.
+        field: String,
+    },
+}
+
+/// One entry of `[registries]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    /// The host as written, such as `ghcr.io`.
+    pub host: String,
+    /// The user name to answer with; never empty, never `<token>`.
+    pub username: String,
+    /// The secret that is the password.
+    pub secret: EnvName,
+}
+
+/// `[cache]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// How long a value is kept; zero is off, at most 12 hours.
+    pub ttl: Duration,
+    /// Whether uid 0 keeps anything at all.
+    pub allow_root: bool,
+}
+
+/// `[op]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpSettings {
+    /// The absolute path of `op`.
+    pub path: Option<PathBuf>,
+    /// The deadline for one `op` process.
+    pub timeout: Option<Duration>,
+}

@@ -1,0 +1,183 @@
+//! A secret reference: `op://vault/item[/section]/field[?query]`.
+//!
+//! A reference can also be made from parts, since item names may hold characters that the
+//! `op://` syntax cannot carry. [`Reference::inject_safe`] says whether `op inject` understands
+//! it; whatever it does not goes by the item itself.
+
+/// Where a secret is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// The vault's name or id.
+    pub vault: String,
+    /// The item's title or id.
+    pub item: String,
+    /// The section's label or id, where the field is in one.
+    pub section: Option<String>,
+    /// The field's label or id.
+    pub field: String,
+    /// What follows `?`, such as `attribute=otp`.
+    pub query: Option<String>,
+}
+
+/// Why a text is not a [`Reference`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// It does not begin with `op://`.
+    #[error("a reference begins with `op://`")]
+    Scheme,
+    /// Fewer than three parts.
+    #[error("a reference needs at least vault, item and field: op://vault/item/field")]
+    TooFewParts,
+    /// More than four parts.
+    #[error("a reference has at most four parts: op://vault/item/section/field")]
+    TooManyParts,
+    /// A part without a character.
+    #[error("a part of the reference is empty")]
+    EmptyPart,
+    /// A line break or another control character.
+    #[error("a reference cannot hold control characters")]
+    Control,
+}
+
+impl Reference {
+    /// Parses `op://vault/item[/section]/field[?query]`.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let rest = text.strip_prefix("op://").ok_or(ReferenceError::Scheme)?;
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (rest, None),
+        };
+        let parts: Vec<&str> = path.split('/').collect();
+        let (vault, item, section, field) = match parts[..] {
+            [vault, item, field] => (vault, item, None, field),
+            [vault, item, section, field] => (vault, item, Some(section.to_owned()), field),
+            [_, _, _, _, _, ..] => return Err(ReferenceError::TooManyParts),
+            _ => return Err(ReferenceError::TooFewParts),
+        };
+        Self {
+            vault: vault.to_owned(),
+            item: item.to_owned(),
+            section,
+            field: field.to_owned(),
+            query,
+        }
+        .checked()
+    }
+
+    /// Checks parts that came one by one.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] when a part is empty or holds a control character.
+    pub fn checked(self) -> Result<Self, ReferenceError> {
+        let parts = || {
+            [
+                Some(&self.vault),
+                Some(&self.item),
+                self.section.as_ref(),
+                Some(&self.field),
+                self.query.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+        };
+        if parts().any(|part| part.trim().is_empty()) {
+            return Err(ReferenceError::EmptyPart);
+        }
+        if parts().any(|part| part.contains(char::is_control)) {
+            return Err(ReferenceError::Control);
+        }
+        Ok(self)
+    }
+
+    /// Whether the `op://` syntax can carry every part, so that `op inject` understands it.
+    /// Source: 1Password's reference syntax, `[A-Za-z0-9-_. ]`; a query also holds `=`.
+    #[must_use]
+    pub fn inject_safe(&self) -> bool {
+        let carried = |part: &String| {
+            part.trim() == part
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_. ".contains(c))
+        };
+        let query = |query: &String| {
+            query
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_=&".contains(c))
+        };
+        carried(&self.vault)
+            && carried(&self.item)
+            && self.section.as_ref().is_none_or(carried)
+            && carried(&self.field)
+            && self.query.as_ref().is_none_or(query)
+    }
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "op://{}/{}/", self.vault, self.item)?;
+        if let Some(section) = &self.section {
+            write!(f, "{section}/")?;
+        }
+        f.write_str(&self.field)?;
+        match &self.query {
+            Some(query) => write!(f, "?{query}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_and_prints_every_form() {
+        for text in [
+            "op://OpenClaw/GitHub GHCR Pull Token/credential",
+            "op://v/i/section/field",
+            "op://v/i/one-time password?attribute=otp",
+            "op://v/key/private key?ssh-format=openssh",
+        ] {
+            assert_eq!(
+                Reference::parse(text).map(|r| r.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, error) in [
+            ("v/i/f", ReferenceError::Scheme),
+            ("op://", ReferenceError::TooFewParts),
+            ("op://v/i", ReferenceError::TooFewParts),
+            ("op://v/i/s/f/x", ReferenceError::TooManyParts),
+            ("op:///i/f", ReferenceError::EmptyPart),
+            ("op://v/i/ ", ReferenceError::EmptyPart),
+            ("op://v/i/f?", ReferenceError::EmptyPart),
+            ("op://v/i\n/f", ReferenceError::Control),
+        ] {
+            assert_eq!(Reference::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn knows_what_the_syntax_cannot_carry() {
+        let safe = |text| Reference::parse(text).expect("parses").inject_safe();
+        assert!(safe("op://v/a b.c-d_e/f"));
+        assert!(safe("op://v/i/f?attribute=otp"));
+        for text in [
+            "op://v/Signing (prod)/f",
+            "op://v/é/f",
+            "op://v/i/a'b",
+            "op://v/$x/f",
+            "op://v/i/100%",
+            "op://v/ i/f",
+        ] {
+            assert!(!safe(text), "{text}");
+        }
+    }
+}
