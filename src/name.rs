@@ -42,7 +42,7 @@ impl EnvName {
 
 impl std::fmt::Display for EnvName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
@@ -114,6 +114,18 @@ const DENIED: &[&str] = &[
     "SHLVL",
     "PWD",
     "fish_pid",
+    // evaluated by a shell: as a prompt, as a place of functions, or as arithmetic when assigned
+    "PS0",
+    "PROMPT",
+    "prompt",
+    "MAILPATH",
+    "fish_function_path",
+    "RANDOM",
+    "SRANDOM",
+    "SECONDS",
+    "OPTIND",
+    "HISTCMD",
+    "MAILCHECK",
     // the loader and the C library
     "GCONV_PATH",
     "GLIBC_TUNABLES",

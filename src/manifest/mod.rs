@@ -1,4 +1,15 @@
-//! The manifest: which secrets there are, and where each is kept.
+//! (1) The manifest: which secrets there are, and where each is kept.
+//!
+//! `find` looks for the file, `file` reads it if it can be trusted, `parse` understands it,
+//! `entry` its single entries, with positions from `table`. Nothing here asks `op` or reads our environment by itself.
+
+pub mod duration;
+mod entry;
+pub mod file;
+mod find;
+pub mod near;
+mod parse;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,6 +17,9 @@ use std::time::Duration;
 
 use crate::name::EnvName;
 use crate::reference::Reference;
+
+pub use find::{Lookup, Start, builtin, load};
+pub use parse::parse;
 
 /// Where a manifest came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +51,24 @@ pub struct Manifest {
     pub cache: Option<CacheSettings>,
     /// `[op]`.
     pub op: OpSettings,
+}
+
+impl Manifest {
+    /// A manifest that says nothing.
+    #[must_use]
+    pub fn empty(origin: Origin) -> Self {
+        Self {
+            origin,
+            vault: None,
+            account: None,
+            secrets: vec![],
+            vars: vec![],
+            registries: vec![],
+            profiles: BTreeMap::new(),
+            cache: None,
+            op: OpSettings::default(),
+        }
+    }
 }
 
 /// One entry of `[secrets]`.
