@@ -40,6 +40,9 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+/// The `format` of an [`Error::Unwritable`] that no other output can help.
+pub const ENVIRONMENT: &str = "an environment variable";
+
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -71,7 +74,7 @@ pub enum Error {
         relative: bool,
     },
     /// `op` exists but somebody else could have replaced it, or it cannot be run.
-    #[error("will not run {}: {why}", path.display())]
+    #[error("cannot use {}: {why}", path.display())]
     OpUntrusted {
         /// The path as it was found.
         path: PathBuf,
@@ -344,6 +347,11 @@ impl Error {
             }
             Self::Unresolved { .. } => {
                 "compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`"
+            }
+            Self::Unwritable { name, format, .. } if *format == ENVIRONMENT => {
+                return Some(format!(
+                    "use `oc-secrets read {name}`, which prints any value"
+                ));
             }
             Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
             Self::CommandNotFound { .. } => "check the spelling and PATH",

@@ -1,1 +1,26 @@
-//! provider
+//! Who can answer: `op`, or the vault of the demo.
+
+use crate::error::{Result, Trouble};
+use crate::reference::Reference;
+use crate::secret::Secret;
+
+/// One secret that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Where it is kept.
+    pub reference: &'a Reference,
+    /// Whether it must come by a way that alters no byte.
+    pub exact: bool,
+}
+
+/// The answer to one [`Request`].
+pub type Outcome = std::result::Result<Secret, Trouble>;
+
+/// Something that answers requests.
+pub trait Provider {
+    /// One outcome per request, in their order.
+    ///
+    /// # Errors
+    /// When nothing can be said about any of them: not signed in, no network, a rate limit.
+    fn fetch(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>>;
+}

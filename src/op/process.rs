@@ -1,0 +1,314 @@
+//! One `op` process: started, fed, read, timed, and never left behind.
+//!
+//! `op` gets a process group of its own, `/dev/null` or a pipe on stdin, and a deadline. Its end
+//! is learnt from its pid, not from the end of its output, since its cache daemon keeps our
+//! pipes open for hours. The group is killed while its leader is still unreaped, so that the
+//! number cannot have passed to a stranger; that is why this is not `tokio::process`.
+
+use std::ffi::OsString;
+use std::future::poll_fn;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::task::Poll;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{self, SignalKind, signal};
+
+use crate::error::{Error, Result};
+use crate::harden;
+use crate::memory::Locked;
+
+/// The most that `op` may print, in bytes: 50 values of 64 KiB, with room for JSON escapes.
+const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
+
+/// How much of a diagnostic is kept for classification, in bytes; the rest is only counted.
+const DIAGNOSTIC_LIMIT: usize = 32 * 1024;
+
+/// What to run.
+pub struct Call<'a> {
+    /// The trusted binary.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub arguments: &'a [OsString],
+    /// Its whole environment.
+    pub environment: &'a [(OsString, OsString)],
+    /// What it reads; `None` gives it `/dev/null`.
+    pub input: Option<&'a [u8]>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What came back.
+pub struct Answer {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Everything it printed.
+    pub stdout: Locked,
+    /// The beginning of its diagnostic. Never shown: it may hold a token.
+    pub stderr: Locked,
+    /// The length of the whole diagnostic in bytes.
+    pub stderr_length: u64,
+}
+
+/// The least room for one read, in bytes.
+const READ_SIZE: usize = 16 * 1024;
+
+impl Call<'_> {
+    /// Runs `op` to its end, or kills it and all that it started: at the deadline, on a signal
+    /// that asks us to end, and when this future is dropped.
+    ///
+    /// # Errors
+    /// [`Error::OpTimeout`], [`Error::Interrupted`], [`Error::OpNonsense`] for endless output,
+    /// [`Error::OpKilled`], and [`Error::OpUntrusted`] where it cannot be started.
+    pub async fn run(&self) -> Result<Answer> {
+        let mut interrupts = Interrupts::listen()?;
+        // Listened to before the start, so that an early end is not missed.
+        let mut children = listen(SignalKind::child())?;
+        let mut group = self.start()?;
+        let mut pipes = Pipes::of(&mut group.leader)?;
+        tokio::select! {
+            end = pipes.until_end(&group, &mut children, self.input) => end?,
+            () = tokio::time::sleep(self.timeout) => {
+                return Err(Error::OpTimeout { after: self.timeout });
+            }
+            signal = interrupts.next() => return Err(Error::Interrupted { signal }),
+        }
+        group.kill();
+        // Whatever `op` wrote before it ended is in the pipes by now.
+        pipes.drain()?;
+        let status = group.reap()?;
+        match status.signal() {
+            Some(signal) => Err(Error::OpKilled { signal }),
+            None => Ok(Answer {
+                status,
+                stdout: pipes.answer,
+                stderr: pipes.diagnostic,
+                stderr_length: pipes.diagnostic_length,
+            }),
+        }
+    }
+
+    fn start(&self) -> Result<Group> {
+        let stdin = match self.input {
+            Some(_) => Stdio::piped(),
+            None => Stdio::null(),
+        };
+        Command::new(self.program)
+            .args(self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map(|leader| Group {
+                leader,
+                reaped: false,
+            })
+            .map_err(|why| Error::OpUntrusted {
+                path: self.program.to_owned(),
+                why: format!("it cannot be started: {why}"),
+            })
+    }
+}
+
+/// `op` and all that it started and that stayed in its process group.
+struct Group {
+    leader: Child,
+    reaped: bool,
+}
+
+impl Group {
+    fn id(&self) -> Pid {
+        Pid::from_raw(self.leader.id().cast_signed())
+    }
+
+    /// Waits until `op` has ended, and leaves it unreaped.
+    async fn end(&self, children: &mut unix::Signal) -> Result<()> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::Pid(self.id()), flags) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(why) => return Err(Error::system("wait for `op`", why)),
+            }
+            children.recv().await;
+        }
+    }
+
+    fn kill(&self) {
+        let _ = killpg(self.id(), Signal::SIGKILL);
+    }
+
+    fn reap(&mut self) -> Result<ExitStatus> {
+        let status = self.leader.wait();
+        self.reaped = true;
+        status.map_err(|why| Error::system("wait for `op`", why))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            let _ = self.reap();
+        }
+    }
+}
+
+/// Our ends of `op`'s pipes, and what came through them.
+struct Pipes {
+    stdin: Option<pipe::Sender>,
+    stdout: pipe::Receiver,
+    stderr: pipe::Receiver,
+    answer: Locked,
+    diagnostic: Locked,
+    diagnostic_length: u64,
+}
+
+impl Pipes {
+    fn of(child: &mut Child) -> Result<Self> {
+        let failed = |why: std::io::Error| Error::system("read from `op`", why);
+        let receiver = |end: Option<OwnedFd>| {
+            let end = end.ok_or_else(|| Error::system("read from `op`", "no pipe"))?;
+            pipe::Receiver::from_owned_fd(end).map_err(failed)
+        };
+        let stdin = child
+            .stdin
+            .take()
+            .map(|end| pipe::Sender::from_owned_fd(end.into()));
+        Ok(Self {
+            stdin: stdin.transpose().map_err(failed)?,
+            stdout: receiver(child.stdout.take().map(Into::into))?,
+            stderr: receiver(child.stderr.take().map(Into::into))?,
+            answer: Locked::with_capacity(4 * READ_SIZE),
+            diagnostic: Locked::with_capacity(DIAGNOSTIC_LIMIT + READ_SIZE),
+            diagnostic_length: 0,
+        })
+    }
+
+    /// Moves bytes until `op` has ended, whoever still holds the pipes.
+    async fn until_end(
+        &mut self,
+        group: &Group,
+        children: &mut unix::Signal,
+        input: Option<&[u8]>,
+    ) -> Result<()> {
+        tokio::select! {
+            end = group.end(children) => return end,
+            moved = self.exchange(input.unwrap_or_default()) => moved?,
+        }
+        group.end(children).await
+    }
+
+    async fn exchange(&mut self, input: &[u8]) -> Result<()> {
+        let stdin = self.stdin.take();
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // `op` may well fail before it has read all; its own word on it counts.
+                let _ = stdin.write_all(input).await;
+            }
+            Ok(())
+        };
+        let answer = async {
+            loop {
+                self.answer.reserve(READ_SIZE);
+                match self.stdout.read(self.answer.spare()).await {
+                    Ok(0) => return Ok(()),
+                    Ok(bytes) => accept(&mut self.answer, bytes)?,
+                    Err(why) => return Err(Error::system("read from `op`", why)),
+                }
+            }
+        };
+        let diagnostic = async {
+            loop {
+                match self.stderr.read(self.diagnostic.spare()).await {
+                    Ok(0) => return Ok(()),
+                    Ok(bytes) => skim(&mut self.diagnostic, &mut self.diagnostic_length, bytes),
+                    Err(why) => return Err(Error::system("read from `op`", why)),
+                }
+            }
+        };
+        tokio::try_join!(feed, answer, diagnostic).map(|_| ())
+    }
+
+    /// Takes what lies in the pipes without waiting for more.
+    fn drain(&mut self) -> Result<()> {
+        loop {
+            self.answer.reserve(READ_SIZE);
+            match nix::unistd::read(self.stdout.as_fd(), self.answer.spare()) {
+                Ok(bytes) if bytes > 0 => accept(&mut self.answer, bytes)?,
+                Err(Errno::EINTR) => {}
+                _ => break,
+            }
+        }
+        while self.diagnostic_length < DIAGNOSTIC_LIMIT as u64 {
+            match nix::unistd::read(self.stderr.as_fd(), self.diagnostic.spare()) {
+                Ok(bytes) if bytes > 0 => {
+                    skim(&mut self.diagnostic, &mut self.diagnostic_length, bytes);
+                }
+                Err(Errno::EINTR) => {}
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn accept(answer: &mut Locked, bytes: usize) -> Result<()> {
+    answer.advance(bytes);
+    if answer.len() > OUTPUT_LIMIT {
+        return Err(Error::OpNonsense {
+            what: "it is longer than 8 MiB",
+        });
+    }
+    Ok(())
+}
+
+/// Keeps the beginning of a diagnostic and counts the rest, which the next read overwrites.
+fn skim(diagnostic: &mut Locked, length: &mut u64, bytes: usize) {
+    *length += bytes as u64;
+    diagnostic.advance(bytes.min(DIAGNOSTIC_LIMIT - diagnostic.len()));
+}
+
+/// The signals that ask us to end, except those that our parent had us ignore.
+struct Interrupts(Vec<(Signal, unix::Signal)>);
+
+impl Interrupts {
+    fn listen() -> Result<Self> {
+        let listened = harden::ENDING
+            .into_iter()
+            .filter(|&signal| !harden::ignored(signal));
+        listened
+            .map(|signal| Ok((signal, listen(SignalKind::from_raw(signal as i32))?)))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    /// The number of the next signal.
+    async fn next(&mut self) -> i32 {
+        poll_fn(|context| {
+            let mut arrived = self.0.iter_mut().filter_map(|(signal, stream)| {
+                stream
+                    .poll_recv(context)
+                    .is_ready()
+                    .then_some(*signal as i32)
+            });
+            arrived.next().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<unix::Signal> {
+    signal(kind).map_err(|why| Error::system("watch for signals", why))
+}
