@@ -31,6 +31,7 @@ pub mod demo;
 pub mod dotenv;
 pub mod error;
 pub mod harden;
+pub mod kind;
 pub mod manifest;
 pub mod memory;
 pub mod name;

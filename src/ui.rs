@@ -66,6 +66,15 @@ impl Ui {
         }
     }
 
+    /// The same, saying nothing but errors.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self {
+            level: Level::Quiet,
+            ..self
+        }
+    }
+
     /// An error and its hint.
     pub fn error(&self, error: &Error) {
         self.say("error", Tone::Bad, &error.to_string());

@@ -1,0 +1,141 @@
+//! The command line of `oc-secrets`, as clap sees it. Its types never leave `cli`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Hand 1Password secrets to a process: one `op`, any number of secrets, nothing on disk.
+#[derive(Debug, Parser)]
+#[command(
+    name = "oc-secrets",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Arguments {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Args, Debug, Default)]
+pub struct Global {
+    /// Read this manifest instead of looking for oc-secrets.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Read a dotenv file with op:// references, too or instead (repeatable)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Take only the secrets of this profile
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Use this vault where the manifest's default would be used
+    #[arg(long, global = true, value_name = "NAME")]
+    pub vault: Option<String>,
+    /// Use this 1Password account
+    #[arg(long, global = true, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Take only these secrets
+    #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Fail unless these secrets can be had
+    #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
+    pub require: Vec<String>,
+    /// Fail unless all secrets can be had
+    #[arg(long, global = true)]
+    pub strict: bool,
+    /// Give up on `op` after this long, such as 30s or 2m [default: 60s]
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Do not fetch what the environment already holds
+    #[arg(long, global = true)]
+    pub prefer_env: bool,
+    /// Say what is done and how long it takes
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing but errors
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Use colour
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: When,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum When {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a command with the secrets in its environment
+    Exec(Exec),
+    /// Print the secrets as text to evaluate: eval "$(oc-secrets env)"
+    Env(Env),
+    /// Print one secret
+    Read(Read),
+    /// Show which secrets can be had, and never a value
+    Check(Check),
+    /// Show the whole pipeline on made-up secrets; needs neither op nor an account
+    Demo,
+}
+
+/// `exec`.
+#[derive(Args, Debug)]
+pub struct Exec {
+    /// Hand on nothing but the secrets and vars
+    #[arg(long)]
+    pub clean: bool,
+    /// Hand on OP_SERVICE_ACCOUNT_TOKEN, OP_CONNECT_* and OP_SESSION* too
+    #[arg(long)]
+    pub keep_op_env: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `env`.
+#[derive(Args, Debug)]
+pub struct Env {
+    /// For which shell or reader
+    #[arg(long, value_name = "FORMAT", default_value = "sh", value_parser = super::env::formats())]
+    pub format: String,
+    /// Print what removes the variables again; asks `op` nothing
+    #[arg(long)]
+    pub unset: bool,
+    /// Print even to a terminal or a file
+    #[arg(long)]
+    pub show: bool,
+}
+
+/// `read`.
+#[derive(Args, Debug)]
+pub struct Read {
+    /// A name from the manifest, or a reference: op://vault/item/field
+    #[arg(value_name = "NAME|op://…")]
+    pub what: String,
+    /// Print no line feed behind it
+    #[arg(short, long)]
+    pub no_newline: bool,
+}
+
+/// `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,116 @@
+//! `oc-secrets check`: what can be had, for people and for programs, and never a value.
+
+use std::os::fd::AsFd;
+
+use super::arguments;
+use super::context::Context;
+use crate::error::{Exit, Result, Trouble};
+use crate::kind;
+use crate::resolve::Finding;
+use crate::sink;
+use crate::ui::{Tone, clean};
+
+/// Prints the table or the JSON, and answers with the exit code.
+///
+/// # Errors
+/// When nothing can be said: not signed in, no network, no manifest.
+pub fn run(context: &Context, arguments: &arguments::Check) -> Result<Exit> {
+    let plan = context.plan()?;
+    let findings = context.survey(&plan)?;
+    let text = if arguments.json {
+        json(context, &findings)
+    } else {
+        table(context, &findings)
+    };
+    sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
+    let bad = |finding: &Finding<'_>| finding.wanted.required && finding.outcome.is_err();
+    let none = plan.at_least_one && findings.iter().all(|finding| finding.outcome.is_err());
+    Ok(if none || findings.iter().any(bad) {
+        Exit::Unresolved
+    } else {
+        Exit::Done
+    })
+}
+
+fn state(finding: &Finding<'_>) -> &'static str {
+    match &finding.outcome {
+        Ok(_) => "found",
+        Err(Trouble::Missing { .. }) => "missing",
+        Err(Trouble::Ambiguous { .. }) => "ambiguous",
+        Err(Trouble::Unusable { .. }) => "unusable",
+    }
+}
+
+fn table(context: &Context, findings: &[Finding<'_>]) -> String {
+    let width = |cell: fn(&Finding<'_>) -> usize| findings.iter().map(cell).max().unwrap_or(0);
+    let names = width(|finding| finding.wanted.name.as_str().len());
+    let remarks = width(|finding| remark(finding).chars().count());
+    let mut text = String::new();
+    for finding in findings {
+        let state = state(finding);
+        let tone = match &finding.outcome {
+            Ok(_) => Tone::Good,
+            Err(_) if finding.wanted.required => Tone::Bad,
+            Err(_) => Tone::Notice,
+        };
+        text.push_str(&format!(
+            "{:names$}  {}  {:remarks$}  {}\n",
+            finding.wanted.name,
+            context.ui.paint(tone, &format!("{state:9}")),
+            remark(finding),
+            context
+                .ui
+                .paint(Tone::Dim, &clean(&finding.wanted.reference.to_string())),
+        ));
+    }
+    text.push_str(&summary(findings));
+    text
+}
+
+/// What is known about one secret beyond its state.
+fn remark(finding: &Finding<'_>) -> String {
+    use crate::resolve::Origin;
+    match &finding.outcome {
+        Ok(value) => match finding.origin {
+            Origin::Vault => kind::of(value).to_owned(),
+            other => format!("{} ({})", kind::of(value), other.word()),
+        },
+        Err(trouble) => {
+            let why = trouble.to_string();
+            let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
+            let optional = if finding.wanted.required {
+                ""
+            } else {
+                " (optional)"
+            };
+            format!("{}{optional}", clean(why))
+        }
+    }
+}
+
+fn summary(findings: &[Finding<'_>]) -> String {
+    let found = findings
+        .iter()
+        .filter(|finding| finding.outcome.is_ok())
+        .count();
+    format!("{found} of {} found\n", findings.len())
+}
+
+fn json(context: &Context, findings: &[Finding<'_>]) -> String {
+    let secrets: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            serde_json::json!({
+                "name": finding.wanted.name.as_str(),
+                "reference": finding.wanted.reference.to_string(),
+                "required": finding.wanted.required,
+                "state": state(finding),
+                "kind": finding.outcome.as_ref().ok().map(kind::of),
+                "from": finding.outcome.as_ref().ok().map(|_| finding.origin.word()),
+                "why": finding.outcome.as_ref().err().map(Trouble::to_string),
+            })
+        })
+        .collect();
+    let report = serde_json::json!({ "manifest": context.origin(), "secrets": secrets });
+    format!("{report:#}\n")
+}

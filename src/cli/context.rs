@@ -1,0 +1,206 @@
+//! Raw arguments and environment, turned into decided settings once.
+
+use std::ffi::{OsStr, OsString};
+
+use super::arguments::Global;
+use crate::demo::Demo;
+use crate::dotenv::{self, Definition};
+use crate::error::{Error, Problem, Result};
+use crate::manifest::{self, Manifest, Origin, Start, duration};
+use crate::memory;
+use crate::op::{Op, Settings};
+use crate::plan::{self, Choice, Plan};
+use crate::provider::Provider;
+use crate::reference::Reference;
+use crate::resolve::{self, Finding, Resolved};
+use crate::ui::Ui;
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vault {
+    /// 1Password, through `op`.
+    Op,
+    /// The made-up secrets of the demo, for the built-in manifest.
+    Demo,
+}
+
+/// Everything that a command needs to know.
+pub struct Context {
+    /// Who talks.
+    pub ui: Ui,
+    /// Our own environment.
+    pub environment: Vec<(OsString, OsString)>,
+    manifest: Manifest,
+    env_file: Option<Vec<Definition>>,
+    choice: Choice,
+    vault: Vault,
+}
+
+impl Context {
+    /// Decides the settings and reads the manifest.
+    ///
+    /// # Errors
+    /// When a manifest, a dotenv file or a setting cannot be used.
+    pub fn new(global: Global, ui: Ui, vault: Vault) -> Result<Self> {
+        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let lookup = |name: &str| value(&environment, name).map(OsStr::to_owned);
+        let (manifest, env_file) = match vault {
+            Vault::Demo => (manifest::builtin(), None),
+            Vault::Op => {
+                let here = std::env::current_dir()
+                    .map_err(|why| Error::system("tell the working directory", why))?;
+                let start = Start::WorkingDirectory(here);
+                let asked = global.manifest.as_deref();
+                (
+                    manifest::load(asked, &start, &lookup)?,
+                    dotenv::load(&global.env_file, &lookup)?,
+                )
+            }
+        };
+        let choice = choice(global, &lookup)?;
+        Ok(Self {
+            ui,
+            environment,
+            manifest,
+            env_file,
+            choice,
+            vault,
+        })
+    }
+
+    /// The same, saying nothing but errors.
+    pub fn quietly(self) -> Self {
+        Self {
+            ui: self.ui.quiet(),
+            ..self
+        }
+    }
+
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// When the choice does not fit the manifest.
+    pub fn plan(&self) -> Result<Plan> {
+        self.plan_by(&self.choice)
+    }
+
+    /// The plan for one secret, by its name in the manifest or by its reference.
+    ///
+    /// # Errors
+    /// When there is no such name, or the reference cannot be one.
+    pub fn plan_for(&self, what: &str) -> Result<Plan> {
+        if what.starts_with("op://") {
+            let reference = Reference::parse(what).map_err(|why| {
+                Error::usage(
+                    format!("`{what}`: {why}"),
+                    "write op://vault/item/field, in quotes where it has blanks",
+                )
+            })?;
+            return Ok(plan::single(&self.manifest, reference, &self.choice));
+        }
+        let one = vec![what.to_owned()];
+        let plan = self.plan_by(&Choice {
+            only: one.clone(),
+            require: one,
+            ..self.choice.clone()
+        })?;
+        match plan.wanted.is_empty() {
+            true => Err(Error::usage(
+                format!("{what} is a plain value, not a secret"),
+                "it stands in the manifest itself",
+            )),
+            false => Ok(plan),
+        }
+    }
+
+    fn plan_by(&self, choice: &Choice) -> Result<Plan> {
+        plan::plan(&self.manifest, self.env_file.as_deref(), choice, |name| {
+            self.variable(name).is_some()
+        })
+    }
+
+    /// Asks for everything that `plan` wants.
+    ///
+    /// # Errors
+    /// When nothing at all can be said.
+    pub fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
+        let own = |name: &str| self.variable(name).map(OsStr::to_owned);
+        let findings = resolve::survey(plan, || self.provider(plan), own)?;
+        if memory::refused() {
+            self.ui
+                .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
+        }
+        Ok(findings)
+    }
+
+    /// Everything that `plan` wants, or nothing; what is optional and absent is said once.
+    ///
+    /// # Errors
+    /// When something required cannot be had.
+    pub fn resolve<'a>(&self, plan: &'a Plan) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
+        let (resolved, absent) = resolve::all_or_nothing(plan, self.survey(plan)?)?;
+        if !absent.is_empty() {
+            let names: Vec<&str> = absent.iter().map(|problem| problem.name.as_str()).collect();
+            self.ui.warn(&format!(
+                "optional secrets are missing: {}",
+                names.join(", ")
+            ));
+        }
+        Ok((resolved, absent))
+    }
+
+    fn provider(&self, plan: &Plan) -> Result<Box<dyn Provider>> {
+        if self.vault == Vault::Demo {
+            return Ok(Box::new(Demo));
+        }
+        let settings = Settings {
+            path: plan.op_path.as_deref(),
+            account: plan.account.clone(),
+            timeout: plan.timeout,
+            environment: &self.environment,
+        };
+        Ok(Box::new(Op::new(settings, self.ui)?))
+    }
+
+    /// A variable of our own environment that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        value(&self.environment, name)
+    }
+
+    /// Where the manifest came from, for people.
+    pub fn origin(&self) -> String {
+        match &self.manifest.origin {
+            Origin::BuiltIn => "built-in".to_owned(),
+            Origin::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+fn value<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
+    let found = environment
+        .iter()
+        .find(|(own, value)| own == name && !value.is_empty());
+    found.map(|(_, value)| value.as_os_str())
+}
+
+fn choice(global: Global, lookup: manifest::Lookup<'_>) -> Result<Choice> {
+    let variable = |name: &str| lookup(name).map(|value| value.to_string_lossy().into_owned());
+    let timeout = global
+        .timeout
+        .map(|text| ("--timeout", text))
+        .or_else(|| variable("OC_SECRETS_TIMEOUT").map(|text| ("OC_SECRETS_TIMEOUT", text)));
+    let timeout = timeout.map(|(source, text)| {
+        duration::timeout(&text)
+            .map_err(|(what, hint)| Error::usage(format!("{source}: {what}"), hint))
+    });
+    Ok(Choice {
+        profile: global.profile.or_else(|| variable("OC_SECRETS_PROFILE")),
+        vault: global.vault.or_else(|| variable("OP_VAULT")),
+        account: global.account,
+        only: global.only,
+        require: global.require,
+        strict: global.strict,
+        prefer_env: global.prefer_env,
+        timeout: timeout.transpose()?,
+    })
+}

@@ -1,0 +1,137 @@
+//! `oc-secrets demo`: the real pipeline, on a vault that is made up.
+//!
+//! Every step is the real command in a child process of its own, since `exec` replaces the
+//! process that it runs in.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
+
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
+
+use super::arguments::{Check, Env, Exec};
+use super::context::Context;
+use super::{check, env, exec};
+use crate::error::{Error, Exit, Result};
+use crate::harden::Hardened;
+use crate::sink::{self, docker};
+use crate::ui::Tone;
+
+const PROCESS: &str = "echo \"$GITHUB_USER has $GHCR_TOKEN\"";
+const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
+
+/// Shows what there is, hands it to a process, to a shell and to Docker.
+///
+/// # Errors
+/// When a step fails, which is then a bug of ours.
+pub fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
+    say("This is the real program on a vault of made-up secrets: none of them opens anything.\n")?;
+
+    step(context, "1. See what can be had", "oc-secrets check")?;
+    in_a_child(None, || check::run(context, &Check { json: false }))?;
+
+    let shown = format!("oc-secrets exec -- sh -c '{PROCESS}'");
+    step(
+        context,
+        "2. Hand it to a process, which this one then becomes",
+        &shown,
+    )?;
+    in_a_child(None, || {
+        let command = ["sh", "-c", PROCESS].map(Into::into).to_vec();
+        let (clean, keep_op_env) = (false, false);
+        exec::run(
+            context,
+            &Exec {
+                clean,
+                keep_op_env,
+                command,
+            },
+            hardened,
+        )
+    })?;
+
+    let shown = format!("eval \"$(oc-secrets env)\"; {SHELL}");
+    step(
+        context,
+        "3. Hand it to a shell, line breaks and all",
+        &shown,
+    )?;
+    evaluated(context)?;
+
+    step(
+        context,
+        "4. Answer Docker",
+        "echo ghcr.io | docker-credential-oc get",
+    )?;
+    registry(context)?;
+
+    say(concat!(
+        "\nYour own: put the names into oc-secrets.toml (see the README), run `op signin`,\n",
+        "then `oc-secrets check` and `oc-secrets exec -- YOUR-COMMAND`.\n",
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn say(text: &str) -> Result<()> {
+    sink::emit(std::io::stdout().as_fd(), text.as_bytes())
+}
+
+fn step(context: &Context, title: &str, command: &str) -> Result<()> {
+    let command = context.ui.paint(Tone::Dim, &format!("$ {command}"));
+    say(&format!("\n{title}\n{command}\n"))
+}
+
+/// Runs `action` in a forked child, with `stdout` as its standard output.
+fn in_a_child(stdout: Option<OwnedFd>, action: impl FnOnce() -> Result<Exit>) -> Result<()> {
+    // SAFETY: this process has a single thread, so the child may go on as it is.
+    match unsafe { fork() }.map_err(|why| Error::system("start a child", why))? {
+        ForkResult::Child => {
+            if let Some(stdout) = stdout
+                && nix::unistd::dup2_stdout(stdout).is_err()
+            {
+                std::process::exit(1);
+            }
+            std::process::exit(action().map_or(1, |exit| exit as i32));
+        }
+        ForkResult::Parent { child } => {
+            drop(stdout);
+            waitpid(child, None)
+                .map(|_| ())
+                .map_err(|why| Error::system("wait for a child", why))
+        }
+    }
+}
+
+/// The output of `env`, evaluated by a real shell.
+fn evaluated(context: &Context) -> Result<()> {
+    let failed = |why: std::io::Error| Error::system("start sh", why);
+    let (read, write) = std::io::pipe().map_err(failed)?;
+    let mut shell = Command::new("sh")
+        .args(["-c", &format!("eval \"$(cat)\"; {SHELL}")])
+        .stdin(Stdio::from(read))
+        .spawn()
+        .map_err(failed)?;
+    in_a_child(Some(write.into()), || {
+        let format = "sh".to_owned();
+        let (unset, show) = (false, false);
+        env::run(
+            context,
+            &Env {
+                format,
+                unset,
+                show,
+            },
+        )
+    })?;
+    shell.wait().map(|_| ()).map_err(failed)
+}
+
+fn registry(context: &Context) -> Result<()> {
+    let plan = context.plan_for("GHCR_TOKEN")?;
+    let (resolved, _) = context.resolve(&plan)?;
+    for secret in &resolved {
+        let answer = docker::answer("ghcr.io", "x-access-token", &secret.value)?;
+        sink::emit(std::io::stdout().as_fd(), &answer)?;
+    }
+    Ok(())
+}

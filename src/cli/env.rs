@@ -1,0 +1,123 @@
+//! `oc-secrets env`: text to evaluate, or what ends a careful script.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write as _};
+use std::os::fd::AsFd;
+
+use clap::builder::PossibleValuesParser;
+
+use super::arguments;
+use super::context::Context;
+use crate::error::{Error, Exit, Result};
+use crate::sink;
+use crate::sink::text::{self, Format, Variable};
+
+/// The format that is two texts: masks for the runner, and values for its file.
+const GITHUB: &str = "github";
+
+/// What `--format` accepts.
+pub fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(
+        Format::ALL
+            .iter()
+            .map(|format| format.name())
+            .chain([GITHUB]),
+    )
+}
+
+/// Prints the variables in the chosen format.
+///
+/// # Errors
+/// When standard output is a terminal or a file, or a required secret cannot be had.
+pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
+    let format = Format::parse(&arguments.format);
+    let plan = context.plan()?;
+    let stdout = std::io::stdout();
+    if arguments.unset {
+        let wanted = plan.wanted.iter().map(|wanted| &wanted.name);
+        let names: Vec<_> = plan
+            .vars
+            .iter()
+            .map(|(name, _)| name)
+            .chain(wanted)
+            .collect();
+        let text = format.and_then(|format| text::unset(format, &names));
+        let text = text.ok_or_else(|| no_unset(&arguments.format))?;
+        sink::emit(stdout.as_fd(), text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    if !arguments.show && format.is_some() {
+        refuse_to_show(stdout.is_terminal(), super::is_file(stdout.as_fd()))?;
+    }
+    let (resolved, _) = context.resolve(&plan)?;
+    let vars = plan.vars.iter().map(|(name, value)| Variable {
+        name,
+        value: value.as_bytes(),
+    });
+    // What our own environment holds, the shell that evaluates this has too.
+    let fetched = resolved.iter().filter(|secret| !secret.inherited);
+    let secrets = fetched.map(|secret| Variable {
+        name: secret.name,
+        value: secret.value.expose(),
+    });
+    let variables: Vec<Variable<'_>> = vars.chain(secrets).collect();
+    match format {
+        Some(format) => sink::emit(stdout.as_fd(), &text::render(format, &variables)?)?,
+        None => github(context, &variables)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// What a failed `env` prints, by the raw words of its command line.
+pub fn failure(words: &[OsString]) -> &'static str {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let apart = words
+        .iter()
+        .zip(words.iter().skip(1))
+        .find(|(word, _)| *word == "--format");
+    let joined = words.iter().find_map(|word| word.strip_prefix("--format="));
+    let name = joined
+        .or(apart.map(|(_, name)| &**name))
+        .unwrap_or_default();
+    text::failure(Format::parse(name).unwrap_or(Format::Sh))
+}
+
+/// Masks first, then the values into the runner's file: a job's log never sees them unmasked.
+fn github(context: &Context, variables: &[Variable<'_>]) -> Result<()> {
+    let file = context.variable("GITHUB_ENV").ok_or_else(|| {
+        Error::usage(
+            "GITHUB_ENV is not set",
+            "use this format in a step of GitHub Actions",
+        )
+    })?;
+    let texts = text::github(variables)?;
+    let failed = |why: std::io::Error| Error::system("write to $GITHUB_ENV", why);
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(file)
+        .map_err(failed)?;
+    sink::emit(std::io::stdout().as_fd(), &texts.masks)?;
+    file.write_all(&texts.environment).map_err(failed)?;
+    context
+        .ui
+        .warn("GitHub keeps these secrets in a file for the rest of the job: $GITHUB_ENV");
+    Ok(())
+}
+
+fn no_unset(format: &str) -> Error {
+    Error::usage(
+        format!("{format} has no way to unset a variable"),
+        "use --unset with the format of a shell",
+    )
+}
+
+fn refuse_to_show(terminal: bool, file: bool) -> Result<()> {
+    let hint =
+        "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); --show insists";
+    let what = match (terminal, file) {
+        (true, _) => "standard output is a terminal, which would show the secrets",
+        (_, true) => "standard output is a file, which would keep the secrets",
+        _ => return Ok(()),
+    };
+    Err(Error::usage(what, hint))
+}

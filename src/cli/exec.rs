@@ -1,0 +1,32 @@
+//! `oc-secrets exec`: become a command that has the secrets.
+
+use super::arguments;
+use super::context::Context;
+use crate::error::{Error, Exit, Result};
+use crate::harden::Hardened;
+use crate::sink::exec::{self, Command, Inheritance};
+
+/// Replaces this process; returns only if that fails.
+///
+/// # Errors
+/// When the command is not there, a required secret cannot be had, or execve fails.
+pub fn run(context: &Context, arguments: &arguments::Exec, hardened: Hardened) -> Result<Exit> {
+    // Looked for first: a typing error should cost no prompt.
+    let command = Command::find(&arguments.command, context.variable("PATH"))?;
+    let plan = context.plan()?;
+    let (resolved, _) = context.resolve(&plan)?;
+    let vars = plan
+        .vars
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let secrets = resolved
+        .iter()
+        .map(|secret| (secret.name.as_str(), secret.value.expose()));
+    let set: Vec<(&str, &[u8])> = vars.chain(secrets).collect();
+    let inheritance = Inheritance {
+        clean: arguments.clean,
+        keep_op_env: arguments.keep_op_env,
+    };
+    let environment = exec::environment(&context.environment, &set, inheritance)?;
+    Err::<Exit, Error>(exec::replace(&command, &environment, hardened))
+}
