@@ -1,0 +1,88 @@
+//! `oc-secrets check`: a table for people, JSON for programs, never a value.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{CANARY, Sandbox, item};
+
+fn sandbox(required: bool) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.vault(json!([item(
+        "Item",
+        &[("TOKEN", "ghp_abc"), ("EMPTY", ""), ("CANARY", CANARY)]
+    )]));
+    sandbox.manifest(&format!(
+        "[secrets]\n\
+         TOKEN = 'op://Vault/Item/TOKEN'\n\
+         CANARY = 'op://Vault/Item/CANARY'\n\
+         EMPTY = {{ ref = 'op://Vault/Item/EMPTY', required = false }}\n\
+         FALLBACK = {{ ref = 'op://Vault/Item/none', default = 'x' }}\n\
+         GONE = {{ ref = 'op://Vault/Item/TOKEM', required = {required} }}\n"
+    ));
+    sandbox
+}
+
+#[test]
+fn the_table_reads_well() {
+    let text = sandbox(false).oc(["check"]).done().succeeds();
+    assert_eq!(
+        text,
+        "\
+TOKEN     found      GitHub classic token                             op://Vault/Item/TOKEN
+CANARY    found      text                                             op://Vault/Item/CANARY
+EMPTY     unusable   it is empty (optional)                           op://Vault/Item/EMPTY
+FALLBACK  found      text (default)                                   op://Vault/Item/none
+GONE      missing    no such field, did you mean `TOKEN`? (optional)  op://Vault/Item/TOKEM
+3 of 5 found
+"
+    );
+}
+
+#[test]
+fn a_missing_required_secret_is_exit_4() {
+    let done = sandbox(true).oc(["check"]).done();
+    assert_eq!((done.status.code(), done.stderr.as_str()), (Some(4), ""));
+    assert!(
+        done.text()
+            .contains("GONE      missing    no such field, did you mean `TOKEN`?")
+    );
+}
+
+#[test]
+fn json_says_the_same_to_programs() {
+    let done = sandbox(true).oc(["check", "--json"]).done();
+    assert_eq!(done.status.code(), Some(4));
+    assert!(!done.text().contains(CANARY));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!(
+        report["secrets"][0],
+        json!({ "name": "TOKEN", "reference": "op://Vault/Item/TOKEN", "required": true, "state": "found",
+                "kind": "GitHub classic token", "from": "1password", "why": null })
+    );
+    assert_eq!(
+        report["secrets"][4],
+        json!({ "name": "GONE", "reference": "op://Vault/Item/TOKEM", "required": true, "state": "missing",
+                "kind": null, "from": null, "why": "missing: no such field, did you mean `TOKEN`?" })
+    );
+}
+
+#[test]
+fn colour_is_used_only_where_it_is_wanted() {
+    let sandbox = sandbox(false);
+    assert!(!sandbox.oc(["check"]).done().text().contains('\u{1b}'));
+    assert!(
+        sandbox
+            .oc(["check", "--color", "always"])
+            .done()
+            .text()
+            .contains("\u{1b}[32mfound")
+    );
+}
+
+#[test]
+fn names_cannot_act_on_the_terminal() {
+    let sandbox = Sandbox::new();
+    sandbox.vault(json!([item("Item", &[("a\u{1b}[2J", "x")])]));
+    sandbox.manifest("[secrets]\nA = 'op://Vault/Item/a'\n");
+    let done = sandbox.oc(["check"]).done();
+    assert!(!done.text().contains('\u{1b}'), "{}", done.text());
+}

@@ -1,0 +1,533 @@
+//! The promise, proved: no file, no argument list, no log, no core, no unlocked page.
+//!
+//! Each proof has a control that its method must catch; a proof without one counts as absent.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::sandbox::{CANARY, Sandbox, item};
+
+const OC: &str = env!("CARGO_BIN_EXE_oc-secrets");
+
+fn sandbox() -> Sandbox {
+    Sandbox::with_fields(&[("A", CANARY), ("B", "other")])
+}
+
+/// Runs `program` under strace and gives the trace of each process.
+fn traced(sandbox: &Sandbox, program: &str, words: &[&str]) -> Vec<(PathBuf, String)> {
+    let prefix = sandbox.path("work/trace");
+    let output = format!("-o{}", prefix.display());
+    let options = ["-ff", "-qq", "-yy", "-v", "-s262144", &output, program];
+    let run = sandbox.run("strace".as_ref(), options.iter().chain(words));
+    run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+    let traces = std::fs::read_dir(sandbox.path("work"))
+        .expect("a directory")
+        .flatten();
+    traces
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().contains("/trace."))
+        .map(|path| {
+            (
+                path.clone(),
+                std::fs::read_to_string(path).expect("a trace"),
+            )
+        })
+        .collect()
+}
+
+/// The system calls of `trace` by which the canary, or anything at all, goes where it must not.
+fn offences(trace: &str, own: bool) -> Vec<&str> {
+    let canary = CANARY.replace('"', "\\\"");
+    let offends = |line: &&str| {
+        let call = line.split('(').next().unwrap_or_default();
+        let holds = line.contains(&canary);
+        match call {
+            "write" | "writev" | "pwrite64" | "sendto" | "sendmsg" | "sendfile" | "splice" => {
+                holds
+                    && !line.contains("<pipe:")
+                    && !line.contains("<socket:")
+                    && !line.contains("<UNIX")
+            }
+            "execve" => {
+                let arguments = line.split("], [").next().unwrap_or_default();
+                holds && arguments.contains(&canary)
+            }
+            "open" | "openat" | "creat" => {
+                let writes = ["O_WRONLY", "O_RDWR", "O_CREAT"]
+                    .iter()
+                    .any(|flag| line.contains(flag));
+                own && writes && !line.contains("\"/dev/null\"")
+            }
+            "mmap" => own && line.contains("MAP_SHARED") && line.contains("PROT_WRITE"),
+            "memfd_create" => own,
+            _ => false,
+        }
+    };
+    trace.lines().filter(offends).collect()
+}
+
+#[test]
+fn the_canary_is_written_to_pipes_alone_and_stands_on_no_argv() {
+    for words in [
+        &["exec", "--", "true"][..],
+        &["env"],
+        &["read", "A"],
+        &["check"],
+        &["-v", "check", "--json"],
+    ] {
+        let sandbox = sandbox();
+        let traces = traced(&sandbox, OC, words);
+        assert!(traces.len() >= 2, "{words:?}: ours and that of `op`");
+        let seen = traces
+            .iter()
+            .any(|(_, trace)| trace.contains("read(") && trace.contains(CANARY));
+        assert!(seen, "{words:?}: the canary was never seen at all");
+        for (path, trace) in &traces {
+            let own = trace.starts_with(&format!("execve(\"{OC}\""));
+            assert_eq!(
+                offences(trace, own),
+                Vec::<&str>::new(),
+                "{words:?} {}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn control_a_file_an_argument_and_an_open_for_writing_are_caught() {
+    for (script, call) in [
+        (format!("echo \"{CANARY}\" > leaked"), "write("),
+        (format!("/bin/echo \"{CANARY}\""), "execve("),
+        ("true > harmless".to_owned(), "openat("),
+    ] {
+        let sandbox = Sandbox::new();
+        let traces = traced(&sandbox, "/bin/sh", &["-c", &script]);
+        let caught = traces
+            .iter()
+            .flat_map(|(_, trace)| offences(trace, true))
+            .any(|line| line.starts_with(call));
+        assert!(caught, "{script}");
+    }
+}
+
+/// Every way in which a secret may be spelt: as it is, base64, hex, a list of bytes.
+fn spellings(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let hex = |upper: bool| {
+        bytes
+            .iter()
+            .map(|b| {
+                if upper {
+                    format!("{b:02X}")
+                } else {
+                    format!("{b:02x}")
+                }
+            })
+            .collect()
+    };
+    // The end of a base64 text depends on what follows, so a run from its middle is looked for.
+    let base64 = (0..3).map(|skip| base64(&bytes[skip..skip + 15]));
+    let list = bytes
+        .iter()
+        .map(u8::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    [
+        secret.to_owned(),
+        secret[..16].to_owned(),
+        hex(false),
+        hex(true),
+        list,
+    ]
+    .into_iter()
+    .chain(base64)
+    .collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let triple = |three: &[u8]| {
+        let bits = three
+            .iter()
+            .fold(0_usize, |bits, &byte| bits << 8 | usize::from(byte));
+        [18, 12, 6, 0].map(|shift| char::from(LETTERS[bits >> shift & 63]))
+    };
+    bytes.chunks_exact(3).flat_map(triple).collect()
+}
+
+#[track_caller]
+fn says_nothing_of_it(text: &str, what: &str) {
+    for spelling in spellings(CANARY) {
+        assert!(!text.contains(&spelling), "{what} says {spelling}:\n{text}");
+    }
+}
+
+const MODES: &[&str] = &[
+    "",
+    "placeholder",
+    "partial",
+    "empty-answer",
+    "invalid-json",
+    "kill-self",
+    "stderr-secret",
+    "panic",
+    "reorder",
+    "duplicate",
+    "drop-tail",
+    "rate-limited",
+    "deleted-token",
+    "bad-token",
+    "network",
+    "forbidden",
+    "conflict",
+    "config-dir",
+    "notice",
+    "daemon-notice",
+    "older-read-texts",
+    "hang-after-partial",
+    "close-stdout-and-run-on",
+    "child-survives",
+    "exit-9",
+    "bad-request",
+    "fail-once=network",
+];
+
+#[test]
+fn no_output_line_or_error_in_any_mode_holds_the_canary_in_any_spelling() {
+    for mode in MODES {
+        for exact in [false, true] {
+            let sandbox = sandbox();
+            sandbox.mode(mode);
+            sandbox.manifest(&format!(
+                "[secrets]\nA = {{ ref = 'op://Vault/Item/A', exact = {exact} }}\nB = 'op://Vault/Item/missing'\n"
+            ));
+            for words in [
+                &["check"][..],
+                &["check", "--json"],
+                &["exec", "--", "true"],
+                &["env"],
+                &["read", "A"],
+            ] {
+                let run = sandbox.oc(["-v", "--timeout", "400ms"].iter().chain(words));
+                let done = run
+                    .env("RUST_BACKTRACE", "full")
+                    .env("RUST_LOG", "trace")
+                    .done();
+                says_nothing_of_it(
+                    &done.stderr,
+                    &format!("stderr of {words:?} in mode `{mode}`"),
+                );
+                if words[0] != "read" || !done.status.success() {
+                    says_nothing_of_it(
+                        &done.text(),
+                        &format!("stdout of {words:?} in mode `{mode}`"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn control_every_spelling_is_caught() {
+    let standard = Command::new("base64")
+        .arg("-w0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut standard = standard.expect("base64 starts");
+    std::io::Write::write_all(
+        &mut standard.stdin.take().expect("a pipe"),
+        format!("user:{CANARY}").as_bytes(),
+    )
+    .expect("written");
+    let encoded =
+        String::from_utf8(standard.wait_with_output().expect("ends").stdout).expect("text");
+    for leak in [
+        format!("token is {CANARY}"),
+        encoded,
+        format!("{:?}", CANARY.as_bytes()),
+        CANARY.bytes().map(|byte| format!("{byte:02x}")).collect(),
+    ] {
+        let caught = std::panic::catch_unwind(|| says_nothing_of_it(&leak, "the control"));
+        assert!(caught.is_err(), "{leak}");
+    }
+}
+
+#[test]
+fn starved_of_memory_it_ends_without_a_word_of_a_secret() {
+    let sandbox = Sandbox::with_fields(&[("A", format!("{CANARY}{}", "x".repeat(60_000)))]);
+    let mut ends = Vec::new();
+    for kilobytes in (2_000..20_000).step_by(500) {
+        let script = format!("ulimit -v {kilobytes}; exec {OC} --timeout 5s env");
+        let run = sandbox.run("/bin/sh".as_ref(), ["-c", &script]);
+        let done = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+        if !done.status.success() {
+            says_nothing_of_it(&done.text(), "stdout");
+        }
+        says_nothing_of_it(&done.stderr, "stderr");
+        ends.push(done.status.success());
+    }
+    assert!(
+        ends.contains(&false) && ends.contains(&true),
+        "both ends of the range were reached: {ends:?}"
+    );
+}
+
+/// A process that holds the canary, having read all of `op`'s answer while `op` runs on.
+struct Holding {
+    child: std::process::Child,
+    sandbox: Sandbox,
+}
+
+impl Holding {
+    fn start() -> Self {
+        let sandbox = sandbox();
+        sandbox.mode("close-stdout-and-run-on");
+        let mut run = sandbox.oc(["--timeout", "20s", "exec", "--", "true"]);
+        let child = run
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let mut holding = Self { child, sandbox };
+        holding.wait_until_read();
+        holding
+    }
+
+    /// `op` has closed its stdout, which happens after all of it was written.
+    fn wait_until_read(&mut self) {
+        for _ in 0..600 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let answered = self.sandbox.survivors().first().is_some_and(|pid| {
+                // Its stdout was our pipe and is `/dev/null` once all is written.
+                std::fs::read_link(format!("/proc/{pid}/fd/1"))
+                    .is_ok_and(|target| target == Path::new("/dev/null"))
+            });
+            if answered {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                return;
+            }
+        }
+        panic!("`op` never answered");
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let _ = Command::new("kill")
+            .args(["-s", "TERM", &self.child.id().to_string()])
+            .status();
+        let _ = self.child.wait();
+        for pid in self.sandbox.survivors() {
+            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_the_secret_is_held_leaves_no_core() {
+    let crash = |script: &str, sandbox: &Sandbox| {
+        let run = sandbox.run("/bin/sh".as_ref(), ["-c", script]);
+        run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+        let files = std::fs::read_dir(sandbox.path("work"))
+            .expect("a directory")
+            .flatten();
+        files
+            .filter(|file| file.file_name().to_string_lossy().starts_with("core"))
+            .count()
+    };
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").expect("readable");
+    assert!(
+        pattern.starts_with("core"),
+        "this proof needs cores in the working directory: sysctl kernel.core_pattern=core (it is {pattern:?})"
+    );
+    let control = Sandbox::new();
+    assert_eq!(
+        crash("ulimit -c unlimited; sh -c 'kill -ABRT $$'", &control),
+        1,
+        "the control leaves a core"
+    );
+    let sandbox = sandbox();
+    sandbox.mode("close-stdout-and-run-on");
+    let script =
+        format!("ulimit -c unlimited; {OC} exec -- true & sleep 0.5; kill -ABRT $!; wait $!");
+    assert_eq!(crash(&script, &sandbox), 0);
+    for pid in sandbox.survivors() {
+        let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    }
+}
+
+/// Where runs of 16 bytes of the canary lie in the memory of `pid`: in locked mappings, and not.
+fn residue(pid: u32) -> std::io::Result<(usize, usize)> {
+    use std::os::unix::fs::FileExt;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps"))?;
+    let (mut locked, mut loose) = (0, 0);
+    let mut range = (0, 0);
+    for line in maps.lines() {
+        if let Some((start, end)) = line.split(' ').next().and_then(|word| word.split_once('-'))
+            && let (Ok(start), Ok(end)) =
+                (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16))
+        {
+            range = (start, end);
+        }
+        let Some(flags) = line.strip_prefix("VmFlags:") else {
+            continue;
+        };
+        let mut bytes = vec![0; usize::try_from(range.1 - range.0).expect("a size")];
+        if memory.read_exact_at(&mut bytes, range.0).is_err() {
+            continue; // [vvar] and the like
+        }
+        let windows = CANARY.as_bytes().windows(16);
+        let found = windows
+            .map(|run| memchr::memmem::find_iter(&bytes, run).count())
+            .sum::<usize>();
+        if flags.contains(" lo") {
+            locked += found;
+        } else {
+            loose += found;
+        }
+    }
+    Ok((locked, loose))
+}
+
+#[test]
+fn while_it_is_held_the_secret_lies_in_locked_memory_only() {
+    let holding = Holding::start();
+    let found = residue(holding.child.id());
+    if nix::unistd::geteuid().is_root() {
+        let (locked, loose) = found.expect("root reads all memory");
+        assert!(locked > 0, "the secret is there");
+        assert_eq!(loose, 0, "runs of it outside locked memory");
+    } else {
+        let refused = found.expect_err("a process of the same user is refused");
+        assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+}
+
+#[test]
+fn control_a_secret_in_ordinary_memory_is_found() {
+    let script =
+        "import sys\nkept = sys.stdin.readline()\nprint('held', flush=True)\nsys.stdin.readline()";
+    let mut child = Command::new("python3")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut input, format!("{CANARY}\n").as_bytes()).expect("written");
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.as_mut().expect("a pipe")),
+        &mut line,
+    )
+    .expect("a line");
+    let (_, loose) = residue(child.id()).expect("readable");
+    drop(input);
+    child.wait().expect("ends");
+    assert!(loose > 0);
+}
+
+#[test]
+fn an_item_is_parsed_without_a_copy_outside_locked_memory() {
+    if !nix::unistd::geteuid().is_root() {
+        // Without root nothing can look; the refusal itself is proved above.
+        assert!(residue(Holding::start().child.id()).is_err());
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let escaped = format!("{CANARY}\"\\\n\t\u{1}é");
+    sandbox.vault(json!([
+        item("First", &[("A", &escaped)]),
+        item("Second", &[("B", &"x".to_owned())])
+    ]));
+    sandbox.manifest(
+        "[secrets]\nA = { ref = 'op://Vault/First/A', exact = true }\nB = { ref = 'op://Vault/Second/B', exact = true }\n",
+    );
+    // One after the other under the app: the first item is parsed before the second call hangs.
+    sandbox.mode("latency=300");
+    let mut run = sandbox
+        .oc(["--timeout", "20s", "exec", "--", "true"])
+        .without("OP_SERVICE_ACCOUNT_TOKEN");
+    let mut child = run
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    while sandbox.calls().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    sandbox.mode("hang");
+    while sandbox.calls().len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let (locked, loose) = residue(child.id()).expect("root reads all memory");
+    let _ = Command::new("kill")
+        .args(["-s", "TERM", &child.id().to_string()])
+        .status();
+    child.wait().expect("ends");
+    assert!(locked > 0, "the secret is there");
+    assert_eq!(loose, 0, "runs of it outside locked memory");
+}
+
+#[test]
+fn the_process_is_closed_to_others_of_the_same_user() {
+    let holding = Holding::start();
+    let pid = holding.child.id();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .expect("a line");
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    // An undumpable process belongs to root in /proc, whoever runs it; and gdb cannot attach.
+    let look = |pid: u32| {
+        Command::new("setpriv")
+            .args([
+                "--reuid",
+                "65534",
+                "--regid",
+                "65534",
+                "--clear-groups",
+                "cat",
+                &format!("/proc/{pid}/environ"),
+            ])
+            .output()
+            .expect("setpriv runs")
+            .status
+            .success()
+    };
+    if nix::unistd::geteuid().is_root() {
+        let nobody = |program: &Path, words: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+                .arg(program)
+                .args(words);
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("starts")
+        };
+        let mut control = nobody("/bin/sleep".as_ref(), &["5"]);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(
+            look(control.id()),
+            "the control: an ordinary process of the same user is open"
+        );
+        control.kill().expect("killed");
+        control.wait().expect("ends");
+    }
+    let status = std::fs::metadata(format!("/proc/{pid}/environ")).expect("metadata");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&status), 0);
+}

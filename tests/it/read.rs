@@ -1,0 +1,60 @@
+//! `oc-secrets read`: one secret to standard output.
+
+use std::process::Stdio;
+
+use crate::sandbox::{CANARY, Sandbox};
+
+#[test]
+fn prints_a_secret_by_name_or_reference_as_it_is_stored() {
+    let sandbox = Sandbox::with_fields(&[("A", "a\n"), ("B", " b ")]);
+    assert_eq!(sandbox.oc(["read", "A"]).done().succeeds(), "a\n\n");
+    assert_eq!(sandbox.oc(["read", "-n", "A"]).done().succeeds(), "a\n");
+    assert_eq!(
+        sandbox
+            .oc(["read", "op://Vault/Item/B", "-n"])
+            .done()
+            .succeeds(),
+        " b "
+    );
+    assert_eq!(sandbox.commands(), ["inject", "inject", "inject"]);
+}
+
+#[test]
+fn an_unknown_name_suggests_the_nearest() {
+    let sandbox = Sandbox::with_fields(&[("GHCR_TOKEN", CANARY)]);
+    let done = sandbox.oc(["read", "GHCR_TOKN"]).done();
+    assert_eq!((done.status.code(), done.text().as_str()), (Some(2), ""));
+    assert!(done.stderr.contains("GHCR_TOKEN"), "{}", done.stderr);
+    let done = sandbox.oc(["read", "op://Vault"]).done();
+    assert_eq!(done.status.code(), Some(2));
+    assert!(
+        done.stderr.contains("op://vault/item/field"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn an_optional_secret_that_was_asked_for_by_name_is_required() {
+    let sandbox = Sandbox::with_fields::<&str, &str>(&[]);
+    sandbox.manifest("[secrets]\nA = { ref = 'op://Vault/Item/A', required = false }\n");
+    let done = sandbox.oc(["read", "A"]).done();
+    assert_eq!((done.status.code(), done.text().as_str()), (Some(4), ""));
+}
+
+#[test]
+fn a_file_behind_it_is_warned_of() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    let file = std::fs::File::create(sandbox.path("work/out")).expect("a file");
+    let mut run = sandbox.oc(["read", "A"]);
+    let child = run
+        .command()
+        .stdout(Stdio::from(file))
+        .stderr(Stdio::piped())
+        .spawn();
+    let done = child.expect("starts").wait_with_output().expect("ends");
+    assert_eq!(
+        String::from_utf8(done.stderr).expect("text"),
+        "oc-secrets: warning: standard output is a file: the secret is now on disk\n"
+    );
+}

@@ -1,0 +1,168 @@
+//! How many `op` processes a run costs, and in how many rounds.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Sandbox, item};
+
+/// `total` secrets over three items, of which those with these numbers do not exist.
+fn spread(total: usize, missing: &[usize], optional: bool) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let name = |index: usize| format!("S{index}");
+    let items: Vec<Value> = (0..3)
+        .map(|at| {
+            let fields: Vec<_> = (0..total)
+                .filter(|index| index % 3 == at && !missing.contains(index))
+                .map(|index| (name(index), format!("value {index}")))
+                .collect();
+            item(&format!("Item {at}"), &fields)
+        })
+        .collect();
+    sandbox.vault(Value::Array(items));
+    let lines = (0..total).map(|index| {
+        let required = !(optional && missing.contains(&index));
+        format!(
+            "S{index} = {{ ref = 'op://Vault/Item {}/S{index}', required = {required} }}\n",
+            index % 3
+        )
+    });
+    sandbox.manifest(&format!("[secrets]\n{}", lines.collect::<String>()));
+    sandbox
+}
+
+/// The most stand-ins that ran at the same time.
+fn at_once(sandbox: &Sandbox) -> usize {
+    let notes = sandbox.notes();
+    let end = |pid: &Value| {
+        let note = notes
+            .iter()
+            .find(|note| note["end"].is_u64() && note["pid"] == *pid);
+        note.map_or(u64::MAX, |note| note["end"].as_u64().expect("nanoseconds"))
+    };
+    let calls = sandbox.calls();
+    let spans: Vec<(u64, u64)> = calls
+        .iter()
+        .map(|call| {
+            (
+                call["start"].as_u64().expect("nanoseconds"),
+                end(&call["pid"]),
+            )
+        })
+        .collect();
+    let overlapping = |at: u64| {
+        spans
+            .iter()
+            .filter(|(start, end)| *start <= at && at < *end)
+            .count()
+    };
+    spans
+        .iter()
+        .map(|(start, _)| overlapping(*start))
+        .max()
+        .unwrap_or(0)
+}
+
+#[test]
+fn any_number_of_secrets_costs_one_process() {
+    for total in [1, 7, 20, 50] {
+        let sandbox = spread(total, &[], false);
+        sandbox.oc(["exec", "--", "true"]).done().succeeds();
+        assert_eq!(sandbox.commands(), ["inject"], "{total} secrets");
+    }
+}
+
+#[test]
+fn missing_optional_secrets_cost_one_more_round_side_by_side() {
+    let sandbox = spread(8, &[1, 4, 7], true);
+    sandbox.mode("latency=150");
+    let text = sandbox
+        .oc(["exec", "--clean", "--", "/usr/bin/env"])
+        .done()
+        .succeeds_saying("oc-secrets: warning: optional secrets are missing: S1, S4, S7\n");
+    assert_eq!(text.lines().count(), 5);
+    assert_eq!(
+        sandbox.commands(),
+        ["inject", "item get", "item get", "item get"]
+    );
+    assert_eq!(at_once(&sandbox), 3);
+}
+
+#[test]
+fn where_a_prompt_can_appear_one_runs_after_the_other() {
+    let sandbox = spread(8, &[1, 4, 7], true);
+    sandbox.mode("latency=50");
+    let done = sandbox
+        .oc(["--quiet", "exec", "--", "true"])
+        .without("OP_SERVICE_ACCOUNT_TOKEN")
+        .done();
+    done.succeeds();
+    assert_eq!(sandbox.commands().len(), 4);
+    assert_eq!(at_once(&sandbox), 1);
+}
+
+#[test]
+fn all_missing_secrets_are_named_at_once() {
+    let sandbox = spread(8, &[1, 4, 5], false);
+    sandbox.oc(["check"]).done();
+    let sandbox = spread(8, &[1, 4, 5], false);
+    sandbox.oc(["exec", "--", "true"]).done().fails(
+        125,
+        "oc-secrets: error: 3 secrets cannot be had\n  \
+           S1  op://Vault/Item 1/S1  missing: no such field, did you mean `S7`?\n  \
+           S4  op://Vault/Item 1/S4  missing: no such field, did you mean `S7`?\n  \
+           S5  op://Vault/Item 2/S5  missing: no such field, did you mean `S2`?\n\
+         hint: compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`\n",
+    );
+}
+
+#[test]
+fn a_single_missing_secret_costs_one_process() {
+    let sandbox = spread(1, &[0], false);
+    let done = sandbox.oc(["exec", "--", "true"]).done();
+    assert_eq!(done.status.code(), Some(125));
+    assert_eq!(sandbox.commands(), ["inject"]);
+}
+
+#[test]
+fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
+    let sandbox = Sandbox::new();
+    let twin = item("Twin", &[("credential", "x")]);
+    let mut other = twin.clone();
+    other["id"] = json!("otherotherotherotherother0");
+    sandbox.vault(json!([item("Item", &[("credential", "x")]), twin, other]));
+    sandbox.manifest(
+        "[secrets]\n\
+         GOOD = 'op://Vault/Item/credential'\n\
+         NO_ITEM = 'op://Vault/None/credential'\n\
+         NO_VAULT = 'op://None/Item/credential'\n\
+         TWICE = 'op://Vault/Twin/credential'\n",
+    );
+    sandbox.oc(["exec", "--", "true"]).done().fails(
+        125,
+        "oc-secrets: error: 3 secrets cannot be had\n  \
+           NO_ITEM   op://Vault/None/credential  missing: no such item\n  \
+           NO_VAULT  op://None/Item/credential  missing: no such vault\n  \
+           TWICE     op://Vault/Twin/credential  ambiguous: more than one item has this name\n\
+         hint: compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`\n",
+    );
+}
+
+#[test]
+fn a_rate_limit_stops_everything_at_once() {
+    let sandbox = spread(8, &[1], true);
+    sandbox.mode("rate-limited");
+    let done = sandbox.oc(["exec", "--", "true"]).done();
+    assert_eq!(done.status.code(), Some(125));
+    assert_eq!(sandbox.commands(), ["inject"]);
+}
+
+#[test]
+fn with_everything_in_the_environment_op_is_not_even_looked_for() {
+    let sandbox = spread(1, &[], false);
+    std::fs::remove_file(sandbox.path("bin/op")).expect("removed");
+    let text = sandbox
+        .oc(["--prefer-env", "exec", "--clean", "--", "/usr/bin/env"])
+        .env("S0", "mine")
+        .done()
+        .succeeds();
+    assert_eq!(text, "S0=mine\n");
+}

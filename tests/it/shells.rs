@@ -1,0 +1,267 @@
+//! Every format of `env`, evaluated by the real shell or read the way its reader does, and
+//! compared byte for byte with the environment of a child.
+//!
+//! Each case also has a control: a form without our quoting, on which the same check must fail.
+//! A shell that is not installed fails its test and names the Debian package.
+
+mod accidents;
+mod case;
+mod names;
+mod values;
+
+use oc_secrets::sink::text::{self, Format};
+
+use case::{Case, Sandbox, UTF8, assert_same, assert_silent, numbered, shown, variables};
+
+const SH: &str = r#"eval "$(cat text)"; /usr/bin/env -0 >env
+eval "$(cat unset)"; /usr/bin/env -0 >gone"#;
+const SH_CONTROL: (&str, &str) = ("export CONTROL=\"$(touch pwned)\"", "$(touch pwned)");
+
+fn sh<'a>(package: &'a str, command: &'a [&'a str]) -> Case<'a> {
+    Case {
+        format: Format::Sh,
+        package,
+        command,
+        script: SH,
+        locale: UTF8,
+        control: SH_CONTROL,
+    }
+}
+
+#[test]
+fn dash_evaluates_sh() {
+    sh("dash", &["dash", "-c"]).check();
+}
+
+#[test]
+fn bash_evaluates_sh() {
+    sh("bash", &["bash", "-c"]).check();
+}
+
+#[test]
+fn bash_in_posix_mode_evaluates_sh() {
+    sh("bash", &["bash", "--posix", "-c"]).check();
+}
+
+#[test]
+fn bash_sources_sh_from_a_descriptor() {
+    Case {
+        script: "source <(cat text); /usr/bin/env -0 >env
+                 source <(cat unset); /usr/bin/env -0 >gone",
+        ..sh("bash", &["bash", "-c"])
+    }
+    .check();
+}
+
+#[test]
+fn bash_with_history_expansion_evaluates_sh() {
+    // It expands what is typed only, so the script is typed.
+    let typed = |script: &str| format!("bash --norc --noprofile -i 2>noise <<'END'\n{script}\nEND");
+    let script = typed(SH);
+    let case = Case {
+        script: &script,
+        ..sh("bash", &["dash", "-c"])
+    };
+    case.check();
+    let script = typed(&SH.replace("$(cat text)", "export CONTROL='a!b'"));
+    let control = ("", "a!b");
+    Case {
+        script: &script,
+        control,
+        ..case
+    }
+    .check_control();
+}
+
+#[test]
+fn zsh_evaluates_sh() {
+    sh("zsh", &["zsh", "-f", "-c"]).check();
+    sh("zsh", &["zsh", "-f", "-i", "-o", "rcquotes", "-c"]).check();
+}
+
+#[test]
+fn ksh93_evaluates_sh() {
+    sh("ksh93u+m", &["ksh93", "-c"]).check();
+}
+
+#[test]
+fn mksh_evaluates_sh() {
+    sh("mksh", &["mksh", "-c"]).check();
+}
+
+#[test]
+fn busybox_ash_evaluates_sh() {
+    sh("busybox", &["busybox", "ash", "-c"]).check();
+}
+
+#[test]
+fn shells_in_the_c_locale_evaluate_sh() {
+    let shells: [(&str, &[&str]); 6] = [
+        ("dash", &["dash", "-c"]),
+        ("bash", &["bash", "-c"]),
+        ("zsh", &["zsh", "-f", "-c"]),
+        ("ksh93u+m", &["ksh93", "-c"]),
+        ("mksh", &["mksh", "-c"]),
+        ("busybox", &["busybox", "ash", "-c"]),
+    ];
+    for (package, command) in shells {
+        Case {
+            locale: "C",
+            ..sh(package, command)
+        }
+        .check();
+    }
+}
+
+#[test]
+fn yash_evaluates_sh_of_utf8() {
+    let case = sh("yash", &["yash", "-c"]);
+    case.check_values(|value| std::str::from_utf8(value).is_ok());
+    case.check_control();
+}
+
+#[test]
+fn fish_sources_or_evaluates_fish() {
+    let case = Case {
+        format: Format::Fish,
+        package: "fish",
+        command: &["fish", "--no-config", "-c"],
+        script: "cat text | source; /usr/bin/env -0 >env
+                 cat unset | source; /usr/bin/env -0 >gone",
+        locale: UTF8,
+        control: ("set -gx CONTROL \"$(touch pwned)\"", "$(touch pwned)"),
+    };
+    case.check();
+    Case {
+        script: "eval (cat text | string collect); /usr/bin/env -0 >env
+                 eval (cat unset | string collect); /usr/bin/env -0 >gone",
+        ..case
+    }
+    .check();
+}
+
+#[test]
+fn tcsh_sources_tcsh() {
+    Case {
+        format: Format::Tcsh,
+        package: "tcsh",
+        command: &["tcsh", "-f", "-c"],
+        script: "source text; /usr/bin/env -0 >env; source unset; /usr/bin/env -0 >gone",
+        locale: UTF8,
+        control: ("setenv CONTROL \"`touch pwned`\"\n", "`touch pwned`"),
+    }
+    .check();
+}
+
+#[test]
+fn elvish_evaluates_elvish() {
+    Case {
+        format: Format::Elvish,
+        package: "elvish",
+        command: &["elvish", "-norc", "-c"],
+        script: "eval (cat text | slurp); e:env -0 >env
+                 eval (cat unset | slurp); e:env -0 >gone",
+        locale: UTF8,
+        control: ("set-env CONTROL (touch pwned)\n", "(touch pwned)"),
+    }
+    .check();
+}
+
+#[test]
+fn xonsh_executes_xonsh() {
+    Case {
+        format: Format::Xonsh,
+        package: "xonsh",
+        command: &["xonsh", "--no-rc", "-c"],
+        script: "execx($(cat text))\n/usr/bin/env -0 >env\n\
+                 execx($(cat unset))\n/usr/bin/env -0 >gone\n",
+        locale: UTF8,
+        control: ("$CONTROL = $(touch pwned)\n", "$(touch pwned)"),
+    }
+    .check();
+}
+
+#[test]
+fn bash_sources_systemd() {
+    Case {
+        format: Format::Systemd,
+        script: "set -a; . ./text; /usr/bin/env -0 >env",
+        control: ("CONTROL=\"$(touch pwned)\"", "$(touch pwned)"),
+        ..sh("bash", &["bash", "-c"])
+    }
+    .check();
+}
+
+/// A reader that is played by `readers.py`.
+fn reader(format: Format, control: (&str, &str)) {
+    let script = format!("exec python3 \"$READERS\" {} <text >env", kind(format));
+    Case {
+        format,
+        package: "python3",
+        command: &["dash", "-c"],
+        script: &script,
+        locale: UTF8,
+        control,
+    }
+    .check();
+}
+
+fn kind(format: Format) -> &'static str {
+    match format {
+        Format::Nu => "json",
+        other => other.name(),
+    }
+}
+
+#[test]
+fn json_is_read_as_json() {
+    let control = ("{\"CONTROL\":\"say \"hi\"\"}", "say \"hi\"");
+    reader(Format::Json, control);
+    reader(Format::Nu, control);
+}
+
+#[test]
+fn powershell_is_read_as_base64() {
+    reader(Format::Powershell, ("$env:CONTROL = 'it's'\n", "it's"));
+}
+
+#[test]
+fn systemd_is_read_as_an_environment_file() {
+    reader(Format::Systemd, ("CONTROL=\"a\\b$\"c\"\n", "a\\b$\"c"));
+}
+
+#[test]
+fn docker_is_read_as_an_env_file() {
+    reader(Format::Docker, ("CONTROL=\"a\"\n", "\"a\""));
+}
+
+#[test]
+fn github_sets_and_masks_every_value() {
+    let values: Vec<_> = values::all()
+        .into_iter()
+        .filter(|value| std::str::from_utf8(value).is_ok())
+        .collect();
+    let names = numbered(&values);
+    let texts = text::github(&variables(&names, &values)).expect("can be written");
+    let sandbox = Sandbox::new();
+    let read = |kind: &str, text: &[u8]| {
+        sandbox.write("text", text);
+        let script = format!("exec python3 \"$READERS\" {kind} <text >env");
+        let output = sandbox.run("python3", &["dash", "-c", &script], UTF8);
+        assert_silent(&output);
+        sandbox.environment("env")
+    };
+    assert_same(
+        &read("github", &texts.environment),
+        &variables(&names, &values),
+    );
+    let masks: Vec<_> = read("masks", &texts.masks).into_values().collect();
+    for value in &values {
+        let whole = std::iter::once(value.as_slice());
+        let long = |line: &&[u8]| String::from_utf8_lossy(line).chars().count() > 3;
+        let lines = value.split(|byte| b"\r\n".contains(byte)).filter(long);
+        for part in whole.chain(lines).filter(|it| !it.trim_ascii().is_empty()) {
+            assert!(masks.iter().any(|mask| mask == part), "{}", shown(part));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Values arrive byte for byte, and none can pose as another.
+
+use std::ffi::OsString;
+
+use serde_json::json;
+
+use crate::sandbox::{Sandbox, awkward, item};
+
+/// What the child of `exec` receives of the awkward values.
+fn received(sandbox: &Sandbox) -> Vec<(OsString, Vec<u8>)> {
+    let done = sandbox
+        .oc(["exec", "--clean", "--", "/usr/bin/env", "-0"])
+        .done();
+    done.succeeds();
+    done.environment()
+}
+
+fn expected(values: &[(&str, String)]) -> Vec<(OsString, Vec<u8>)> {
+    values
+        .iter()
+        .map(|(name, value)| (name.into(), value.clone().into_bytes()))
+        .collect()
+}
+
+#[test]
+fn awkward_values_arrive_unchanged_by_one_op() {
+    let values = awkward();
+    let sandbox = Sandbox::with_fields(&values);
+    assert_eq!(received(&sandbox), expected(&values));
+    assert_eq!(sandbox.commands(), ["inject"]);
+}
+
+#[test]
+fn exact_values_arrive_unchanged_by_the_item() {
+    let control = ("CONTROL", "esc \u{1b}[31m bell \u{7} del \u{7f}".to_owned());
+    let values: Vec<_> = awkward().into_iter().chain([control]).collect();
+    let sandbox = Sandbox::with_fields(&values);
+    let lines = values.iter().map(|(name, _)| {
+        format!("{name} = {{ ref = \"op://Vault/Item/{name}\", exact = true }}\n")
+    });
+    sandbox.manifest(&format!("[secrets]\n{}", lines.collect::<String>()));
+    assert_eq!(received(&sandbox), expected(&values));
+    assert_eq!(sandbox.commands(), ["item get"]);
+}
+
+#[test]
+fn control_the_batch_would_lose_control_characters() {
+    // The control of the test above: this is what `exact` is for.
+    let sandbox = Sandbox::with_fields(&[("A", "a\u{1b}b")]);
+    assert_eq!(received(&sandbox), [("A".into(), b"ab".to_vec())]);
+}
+
+#[test]
+fn names_that_the_syntax_cannot_carry_go_by_the_item() {
+    let sandbox = Sandbox::new();
+    sandbox.vault(json!([
+        item("Signing (prod)", &[("private key", "one"), ("a/b", "two")]),
+        item("Grüße", &[("credential", "three")]),
+        item("Plain", &[("credential", "four")]),
+        item("--vault=Other", &[("credential", "five")]),
+    ]));
+    sandbox.manifest(
+        "vault = 'Vault'\n[secrets]\n\
+         A = { item = 'Signing (prod)', field = 'private key' }\n\
+         B = { item = 'Signing (prod)', field = 'a/b' }\n\
+         C = { item = 'Grüße' }\n\
+         D = 'op://Vault/Plain/credential'\n\
+         E = { item = '--vault=Other' }\n",
+    );
+    let values = ["one", "two", "three", "four", "five"].map(|value| value.as_bytes().to_vec());
+    let names = ["A", "B", "C", "D", "E"].map(OsString::from);
+    assert_eq!(
+        received(&sandbox),
+        names.into_iter().zip(values).collect::<Vec<_>>()
+    );
+    let mut commands = sandbox.commands();
+    commands.sort();
+    assert_eq!(
+        commands,
+        ["inject", "item get", "item get", "item get --vault=Other"]
+            .map(|c| c.replace(" --vault=Other", ""))
+    );
+}
+
+#[test]
+fn sections_ids_and_one_time_passwords_are_understood_either_way() {
+    let sandbox = Sandbox::new();
+    sandbox.vault(json!([{
+        "id": "iiiiiiiiiiiiiiiiiiiiiiiiii", "title": "Item", "category": "LOGIN",
+        "sections": [{ "id": "s1", "label": "Admin" }],
+        "fields": [
+            { "id": "password", "type": "CONCEALED", "label": "password", "value": "top" },
+            { "id": "x", "section": "s1", "type": "CONCEALED", "label": "password", "value": "inner" },
+            { "id": "otp", "type": "OTP", "label": "one-time password", "value": "seed", "totp": "741354" }
+        ]
+    }]));
+    for exact in ["false", "true"] {
+        sandbox.manifest(&format!(
+            "[secrets]\n\
+             A = {{ ref = 'op://vault/item/Password', exact = {exact} }}\n\
+             B = {{ ref = 'op://Vault/Item/Admin/password', exact = {exact} }}\n\
+             C = {{ ref = 'op://{}/{}/s1/x', exact = {exact} }}\n\
+             D = {{ ref = 'op://Vault/Item/one-time password?attribute=otp', exact = {exact} }}\n",
+            "v".repeat(26),
+            "i".repeat(26),
+        ));
+        let values: Vec<_> = received(&sandbox)
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(
+            values,
+            [&b"top"[..], b"inner", b"inner", b"741354"],
+            "exact = {exact}"
+        );
+    }
+}
+
+#[test]
+fn an_attached_file_is_read_as_it_is() {
+    let sandbox = Sandbox::new();
+    let mut item = item("Item", &[("credential", "x")]);
+    item["files"] = json!([{ "id": "ffff", "name": "ca.pem", "content": "PEM\n\u{1b}\n" }]);
+    sandbox.vault(json!([item]));
+    sandbox.manifest("[secrets]\nCA = { ref = 'op://Vault/Item/ca.pem', exact = true }\n");
+    assert_eq!(received(&sandbox), [("CA".into(), b"PEM\n\x1b\n".to_vec())]);
+}
+
+#[test]
+fn values_that_cannot_be_values_are_refused() {
+    let placeholder = "[use 'op item get aaaaaaaaaaaaaaaaaaaaaaaaaa --reveal' to reveal]";
+    for (value, why) in [
+        ("", "it is empty"),
+        (
+            placeholder,
+            "`op` answered with its placeholder for a concealed value",
+        ),
+        (
+            "a\0b",
+            "it holds a NUL byte, which no environment can carry",
+        ),
+    ] {
+        let sandbox = Sandbox::with_fields(&[("A", value)]);
+        sandbox.manifest("[secrets]\nA = { ref = 'op://Vault/Item/A', exact = true }\n");
+        sandbox.oc(["exec", "--", "true"]).done().fails(
+            125,
+            &format!(
+                "oc-secrets: error: 1 secret cannot be had\n  A  op://Vault/Item/A  unusable: {why}\n\
+                 hint: compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`\n"
+            ),
+        );
+    }
+}
