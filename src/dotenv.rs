@@ -6,8 +6,8 @@
 //! Values are trimmed unless quoted, and quotes may span lines. `\` escapes in double quotes, and
 //! without quotes before `$ # " ' \`. `$NAME`, `${NAME}` and `${NAME:-default}` are replaced from
 //! earlier lines, then from our environment, but not in single quotes. A `#` behind a blank begins
-//! a comment. Source: op-behaviour.md, section 2.5, and the rules on 1Password's page
-//! "Load secrets into the environment".
+//! a comment. Source: "Environment file syntax rules" on 1Password's page "Load secrets into the
+//! environment".
 
 use std::path::PathBuf;
 
@@ -20,6 +20,9 @@ use crate::reference::Reference;
 mod syntax;
 
 use syntax::Escapes;
+
+/// Longer than any environment carries. Values can double with every line: `B=$A$A`, `C=$B$B`.
+const LONGEST: usize = 1024 * 1024;
 
 /// One `NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +191,10 @@ impl<'a> Reader<'a> {
             } else {
                 self.variable(here, rest, &mut value)?
             };
+            if value.len() > LONGEST {
+                let hint = "look for variables that repeat each other";
+                return Err(self.error(here, "the value grows beyond 1 MiB", hint));
+            }
         }
         value.push_str(rest);
         Ok(value)
@@ -486,6 +493,16 @@ mod tests {
             error.hint().as_deref(),
             Some("check the path after --env-file")
         );
+    }
+
+    #[test]
+    fn values_that_double_with_every_line_are_stopped() {
+        let mut text = "A0=0123456789".to_owned();
+        for n in 1..60 {
+            text.push_str(&format!("\nA{n}=${{A{}}}$A{}", n - 1, n - 1));
+        }
+        let error = read(&text).expect_err("stopped");
+        assert_eq!(error.to_string(), "f:18:11: the value grows beyond 1 MiB");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! A file that is read is checked on its open descriptor, so that it cannot be exchanged between
 //! check and use; the directories above it do not matter then, since whoever exchanges it becomes
 //! its owner. A program that is run by its path is checked with every directory on the way.
-//! Source: security.md, section 9.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
