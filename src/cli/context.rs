@@ -6,7 +6,7 @@ use super::arguments::Global;
 use crate::demo::Demo;
 use crate::dotenv::{self, Definition};
 use crate::error::{Error, Problem, Result};
-use crate::manifest::{self, Manifest, Origin, Start, duration};
+use crate::manifest::{self, Manifest, Origin, Start, duration, near};
 use crate::memory;
 use crate::op::{Op, Settings};
 use crate::plan::{self, Choice, Plan};
@@ -81,7 +81,13 @@ impl Context {
     /// # Errors
     /// When the choice does not fit the manifest.
     pub fn plan(&self) -> Result<Plan> {
-        self.plan_by(&self.choice)
+        let present = |name: &str| self.variable(name).is_some();
+        plan::plan(
+            &self.manifest,
+            self.env_file.as_deref(),
+            &self.choice,
+            present,
+        )
     }
 
     /// The plan for one secret, by its name in the manifest or by its reference.
@@ -98,25 +104,32 @@ impl Context {
             })?;
             return Ok(plan::single(&self.manifest, reference, &self.choice));
         }
-        let one = vec![what.to_owned()];
-        let plan = self.plan_by(&Choice {
-            only: one.clone(),
-            require: one,
-            ..self.choice.clone()
-        })?;
-        match plan.wanted.is_empty() {
-            true => Err(Error::usage(
-                format!("{what} is a plain value, not a secret"),
-                "it stands in the manifest itself",
-            )),
-            false => Ok(plan),
+        let mut plan = self.plan()?;
+        let names: Vec<String> = plan
+            .wanted
+            .iter()
+            .map(|wanted| wanted.name.to_string())
+            .collect();
+        plan.wanted.retain(|wanted| wanted.name.as_str() == what);
+        match plan.wanted.first_mut() {
+            // Whoever asks for it by name wants it.
+            Some(wanted) => wanted.required = true,
+            None => return Err(self.unknown(what, &plan, &names)),
         }
+        Ok(plan)
     }
 
-    fn plan_by(&self, choice: &Choice) -> Result<Plan> {
-        plan::plan(&self.manifest, self.env_file.as_deref(), choice, |name| {
-            self.variable(name).is_some()
-        })
+    fn unknown(&self, what: &str, plan: &Plan, names: &[String]) -> Error {
+        if plan.vars.iter().any(|(name, _)| name.as_str() == what) {
+            let hint = "it stands in the manifest itself";
+            return Error::usage(format!("{what} is a plain value, not a secret"), hint);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint = near::hint(what, &names, "the secrets are");
+        Error::usage(
+            format!("no secret `{what}` in the manifest ({})", self.origin()),
+            hint,
+        )
     }
 
     /// Asks for everything that `plan` wants.

@@ -174,12 +174,12 @@ fn suggestion(error: &clap::Error) -> String {
         ContextKind::SuggestedSubcommand,
         ContextKind::SuggestedArg,
         ContextKind::SuggestedValue,
-        ContextKind::ValidValue,
     ];
     let nearest = kinds.iter().find_map(|kind| error.get(*kind));
-    match nearest {
-        Some(nearest) => format!("did you mean {nearest}? See oc-secrets --help"),
-        None => "see oc-secrets --help".to_owned(),
+    match (nearest, error.get(ContextKind::ValidValue)) {
+        (Some(nearest), _) => format!("did you mean {nearest}?"),
+        (None, Some(valid)) => format!("one of {valid}"),
+        (None, None) => "see oc-secrets --help".to_owned(),
     }
 }
 

@@ -212,9 +212,10 @@ impl Op {
         }
         .run()
         .await?;
+        let words = arguments.iter().take_while(|word| !word.starts_with('-'));
         self.ui.detail(&format!(
             "`op {}`: {}, {:.2} s, {} bytes of diagnostic withheld",
-            arguments[0],
+            words.copied().collect::<Vec<_>>().join(" "),
             answer.status,
             begun.elapsed().as_secs_f64(),
             answer.stderr_length

@@ -24,7 +24,14 @@ fn an_unknown_name_suggests_the_nearest() {
     let sandbox = Sandbox::with_fields(&[("GHCR_TOKEN", CANARY)]);
     let done = sandbox.oc(["read", "GHCR_TOKN"]).done();
     assert_eq!((done.status.code(), done.text().as_str()), (Some(2), ""));
-    assert!(done.stderr.contains("GHCR_TOKEN"), "{}", done.stderr);
+    let manifest = sandbox.path("work/oc-secrets.toml").display().to_string();
+    assert_eq!(
+        done.stderr,
+        format!(
+            "oc-secrets: error: no secret `GHCR_TOKN` in the manifest ({manifest})\n\
+             hint: did you mean `GHCR_TOKEN`?\n"
+        )
+    );
     let done = sandbox.oc(["read", "op://Vault"]).done();
     assert_eq!(done.status.code(), Some(2));
     assert!(
