@@ -1,6 +1,6 @@
 //! oc-secrets: from 1Password to a process, with one `op`, and nothing on disk.
 //!
-//! Data flows one way, and a module uses only what stands above it in the list below:
+//! Data flows one way, and a module uses only what stands above it in this file:
 //!
 //! ```text
 //!  manifest ──▶ plan ──▶ op (Provider) ──▶ resolve ──▶ sink::{exec, text, check, docker}
@@ -26,21 +26,38 @@
 static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
-pub mod cli;
-pub mod demo;
-pub mod dotenv;
+// The ground that all of it stands on.
 pub mod error;
 pub mod harden;
-pub mod kind;
-pub mod manifest;
 pub mod memory;
 pub mod name;
-pub mod op;
-pub mod plan;
-pub mod provider;
+pub mod near;
 pub mod reference;
-pub mod resolve;
 pub mod secret;
-pub mod sink;
 pub mod trust;
 pub mod ui;
+
+// (1) What there is.
+pub mod manifest;
+
+pub mod dotenv;
+
+// (2) What is asked for.
+pub mod plan;
+
+// (3) Who answers.
+pub mod provider;
+
+pub mod op;
+
+pub mod demo;
+
+// (4) What counts as an answer.
+pub mod resolve;
+
+// (5) Where it goes.
+pub mod kind;
+pub mod sink;
+
+// What the user types.
+pub mod cli;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::dotenv::{Definition, Value};
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Origin, SecretSpec, Source, near};
+use crate::manifest::{Manifest, Origin, SecretSpec, Source};
 use crate::name::EnvName;
+use crate::near;
 use crate::reference::Reference;
 
 /// The deadline for one `op` process where nobody chose another.

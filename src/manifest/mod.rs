@@ -7,7 +7,6 @@ pub mod duration;
 mod entry;
 pub mod file;
 mod find;
-pub mod near;
 mod parse;
 mod table;
 

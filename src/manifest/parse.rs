@@ -9,11 +9,11 @@ use toml::de::DeTable;
 
 use super::entry;
 use super::file::Document;
-use super::near;
 use super::table::{Entry, entries, shown};
 use super::{Manifest, Origin, Registry};
 use crate::error::Result;
 use crate::name::EnvName;
+use crate::near;
 
 const TOP: &[&str] = &[
     "vault",

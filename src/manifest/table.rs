@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::file::Document;
-use super::near;
 use crate::error::{Error, Result};
+use crate::near;
 
 /// One `key = value`.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result, Trouble};
 use crate::memory::Locked;
+use crate::near;
 use crate::provider::Outcome;
 use crate::reference::Reference;
 use crate::secret::Secret;
@@ -131,6 +132,12 @@ impl Item<'_> {
         })
     }
 
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter_map(|field| field.label.as_deref())
+    }
+
     fn field(&self, reference: &Reference) -> std::result::Result<&Field<'_>, Trouble> {
         let named: Vec<&Field<'_>> = self
             .fields
@@ -148,29 +155,10 @@ impl Item<'_> {
             [field] => Ok(field),
             [] => Err(Trouble::Missing {
                 part: "field",
-                near: self.nearest(&reference.field),
+                near: near::nearest(&reference.field, self.labels()).map(str::to_owned),
             }),
             [..] => Err(Trouble::Ambiguous { part: "field" }),
         }
-    }
-
-    fn nearest(&self, wanted: &str) -> Option<String> {
-        let wanted = wanted.to_lowercase();
-        let labels = self
-            .fields
-            .iter()
-            .rev()
-            .filter_map(|field| field.label.as_deref());
-        labels
-            .map(|label| {
-                (
-                    strsim::normalized_damerau_levenshtein(&wanted, &label.to_lowercase()),
-                    label,
-                )
-            })
-            .filter(|(likeness, _)| *likeness >= 0.5)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map(|(_, label)| label.to_owned())
     }
 }
 
