@@ -9,7 +9,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 
 /// The signals that end us, and that we turn into an orderly end while `op` runs.
 pub const ENDING: [Signal; 4] = [
@@ -24,6 +24,7 @@ pub const ENDING: [Signal; 4] = [
 pub struct Hardened {
     core_limit: Option<(u64, u64)>,
     passed_down: Vec<RawFd>,
+    signal_mask: Option<SigSet>,
 }
 
 /// Hardens this process. Called first in every `main`; costs a few microseconds.
@@ -34,7 +35,11 @@ pub fn harden() -> Hardened {
     if let Some((_, hard)) = core_limit {
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, hard);
     }
+    // A parent that blocked SIGCHLD would leave us waiting for an `op` that has ended.
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
     Hardened {
+        signal_mask: children.thread_swap_mask(SigmaskHow::SIG_UNBLOCK).ok(),
         core_limit,
         passed_down: descriptors()
             .into_iter()
@@ -44,7 +49,7 @@ pub fn harden() -> Hardened {
 }
 
 impl Hardened {
-    /// Puts back what a child inherits: core limit, descriptors, default signals. The child
+    /// Puts back what a child inherits: core limit, descriptors, signals. The child
     /// is dumpable again by itself, since execve resets that.
     pub fn restore(self) {
         if let Some((soft, hard)) = self.core_limit {
@@ -53,10 +58,8 @@ impl Hardened {
         for fd in self.passed_down {
             let _ = set_close_on_exec(fd, false);
         }
-        for signal in ENDING {
-            if !ignored(signal) {
-                default(signal);
-            }
+        if let Some(mask) = self.signal_mask {
+            let _ = mask.thread_set_mask();
         }
         // Rust ignores SIGPIPE at start-up; no command expects that.
         default(Signal::SIGPIPE);

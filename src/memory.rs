@@ -19,6 +19,15 @@ pub fn refused() -> bool {
     REFUSED.load(Ordering::Relaxed)
 }
 
+/// Overwrites 16 KiB of the stack below the caller. Searching a value loads pieces of it into
+/// vector registers, which a compiler may spill; called behind every such search.
+#[inline(never)]
+pub fn burn_stack() {
+    let mut below = [0_u8; 16 * 1024];
+    below.zeroize();
+    std::hint::black_box(&below);
+}
+
 /// A growable byte buffer in locked memory. It has no `Debug` and no `Clone` on purpose.
 pub struct Locked {
     start: NonNull<u8>,

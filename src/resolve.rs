@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use memchr::memmem;
 
 use crate::error::{Error, Problem, Result, Trouble};
+use crate::memory;
 use crate::name::EnvName;
 use crate::plan::{Plan, Wanted};
 use crate::provider::{Outcome, Provider, Request};
@@ -79,20 +80,20 @@ pub fn survey<'a>(
         provider()?.fetch(&requests(&asked))?
     }
     .into_iter();
-    plan.wanted
-        .iter()
-        .map(|wanted| {
-            if wanted.inherited {
-                let value = environment(wanted.name.as_str()).unwrap_or_default();
-                let value = Secret::copy_of(&value.into_vec());
-                return Ok(finding(wanted, Origin::Environment, Ok(value)));
-            }
-            let outcome = outcomes.next().ok_or(Error::OpNonsense {
-                what: "it holds too few values",
-            })?;
-            Ok(with_default(wanted, outcome))
-        })
-        .collect()
+    let mut find = |wanted: &'a Wanted| {
+        if wanted.inherited {
+            let value = environment(wanted.name.as_str()).unwrap_or_default();
+            let value = Secret::copy_of(&value.into_vec());
+            return Ok(finding(wanted, Origin::Environment, Ok(value)));
+        }
+        let outcome = outcomes.next().ok_or(Error::OpNonsense {
+            what: "it holds too few values",
+        })?;
+        Ok(with_default(wanted, outcome))
+    };
+    let findings = plan.wanted.iter().map(&mut find).collect();
+    memory::burn_stack();
+    findings
 }
 
 /// The secrets of `findings` if everything required is among them, and what is absent otherwise.

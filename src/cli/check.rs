@@ -22,6 +22,7 @@ pub fn run(context: &Context, arguments: &arguments::Check) -> Result<Exit> {
     } else {
         table(context, &findings)
     };
+    context.tell_if_swappable();
     sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
     let bad = |finding: &Finding<'_>| finding.wanted.required && finding.outcome.is_err();
     let none = plan.at_least_one && findings.iter().all(|finding| finding.outcome.is_err());

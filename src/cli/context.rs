@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use super::arguments::Global;
 use crate::demo::Demo;
 use crate::dotenv::{self, Definition};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem, Result, Trouble};
 use crate::manifest::{self, Manifest, Origin, Start, duration};
 use crate::memory;
 use crate::near;
@@ -58,7 +58,10 @@ impl Context {
                 )
             }
         };
-        let choice = choice(global, &lookup)?;
+        let choice = match vault {
+            Vault::Demo => Choice::default(),
+            Vault::Op => choice(global, &lookup)?,
+        };
         Ok(Self {
             ui,
             environment,
@@ -139,12 +142,7 @@ impl Context {
     /// When nothing at all can be said.
     pub fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
         let own = |name: &str| self.variable(name).map(OsStr::to_owned);
-        let findings = resolve::survey(plan, || self.provider(plan), own)?;
-        if memory::refused() {
-            self.ui
-                .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
-        }
-        Ok(findings)
+        resolve::survey(plan, || self.provider(plan), own)
     }
 
     /// Everything that `plan` wants, or nothing; what is optional and absent is said once.
@@ -153,14 +151,36 @@ impl Context {
     /// When something required cannot be had.
     pub fn resolve<'a>(&self, plan: &'a Plan) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
         let (resolved, absent) = resolve::all_or_nothing(plan, self.survey(plan)?)?;
-        if !absent.is_empty() {
-            let names: Vec<&str> = absent.iter().map(|problem| problem.name.as_str()).collect();
+        self.tell_of(&absent);
+        Ok((resolved, absent))
+    }
+
+    /// Names what is optional and absent, once; what is there but of no use, with the reason.
+    fn tell_of(&self, absent: &[Problem]) {
+        let missing = |problem: &&Problem| matches!(problem.trouble, Trouble::Missing { .. });
+        let (missing, unusable): (Vec<&Problem>, Vec<&Problem>) = absent.iter().partition(missing);
+        let names: Vec<&str> = missing
+            .iter()
+            .map(|problem| problem.name.as_str())
+            .collect();
+        if !names.is_empty() {
             self.ui.warn(&format!(
                 "optional secrets are missing: {}",
                 names.join(", ")
             ));
         }
-        Ok((resolved, absent))
+        for Problem { name, trouble, .. } in unusable {
+            self.ui
+                .warn(&format!("{name} is optional and left out: {trouble}"));
+        }
+    }
+
+    /// Says so if any secret may reach swap. Called last, when all memory for secrets is there.
+    pub fn tell_if_swappable(&self) {
+        if memory::refused() {
+            self.ui
+                .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
+        }
     }
 
     fn provider(&self, plan: &Plan) -> Result<Box<dyn Provider>> {

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
 use super::arguments::{Check, Env, Exec};
@@ -15,7 +15,7 @@ use super::{check, env, exec};
 use crate::error::{Error, Exit, Result};
 use crate::harden::Hardened;
 use crate::sink::{self, docker};
-use crate::ui::Tone;
+use crate::ui::{Tone, Ui};
 
 const PROCESS: &str = "echo \"$GITHUB_USER has $GHCR_TOKEN\"";
 const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
@@ -28,7 +28,9 @@ pub fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
     say("This is the real program on a vault of made-up secrets: none of them opens anything.\n")?;
 
     step(context, "1. See what can be had", "oc-secrets check")?;
-    in_a_child(None, || check::run(context, &Check { json: false }))?;
+    in_a_child(context.ui, None, || {
+        check::run(context, &Check { json: false })
+    })?;
 
     let shown = format!("oc-secrets exec -- sh -c '{PROCESS}'");
     step(
@@ -36,7 +38,7 @@ pub fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
         "2. Hand it to a process, which this one then becomes",
         &shown,
     )?;
-    in_a_child(None, || {
+    in_a_child(context.ui, None, || {
         let command = ["sh", "-c", PROCESS].map(Into::into).to_vec();
         let (clean, keep_op_env) = (false, false);
         exec::run(
@@ -82,7 +84,11 @@ fn step(context: &Context, title: &str, command: &str) -> Result<()> {
 }
 
 /// Runs `action` in a forked child, with `stdout` as its standard output.
-fn in_a_child(stdout: Option<OwnedFd>, action: impl FnOnce() -> Result<Exit>) -> Result<()> {
+fn in_a_child(
+    ui: Ui,
+    stdout: Option<OwnedFd>,
+    action: impl FnOnce() -> Result<Exit>,
+) -> Result<()> {
     // SAFETY: this process has a single thread, so the child may go on as it is.
     match unsafe { fork() }.map_err(|why| Error::system("start a child", why))? {
         ForkResult::Child => {
@@ -91,13 +97,20 @@ fn in_a_child(stdout: Option<OwnedFd>, action: impl FnOnce() -> Result<Exit>) ->
             {
                 std::process::exit(1);
             }
-            std::process::exit(action().map_or(1, |exit| exit as i32));
+            let exit = action().unwrap_or_else(|error| {
+                ui.error(&error);
+                error.exit()
+            });
+            std::process::exit(exit as i32);
         }
         ForkResult::Parent { child } => {
             drop(stdout);
-            waitpid(child, None)
-                .map(|_| ())
-                .map_err(|why| Error::system("wait for a child", why))
+            let status =
+                waitpid(child, None).map_err(|why| Error::system("wait for a child", why))?;
+            match status {
+                WaitStatus::Exited(_, 0) => Ok(()),
+                _ => Err(Error::system("go on", "this step of the demo failed")),
+            }
         }
     }
 }
@@ -111,7 +124,7 @@ fn evaluated(context: &Context) -> Result<()> {
         .stdin(Stdio::from(read))
         .spawn()
         .map_err(failed)?;
-    in_a_child(Some(write.into()), || {
+    in_a_child(context.ui, Some(write.into()), || {
         let format = "sh".to_owned();
         let (unset, show) = (false, false);
         env::run(
@@ -123,7 +136,10 @@ fn evaluated(context: &Context) -> Result<()> {
             },
         )
     })?;
-    shell.wait().map(|_| ()).map_err(failed)
+    match shell.wait().map_err(failed)?.success() {
+        true => Ok(()),
+        false => Err(Error::system("go on", "sh could not evaluate the text")),
+    }
 }
 
 fn registry(context: &Context) -> Result<()> {

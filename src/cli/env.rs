@@ -46,7 +46,7 @@ pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
         sink::emit(stdout.as_fd(), text.as_bytes())?;
         return Ok(Exit::Done);
     }
-    if !arguments.show && format.is_some() {
+    if !arguments.show {
         refuse_to_show(stdout.is_terminal(), super::is_file(stdout.as_fd()))?;
     }
     let (resolved, _) = context.resolve(&plan)?;
@@ -62,7 +62,11 @@ pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
     });
     let variables: Vec<Variable<'_>> = vars.chain(secrets).collect();
     match format {
-        Some(format) => sink::emit(stdout.as_fd(), &text::render(format, &variables)?)?,
+        Some(format) => {
+            let text = text::render(format, &variables)?;
+            context.tell_if_swappable();
+            sink::emit(stdout.as_fd(), &text)?;
+        }
         None => github(context, &variables)?,
     }
     Ok(Exit::Done)
@@ -91,6 +95,7 @@ fn github(context: &Context, variables: &[Variable<'_>]) -> Result<()> {
         )
     })?;
     let texts = text::github(variables)?;
+    context.tell_if_swappable();
     let failed = |why: std::io::Error| Error::system("write to $GITHUB_ENV", why);
     let mut file = std::fs::OpenOptions::new()
         .append(true)

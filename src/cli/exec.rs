@@ -28,5 +28,6 @@ pub fn run(context: &Context, arguments: &arguments::Exec, hardened: Hardened) -
         keep_op_env: arguments.keep_op_env,
     };
     let environment = exec::environment(&context.environment, &set, inheritance)?;
+    context.tell_if_swappable();
     Err::<Exit, Error>(exec::replace(&command, &environment, hardened))
 }

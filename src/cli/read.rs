@@ -27,6 +27,7 @@ pub fn run(context: &Context, arguments: &arguments::Read) -> Result<Exit> {
         if !arguments.no_newline {
             text.push(b"\n");
         }
+        context.tell_if_swappable();
         sink::emit(stdout.as_fd(), &text)?;
     }
     Ok(Exit::Done)

@@ -59,13 +59,15 @@ fn load_from(
             "check the path in OC_SECRETS_MANIFEST, or unset it",
         );
     }
-    let mut candidates = match start {
-        Start::WorkingDirectory(directory) => around(directory),
-        Start::Environment => vec![],
-    };
-    candidates.extend(of_user(environment));
-    candidates.push(system.to_owned());
-    for path in candidates {
+    if let Start::WorkingDirectory(directory) = start {
+        for path in around(directory) {
+            if let Some(text) = file::read(&path, Kind::Regular)? {
+                return nearby(&text, path);
+            }
+        }
+    }
+    let of_system = std::iter::once(system.to_owned());
+    for path in of_user(environment).into_iter().chain(of_system) {
         if let Some(text) = file::read(&path, Kind::Regular)? {
             return parse(
                 &text,
@@ -75,6 +77,24 @@ fn load_from(
         }
     }
     Ok(builtin())
+}
+
+/// A manifest that nobody named. It may have come with a cloned repository, so it must not decide
+/// which program gets the key to the vault.
+fn nearby(text: &str, path: PathBuf) -> Result<Manifest> {
+    let manifest = parse(
+        text,
+        &path.display().to_string(),
+        Origin::File(path.clone()),
+    )?;
+    match manifest.op.path {
+        None => Ok(manifest),
+        Some(_) => Err(file::refuse(
+            &path,
+            "`path` in [op] is not taken from a manifest that was found by the working directory",
+            "set OC_SECRETS_OP, name the manifest with --manifest, or keep the path in ~/.config/oc-secrets",
+        )),
+    }
 }
 
 /// A file that somebody named: it must be there.

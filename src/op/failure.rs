@@ -82,9 +82,24 @@ fn unwrapped(message: &str) -> &str {
 }
 
 fn not_there(message: &str) -> Option<Trouble> {
+    // Behind `could not get item V/I: `, whose names may hold a colon of their own.
+    let wrapped = message
+        .strip_prefix("could not get item ")
+        .unwrap_or_default();
+    let behind = wrapped
+        .match_indices(": ")
+        .map(|(at, colon)| &wrapped[at + colon.len()..]);
+    std::iter::once(message).chain(behind).find_map(told)
+}
+
+/// What an unwrapped message tells of what is not there.
+fn told(message: &str) -> Option<Trouble> {
     let missing = |part| Some(Trouble::Missing { part, near: None });
     if message.starts_with("More than one item matches") {
         return Some(Trouble::Ambiguous { part: "item" });
+    }
+    if message.starts_with("More than one vault matches") {
+        return Some(Trouble::Ambiguous { part: "vault" });
     }
     if message.starts_with("could not resolve item UUID for item ") {
         return missing("item");
@@ -95,6 +110,7 @@ fn not_there(message: &str) -> Option<Trouble> {
     // The syntax was checked before; what `op` still refuses is asked for by its item instead.
     if [
         "invalid secret reference",
+        "invalid query in secret reference",
         "invalid character in secret reference",
         "too many '/'",
     ]
@@ -103,11 +119,7 @@ fn not_there(message: &str) -> Option<Trouble> {
     {
         return missing("secret");
     }
-    let name = message
-        .strip_prefix("could not get item ")
-        .and_then(|rest| rest.split_once(": "))
-        .map_or(message, |(_, rest)| rest);
-    let claim = name.strip_prefix('"')?;
+    let claim = message.strip_prefix('"')?;
     [
         ("\" isn't an item", "item"),
         ("\" isn't a vault in this account", "vault"),
@@ -308,6 +320,14 @@ mod tests {
                 "ambiguous: more than one item has this name",
             ),
             (
+                "could not read secret 'op://V/T/F': could not get item V/T: More than one item matches \"T\". Try again …",
+                "ambiguous: more than one item has this name",
+            ),
+            (
+                "invalid query in secret reference 'op://V/I/F?attribute=x'",
+                "missing: no such secret",
+            ),
+            (
                 "invalid character in secret reference: '('",
                 "missing: no such secret",
             ),
@@ -379,6 +399,12 @@ mod tests {
     fn an_item_name_cannot_pose_as_a_failure() {
         assert_eq!(
             class("\"authorization prompt dismissed\" isn't an item. Specify …"),
+            "missing: no such item"
+        );
+        assert_eq!(
+            class(
+                "could not get item V/a: b: \"a: b\" isn't an item in the \"V\" vault. Specify …"
+            ),
             "missing: no such item"
         );
         assert_eq!(

@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod failure;
 pub mod find;
 pub mod frame;
+pub mod interrupt;
 pub mod item;
 pub mod process;
 
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result, Trouble};
-use crate::memory::Locked;
+use crate::memory::{self, Locked};
 use crate::provider::{Outcome, Provider, Request};
 use crate::reference::Reference;
 use crate::secret::Secret;
@@ -28,6 +29,7 @@ use crate::ui::Ui;
 use credentials::Credentials;
 use failure::{Context, Failure};
 use frame::Frame;
+use interrupt::Interrupts;
 use process::Call;
 
 /// How many `op` run at once where no prompt can appear.
@@ -50,7 +52,7 @@ pub struct Settings<'a> {
     pub path: Option<&'a Path>,
     /// `--account`.
     pub account: Option<String>,
-    /// The deadline for one process.
+    /// The deadline for everything that is asked at once.
     pub timeout: Duration,
     /// Our own environment.
     pub environment: &'a [(OsString, OsString)],
@@ -94,6 +96,26 @@ impl Op {
         })
     }
 
+    /// All rounds, under one deadline and ended by a signal. Whatever runs is killed with them.
+    async fn in_time(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
+        let mut interrupts = Interrupts::listen()?;
+        let found = tokio::select! {
+            biased;
+            // Asked first: a process that was stopped in between may have its answer by now.
+            found = self.rounds(requests) => found,
+            error = interrupts.next() => Err(error),
+            () = self.deadline() => Err(Error::OpTimeout { after: self.timeout }),
+        };
+        // A signal that came with the last byte still ends us, before anything is handed on.
+        interrupts.end().and(found)
+    }
+
+    /// The deadline, and a moment in which what came while we were stopped is noticed first.
+    async fn deadline(&self) {
+        tokio::time::sleep(self.timeout).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
     async fn rounds(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
         let whole =
             |&index: &usize| requests[index].reference.inject_safe() && !requests[index].exact;
@@ -125,7 +147,9 @@ impl Op {
             .await?
         {
             Ok(answer) => {
-                let values = frame.parse(&answer)?;
+                let values = frame.parse(&answer);
+                memory::burn_stack();
+                let values = values?;
                 let whole = Secret::new(answer);
                 let slices = values.into_iter().map(|range| Ok(whole.slice(range)));
                 Ok(batch.iter().copied().zip(slices).collect())
@@ -184,6 +208,7 @@ impl Op {
     async fn field(&self, answer: &Locked, reference: &Reference) -> Result<Outcome> {
         let item = item::parse(answer)?;
         let value = item.value(reference);
+        memory::burn_stack();
         let file = value.is_err() && item.has_file(reference) && reference.inject_safe();
         if !file {
             return Ok(value);
@@ -208,7 +233,6 @@ impl Op {
             arguments: &all,
             environment: &self.environment,
             input,
-            timeout: self.timeout,
         }
         .run()
         .await?;
@@ -246,7 +270,7 @@ impl Provider for Op {
             .enable_all()
             .build()
             .map_err(|why| Error::system("start the event loop", why))?;
-        runtime.block_on(self.rounds(requests))
+        runtime.block_on(self.in_time(requests))
     }
 }
 

@@ -1,18 +1,15 @@
-//! One `op` process: started, fed, read, timed, and never left behind.
+//! One `op` process: started, fed, read, and never left behind.
 //!
-//! `op` gets a process group of its own, `/dev/null` or a pipe on stdin, and a deadline. Its end
-//! is learnt from its pid, not from the end of its output, since its cache daemon keeps our
+//! `op` gets a process group of its own, and `/dev/null` or a pipe on stdin. Its end is learnt
+//! from its pid, not from the end of its output, since its cache daemon keeps our
 //! pipes open for hours. The group is killed while its leader is still unreaped, so that the
 //! number cannot have passed to a stranger; that is why this is not `tokio::process`.
 
 use std::ffi::OsString;
-use std::future::poll_fn;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::task::Poll;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -23,7 +20,6 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::error::{Error, Result};
-use crate::harden;
 use crate::memory::Locked;
 
 /// The most that `op` may print, in bytes: 50 values of 64 KiB, with room for JSON escapes.
@@ -42,8 +38,6 @@ pub struct Call<'a> {
     pub environment: &'a [(OsString, OsString)],
     /// What it reads; `None` gives it `/dev/null`.
     pub input: Option<&'a [u8]>,
-    /// How long it may take.
-    pub timeout: Duration,
 }
 
 /// What came back.
@@ -62,25 +56,18 @@ pub struct Answer {
 const READ_SIZE: usize = 16 * 1024;
 
 impl Call<'_> {
-    /// Runs `op` to its end, or kills it and all that it started: at the deadline, on a signal
-    /// that asks us to end, and when this future is dropped.
+    /// Runs `op` to its end. When this future is dropped, `op` and all that it started are killed
+    /// and reaped: that is how a deadline or a signal ends it.
     ///
     /// # Errors
-    /// [`Error::OpTimeout`], [`Error::Interrupted`], [`Error::OpNonsense`] for endless output,
-    /// [`Error::OpKilled`], and [`Error::OpUntrusted`] where it cannot be started.
+    /// [`Error::OpNonsense`] for endless output, [`Error::OpKilled`], and
+    /// [`Error::OpUntrusted`] where it cannot be started.
     pub async fn run(&self) -> Result<Answer> {
-        let mut interrupts = Interrupts::listen()?;
         // Listened to before the start, so that an early end is not missed.
-        let mut children = listen(SignalKind::child())?;
+        let mut children = watch_children()?;
         let mut group = self.start()?;
         let mut pipes = Pipes::of(&mut group.leader)?;
-        tokio::select! {
-            end = pipes.until_end(&group, &mut children, self.input) => end?,
-            () = tokio::time::sleep(self.timeout) => {
-                return Err(Error::OpTimeout { after: self.timeout });
-            }
-            signal = interrupts.next() => return Err(Error::Interrupted { signal }),
-        }
+        pipes.until_end(&group, &mut children, self.input).await?;
         group.kill();
         // Whatever `op` wrote before it ended is in the pipes by now.
         pipes.drain()?;
@@ -280,35 +267,6 @@ fn skim(diagnostic: &mut Locked, length: &mut u64, bytes: usize) {
     diagnostic.advance(bytes.min(DIAGNOSTIC_LIMIT - diagnostic.len()));
 }
 
-/// The signals that ask us to end, except those that our parent had us ignore.
-struct Interrupts(Vec<(Signal, unix::Signal)>);
-
-impl Interrupts {
-    fn listen() -> Result<Self> {
-        let listened = harden::ENDING
-            .into_iter()
-            .filter(|&signal| !harden::ignored(signal));
-        listened
-            .map(|signal| Ok((signal, listen(SignalKind::from_raw(signal as i32))?)))
-            .collect::<Result<_>>()
-            .map(Self)
-    }
-
-    /// The number of the next signal.
-    async fn next(&mut self) -> i32 {
-        poll_fn(|context| {
-            let mut arrived = self.0.iter_mut().filter_map(|(signal, stream)| {
-                stream
-                    .poll_recv(context)
-                    .is_ready()
-                    .then_some(*signal as i32)
-            });
-            arrived.next().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
-    }
-}
-
-fn listen(kind: SignalKind) -> Result<unix::Signal> {
-    signal(kind).map_err(|why| Error::system("watch for signals", why))
+fn watch_children() -> Result<unix::Signal> {
+    signal(SignalKind::child()).map_err(|why| Error::system("watch for `op`", why))
 }

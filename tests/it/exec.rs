@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 
-use crate::sandbox::{CANARY, Sandbox};
+use crate::sandbox::{CANARY, Sandbox, awkward};
 
 fn one() -> Sandbox {
     Sandbox::with_fields(&[("A", CANARY)])
@@ -184,9 +184,10 @@ fn scripts_run_as_a_shell_would_run_them() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = one();
     let script = |text: &str| {
-        sandbox.file("bin/script", text);
-        let path = sandbox.path("bin/script");
+        sandbox.file("home/script", text);
+        let path = sandbox.path("home/script");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("its mode");
+        sandbox.place(&path, "bin/script");
         sandbox.oc(["exec", "--", "script", "x y"]).done()
     };
     assert_eq!(script("echo \"$1\"").succeeds(), "x y\n");
@@ -257,7 +258,7 @@ fn interrupted_while_op_runs_nothing_is_left_and_we_die_of_the_signal() {
         assert!(kill.expect("kill runs").success());
         let status = child.wait().expect("ends");
         assert_eq!(status.signal(), Some(number), "{signal}");
-        assert!(sandbox.survivors().is_empty(), "{signal}");
+        sandbox.assert_nothing_is_left();
         let said = std::io::read_to_string(child.stdout.take().expect("a pipe")).expect("text");
         assert_eq!(said, "");
     }
@@ -273,4 +274,118 @@ fn standard_input_is_left_for_the_command() {
         "fifo",
         "`op` had a pipe of its own"
     );
+}
+
+#[test]
+fn a_signal_after_op_has_answered_ends_us_too() {
+    let sandbox = Sandbox::with_fields(&awkward());
+    let mut run = sandbox.oc(["env"]);
+    // Nobody reads: the text does not fit into the pipe, and we wait with the secrets in hand.
+    let mut child = run
+        .command()
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let waits =
+        || std::fs::read_to_string(format!("/proc/{}/wchan", child.id())).unwrap_or_default();
+    while !waits().contains("pipe") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = std::process::Command::new("kill")
+        .arg(child.id().to_string())
+        .status();
+    assert!(kill.expect("kill runs").success());
+    assert_eq!(child.wait().expect("ends").signal(), Some(15));
+}
+
+#[test]
+fn a_parent_that_blocks_sigchld_does_not_stop_us() {
+    let sandbox = one();
+    sandbox.mode("daemon");
+    let block = "import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\nos.execv(sys.argv[1], sys.argv[1:])";
+    let program = env!("CARGO_BIN_EXE_oc-secrets");
+    let show = ["grep", "SigBlk", "/proc/self/status"];
+    let words = ["-c", block, program, "exec", "--"].into_iter().chain(show);
+    let run = sandbox.run("python3".as_ref(), words);
+    let done = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+    assert_eq!(
+        done.succeeds(),
+        "SigBlk:\t0000000000010000\n",
+        "and the mask is given back"
+    );
+    assert!(
+        done.took < std::time::Duration::from_secs(5),
+        "{:?}",
+        done.took
+    );
+    for pid in sandbox.survivors() {
+        let _ = std::process::Command::new("kill")
+            .arg(pid.to_string())
+            .status();
+    }
+}
+
+#[test]
+fn a_process_that_was_stopped_in_between_takes_the_answer_that_came() {
+    let sandbox = one();
+    sandbox.mode("latency=300");
+    let mut run = sandbox.oc(["--timeout", "1s", "exec", "--", "true"]);
+    let mut child = run.command().spawn().expect("starts");
+    let send = |signal: &str| {
+        let kill = std::process::Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+    };
+    while sandbox.calls().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    send("STOP");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    send("CONT");
+    assert!(child.wait().expect("ends").success());
+}
+
+#[test]
+fn memory_that_cannot_be_locked_is_told_of() {
+    let sandbox = Sandbox::with_fields(&[("A", "x".repeat(100_000))]);
+    if nix::unistd::geteuid().is_root() {
+        // Root may lock without limit, so somebody else tries.
+        let open = std::fs::set_permissions(
+            sandbox.path("."),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        );
+        open.expect("its mode");
+        let chown = std::process::Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(sandbox.path("."))
+            .status();
+        assert!(chown.expect("chown runs").success());
+    }
+    let limited = |limit: &str| {
+        let program = env!("CARGO_BIN_EXE_oc-secrets");
+        let script =
+            format!("cp {program} ../home/oc && ulimit -l {limit} && exec ../home/oc exec -- true");
+        let run = match nix::unistd::geteuid().is_root() {
+            true => sandbox.run(
+                "setpriv".as_ref(),
+                [
+                    "--reuid=65534",
+                    "--regid=65534",
+                    "--clear-groups",
+                    "sh",
+                    "-c",
+                    &script,
+                ],
+            ),
+            false => sandbox.run("sh".as_ref(), ["-c", &script]),
+        };
+        run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done()
+    };
+    limited("4096").succeeds();
+    for limit in ["0", "300"] {
+        limited(limit).succeeds_saying(
+            "oc-secrets: warning: memory could not be locked, so secrets may reach swap: raise `ulimit -l`\n",
+        );
+    }
 }

@@ -201,7 +201,7 @@ fn what_hangs_is_ended_at_the_deadline_with_all_it_started() {
             "{mode}: {:?}",
             done.took
         );
-        assert!(sandbox.survivors().is_empty(), "{mode}");
+        sandbox.assert_nothing_is_left();
     }
 }
 
@@ -222,7 +222,7 @@ fn every_mode_ends_within_the_deadline_and_leaves_no_process() {
             "{mode}: {:?}",
             done.took
         );
-        assert!(sandbox.survivors().is_empty(), "{mode}");
+        sandbox.assert_nothing_is_left();
     }
 }
 

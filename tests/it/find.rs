@@ -91,18 +91,31 @@ fn a_chosen_path_beats_the_search() {
         "[secrets]\nA = 'op://Vault/Item/A'\n[op]\npath = '{}'\n",
         op.display()
     ));
-    assert_eq!(
-        bare(&["read", "A"]).done().succeeds(),
-        format!("{CANARY}\n")
-    );
-    bare(&["read", "A"])
-        .env("OC_SECRETS_OP", "bin/op")
-        .done()
-        .fails(
-            2,
-            "oc-secrets: error: the path of `op` must be absolute, not `bin/op`\n\
+    let named = ["--manifest", "oc-secrets.toml", "read", "A"];
+    assert_eq!(bare(&named).done().succeeds(), format!("{CANARY}\n"));
+    bare(&named).env("OC_SECRETS_OP", "bin/op").done().fails(
+        2,
+        "oc-secrets: error: the path of `op` must be absolute, not `bin/op`\n\
          hint: write it from the root, such as /usr/bin/op\n",
-        );
+    );
+}
+
+#[test]
+fn a_manifest_that_merely_lies_here_cannot_choose_the_program() {
+    let sandbox = sandbox();
+    let op = sandbox.path("bin/op").display().to_string();
+    sandbox.manifest(&format!(
+        "[secrets]\nA = 'op://Vault/Item/A'\n[op]\npath = '{op}'\n"
+    ));
+    let manifest = sandbox.path("work/oc-secrets.toml").display().to_string();
+    sandbox.oc(["read", "A"]).done().fails(
+        2,
+        &format!(
+            "oc-secrets: error: {manifest}: `path` in [op] is not taken from a manifest that was found by the working directory\n\
+             hint: set OC_SECRETS_OP, name the manifest with --manifest, or keep the path in ~/.config/oc-secrets\n"
+        ),
+    );
+    assert!(sandbox.calls().is_empty());
 }
 
 #[test]

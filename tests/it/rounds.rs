@@ -147,6 +147,36 @@ fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
 }
 
 #[test]
+fn an_ambiguous_item_is_named_alone_and_first() {
+    let sandbox = Sandbox::new();
+    let twin = item("Twin", &[("credential", "x")]);
+    let mut other = twin.clone();
+    other["id"] = json!("otherotherotherotherother0");
+    sandbox.vault(json!([item("Item", &[("credential", "x")]), twin, other]));
+    let told = "TWICE  op://Vault/Twin/credential  ambiguous: more than one item has this name";
+    for rest in ["", "GOOD = 'op://Vault/Item/credential'\n"] {
+        sandbox.manifest(&format!(
+            "[secrets]\nTWICE = 'op://Vault/Twin/credential'\n{rest}"
+        ));
+        let done = sandbox.oc(["read", "TWICE"]).done();
+        assert_eq!(done.status.code(), Some(4), "{rest}: {}", done.stderr);
+        assert!(done.stderr.contains(told), "{rest}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_query_that_op_refuses_concerns_its_secret_alone() {
+    let sandbox = spread(2, &[], false);
+    sandbox.manifest(
+        "[secrets]\nA = 'op://Vault/Item 0/S0'\n\
+         B = { ref = 'op://Vault/Item 1/S1?attribute=otp', required = false }\n",
+    );
+    let done = sandbox.oc(["check"]).done();
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    assert!(done.text().contains("\n1 of 2 found\n"), "{}", done.text());
+}
+
+#[test]
 fn a_rate_limit_stops_everything_at_once() {
     let sandbox = spread(8, &[1], true);
     sandbox.mode("rate-limited");

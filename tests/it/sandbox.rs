@@ -57,7 +57,7 @@ impl Sandbox {
         for directory in ["home", "bin", "double", "work"] {
             std::fs::create_dir(sandbox.path(directory)).expect("a directory");
         }
-        std::fs::copy(double(), sandbox.path("bin/op")).expect("the stand-in, built by cargo");
+        sandbox.place(&double(), "bin/op");
         sandbox.vault(json!([]));
         sandbox
     }
@@ -77,6 +77,20 @@ impl Sandbox {
     /// A path in this world.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.root.path().join(relative)
+    }
+
+    /// Copies a program by another process. Where we held it open for writing ourselves, a child
+    /// of another test would hold it too for a moment, and nobody could execute it (ETXTBSY).
+    pub fn place(&self, program: &Path, relative: &str) {
+        let copied = Command::new("cp")
+            .arg(program)
+            .arg(self.path(relative))
+            .status();
+        assert!(
+            copied.expect("cp runs").success(),
+            "{} was built by cargo",
+            program.display()
+        );
     }
 
     /// Replaces the items of the vault `Vault`.
@@ -157,6 +171,21 @@ impl Sandbox {
         log.lines()
             .map(|line| serde_json::from_str(line).expect("a record"))
             .collect()
+    }
+
+    /// Asserts that no stand-in of this world runs any more. The killed child of a killed `op` is
+    /// reaped by init, in its own time.
+    #[track_caller]
+    pub fn assert_nothing_is_left(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.survivors().is_empty() {
+            assert!(
+                Instant::now() < deadline,
+                "left behind: {:?}",
+                self.survivors()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The pids of this world's stand-ins that still run, whoever their parent is now.
