@@ -187,6 +187,8 @@ pub enum Error {
         command: String,
         /// The system's reason.
         why: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// A signal asked us to end.
     #[error("interrupted by signal {signal}")]
@@ -304,14 +306,14 @@ impl Error {
                 "install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP"
             }
             Self::OpUntrusted { .. } => {
-                "`op` and every directory above it must belong to root or to you and be writable by nobody else"
+                "`op` must be executable; it and every directory above it must belong to root or to you, and nobody else may write there"
             }
             Self::OpTimeout { .. } => {
                 "answer the 1Password prompt if one is open; allow more time with --timeout; run `op vault list` to see where it hangs"
             }
             Self::OpKilled { .. } => "look for the out-of-memory killer: dmesg | tail",
             Self::OpNonsense { .. } => {
-                "check that `op` is 1Password's own, version 2.30 or later: op --version"
+                "check that `op` is 1Password's own (op --version); if the secrets are large, ask for fewer at a time with --only"
             }
             Self::OpUnknown { .. } => "run `op vault list` yourself to see what it says",
             Self::OpConfigDirectory => {
@@ -355,7 +357,7 @@ impl Error {
             }
             Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
             Self::CommandNotFound { .. } => "check the spelling and PATH",
-            Self::CannotExecute { .. } => "check the file's mode and its first line",
+            Self::CannotExecute { hint, .. } => hint,
             Self::Interrupted { .. } | Self::System { .. } => return None,
         };
         Some(hint.to_owned())

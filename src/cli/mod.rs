@@ -145,38 +145,51 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
             Err(_) => Exit::Failed,
         };
     }
-    let text = error.render().to_string();
-    let what = text.lines().next().unwrap_or_default();
-    let what = what.strip_prefix("error: ").unwrap_or(what).to_owned();
-    let forgotten = intent == Intent::Exec
-        && matches!(
-            error.kind(),
-            ErrorKind::UnknownArgument | ErrorKind::MissingRequiredArgument
-        );
-    let usage = match (error.get(ContextKind::InvalidArg), forgotten) {
-        (Some(word), true) if error.kind() == ErrorKind::UnknownArgument => Error::usage(
-            what,
-            format!("put `--` before the command: oc-secrets exec -- {word} …"),
+    Ui::new("oc-secrets", Level::Normal, Color::Auto).error(&usage(error, intent));
+    intent.fail(words, Exit::Usage)
+}
+
+/// What clap says, in our words and on two lines.
+fn usage(error: &clap::Error, intent: Intent) -> Error {
+    let named = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    let named = named.unwrap_or_default();
+    match (error.kind(), intent) {
+        (ErrorKind::UnknownArgument, Intent::Exec) if !named.starts_with('-') => Error::usage(
+            format!("unexpected argument '{named}'"),
+            format!("put `--` before the command: oc-secrets exec -- {named} …"),
         ),
-        (_, true) => Error::usage("no command to run", "oc-secrets exec -- CMD ARGS…"),
-        _ if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        (ErrorKind::MissingRequiredArgument, Intent::Exec) => {
+            Error::usage("no command to run", "oc-secrets exec -- CMD ARGS…")
+        }
+        (ErrorKind::MissingRequiredArgument, _) => {
+            Error::usage(format!("{named} is missing"), "see oc-secrets --help")
+        }
+        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _) => {
             Error::usage("no command", "try oc-secrets demo, or oc-secrets --help")
         }
-        _ => Error::usage(what, suggestion(error)),
-    };
-    Ui::new("oc-secrets", Level::Normal, Color::Auto).error(&usage);
-    intent.fail(words, Exit::Usage)
+        _ => {
+            let text = error.render().to_string();
+            let what = text.lines().next().unwrap_or_default();
+            Error::usage(
+                what.strip_prefix("error: ").unwrap_or(what),
+                suggestion(error),
+            )
+        }
+    }
 }
 
 /// The nearest thing that clap knows, or where to read on.
 fn suggestion(error: &clap::Error) -> String {
-    let kinds = [
-        ContextKind::SuggestedSubcommand,
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedValue,
-    ];
-    let nearest = kinds.iter().find_map(|kind| error.get(*kind));
-    match (nearest, error.get(ContextKind::ValidValue)) {
+    let known = |kind| {
+        error
+            .get(kind)
+            .map(ToString::to_string)
+            .filter(|text| !text.is_empty())
+    };
+    let nearest = known(ContextKind::SuggestedSubcommand)
+        .or_else(|| known(ContextKind::SuggestedArg))
+        .or_else(|| known(ContextKind::SuggestedValue));
+    match (nearest, known(ContextKind::ValidValue)) {
         (Some(nearest), _) => format!("did you mean {nearest}?"),
         (None, Some(valid)) => format!("one of {valid}"),
         (None, None) => "see oc-secrets --help".to_owned(),

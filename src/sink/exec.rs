@@ -21,6 +21,9 @@ const LONGEST: usize = 128 * 1024;
 /// Where commands are looked for without `PATH`. Source: execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
+const FILE: &str = "check the file's mode and its first line";
+const LESS: &str = "hand on less, with --only or --clean";
+
 /// What of our own environment goes along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inheritance {
@@ -84,6 +87,7 @@ fn executable(file: &Path) -> Result<()> {
     let denied = |why: &str| Error::CannotExecute {
         command: file.display().to_string(),
         why: why.to_owned(),
+        hint: FILE,
     };
     if file.is_dir() {
         return Err(denied("it is a directory"));
@@ -191,13 +195,15 @@ pub fn replace(command: &Command, environment: &Environment, hardened: Hardened)
             .collect();
         why = execve(c"/bin/sh", &words, &entries);
     }
+    let (why, hint) = match why {
+        Errno::ENOENT => ("its interpreter does not exist", FILE),
+        Errno::E2BIG => ("arguments and environment together are too long", LESS),
+        why => (why.desc(), FILE),
+    };
     Error::CannotExecute {
         command: command.shown(),
-        why: match why {
-            Errno::ENOENT => "its interpreter does not exist".to_owned(),
-            Errno::E2BIG => "arguments and environment together are too long".to_owned(),
-            why => why.desc().to_owned(),
-        },
+        why: why.to_owned(),
+        hint,
     }
 }
 

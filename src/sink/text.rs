@@ -29,7 +29,8 @@ pub enum Format {
     Tcsh,
     /// Elvish. For `eval (… | slurp)`.
     Elvish,
-    /// Xonsh. For `execx($(…))`.
+    /// Xonsh. For `execx(subprocess.check_output([…], text=True))`; its own `$(…)` was seen to
+    /// come back empty on a busy machine.
     Xonsh,
     /// PowerShell. For `… | Out-String | Invoke-Expression`; UTF-8 only, no empty value.
     Powershell,

@@ -206,7 +206,7 @@ fn a_forgotten_separator_is_pointed_out() {
     let sandbox = one();
     sandbox.oc(["exec", "sh", "-c", "true"]).done().fails(
         125,
-        "oc-secrets: error: unexpected argument 'sh' found\n\
+        "oc-secrets: error: unexpected argument 'sh'\n\
          hint: put `--` before the command: oc-secrets exec -- sh …\n",
     );
     sandbox.oc(["exec"]).done().fails(
@@ -247,6 +247,7 @@ fn interrupted_while_op_runs_nothing_is_left_and_we_die_of_the_signal() {
             .command()
             .process_group(0)
             .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
             .spawn()
             .expect("starts");
         while sandbox.calls().len() == before {

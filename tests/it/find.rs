@@ -14,7 +14,7 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 const INSTALL: &str = "hint: install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP\n";
-const TRUST: &str = "hint: `op` and every directory above it must belong to root or to you and be writable by nobody else\n";
+const TRUST: &str = "hint: `op` must be executable; it and every directory above it must belong to root or to you, and nobody else may write there\n";
 
 #[test]
 fn an_absent_op_is_named_with_where_to_get_it() {

@@ -432,6 +432,34 @@ fn while_it_is_held_the_secret_lies_in_locked_memory_only() {
 }
 
 #[test]
+fn what_waits_to_be_written_lies_in_locked_memory_only() {
+    if !nix::unistd::geteuid().is_root() {
+        return assert!(residue(Holding::start().child.id()).is_err());
+    }
+    for format in ["sh", "fish", "json", "powershell"] {
+        let filler = "x".repeat(100_000);
+        let sandbox = Sandbox::with_fields(&[("A", CANARY), ("FILLER", &filler)]);
+        let mut run = sandbox.oc(["env", "--format", format]);
+        let mut child = run
+            .command()
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        // Nobody reads: the text does not fit into the pipe.
+        while !std::fs::read_to_string(format!("/proc/{}/wchan", child.id()))
+            .is_ok_and(|at| at.contains("pipe"))
+        {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let (locked, loose) = residue(child.id()).expect("root reads all memory");
+        child.kill().expect("killed");
+        child.wait().expect("ends");
+        assert!(locked > 0, "{format}: the secret is there");
+        assert_eq!(loose, 0, "{format}: runs of it outside locked memory");
+    }
+}
+
+#[test]
 fn control_a_secret_in_ordinary_memory_is_found() {
     let script =
         "import sys\nkept = sys.stdin.readline()\nprint('held', flush=True)\nsys.stdin.readline()";

@@ -173,8 +173,9 @@ fn xonsh_executes_xonsh() {
         format: Format::Xonsh,
         package: "xonsh",
         command: &["xonsh", "--no-rc", "-c"],
-        script: "execx($(cat text))\n/usr/bin/env -0 >env\n\
-                 execx($(cat unset))\n/usr/bin/env -0 >gone\n",
+        script: "from subprocess import check_output as run\n\
+                 execx(run(['cat', 'text'], text=True))\n/usr/bin/env -0 >env\n\
+                 execx(run(['cat', 'unset'], text=True))\n/usr/bin/env -0 >gone\n",
         locale: UTF8,
         control: ("$CONTROL = $(touch pwned)\n", "$(touch pwned)"),
     }

@@ -98,7 +98,8 @@ fn the_text_of_a_failure_stops_the_other_shells_too() {
             Format::Xonsh,
             "xonsh",
             &["xonsh", "--no-rc", "-c"],
-            "execx($(cat text))\ntouch reached\n",
+            "import subprocess\n\
+             execx(subprocess.check_output(['cat', 'text'], text=True))\ntouch reached\n",
         ),
     ];
     for (format, package, command, script) in shells {
