@@ -287,11 +287,7 @@ fn a_signal_after_op_has_answered_ends_us_too() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("starts");
-    let waits =
-        || std::fs::read_to_string(format!("/proc/{}/wchan", child.id())).unwrap_or_default();
-    while !waits().contains("pipe") {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    sandbox.wait_until_op_has_ended();
     let kill = std::process::Command::new("kill")
         .arg(child.id().to_string())
         .status();

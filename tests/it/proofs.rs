@@ -446,11 +446,7 @@ fn what_waits_to_be_written_lies_in_locked_memory_only() {
             .spawn()
             .expect("starts");
         // Nobody reads: the text does not fit into the pipe.
-        while !std::fs::read_to_string(format!("/proc/{}/wchan", child.id()))
-            .is_ok_and(|at| at.contains("pipe"))
-        {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        sandbox.wait_until_op_has_ended();
         let (locked, loose) = residue(child.id()).expect("root reads all memory");
         child.kill().expect("killed");
         child.wait().expect("ends");

@@ -188,6 +188,14 @@ impl Sandbox {
         }
     }
 
+    /// Waits until a stand-in has ended, and a moment longer, in which its answer is used.
+    pub fn wait_until_op_has_ended(&self) {
+        while !self.notes().iter().any(|note| note["end"].is_u64()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
     /// The pids of this world's stand-ins that still run, whoever their parent is now.
     pub fn survivors(&self) -> Vec<u32> {
         let program = self.path("bin/op");
