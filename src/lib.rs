@@ -14,6 +14,7 @@
 //! | what is said on stderr, colours | [`ui`] |
 //! | which names are allowed | [`name`] |
 //! | `op://…` syntax | [`reference`] |
+//! | which host is which | [`registry`] |
 //! | the manifest, its errors, where it is found | [`manifest`] |
 //! | `--env-file` | [`dotenv`] |
 //! | what is asked for: `--only`, `--require`, profiles | [`plan`] |
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod name;
 pub mod near;
 pub mod reference;
+pub mod registry;
 pub mod secret;
 pub mod trust;
 pub mod ui;

@@ -1,4 +1,4 @@
-//! The single entries of a manifest: a name, a secret, a registry, `[cache]`, `[op]`.
+//! The single entries of a manifest: a name, a secret, a host, `[cache]`, `[op]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::{CacheSettings, OpSettings, SecretSpec, Source};
 use crate::error::{Error, Result};
 use crate::name::{EnvName, NameError};
 use crate::reference::Reference;
+use crate::registry::Host;
 
 const SECRET: &[&str] = &[
     "item", "field", "section", "vault", "ref", "required", "default", "exact",
 ];
-const REGISTRY: &[&str] = &["username", "secret"];
+const HOST: &[&str] = &["username", "secret", "insecure"];
 const CACHE: &[&str] = &["ttl", "allow_root"];
 const OP: &[&str] = &["path", "timeout"];
 
 const DEFAULT_FIELD: &str = "credential";
-const DEFAULT_USERNAME: &str = "x-access-token";
 const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
 const LONGEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -110,43 +110,65 @@ fn reference(document: &Document<'_>, entry: Entry<'_>) -> Result<Reference> {
     })
 }
 
-/// A registry, while its secret's name is only a text.
+/// A host of `[registries]` or `[git]`, while its secret's name is only a text.
 pub(super) struct Unchecked {
-    pub(super) username: String,
+    pub(super) host: Host,
+    pub(super) username: Option<String>,
     pub(super) secret: String,
+    pub(super) insecure: bool,
 }
 
-/// One table of `[registries]`, and where it names its secret.
-pub(super) fn registry(document: &Document<'_>, entry: Entry<'_>) -> Result<(Unchecked, usize)> {
-    let host = shown(entry.key);
-    let invalid = |c: char| c.is_whitespace() || c.is_control();
-    if entry.key.is_empty() || entry.key.contains(invalid) {
-        let what = format!("`{host}` is no registry's host");
-        return Err(document.error(entry.key_at, what, "write it as [registries.\"ghcr.io\"]"));
-    }
-    let mut username = DEFAULT_USERNAME.to_owned();
-    let mut secret = None;
+/// One table of `[registries]` or `[git]`, called `place` in errors, and where it names its secret.
+pub(super) fn host(
+    document: &Document<'_>,
+    entry: Entry<'_>,
+    place: &str,
+) -> Result<(Unchecked, usize)> {
+    let name = shown(entry.key);
+    let Some(host) = Host::parse(entry.key) else {
+        let what = format!("`{name}` is no host");
+        let hint =
+            "write it as clients do: a name with its port, such as ghcr.io or localhost:5000";
+        return Err(document.error(entry.key_at, what, hint));
+    };
+    let (mut username, mut secret, mut insecure) = (None, None, false);
     for key in document.table(entry)? {
         match key.key {
-            "username" => username = document.text_of(key)?.to_owned(),
+            "username" => username = Some(username_of(document, key)?),
             "secret" => secret = Some((document.any_text(key)?.to_owned(), key.at)),
+            "insecure" => insecure = document.flag(key)?,
             _ => {
-                let place = format!("in registry `{host}`");
-                return Err(document.unknown(key, &place, REGISTRY));
+                let place = format!("in {place} `{name}`");
+                return Err(document.unknown(key, &place, HOST));
             }
-        }
-        if username == "<token>" {
-            let what = "`username` cannot be `<token>`, which Docker takes for an identity token";
-            let hint = "leave it out for the default, x-access-token";
-            return Err(document.error(key.at, what, hint));
         }
     }
     let Some((secret, at)) = secret else {
-        let what = format!("registry `{host}` has no `secret`");
+        let what = format!("{place} `{name}` has no `secret`");
         let hint = "name the one that is its password: secret = \"NAME\"";
         return Err(document.error(entry.key_at, what, hint));
     };
-    Ok((Unchecked { username, secret }, at))
+    let unchecked = Unchecked {
+        host,
+        username,
+        secret,
+        insecure,
+    };
+    Ok((unchecked, at))
+}
+
+fn username_of(document: &Document<'_>, key: Entry<'_>) -> Result<String> {
+    let username = document.text_of(key)?;
+    let hint = "leave it out for the default, x-access-token";
+    if username == "<token>" {
+        let what = "`username` cannot be `<token>`, which Docker takes for an identity token";
+        return Err(document.error(key.at, what, hint));
+    }
+    if username.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':') {
+        let what = "`username` holds a blank, a colon or a control character";
+        return Err(document.error(key.at, what, hint));
+    }
+    Ok(username.to_owned())
 }
 
 /// `[cache]`.

@@ -250,7 +250,7 @@ mod tests {
             profile.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
             ["GHCR_TOKEN", "TAILSCALE_AUTH_KEY"]
         );
-        assert_eq!(manifest.registries[0].host, "ghcr.io");
+        assert_eq!(manifest.registries[0].host.as_str(), "ghcr.io");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::name::EnvName;
 use crate::reference::Reference;
+use crate::registry::{Asked, Host};
 
 pub use find::{Lookup, Start, builtin, load};
 pub use parse::parse;
@@ -43,7 +44,9 @@ pub struct Manifest {
     /// Plain values that go along.
     pub vars: Vec<(EnvName, String)>,
     /// What the Docker credential helper answers.
-    pub registries: Vec<Registry>,
+    pub registries: Vec<HostSpec>,
+    /// What the git credential helper answers.
+    pub git: Vec<HostSpec>,
     /// Named subsets of the secrets.
     pub profiles: BTreeMap<String, Vec<EnvName>>,
     /// `[cache]`; `None` where the manifest has no such table.
@@ -63,6 +66,7 @@ impl Manifest {
             secrets: vec![],
             vars: vec![],
             registries: vec![],
+            git: vec![],
             profiles: BTreeMap::new(),
             cache: None,
             op: OpSettings::default(),
@@ -103,15 +107,35 @@ pub enum Source {
     },
 }
 
-/// One entry of `[registries]`.
+/// One entry of `[registries]` or `[git]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registry {
-    /// The host as written, such as `ghcr.io`.
-    pub host: String,
-    /// The user name to answer with; never empty, never `<token>`.
-    pub username: String,
+pub struct HostSpec {
+    /// The host, such as `ghcr.io`.
+    pub host: Host,
+    /// The user name that goes with the secret, if the manifest gives one; never empty, never
+    /// `<token>`.
+    pub username: Option<String>,
     /// The secret that is the password.
     pub secret: EnvName,
+    /// Whether it is answered for `http://` too.
+    pub insecure: bool,
+}
+
+impl HostSpec {
+    /// The user name that GitHub and most registries accept beside a token.
+    pub const USERNAME: &str = "x-access-token";
+
+    /// The user name to answer with.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        self.username.as_deref().unwrap_or(Self::USERNAME)
+    }
+
+    /// Whether `asked` is this host, and not in the clear unless that is allowed.
+    #[must_use]
+    pub fn serves(&self, asked: &Asked) -> bool {
+        self.host == asked.host && (self.insecure || !asked.plain)
+    }
 }
 
 /// `[cache]`.

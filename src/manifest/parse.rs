@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::entry;
 use super::file::Document;
 use super::table::{Entry, entries, shown};
-use super::{Manifest, Origin, Registry};
+use super::{HostSpec, Manifest, Origin};
 use crate::error::Result;
 use crate::name::EnvName;
 use crate::near;
@@ -21,6 +21,7 @@ const TOP: &[&str] = &[
     "secrets",
     "vars",
     "registries",
+    "git",
     "profiles",
     "cache",
     "op",
@@ -62,7 +63,8 @@ impl Parser<'_> {
                 "account" => self.manifest.account = Some(self.document.text_of(entry)?.to_owned()),
                 "secrets" => self.secrets(entry)?,
                 "vars" => vars = Some(entry),
-                "registries" => self.registries(entry)?,
+                "registries" => self.manifest.registries = self.hosts(entry, "registry")?,
+                "git" => self.manifest.git = self.hosts(entry, "git host")?,
                 "profiles" => self.profiles(entry)?,
                 "cache" => self.manifest.cache = Some(entry::cache(&self.document, entry)?),
                 "op" => self.manifest.op = entry::op(&self.document, entry)?,
@@ -108,20 +110,27 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn registries(&mut self, table: Entry<'_>) -> Result<()> {
+    fn hosts(&mut self, table: Entry<'_>, place: &str) -> Result<Vec<HostSpec>> {
+        let mut hosts: Vec<HostSpec> = vec![];
         for entry in self.document.table(table)? {
-            let (registry, at) = entry::registry(&self.document, entry)?;
-            self.mentions.push((registry.secret.clone(), at));
+            let (unchecked, at) = entry::host(&self.document, entry, place)?;
+            if hosts.iter().any(|other| other.host == unchecked.host) {
+                let what = format!("{place} `{}` is there twice", unchecked.host);
+                let hint = "keep one of the two";
+                return Err(self.document.error(entry.key_at, what, hint));
+            }
+            self.mentions.push((unchecked.secret.clone(), at));
             // A name that does not parse is no secret's name either, which is said below.
-            if let Ok(secret) = EnvName::parse(&registry.secret) {
-                self.manifest.registries.push(Registry {
-                    host: entry.key.to_owned(),
-                    username: registry.username,
+            if let Ok(secret) = EnvName::parse(&unchecked.secret) {
+                hosts.push(HostSpec {
+                    host: unchecked.host,
+                    username: unchecked.username,
                     secret,
+                    insecure: unchecked.insecure,
                 });
             }
         }
-        Ok(())
+        Ok(hosts)
     }
 
     fn profiles(&mut self, table: Entry<'_>) -> Result<()> {
@@ -176,6 +185,7 @@ mod tests {
     use crate::error::Error;
     use crate::manifest::{CacheSettings, OpSettings, SecretSpec, Source};
     use crate::reference::Reference;
+    use crate::registry::Host;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -193,6 +203,10 @@ secret   = "DB_PASSWORD"
 
 [registries.quay]
 secret = "API_KEY"
+insecure = true
+
+[git."github.com"]
+secret = "GHCR_TOKEN"
 
 [profiles.bootstrap]
 secrets = ["GHCR_TOKEN", "API_KEY"]
@@ -256,18 +270,23 @@ timeout = "30s"
             manifest.profiles["bootstrap"],
             [name("GHCR_TOKEN"), name("API_KEY")]
         );
-        let registry = |host: &str, username: &str, secret: &str| Registry {
-            host: host.to_owned(),
-            username: username.to_owned(),
+        let host = |host: &str, username: Option<&str>, secret: &str, insecure| HostSpec {
+            host: Host::parse(host).expect("a host"),
+            username: username.map(str::to_owned),
             secret: name(secret),
+            insecure,
         };
         assert_eq!(
             manifest.registries,
             [
-                registry("ghcr.io", "x-access-token", "GHCR_TOKEN"),
-                registry("index.docker.io", "me", "DB_PASSWORD"),
-                registry("quay", "x-access-token", "API_KEY"),
+                host("ghcr.io", Some("x-access-token"), "GHCR_TOKEN", false),
+                host("docker.io", Some("me"), "DB_PASSWORD", false),
+                host("quay", None, "API_KEY", true),
             ]
+        );
+        assert_eq!(
+            manifest.git,
+            [host("github.com", None, "GHCR_TOKEN", false)]
         );
         let cache = CacheSettings {
             ttl: Duration::from_secs(3600),
@@ -341,7 +360,7 @@ timeout = "30s"
             ),
             (
                 "\n\n  [wrong]",
-                "3:4: unknown key `wrong` at the top level | known keys: vault, account, secrets, vars, registries, profiles, cache, op",
+                "3:4: unknown key `wrong` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op",
             ),
             (
                 "[secrets]\nA = { item = \"é\", feild = \"f\" }",
@@ -353,7 +372,7 @@ timeout = "30s"
             ),
             (
                 "[registries.\"ghcr.io\"]\nuser = \"x\"",
-                "2:1: unknown key `user` in registry `ghcr.io` | known keys: username, secret",
+                "2:1: unknown key `user` in registry `ghcr.io` | known keys: username, secret, insecure",
             ),
             (
                 "[profiles.p]\nsecret = []",
@@ -369,7 +388,7 @@ timeout = "30s"
             ),
             (
                 "\"a\\nb\\u001b\" = 1",
-                "1:1: unknown key `a\\nb\\u{1b}` at the top level | known keys: vault, account, secrets, vars, registries, profiles, cache, op",
+                "1:1: unknown key `a\\nb\\u{1b}` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op",
             ),
         ]);
     }
@@ -574,11 +593,27 @@ timeout = "30s"
             ),
             (
                 "[registries.\"\"]",
-                "1:13: `` is no registry's host | write it as [registries.\"ghcr.io\"]",
+                "1:13: `` is no host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
+            ),
+            (
+                "[registries.\"http://ghcr.io\"]",
+                "1:13: `http://ghcr.io` is no host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
+            ),
+            (
+                "[secrets]\nA = \"op://v/i/f\"\n[registries.\"ghcr.io\"]\nsecret = \"A\"\n[registries.\"GHCR.io:443\"]\nsecret = \"A\"",
+                "5:13: registry `ghcr.io` is there twice | keep one of the two",
+            ),
+            (
+                "[git.\"github.com\"]\nusername = \"a:b\"",
+                "2:12: `username` holds a blank, a colon or a control character | leave it out for the default, x-access-token",
+            ),
+            (
+                "[git.\"github.com\"]\nusername = \"a\"",
+                "1:6: git host `github.com` has no `secret` | name the one that is its password: secret = \"NAME\"",
             ),
             (
                 "[registries.\"a b\"]",
-                "1:13: `a b` is no registry's host | write it as [registries.\"ghcr.io\"]",
+                "1:13: `a b` is no host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
             ),
             (
                 "[profiles.p]",
