@@ -34,6 +34,26 @@ pub enum Exit {
     CommandNotFound = 127,
 }
 
+impl Exit {
+    /// The exit with this code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        let all = [
+            Self::Done,
+            Self::Failed,
+            Self::Usage,
+            Self::NotSignedIn,
+            Self::Unresolved,
+            Self::OpUnavailable,
+            Self::RateLimited,
+            Self::Ours,
+            Self::CannotExecute,
+            Self::CommandNotFound,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == code)
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -190,6 +210,16 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
+    /// What another process was told that asked for us too, or what was told a moment ago.
+    #[error("{text}")]
+    Relayed {
+        /// What went wrong.
+        text: String,
+        /// What to do.
+        hint: Option<String>,
+        /// The exit code of the error itself.
+        exit: Exit,
+    },
     /// A signal asked us to end.
     #[error("interrupted by signal {signal}")]
     Interrupted {
@@ -291,6 +321,7 @@ impl Error {
             | Self::OpConfigDirectory
             | Self::Network => Exit::OpUnavailable,
             Self::RateLimited { .. } => Exit::RateLimited,
+            Self::Relayed { exit, .. } => *exit,
             Self::CommandNotFound { .. } => Exit::CommandNotFound,
             Self::CannotExecute { .. } => Exit::CannotExecute,
             Self::OpUnknown { .. } | Self::Interrupted { .. } | Self::System { .. } => Exit::Failed,
@@ -358,6 +389,7 @@ impl Error {
             Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
             Self::CommandNotFound { .. } => "check the spelling and PATH",
             Self::CannotExecute { hint, .. } => hint,
+            Self::Relayed { hint, .. } => return hint.clone(),
             Self::Interrupted { .. } | Self::System { .. } => return None,
         };
         Some(hint.to_owned())
@@ -407,6 +439,7 @@ mod tests {
         ];
         for (exit, code) in table {
             assert_eq!(exit as u8, code);
+            assert_eq!(Exit::from_code(code), Some(exit));
         }
     }
 

@@ -5,6 +5,7 @@
 //! ```text
 //!  manifest ──▶ plan ──▶ op (Provider) ──▶ resolve ──▶ sink::{exec, text, check, docker}
 //!    file       pure     subprocess        Secrets     the only callers of Secret::expose()
+//!                         ▲ cache: kernel keyring, one op for all who ask at once
 //! ```
 //!
 //! | To change … | open |
@@ -19,6 +20,7 @@
 //! | `--env-file` | [`dotenv`] |
 //! | what is asked for: `--only`, `--require`, profiles | [`plan`] |
 //! | how `op` is found, run, timed, understood | [`op`] |
+//! | what is kept for a moment, and who shares one `op` | [`cache`] |
 //! | what counts as an answer | [`resolve`] |
 //! | quoting and formats | [`sink::text`] |
 //! | a command or a flag | [`cli`] |
@@ -47,12 +49,14 @@ pub mod dotenv;
 // (2) What is asked for.
 pub mod plan;
 
-// (3) Who answers.
+// (3) Who answers, and what is not asked twice.
 pub mod provider;
 
 pub mod op;
 
 pub mod demo;
+
+pub mod cache;
 
 // (4) What counts as an answer.
 pub mod resolve;

@@ -23,4 +23,10 @@ pub trait Provider {
     /// # Errors
     /// When nothing can be said about any of them: not signed in, no network, a rate limit.
     fn fetch(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>>;
+
+    /// Whether a person may be asked before there is an answer, so that two of these should not
+    /// be at it at the same time.
+    fn may_prompt(&self) -> bool {
+        false
+    }
 }

@@ -64,9 +64,9 @@ pub struct Resolved<'a> {
 ///
 /// # Errors
 /// When nothing at all can be said; what concerns one secret is in its [`Finding`].
-pub fn survey<'a>(
+pub fn survey<'a, 'p>(
     plan: &'a Plan,
-    provider: impl FnOnce() -> Result<Box<dyn Provider>>,
+    provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<Finding<'a>>> {
     let asked: Vec<&Wanted> = plan

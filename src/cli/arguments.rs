@@ -55,6 +55,12 @@ pub struct Global {
     /// Do not fetch what the environment already holds
     #[arg(long, global = true)]
     pub prefer_env: bool,
+    /// Ask again for what is kept, and keep the new value
+    #[arg(long, global = true)]
+    pub refresh: bool,
+    /// Neither use nor keep anything in the kernel's keyring
+    #[arg(long, global = true, conflicts_with = "refresh")]
+    pub no_cache: bool,
     /// Say what is done and how long it takes
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -86,6 +92,8 @@ pub enum Command {
     Read(Read),
     /// Show which secrets can be had, and never a value
     Check(Check),
+    /// Forget every secret that is kept in the kernel's keyring
+    Lock,
     /// Show the whole pipeline on made-up secrets; needs neither op nor an account
     Demo,
 }

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::arguments::Global;
+use crate::cache::{self, Cached, Caller, Identity, Policy};
 use crate::demo::Demo;
 use crate::dotenv::{self, Definition};
 use crate::error::{Error, Problem, Result, Trouble};
@@ -34,6 +35,7 @@ pub struct Context {
     manifest: Manifest,
     env_file: Option<Vec<Definition>>,
     choice: Choice,
+    policy: Policy,
     vault: Vault,
 }
 
@@ -58,9 +60,12 @@ impl Context {
                 )
             }
         };
-        let choice = match vault {
-            Vault::Demo => Choice::default(),
-            Vault::Op => choice(global, &lookup)?,
+        let (policy, choice) = match vault {
+            Vault::Demo => (Policy::NOTHING, Choice::default()),
+            Vault::Op => (
+                policy(&global, &manifest, &lookup)?,
+                choice(global, &lookup)?,
+            ),
         };
         Ok(Self {
             ui,
@@ -68,6 +73,7 @@ impl Context {
             manifest,
             env_file,
             choice,
+            policy,
             vault,
         })
     }
@@ -141,8 +147,16 @@ impl Context {
     /// # Errors
     /// When nothing at all can be said.
     pub fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
+        self.survey_by(plan, || self.provider(plan))
+    }
+
+    fn survey_by<'a, 'p>(
+        &self,
+        plan: &'a Plan,
+        provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
+    ) -> Result<Vec<Finding<'a>>> {
         let own = |name: &str| self.variable(name).map(OsStr::to_owned);
-        resolve::survey(plan, || self.provider(plan), own)
+        resolve::survey(plan, provider, own)
     }
 
     /// Everything that `plan` wants, or nothing; what is optional and absent is said once.
@@ -150,7 +164,8 @@ impl Context {
     /// # Errors
     /// When something required cannot be had.
     pub fn resolve<'a>(&self, plan: &'a Plan) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
-        let (resolved, absent) = resolve::all_or_nothing(plan, self.survey(plan)?)?;
+        let (resolved, absent) =
+            resolve::all_or_nothing(plan, self.survey_by(plan, || self.cached(plan))?)?;
         self.tell_of(&absent);
         Ok((resolved, absent))
     }
@@ -183,7 +198,21 @@ impl Context {
         }
     }
 
-    fn provider(&self, plan: &Plan) -> Result<Box<dyn Provider>> {
+    /// Who answers, behind what is kept.
+    fn cached<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
+        if self.vault == Vault::Demo {
+            return self.provider(plan);
+        }
+        let origin = &self.manifest.origin;
+        Ok(Box::new(Cached {
+            inner: Box::new(move || self.provider(plan)),
+            policy: self.policy,
+            identity: Identity::new(&self.environment, origin, plan.account.as_deref()),
+            timeout: plan.timeout,
+        }))
+    }
+
+    fn provider<'p>(&self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
         if self.vault == Vault::Demo {
             return Ok(Box::new(Demo));
         }
@@ -215,6 +244,18 @@ fn value<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a 
         .iter()
         .find(|(own, value)| own == name && !value.is_empty());
     found.map(|(_, value)| value.as_os_str())
+}
+
+fn policy(global: &Global, manifest: &Manifest, lookup: manifest::Lookup<'_>) -> Result<Policy> {
+    let ttl = lookup("OC_SECRETS_CACHE_TTL").map(|value| value.to_string_lossy().into_owned());
+    let ttl = cache::ttl_variable(ttl.as_deref())?;
+    let root = nix::unistd::geteuid().is_root();
+    let policy = Policy::decide(manifest.cache, ttl, Caller::Command, root);
+    Ok(match (global.no_cache, global.refresh) {
+        (true, _) => Policy::NOTHING,
+        (_, true) => policy.refreshing(),
+        _ => policy,
+    })
 }
 
 fn choice(global: Global, lookup: manifest::Lookup<'_>) -> Result<Choice> {

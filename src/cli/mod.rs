@@ -7,6 +7,7 @@ mod context;
 mod demo;
 mod env;
 mod exec;
+mod lock;
 mod read;
 
 use std::ffi::OsString;
@@ -64,6 +65,7 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> crate::error::R
         Command::Env(env) => env::run(&context(Vault::Op)?, env),
         Command::Read(read) => read::run(&context(Vault::Op)?, read),
         Command::Check(check) => check::run(&context(Vault::Op)?, check),
+        Command::Lock => lock::run(),
         Command::Demo => demo::run(&context(Vault::Demo)?.quietly(), hardened),
     }
 }

@@ -272,6 +272,10 @@ impl Provider for Op {
             .map_err(|why| Error::system("start the event loop", why))?;
         runtime.block_on(self.in_time(requests))
     }
+
+    fn may_prompt(&self) -> bool {
+        !self.promptless
+    }
 }
 
 /// The wanted requests, grouped by the item that holds them; `op` ignores case in names.

@@ -1,0 +1,21 @@
+//! `oc-secrets lock`: forgets everything that is kept.
+
+use std::os::fd::AsFd;
+
+use crate::cache;
+use crate::error::{Exit, Result};
+use crate::sink;
+
+/// Empties the cache of this user, whichever manifest it is from.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn run() -> Result<Exit> {
+    let text = match cache::forget_all() {
+        0 => "nothing was kept\n".to_owned(),
+        1 => "1 entry forgotten\n".to_owned(),
+        many => format!("{many} entries forgotten\n"),
+    };
+    sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
+    Ok(Exit::Done)
+}
