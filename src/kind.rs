@@ -2,9 +2,12 @@
 
 use crate::secret::Secret;
 
+/// A kind that GitHub's registries do not take.
+pub const FINE_GRAINED: &str = "GitHub fine-grained token";
+
 /// Beginnings that the issuers document, the longer ones first.
 const PREFIXES: &[(&str, &str)] = &[
-    ("github_pat_", "GitHub fine-grained token"),
+    ("github_pat_", FINE_GRAINED),
     ("ghp_", "GitHub classic token"),
     ("gho_", "GitHub OAuth token"),
     ("ghu_", "GitHub user token"),

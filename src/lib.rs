@@ -23,6 +23,8 @@
 //! | what is kept for a moment, and who shares one `op` | [`cache`] |
 //! | what counts as an answer | [`resolve`] |
 //! | quoting and formats | [`sink::text`] |
+//! | what Docker, git and their relatives are told | [`helper`] |
+//! | Docker's and Podman's own files | [`wiring`] |
 //! | a command or a flag | [`cli`] |
 
 #[global_allocator]
@@ -64,6 +66,11 @@ pub mod resolve;
 // (5) Where it goes.
 pub mod kind;
 pub mod sink;
+
+// Who asks for passwords: other programs' files, and what we tell them.
+pub mod wiring;
+
+pub mod helper;
 
 // What the user types.
 pub mod cli;

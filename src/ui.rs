@@ -133,6 +133,18 @@ impl Ui {
     }
 }
 
+/// A panic's message can quote a value, so only its place is told.
+pub fn hide_panics(program: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let error = Error::system("go on", format!("internal error at {place}; this is a bug"));
+        Ui::new(program, Level::Normal, Color::Auto).error(&error);
+    }));
+}
+
 fn paint(colored: bool, tone: Tone, text: &str) -> String {
     if !colored {
         return text.to_owned();

@@ -92,6 +92,8 @@ pub enum Command {
     Read(Read),
     /// Show which secrets can be had, and never a value
     Check(Check),
+    /// Have Docker, Podman and their relatives ask for passwords here
+    Docker(Docker),
     /// Forget every secret that is kept in the kernel's keyring
     Lock,
     /// Show the whole pipeline on made-up secrets; needs neither op nor an account
@@ -143,4 +145,53 @@ pub struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `docker`.
+#[derive(Args, Debug)]
+pub struct Docker {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DockerCommand,
+}
+
+/// What to do with Docker's files.
+#[derive(Debug, Subcommand)]
+pub enum DockerCommand {
+    /// Name docker-credential-oc in Docker's config.json
+    Install {
+        /// Where.
+        #[command(flatten)]
+        wiring: Wiring,
+        /// Take plaintext credentials for the same hosts out of the files
+        #[arg(long)]
+        remove_plaintext: bool,
+    },
+    /// Take it out again
+    Uninstall(Wiring),
+    /// Show which client asks whom
+    Status(Wiring),
+    /// Let clients go on without credentials for HOST, such as with a dead token
+    Off {
+        /// The registries.
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<String>,
+    },
+    /// Answer for HOST again
+    On {
+        /// The registries.
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<String>,
+    },
+}
+
+/// Which files and which hosts.
+#[derive(Args, Debug)]
+pub struct Wiring {
+    /// For this registry instead of all in the manifest (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub registry: Vec<String>,
+    /// In the auth.json of Podman, skopeo and buildah too
+    #[arg(long)]
+    pub podman: bool,
 }

@@ -14,6 +14,7 @@ use crate::op::{Op, Settings};
 use crate::plan::{self, Choice, Plan};
 use crate::provider::Provider;
 use crate::reference::Reference;
+use crate::registry::Host;
 use crate::resolve::{self, Finding, Resolved};
 use crate::ui::Ui;
 
@@ -24,6 +25,8 @@ pub enum Vault {
     Op,
     /// The made-up secrets of the demo, for the built-in manifest.
     Demo,
+    /// Nobody; the manifest is the one that `docker-credential-oc` reads.
+    Helper,
 }
 
 /// Everything that a command needs to know.
@@ -49,6 +52,11 @@ impl Context {
         let lookup = |name: &str| value(&environment, name).map(OsStr::to_owned);
         let (manifest, env_file) = match vault {
             Vault::Demo => (manifest::builtin(), None),
+            Vault::Helper => {
+                let here = Start::Environment;
+                let asked = global.manifest.as_deref();
+                (manifest::load(asked, &here, &lookup)?, None)
+            }
             Vault::Op => {
                 let here = std::env::current_dir()
                     .map_err(|why| Error::system("tell the working directory", why))?;
@@ -62,7 +70,7 @@ impl Context {
         };
         let (policy, choice) = match vault {
             Vault::Demo => (Policy::NOTHING, Choice::default()),
-            Vault::Op => (
+            Vault::Op | Vault::Helper => (
                 policy(&global, &manifest, &lookup)?,
                 choice(global, &lookup)?,
             ),
@@ -228,6 +236,15 @@ impl Context {
     /// A variable of our own environment that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
         value(&self.environment, name)
+    }
+
+    /// The hosts that the manifest has a password for.
+    pub fn registries(&self) -> Vec<Host> {
+        self.manifest
+            .registries
+            .iter()
+            .map(|spec| spec.host.clone())
+            .collect()
     }
 
     /// Where the manifest came from, for people.

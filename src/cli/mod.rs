@@ -5,6 +5,7 @@ mod arguments;
 mod check;
 mod context;
 mod demo;
+mod docker;
 mod env;
 mod exec;
 mod lock;
@@ -22,7 +23,7 @@ use clap::{CommandFactory, Parser};
 use crate::error::{Error, Exit};
 use crate::harden::{self, Hardened};
 use crate::sink;
-use crate::ui::{Color, Level, Ui};
+use crate::ui::{self, Color, Level, Ui};
 use arguments::{Arguments, Command, Global, When};
 use context::{Context, Vault};
 
@@ -32,7 +33,7 @@ pub fn main() -> ExitCode {
     let hardened = harden::harden();
     let words: Vec<OsString> = std::env::args_os().collect();
     let intent = Intent::of(&words);
-    tell_of_panics_without_their_message();
+    ui::hide_panics("oc-secrets");
     // Unwinding wipes every secret on its way; only then do we end.
     let done = catch_unwind(AssertUnwindSafe(|| run(&words, intent, hardened)));
     done.unwrap_or_else(|_| intent.fail(&words, Exit::Failed))
@@ -65,6 +66,7 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> crate::error::R
         Command::Env(env) => env::run(&context(Vault::Op)?, env),
         Command::Read(read) => read::run(&context(Vault::Op)?, read),
         Command::Check(check) => check::run(&context(Vault::Op)?, check),
+        Command::Docker(docker) => docker::run(&context(Vault::Helper)?, docker),
         Command::Lock => lock::run(),
         Command::Demo => demo::run(&context(Vault::Demo)?.quietly(), hardened),
     }
@@ -196,18 +198,6 @@ fn suggestion(error: &clap::Error) -> String {
         (None, Some(valid)) => format!("one of {valid}"),
         (None, None) => "see oc-secrets --help".to_owned(),
     }
-}
-
-/// A panic's message can quote a value, so only its place is told.
-fn tell_of_panics_without_their_message() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let error = Error::system("go on", format!("internal error at {place}; this is a bug"));
-        Ui::new("oc-secrets", Level::Normal, Color::Auto).error(&error);
-    }));
 }
 
 /// Whether `fd` is a regular file, so that what is written there stays on disk.

@@ -1,22 +1,26 @@
 //! What a Docker credential helper answers.
 
 use super::json;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result, Trouble};
 use crate::memory::Locked;
 use crate::secret::Secret;
 
 /// The answer to `get`: one JSON object and a line feed, in locked memory.
 ///
 /// # Errors
-/// [`Error::Unwritable`] for a secret that no registry takes: blanks, controls, not UTF-8.
+/// [`Error::Unresolved`] for a secret that no registry takes: blanks, controls, not UTF-8.
 pub fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let value = secret.expose();
     let odd = |letter: char| letter.is_whitespace() || letter.is_control();
     if std::str::from_utf8(value).map_or(true, |text| text.contains(odd)) {
-        return Err(Error::Unwritable {
-            name: server.to_owned(),
-            format: "a registry's password",
-            why: "it holds white space or control characters",
+        return Err(Error::Unresolved {
+            problems: vec![Problem {
+                name: server.to_owned(),
+                reference: "a registry's password".to_owned(),
+                trouble: Trouble::Unusable {
+                    why: "it holds white space or control characters",
+                },
+            }],
         });
     }
     let mut text = Locked::with_capacity(value.len() + 1024);
@@ -27,6 +31,18 @@ pub fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
     ];
     json::object(&mut text, pairs);
     Ok(text)
+}
+
+/// The answer to `list`: a map from server to user name, in the order of Go's maps, and no secret.
+#[must_use]
+pub fn entries(mut entries: Vec<(String, String)>) -> Locked {
+    entries.sort();
+    let mut text = Locked::with_capacity(1024);
+    let pairs = entries
+        .iter()
+        .map(|(server, username)| (server.as_str(), username.as_bytes()));
+    json::object(&mut text, pairs);
+    text
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod exec;
+pub mod git;
 mod json;
 pub mod text;
 

@@ -1,0 +1,5 @@
+//! `git-credential-oc`: what git asks for passwords.
+
+fn main() -> std::process::ExitCode {
+    oc_secrets::helper::git::main()
+}

@@ -1,0 +1,267 @@
+//! `oc-secrets docker`: wires our helper into Docker's and Podman's files, and tells who is asked.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use super::arguments::{Docker, DockerCommand, Wiring};
+use super::context::Context;
+use crate::error::{Error, Exit, Result};
+use crate::registry::Host;
+use crate::sink;
+use crate::ui::{Tone, clean};
+use crate::wiring::config::{Config, Owner, SUFFIX, Wish};
+use crate::wiring::{file, muted, place};
+
+/// Runs the command.
+///
+/// # Errors
+/// When a file cannot be understood or written; it is then as it was.
+pub fn run(context: &Context, arguments: &Docker) -> Result<Exit> {
+    let desk = Desk { context };
+    match &arguments.command {
+        DockerCommand::Install {
+            wiring,
+            remove_plaintext,
+        } => desk.install(wiring, *remove_plaintext)?,
+        DockerCommand::Uninstall(wiring) => desk.uninstall(wiring)?,
+        DockerCommand::Status(wiring) => desk.status(wiring)?,
+        DockerCommand::Off { hosts } => desk.switch(hosts, true)?,
+        DockerCommand::On { hosts } => desk.switch(hosts, false)?,
+    }
+    Ok(Exit::Done)
+}
+
+struct Desk<'a> {
+    context: &'a Context,
+}
+
+/// One of the files, read.
+struct Found {
+    owner: Owner,
+    path: PathBuf,
+    text: Option<String>,
+    config: Config,
+}
+
+impl Desk<'_> {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.context.variable(name).map(ToOwned::to_owned)
+    }
+
+    fn install(&self, wiring: &Wiring, remove_plaintext: bool) -> Result<()> {
+        let lookup = |name: &str| self.variable(name);
+        let hosts = self.hosts(&wiring.registry)?;
+        let wish = Wish {
+            hosts: &hosts,
+            remove_plaintext,
+            default_store: place::default_store(&lookup),
+        };
+        // All files are understood before the first is changed.
+        for mut found in self.files(wiring.podman)? {
+            let notes = found.config.install(&wish);
+            self.write(&found)?;
+            for note in notes {
+                self.context
+                    .ui
+                    .warn(&format!("{}: {note}", found.path.display()));
+            }
+        }
+        self.warn_of_what_is_in_the_way(&hosts)
+    }
+
+    fn uninstall(&self, wiring: &Wiring) -> Result<()> {
+        let hosts: Vec<Host> = wiring
+            .registry
+            .iter()
+            .map(|text| host(text))
+            .collect::<Result<_>>()?;
+        for mut found in self.files(wiring.podman)? {
+            if found.text.is_some() {
+                found.config.uninstall(&hosts);
+            }
+            self.write(&found)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, found: &Found) -> Result<()> {
+        let text = found.config.render();
+        let shown = found.path.display();
+        if found
+            .text
+            .as_deref()
+            .is_some_and(|old| same(found.owner, old, &text))
+            || found.text.is_none() && text == "{}"
+        {
+            return say(&format!("{shown}: unchanged\n"));
+        }
+        file::replace(&found.path, found.text.as_deref(), text.as_bytes())?;
+        say(&format!("{shown}: changed\n"))
+    }
+
+    fn warn_of_what_is_in_the_way(&self, hosts: &[Host]) -> Result<()> {
+        let lookup = |name: &str| self.variable(name);
+        let ui = self.context.ui;
+        if place::on_path(&lookup, place::HELPER).is_none() {
+            let own = std::env::current_exe().ok();
+            let how = place::how_to_find_helper(own.as_deref());
+            ui.warn(&format!(
+                "{} is not on PATH, so clients will not find it: {how}",
+                place::HELPER
+            ));
+        }
+        if self.variable("DOCKER_AUTH_CONFIG").is_some() {
+            ui.warn("DOCKER_AUTH_CONFIG is set; for the hosts it names, Docker asks nobody else");
+        }
+        let known = self.context.registries();
+        for host in hosts.iter().filter(|host| !known.contains(host)) {
+            ui.warn(&format!("{host} is not in the manifest that docker-credential-oc uses: add [registries.\"{host}\"]"));
+        }
+        Ok(())
+    }
+
+    fn status(&self, wiring: &Wiring) -> Result<()> {
+        let lookup = |name: &str| self.variable(name);
+        let hosts = self.hosts(&wiring.registry)?;
+        let off = muted::read(&lookup);
+        let mut text = match place::on_path(&lookup, place::HELPER) {
+            Some(path) => format!("helper  {}\n", clean(&path.display().to_string())),
+            None => {
+                let own = std::env::current_exe().ok();
+                let missing = self.context.ui.paint(Tone::Bad, "not on PATH");
+                format!(
+                    "helper  {missing}: {}\n",
+                    place::how_to_find_helper(own.as_deref())
+                )
+            }
+        };
+        for found in self.files(true)? {
+            let absent = if found.text.is_none() {
+                " (not there)"
+            } else {
+                ""
+            };
+            text.push_str(&format!(
+                "\n{}  {}{absent}\n",
+                clients(found.owner),
+                clean(&found.path.display().to_string())
+            ));
+            for host in &hosts {
+                text.push_str(&self.line(&found, host, off.contains(host)));
+            }
+        }
+        say(&text)
+    }
+
+    fn line(&self, found: &Found, host: &Host, off: bool) -> String {
+        let paint = |tone, text: &str| self.context.ui.paint(tone, text);
+        let asks = match found.config.asks(host).as_deref() {
+            Some(SUFFIX) if off => paint(Tone::Notice, "oc-secrets, which is off for it"),
+            Some(SUFFIX) => paint(Tone::Good, "oc-secrets"),
+            Some(other) => paint(Tone::Notice, &format!("docker-credential-{}", clean(other))),
+            None => paint(Tone::Notice, "nobody but this file"),
+        };
+        let plain = match found.config.plaintext(host).is_empty() {
+            true => String::new(),
+            false => format!(
+                ", {}",
+                paint(Tone::Bad, "and a credential lies in it in the clear")
+            ),
+        };
+        format!("  {host}  asks {asks}{plain}\n")
+    }
+
+    fn switch(&self, texts: &[String], off: bool) -> Result<()> {
+        let lookup = |name: &str| self.variable(name);
+        let hosts: Vec<Host> = texts.iter().map(|text| host(text)).collect::<Result<_>>()?;
+        let changed = muted::switch(&lookup, &hosts, off)?;
+        for host in &hosts {
+            let already = if changed.contains(host) {
+                ""
+            } else {
+                "already "
+            };
+            let word = if off {
+                "off, so clients go on without credentials"
+            } else {
+                "on"
+            };
+            say(&format!("{host}: {already}{word}\n"))?;
+        }
+        Ok(())
+    }
+
+    /// The hosts that were named, or all of the manifest.
+    fn hosts(&self, named: &[String]) -> Result<Vec<Host>> {
+        let hosts: Vec<Host> = match named.is_empty() {
+            false => named.iter().map(|text| host(text)).collect::<Result<_>>()?,
+            true => self.context.registries(),
+        };
+        match hosts.is_empty() {
+            true => Err(Error::usage(
+                "no registry is in the manifest",
+                "add [registries.\"ghcr.io\"], or use --registry HOST",
+            )),
+            false => Ok(hosts),
+        }
+    }
+
+    fn files(&self, podman: bool) -> Result<Vec<Found>> {
+        let lookup = |name: &str| self.variable(name);
+        let docker = place::docker(&lookup).ok_or_else(|| {
+            Error::usage(
+                "there is no place for Docker's file: HOME is not set",
+                "set HOME or DOCKER_CONFIG",
+            )
+        })?;
+        let podman = if podman {
+            place::podman(&lookup)
+        } else {
+            vec![]
+        };
+        let podman = podman.into_iter().map(|path| (Owner::Podman, path));
+        [(Owner::Docker, docker)]
+            .into_iter()
+            .chain(podman)
+            .map(|(owner, path)| read(owner, path))
+            .collect()
+    }
+}
+
+fn read(owner: Owner, path: PathBuf) -> Result<Found> {
+    let text = file::read(&path)?;
+    let config = Config::parse(owner, text.as_deref().unwrap_or_default())
+        .map_err(|what| file::refuse(&path, what, "mend the file; it is left as it was"))?;
+    Ok(Found {
+        owner,
+        path,
+        text,
+        config,
+    })
+}
+
+/// Whether the file already says what it is to say, however it is laid out.
+fn same(owner: Owner, old: &str, new: &str) -> bool {
+    Config::parse(owner, old).is_ok_and(|old| old.render() == new)
+}
+
+fn clients(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Docker => "docker, compose, buildx, crane",
+        Owner::Podman => "podman, skopeo, buildah",
+    }
+}
+
+fn host(text: &str) -> Result<Host> {
+    Host::parse(text).ok_or_else(|| {
+        Error::usage(
+            format!("`{text}` is no registry's host"),
+            "write it as in an image's name, such as ghcr.io",
+        )
+    })
+}
+
+fn say(text: &str) -> Result<()> {
+    sink::emit(std::io::stdout().as_fd(), text.as_bytes())
+}

@@ -1,0 +1,206 @@
+//! A JSON object of another program, changed in one place and otherwise left as it was.
+//!
+//! Keys keep their order, and values that are not touched keep their very bytes: what we do not
+//! understand we cannot damage. Duplicate keys are refused, since readers differ on them.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// An object whose values are still text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object(Vec<(String, String)>);
+
+impl Object {
+    /// Parses `text`, which must be one object and nothing else.
+    ///
+    /// # Errors
+    /// What is wrong with it, without a word of it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let parsed = deserializer.deserialize_map(Pairs);
+        let parsed = parsed.and_then(|object| deserializer.end().map(|()| object));
+        let object = parsed.map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => "is no JSON object with unique keys".to_owned(),
+            _ => format!(
+                "is no valid JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
+        })?;
+        Ok(object)
+    }
+
+    /// The text of a value.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(own, _)| own == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A value that is itself an object; an absent one is empty.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn object(&self, key: &str) -> Result<Self, String> {
+        match self.get(key) {
+            None | Some("null") => Ok(Self::default()),
+            Some(text) => {
+                Self::parse(text).map_err(|_| format!("`{key}` is no object with unique keys"))
+            }
+        }
+    }
+
+    /// A value that is a text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.get(key)
+            .and_then(|value| serde_json::from_str(value).ok())
+    }
+
+    /// Sets a value in its place, or at the end.
+    pub fn set(&mut self, key: &str, value: impl Into<String>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(own, _)| own == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    /// Sets a value that is a text.
+    pub fn set_text(&mut self, key: &str, value: &str) {
+        self.set(key, quoted(value));
+    }
+
+    /// Takes a value away.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(own, _)| own != key);
+    }
+
+    /// The keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The object as text, its keys indented by `depth` times `indent`.
+    #[must_use]
+    pub fn render(&self, indent: &str, depth: usize) -> String {
+        if self.0.is_empty() {
+            return "{}".to_owned();
+        }
+        let inner = indent.repeat(depth);
+        let lines: Vec<String> = self
+            .0
+            .iter()
+            .map(|(key, value)| format!("{inner}{}: {value}", quoted(key)))
+            .collect();
+        format!("{{\n{}\n{}}}", lines.join(",\n"), indent.repeat(depth - 1))
+    }
+}
+
+/// How `text` indents its first line; as Docker does where it has none.
+#[must_use]
+pub fn indentation(text: &str) -> &str {
+    let line = text
+        .trim_start()
+        .strip_prefix('{')
+        .and_then(|rest| rest.split_once('\n'));
+    let line = line.map_or("", |(_, line)| line);
+    let width = line.len() - line.trim_start_matches([' ', '\t']).len();
+    if width == 0 { "\t" } else { &line[..width] }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut object = Object::default();
+        while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+            if object.get(&key).is_some() {
+                return Err(serde::de::Error::custom("a key is there twice"));
+            }
+            object.0.push((key, value.get().to_owned()));
+        }
+        Ok(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCKER: &str =
+        "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {}\n\t},\n\t\"zeta\": 1.50,\n\t\"alpha\": [1,  2]\n}";
+
+    #[test]
+    fn what_is_not_touched_keeps_its_bytes_and_its_place() {
+        let mut object = Object::parse(DOCKER).expect("parses");
+        assert_eq!(object.render(indentation(DOCKER), 1), DOCKER);
+        object.set_text("credsStore", "pass");
+        object.remove("zeta");
+        let expected = "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {}\n\t},\n\t\"alpha\": [1,  2],\n\t\"credsStore\": \"pass\"\n}";
+        assert_eq!(object.render("\t", 1), expected);
+        assert_eq!(object.text("credsStore").as_deref(), Some("pass"));
+    }
+
+    #[test]
+    fn the_indentation_of_the_file_is_kept() {
+        assert_eq!(indentation("{\n    \"a\": 1\n}"), "    ");
+        assert_eq!(indentation("  {\n  \"a\": 1}"), "  ");
+        for text in ["", "{}", "{\"a\":1}", "{\n\"a\":1\n}"] {
+            assert_eq!(indentation(text), "\t", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_without_a_word_of_it() {
+        for text in [
+            "",
+            "[]",
+            "null",
+            "\"hunter2\"",
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":hunter2}",
+            "{\"a\":1}}",
+            "{\"a\":1",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "// x\n{}",
+            "\u{feff}{}",
+        ] {
+            let error = Object::parse(text).expect_err("refused");
+            assert!(
+                error.starts_with("is no ") && !error.contains("hunter2"),
+                "{text:?}: {error}"
+            );
+        }
+        let object = Object::parse("{\"a\":[],\"b\":null}").expect("parses");
+        assert_eq!(
+            object.object("a"),
+            Err("`a` is no object with unique keys".to_owned())
+        );
+        assert_eq!(
+            (object.object("b"), object.object("c")),
+            (Ok(Object::default()), Ok(Object::default()))
+        );
+    }
+}
