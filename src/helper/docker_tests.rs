@@ -443,3 +443,45 @@ fn a_manifest_that_cannot_be_used_keeps_nobody_from_the_version() {
         format!("{NOT_FOUND}\n").as_bytes()
     );
 }
+
+#[test]
+fn any_input_at_all_is_met_with_at_most_one_line() {
+    let seeds = [
+        &b"ghcr.io"[..],
+        b"https://index.docker.io/v1/",
+        b"{\"ServerURL\":\"ghcr.io\",\"Username\":\"x-access-token\",\"Secret\":\"ghp_A\"}",
+        b"[::1]:5000\r\n",
+    ];
+    // A small generator of its own, so that a failure comes again.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap_or(0)
+    };
+    for _ in 0..20_000 {
+        let mut input = seeds[random(seeds.len())].to_vec();
+        for _ in 0..random(4) {
+            let at = random(input.len());
+            match random(3) {
+                0 => input[at] = u8::try_from(random(256)).unwrap_or(0),
+                1 => drop(input.remove(at)),
+                _ => input.insert(at, b"\"\\{}/:@.\n \0"[random(11)]),
+            }
+        }
+        for action in ["get", "store", "erase"] {
+            let reply = handle(&[action], &input, || Ok(Fake::default()));
+            let text = std::str::from_utf8(&reply.stdout).expect("text");
+            assert!(
+                text.is_empty() || text.ends_with('\n'),
+                "{action} {input:?}"
+            );
+            assert!(text.matches('\n').count() <= 1, "{action} {input:?}");
+            assert!(
+                !text.contains("ghp_A") || reply.success,
+                "{action} {input:?}"
+            );
+        }
+    }
+}

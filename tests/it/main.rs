@@ -2,13 +2,23 @@
 
 mod check;
 mod demo;
+mod docker_cache;
+mod docker_crate;
+mod docker_proofs;
+mod docker_protocol;
+mod docker_source;
+mod docker_trouble;
+mod docker_wiring;
+mod docker_world;
 mod env;
 mod exec;
 mod failures;
 mod find;
+mod git_credential;
 mod proofs;
 mod read;
 mod rounds;
 mod sandbox;
+mod seccomp;
 mod shells;
 mod values;
