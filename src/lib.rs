@@ -51,17 +51,17 @@ pub mod dotenv;
 // (2) What is asked for.
 pub mod plan;
 
-// (3) Who answers, and what is not asked twice.
+// (3) Who answers.
 pub mod provider;
 
 pub mod op;
 
 pub mod demo;
 
-pub mod cache;
-
-// (4) What counts as an answer.
+// (4) What counts as an answer, and what is not asked twice.
 pub mod resolve;
+
+pub mod cache;
 
 // (5) Where it goes.
 pub mod kind;

@@ -1,5 +1,7 @@
 //! Who can answer: `op`, or the vault of the demo.
 
+use std::time::Duration;
+
 use crate::error::{Result, Trouble};
 use crate::reference::Reference;
 use crate::secret::Secret;
@@ -29,4 +31,7 @@ pub trait Provider {
     fn may_prompt(&self) -> bool {
         false
     }
+
+    /// Gives it no more time than this.
+    fn limit(&mut self, _timeout: Duration) {}
 }

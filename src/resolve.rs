@@ -169,21 +169,27 @@ const EMPTY: Trouble = Trouble::Unusable { why: "it is empty" };
 
 /// Refuses a value that cannot be what was asked for.
 fn usable(value: Secret) -> Outcome {
+    match flaw(&value) {
+        Some(trouble) => Err(trouble),
+        None => Ok(value),
+    }
+}
+
+/// Why `value` cannot be what was asked for, if it cannot.
+#[must_use]
+pub fn flaw(value: &Secret) -> Option<Trouble> {
     let bytes = value.expose();
     if bytes.is_empty() {
-        return Err(EMPTY);
+        return Some(EMPTY);
     }
-    if is_placeholder(bytes) {
-        return Err(Trouble::Unusable {
-            why: "`op` answered with its placeholder for a concealed value",
-        });
-    }
-    if bytes.contains(&0) {
-        return Err(Trouble::Unusable {
-            why: "it holds a NUL byte, which no environment can carry",
-        });
-    }
-    Ok(value)
+    let why = if is_placeholder(bytes) {
+        "`op` answered with its placeholder for a concealed value"
+    } else if bytes.contains(&0) {
+        "it holds a NUL byte, which no environment can carry"
+    } else {
+        return None;
+    };
+    Some(Trouble::Unusable { why })
 }
 
 /// `[use 'op item get ID --reveal' to reveal]`, which `op` prints with exit 0 in place of a value.

@@ -140,13 +140,7 @@ impl Cached<'_> {
         missing: &[usize],
     ) -> Result<Vec<Outcome>> {
         let wanted: Vec<Request<'_>> = missing.iter().map(|&at| requests[at]).collect();
-        let answers = (self.inner)().and_then(|provider| {
-            let deadline = Instant::now() + self.timeout;
-            let _one_prompt_at_a_time = provider
-                .may_prompt()
-                .then(|| flight::gate(&self.identity.prompt(), deadline));
-            provider.fetch(&wanted)
-        });
+        let answers = self.ask(&wanted);
         let names: Vec<&String> = missing.iter().map(|&at| &names[at]).collect();
         self.keep(&names, &answers);
         if let Some(leader) = leader
@@ -155,6 +149,25 @@ impl Cached<'_> {
             leader.hand_out(&relay(&answers));
         }
         answers
+    }
+
+    /// Asks; where a person may be asked, one at a time, and all of it within the deadline.
+    fn ask(&self, wanted: &[Request<'_>]) -> Result<Vec<Outcome>> {
+        let mut provider = (self.inner)()?;
+        if !provider.may_prompt() {
+            return provider.fetch(wanted);
+        }
+        let deadline = Instant::now() + self.timeout;
+        let _held = flight::gate(&self.identity.prompt(), deadline);
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Error::OpTimeout {
+                after: self.timeout,
+            }),
+            left => {
+                provider.limit(left);
+                provider.fetch(wanted)
+            }
+        }
     }
 
     fn keep(&self, names: &[&String], answers: &Result<Vec<Outcome>>) {

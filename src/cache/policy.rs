@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::Trouble;
 use crate::manifest::CacheSettings;
 use crate::provider::Outcome;
+use crate::resolve;
 
 /// Who wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl Policy {
     #[must_use]
     pub fn time(self, outcome: &Outcome, refusal: Duration) -> Option<Duration> {
         match outcome {
-            Ok(_) => self.values,
+            Ok(value) => self.values.filter(|_| resolve::flaw(value).is_none()),
             Err(Trouble::Missing { .. } | Trouble::Ambiguous { .. }) => {
                 self.refusals.then_some(refusal)
             }
@@ -114,6 +115,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -163,6 +165,20 @@ mod tests {
                 );
             }
             assert_eq!(values(Some((10, true)), None, caller, true), Some(600));
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_refused_anyway_is_not_kept() {
+        let policy = Policy::decide(None, None, Caller::Helper, false);
+        let time = |value: &[u8]| policy.time(&Ok(Secret::copy_of(value)), MINUTE);
+        assert!(time(b"ghp_x").is_some());
+        for value in [
+            &b""[..],
+            b"a\0b",
+            b"[use 'op item get aaaaaaaaaaaaaaaaaaaaaaaaaa --reveal' to reveal]",
+        ] {
+            assert_eq!(time(value), None, "{value:?}");
         }
     }
 

@@ -128,8 +128,9 @@ impl Broker {
         asked: &'a Cell<bool>,
     ) -> Result<Box<dyn Provider + 'a>> {
         let inner = move || {
-            asked.set(true);
-            give_up_with_the_client();
+            if !asked.replace(true) {
+                give_up_with_the_client();
+            }
             let settings = Settings {
                 path: plan.op_path.as_deref(),
                 account: plan.account.clone(),

@@ -96,7 +96,11 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
                         ..Reply::answer(answer)
                     }
                 }
-                Err(error) => failure(error),
+                Err(error) => {
+                    // Once it is mended it should not take minutes until we know.
+                    answers.forget(&asked);
+                    failure(error)
+                }
             }
         }
         Err(error) if error.exit() == Exit::NotSignedIn && answers.anonymous_when_locked() => {

@@ -57,7 +57,11 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
     let Some(question) = Question::parse(input) else {
         return Reply::success();
     };
-    let credential = match answers().and_then(|answers| answers.credential(&question.asked)) {
+    let answers = match answers() {
+        Ok(answers) => answers,
+        Err(error) => return failure(error),
+    };
+    let credential = match answers.credential(&question.asked) {
         Ok(Some(credential)) => credential,
         Ok(None) => return Reply::success(),
         Err(error) => return failure(error),
@@ -69,7 +73,10 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
     };
     match git::answer(question.host, username, &credential.secret) {
         Ok(answer) => Reply::answer(answer),
-        Err(error) => failure(error),
+        Err(error) => {
+            answers.forget(&question.asked);
+            failure(error)
+        }
     }
 }
 
@@ -275,8 +282,9 @@ mod tests {
     #[test]
     fn a_secret_with_a_line_break_or_nul_is_refused() {
         for secret in ["ghp_x\nhost=evil.example", "ghp_x\n", "a\0b", "a\rb"] {
-            let (success, text, _, talk) = ask(&["get"], QUESTION, secret, false);
-            assert_eq!((success, text.as_str(), talk), (false, "", 1), "{secret:?}");
+            let (success, text, forgotten, talk) = ask(&["get"], QUESTION, secret, false);
+            let seen = (success, text.as_str(), forgotten, talk);
+            assert_eq!(seen, (false, "", 1, 1), "{secret:?}");
         }
     }
 }

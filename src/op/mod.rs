@@ -276,6 +276,10 @@ impl Provider for Op {
     fn may_prompt(&self) -> bool {
         !self.promptless
     }
+
+    fn limit(&mut self, timeout: Duration) {
+        self.timeout = timeout.min(self.timeout);
+    }
 }
 
 /// The wanted requests, grouped by the item that holds them; `op` ignores case in names.

@@ -424,3 +424,47 @@ fn root_of_another_container_is_not_let_in_although_it_shares_the_network() {
     assert_eq!(leader.join().expect("joined").succeeds(), ANSWER);
     assert_eq!(world.asked(), 2, "each asked for itself");
 }
+
+#[test]
+fn a_value_that_is_no_token_is_not_kept_so_that_mending_it_helps_at_once() {
+    let world = World::new();
+    for bad in [
+        "ghp_A\n",
+        "[use 'op item get aaaaaaaaaaaaaaaaaaaaaaaaaa --reveal' to reveal]",
+    ] {
+        world.token(bad);
+        assert_eq!(world.ask("get", "ghcr.io").status.code(), Some(1));
+        world.token(TOKEN);
+        world.gets(ANSWER);
+        world.ask("erase", "ghcr.io");
+    }
+    assert_eq!(world.asked(), 4);
+}
+
+#[test]
+fn r14_one_who_waits_behind_another_s_prompt_gives_up_in_time_too() {
+    let world = World::with("[op]\ntimeout = \"1500ms\"\n");
+    world.sandbox.manifest(
+        "[secrets]\nA = \"op://Vault/Token/credential\"\nB = \"op://Vault/Token/other\"\n\
+         [registries.\"a.example\"]\nsecret = \"A\"\n[registries.\"b.example\"]\nsecret = \"B\"\n\
+         [op]\ntimeout = \"1500ms\"\n",
+    );
+    world.sandbox.mode("hang");
+    let ask = |host: &'static str| {
+        let run = world
+            .helper(&["get"])
+            .without("OP_SERVICE_ACCOUNT_TOKEN")
+            .input(host);
+        std::thread::spawn(move || run.done())
+    };
+    let (first, second) = (ask("a.example"), ask("b.example"));
+    for thread in [first, second] {
+        let done = thread.join().expect("joined");
+        assert!(
+            done.text().starts_with("`op` did not answer within "),
+            "{}",
+            done.text()
+        );
+        assert!(done.took < Duration::from_secs(3), "{:?}", done.took);
+    }
+}
