@@ -4,61 +4,14 @@
 //! case, no full stop); [`Error::hint`] says what to do. Neither ever holds a secret or a word
 //! of `op`'s own output: variants carry names, paths, numbers and classes only.
 
+mod exit;
+mod hint;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The documented exit codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// Anything that has no code of its own.
-    Failed = 1,
-    /// Wrong usage, or a manifest that cannot be used.
-    Usage = 2,
-    /// Not signed in, prompt refused, token invalid, forbidden.
-    NotSignedIn = 3,
-    /// A secret is missing, ambiguous or unusable.
-    Unresolved = 4,
-    /// `op` is missing, not trusted, timed out, was killed, answered nonsense; or no network.
-    OpUnavailable = 5,
-    /// 1Password's rate limit.
-    RateLimited = 6,
-    /// `exec` only: our own failure of any kind.
-    Ours = 125,
-    /// `exec` only: the command was found but cannot be executed.
-    CannotExecute = 126,
-    /// `exec` only: the command was not found.
-    CommandNotFound = 127,
-}
-
-impl Exit {
-    /// The exit with this code.
-    #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        let all = [
-            Self::Done,
-            Self::Failed,
-            Self::Usage,
-            Self::NotSignedIn,
-            Self::Unresolved,
-            Self::OpUnavailable,
-            Self::RateLimited,
-            Self::Ours,
-            Self::CannotExecute,
-            Self::CommandNotFound,
-        ];
-        all.into_iter().find(|exit| *exit as u8 == code)
-    }
-}
-
-impl From<Exit> for std::process::ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
+pub use exit::Exit;
 
 /// The `format` of an [`Error::Unwritable`] that no other output can help.
 pub const ENVIRONMENT: &str = "an environment variable";
@@ -327,73 +280,6 @@ impl Error {
             Self::OpUnknown { .. } | Self::Interrupted { .. } | Self::System { .. } => Exit::Failed,
         }
     }
-
-    /// What the user can do about it: a command or a page that mends it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Usage { hint, .. } | Self::Manifest { hint, .. } => hint.as_str(),
-            Self::OpMissing { .. } => {
-                "install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP"
-            }
-            Self::OpUntrusted { .. } => {
-                "`op` must be executable; it and every directory above it must belong to root or to you, and nobody else may write there"
-            }
-            Self::OpTimeout { .. } => {
-                "answer the 1Password prompt if one is open; allow more time with --timeout; run `op vault list` to see where it hangs"
-            }
-            Self::OpKilled { .. } => "look for the out-of-memory killer: dmesg | tail",
-            Self::OpNonsense { .. } => {
-                "check that `op` is 1Password's own (op --version); if the secrets are large, ask for fewer at a time with --only"
-            }
-            Self::OpUnknown { .. } => "run `op vault list` yourself to see what it says",
-            Self::OpConfigDirectory => {
-                "op's configuration must be yours alone: chmod 700 ~/.config/op, and check its owner"
-            }
-            Self::Network => {
-                "check the connection and the proxy: curl -sI https://my.1password.com"
-            }
-            Self::SignedOut { session: true } => {
-                "an OP_SESSION variable is set and may be stale: unset it, or run `op signin` again"
-            }
-            Self::SignedOut { session: false } => {
-                "run `op signin`, or set OP_SERVICE_ACCOUNT_TOKEN"
-            }
-            Self::NoAccount => {
-                "turn on the CLI integration of the 1Password app, run `op account add`, or set OP_SERVICE_ACCOUNT_TOKEN"
-            }
-            Self::WhichAccount { .. } => {
-                "run `op account list` and name one with --account, OP_ACCOUNT or `account = …` in the manifest"
-            }
-            Self::PromptRefused { .. } => "run it again and approve the prompt",
-            Self::AppUnreachable { .. } => {
-                "start and unlock the 1Password app, with Settings > Developer > Integrate with 1Password CLI on"
-            }
-            Self::TokenInvalid { .. } => {
-                "make a new token (op service-account create) and set OP_SERVICE_ACCOUNT_TOKEN"
-            }
-            Self::Forbidden { .. } => {
-                "give the account or service account read access to the vault: op vault list shows what it sees"
-            }
-            Self::RateLimited { .. } => {
-                "see what is left with `op service-account ratelimit`; every retry costs more"
-            }
-            Self::Unresolved { .. } => {
-                "compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`"
-            }
-            Self::Unwritable { name, format, .. } if *format == ENVIRONMENT => {
-                return Some(format!(
-                    "use `oc-secrets read {name}`, which prints any value"
-                ));
-            }
-            Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
-            Self::CommandNotFound { .. } => "check the spelling and PATH",
-            Self::CannotExecute { hint, .. } => hint,
-            Self::Relayed { hint, .. } => return hint.clone(),
-            Self::Interrupted { .. } | Self::System { .. } => return None,
-        };
-        Some(hint.to_owned())
-    }
 }
 
 /// `60 s`, `2.5 s`.
@@ -422,26 +308,6 @@ fn summary(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exit_codes_are_those_of_the_contract() {
-        let table = [
-            (Exit::Done, 0),
-            (Exit::Failed, 1),
-            (Exit::Usage, 2),
-            (Exit::NotSignedIn, 3),
-            (Exit::Unresolved, 4),
-            (Exit::OpUnavailable, 5),
-            (Exit::RateLimited, 6),
-            (Exit::Ours, 125),
-            (Exit::CannotExecute, 126),
-            (Exit::CommandNotFound, 127),
-        ];
-        for (exit, code) in table {
-            assert_eq!(exit as u8, code);
-            assert_eq!(Exit::from_code(code), Some(exit));
-        }
-    }
 
     #[test]
     fn every_secret_at_fault_is_named_at_once() {

@@ -1,0 +1,78 @@
+//! The documented exit codes.
+
+/// The documented exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Anything that has no code of its own.
+    Failed = 1,
+    /// Wrong usage, or a manifest that cannot be used.
+    Usage = 2,
+    /// Not signed in, prompt refused, token invalid, forbidden.
+    NotSignedIn = 3,
+    /// A secret is missing, ambiguous or unusable.
+    Unresolved = 4,
+    /// `op` is missing, not trusted, timed out, was killed, answered nonsense; or no network.
+    OpUnavailable = 5,
+    /// 1Password's rate limit.
+    RateLimited = 6,
+    /// `exec` only: our own failure of any kind.
+    Ours = 125,
+    /// `exec` only: the command was found but cannot be executed.
+    CannotExecute = 126,
+    /// `exec` only: the command was not found.
+    CommandNotFound = 127,
+}
+
+impl Exit {
+    /// The exit with this code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        let all = [
+            Self::Done,
+            Self::Failed,
+            Self::Usage,
+            Self::NotSignedIn,
+            Self::Unresolved,
+            Self::OpUnavailable,
+            Self::RateLimited,
+            Self::Ours,
+            Self::CannotExecute,
+            Self::CommandNotFound,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == code)
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_contract() {
+        let table = [
+            (Exit::Done, 0),
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::NotSignedIn, 3),
+            (Exit::Unresolved, 4),
+            (Exit::OpUnavailable, 5),
+            (Exit::RateLimited, 6),
+            (Exit::Ours, 125),
+            (Exit::CannotExecute, 126),
+            (Exit::CommandNotFound, 127),
+        ];
+        for (exit, code) in table {
+            assert_eq!(exit as u8, code);
+            assert_eq!(Exit::from_code(code), Some(exit));
+        }
+    }
+}
