@@ -1,0 +1,3 @@
+fn main() {
+    println!("oc-secrets {}", env!("CARGO_PKG_VERSION"));
+}

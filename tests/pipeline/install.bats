@@ -1,0 +1,258 @@
+#!/usr/bin/env bats
+# Nothing is put in place before it was found right. Everything comes from a web server on loopback.
+
+load helpers
+
+setup_file() {
+	export SITE=$WORLD/files/release BASE=http://127.0.0.1:8080/release
+	case $(uname -m) in x86_64) export TARGET=x86_64-unknown-linux-musl ;; *) export TARGET=aarch64-unknown-linux-musl ;; esac
+}
+
+# A fresh release before every test: two programs, checksums, a signature.
+setup() {
+	rm -rf "$SITE" && mkdir -p "$SITE"
+	local name=oc-secrets-$TARGET
+	mkdir "$BATS_TEST_TMPDIR/$name"
+	printf '#!/bin/sh\necho oc-secrets 1.2.3\n' >"$BATS_TEST_TMPDIR/$name/oc-secrets"
+	printf '#!/bin/sh\necho openclaw-deploy 1.2.3\n' >"$BATS_TEST_TMPDIR/$name/openclaw-deploy"
+	echo readme >"$BATS_TEST_TMPDIR/$name/README.md"
+	chmod +x "$BATS_TEST_TMPDIR/$name"/o*
+	pack "$name"
+	seal
+	export BIN=$BATS_TEST_TMPDIR/bin
+	# A PATH without cosign, for those who have none.
+	mkdir "$BATS_TEST_TMPDIR/plain"
+	for tool in sh curl tar gzip sha256sum awk sed grep tr cut uname id mktemp rm mkdir cp mv chmod tail; do ln -s "$(command -v $tool)" "$BATS_TEST_TMPDIR/plain/$tool"; done
+}
+
+pack() { tar -C "$BATS_TEST_TMPDIR" -czf "$SITE/oc-secrets-$TARGET.tar.gz" "$@"; }
+
+seal() {
+	(cd "$SITE" && sha256sum "oc-secrets-$TARGET.tar.gz" >SHA256SUMS)
+	sign
+}
+
+sign() { SIGNER=${1:-release} cosign sign-blob --yes --new-bundle-format --bundle "$SITE/SHA256SUMS.sigstore.json" "$SITE/SHA256SUMS"; } # sign [NAME]
+
+install() { # install ARGUMENT…: with cosign
+	with_path "$PATH" "$@"
+}
+
+install_plain() { with_path "$BATS_TEST_TMPDIR/plain" "$@"; } # install_plain ARGUMENT…: without cosign
+
+with_path() {
+	local path=$1
+	shift
+	status=0
+	output=$(env -i "PATH=$path" "HOME=$BATS_TEST_TMPDIR/home" "TESTS=$TESTS" "AUTHORITY=$AUTHORITY" "COSIGN=$COSIGN" \
+		sh "$PROJECT/shell/install.sh" --repo Owner/Repo --from "$BASE" --to "$BIN" "$@" 2>"$BATS_TEST_TMPDIR/words" </dev/null) || status=$?
+	words=$(cat "$BATS_TEST_TMPDIR/words")
+}
+
+nothing_installed() { [[ ! -e $BIN ]] || is '' "$(ls -A "$BIN")"; }
+
+@test "a good release is installed, its programs and nothing else" {
+	install
+	is 0 "$status"
+	is 'oc-secrets openclaw-deploy' "$(ls -A "$BIN" | paste -sd ' ')"
+	is 'oc-secrets 1.2.3' "$("$BIN/oc-secrets")"
+	is "installed $BIN/oc-secrets" "$(head -n 1 <<<"$output")"
+}
+
+@test "without cosign the checksum alone decides, unless a signature is required" {
+	install_plain
+	is 0 "$status"
+	rm -rf "$BIN"
+	install_plain --require-signature
+	fails 1 'cosign is not installed'
+	nothing_installed
+}
+
+@test "an archive with one byte changed is refused" {
+	printf 'X' | dd of="$SITE/oc-secrets-$TARGET.tar.gz" bs=1 seek=100 conv=notrunc status=none
+	for how in install install_plain; do
+		$how
+		fails 3 'is not what was released'
+		nothing_installed
+	done
+}
+
+@test "an archive that was exchanged, with its checksum, is refused by its signature" {
+	printf '#!/bin/sh\necho evil\n' >"$BATS_TEST_TMPDIR/oc-secrets-$TARGET/oc-secrets"
+	pack "oc-secrets-$TARGET"
+	(cd "$SITE" && sha256sum "oc-secrets-$TARGET.tar.gz" >SHA256SUMS)
+	install
+	fails 3 'not by this project'
+	nothing_installed
+	install_plain # the control: the checksum fits, so only the signature knows
+	is 0 "$status"
+}
+
+@test "a signature of somebody else, or none, is refused where cosign is installed" {
+	sign other
+	install
+	fails 3 'not by this project'
+	for signer in neighbour branch; do # another workflow of this repository; its release workflow, but not of a tag
+		sign $signer
+		install
+		fails 3 'not by this project'
+	done
+	sign release # the control
+	install
+	is 0 "$status"
+	rm -rf "$BIN"
+	install --repo Owner/RepoX
+	fails 3 'not by this project'
+	install --repo OwnerxRepo/Repo
+	fails 3 'not by this project'
+	rm "$SITE/SHA256SUMS.sigstore.json"
+	install
+	fails 1 'cannot fetch'
+	nothing_installed
+}
+
+@test "a truncated archive is refused" {
+	truncate -s 200 "$SITE/oc-secrets-$TARGET.tar.gz"
+	install
+	fails 3 'is not what was released'
+	nothing_installed
+}
+
+@test "a download that breaks off in the middle is refused" {
+	python3 - "$SITE" <<'END' 3>&- &
+import http.server, os, sys
+class Broken(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        data = open(os.path.join(sys.argv[1], os.path.basename(self.path)), "rb").read()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[:100] if self.path.endswith(".gz") else data)
+http.server.HTTPServer(("127.0.0.1", 8081), Broken).serve_forever()
+END
+	local server=$!
+	until curl -s -o /dev/null http://127.0.0.1:8081/SHA256SUMS; do sleep 0.1; done
+	install --from http://127.0.0.1:8081
+	kill "$server"
+	fails 1 'cannot fetch'
+	nothing_installed
+}
+
+@test "a missing archive, a missing list, and a list without the archive are refused" {
+	rm "$SITE/oc-secrets-$TARGET.tar.gz"
+	install
+	fails 1 "cannot fetch $BASE/oc-secrets-$TARGET.tar.gz"
+	echo "$(printf '0%.0s' {1..64})  other.tar.gz" >"$SITE/SHA256SUMS" && sign
+	setup_archive_again
+	install
+	fails 3 'does not name'
+	rm "$SITE/SHA256SUMS"
+	install
+	fails 1 "cannot fetch $BASE/SHA256SUMS"
+	nothing_installed
+}
+
+setup_archive_again() { pack "oc-secrets-$TARGET"; }
+
+@test "a list that names the archive twice, or with nonsense, is refused" {
+	cat "$SITE/SHA256SUMS" "$SITE/SHA256SUMS" >"$SITE/twice" && mv "$SITE/twice" "$SITE/SHA256SUMS" && sign
+	install
+	fails 3 'exactly once'
+	echo "xyz  oc-secrets-$TARGET.tar.gz" >"$SITE/SHA256SUMS" && sign
+	install
+	fails 3 'exactly once'
+	nothing_installed
+}
+
+@test "an archive with files that do not belong there is refused though its checksum fits" {
+	echo evil >"$BATS_TEST_TMPDIR/evil"
+	pack "oc-secrets-$TARGET" evil && seal
+	install
+	fails 3 'files that do not belong'
+	tar -C "$BATS_TEST_TMPDIR" --transform "s|^evil|oc-secrets-$TARGET/../../evil|" -P -czf "$SITE/oc-secrets-$TARGET.tar.gz" "oc-secrets-$TARGET" evil && seal
+	install
+	fails 3 'files that do not belong'
+	nothing_installed
+}
+
+@test "a failed update leaves what was there, and a good one replaces it at once" {
+	install
+	printf 'X' | dd of="$SITE/oc-secrets-$TARGET.tar.gz" bs=1 seek=100 conv=notrunc status=none
+	install
+	is 3 "$status"
+	is 'oc-secrets 1.2.3' "$("$BIN/oc-secrets")"
+	printf '#!/bin/sh\necho oc-secrets 1.3.0\n' >"$BATS_TEST_TMPDIR/oc-secrets-$TARGET/oc-secrets"
+	pack "oc-secrets-$TARGET" && seal
+	install
+	is 'oc-secrets 1.3.0' "$("$BIN/oc-secrets")"
+	is 'oc-secrets openclaw-deploy' "$(ls -A "$BIN" | paste -sd ' ')"
+}
+
+@test "without encryption nothing is fetched, except from this machine" {
+	for from in http://example.com/x ftp://127.0.0.1/x file:///etc http://127.0.0.1.evil.example/x http://localhost.evil.example; do
+		install --from "$from"
+		fails 2 'will not install from'
+	done
+}
+
+@test "a redirect to another protocol is not followed" {
+	python3 - <<'END' 3>&- &
+import http.server
+class Redirect(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(302)
+        self.send_header("Location", "file:///etc/passwd")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 8082), Redirect).serve_forever()
+END
+	local server=$!
+	until curl -s -o /dev/null http://127.0.0.1:8082/; do sleep 0.1; done
+	install --from http://127.0.0.1:8082
+	kill "$server"
+	fails 1 'cannot fetch'
+}
+
+@test "half of the script does nothing" {
+	size=$(wc -c <"$PROJECT/shell/install.sh")
+	for part in 4 3 2; do
+		head -c $((size * (part - 1) / part)) "$PROJECT/shell/install.sh" >"$BATS_TEST_TMPDIR/half.sh"
+		env -i "PATH=$PATH" HOME=/nonexistent sh "$BATS_TEST_TMPDIR/half.sh" --from "$BASE" --to "$BIN" &>/dev/null || true
+		nothing_installed
+	done
+}
+
+@test "piped into a shell it leaves the rest of the pipe alone" {
+	{ cat "$PROJECT/shell/install.sh" && printf '\n: >%s\n' "$BATS_TEST_TMPDIR/rest"; } |
+		env -i "PATH=$BATS_TEST_TMPDIR/plain" HOME=/nonexistent sh -s -- --from "$BASE" --to "$BIN" >/dev/null 2>&1
+	is 'oc-secrets 1.2.3' "$("$BIN/oc-secrets")"
+	[[ -e $BATS_TEST_TMPDIR/rest ]]
+}
+
+@test "wrong usage is told before anything is fetched" {
+	install --nonsense
+	fails 2 'unknown argument --nonsense'
+	install --to
+	fails 2 '--to wants a value'
+	install --version 'v1; rm'
+	is 2 "$status"
+	install --version ../../x
+	fails 2 'no such version'
+	run env -i "PATH=$PATH" HOME=/nonexistent sh "$PROJECT/shell/install.sh" --to "$BIN"
+	is 2 "$status"
+	[[ $output == *'which repository?'* ]]
+	nothing_installed
+}
+
+@test "a folder that cannot be written is an error with a hint" {
+	touch "$BATS_TEST_TMPDIR/file"
+	install --to "$BATS_TEST_TMPDIR/file/bin"
+	is 1 "$status"
+	says 'hint: choose another folder with --to'
+}
+
+@test "nothing temporary stays behind" {
+	mkdir "$BATS_TEST_TMPDIR/tmp"
+	env -i "PATH=$BATS_TEST_TMPDIR/plain" "TMPDIR=$BATS_TEST_TMPDIR/tmp" HOME=/nonexistent sh "$PROJECT/shell/install.sh" --from "$BASE" --to "$BIN" &>/dev/null
+	env -i "PATH=$BATS_TEST_TMPDIR/plain" "TMPDIR=$BATS_TEST_TMPDIR/tmp" HOME=/nonexistent sh "$PROJECT/shell/install.sh" --from "$BASE/none" --to "$BIN" &>/dev/null || true
+	is '' "$(ls -A "$BATS_TEST_TMPDIR/tmp")"
+}
