@@ -28,6 +28,7 @@ static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 
 pub mod cli;
 pub mod demo;
+pub mod deploy;
 pub mod dotenv;
 pub mod error;
 pub mod harden;
