@@ -80,6 +80,10 @@ pub struct HostSettings {
     pub docker_group: bool,
     /// Arguments for `tailscale up` beside the key.
     pub tailscale_args: Vec<String>,
+    /// Where Tailscale's packages come from: its own repository or a mirror of it.
+    pub tailscale_repository: String,
+    /// The fingerprint of the one key that may sign them.
+    pub tailscale_fingerprint: String,
     /// Further ports to open, as UFW writes them (`443/tcp`).
     pub allow: Vec<String>,
     /// Reboot by itself after an upgrade that needs it.
@@ -94,6 +98,8 @@ impl Default for HostSettings {
             sudo: true,
             docker_group: false,
             tailscale_args: Vec::new(),
+            tailscale_repository: "https://pkgs.tailscale.com/stable".to_owned(),
+            tailscale_fingerprint: "2596A99EAAB33821893C0A79458CA832957F5868".to_owned(),
             allow: Vec::new(),
             automatic_reboot: false,
             backup_keep: 14,
