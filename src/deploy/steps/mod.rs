@@ -2,13 +2,21 @@
 //!
 //! A new step is a file here and a line in [`all`].
 
+pub mod account;
+pub mod apt;
 pub mod docker;
 pub mod fail2ban;
 pub mod files;
 pub mod firewall;
 pub mod gateway;
+pub mod keys;
+pub mod probe;
+pub mod revert;
 pub mod ssh;
+pub mod sshd;
+pub mod systemd;
 pub mod tailscale;
+pub mod ufw;
 pub mod upkeep;
 pub mod user;
 
