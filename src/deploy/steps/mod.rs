@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod apt;
+pub mod backup;
 pub mod docker;
 pub mod fail2ban;
 pub mod files;
