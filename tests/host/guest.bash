@@ -52,8 +52,9 @@ guest_net() {
 
 # Serves the vendor's repository on the guest's loopback, as a mirror would.
 guest_serve_vendor() {
-	guest_net python3 -m http.server --bind 127.0.0.1 --directory "$GUEST_CACHE/vendor" 8099 \
-		>"$GUEST/vendor.log" 2>&1 &
+	nsenter --target "$GUEST_PID" --net -- \
+		python3 -m http.server --bind 127.0.0.1 --directory "$GUEST_CACHE/vendor" 8099 \
+		<<<'' >"$GUEST/vendor.log" 2>&1 3>&- &
 	GUEST_VENDOR=$!
 	export GUEST_VENDOR
 	local _
@@ -67,7 +68,7 @@ guest_serve_vendor() {
 # A second host: a network of its own, joined to the guest's by a wire.
 # The guest is 10.77.0.1, the other 10.77.0.2.
 guest_neighbour() {
-	unshare --net -- sleep 1000 3>&- &
+	unshare --net -- sleep 1000 <<<'' >/dev/null 2>&1 3>&- &
 	GUEST_NEIGHBOUR=$!
 	export GUEST_NEIGHBOUR
 	sleep 0.2

@@ -46,7 +46,10 @@ pub fn install(host: &Host, packages: &[&str]) -> Result<()> {
     host.must(&mend)?;
     // A foreign repository that fails must not keep us from what the others have.
     let update = host.run(&program("apt-get").args(["-q", "update"]))?;
-    let install = program("apt-get").args(ARGUMENTS).args(&wanted);
+    let install = program("apt-get")
+        .arg("install")
+        .args(ARGUMENTS)
+        .args(&wanted);
     host.must(&install).map(drop).map_err(|failure| {
         let failure = failure.hint(format!("apt-get install {}", wanted.join(" ")));
         if update.ok() {

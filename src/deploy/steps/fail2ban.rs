@@ -67,7 +67,7 @@ impl Step for Fail2ban {
         if apt::here(host) {
             apt::install(host, &PACKAGES)?;
         }
-        systemd::tell(host, &["enable", "--quiet", UNIT])?;
+        systemd::tell(host, &["enable", UNIT])?;
         systemd::tell(host, &["restart", UNIT])?;
         for _ in 0..60 {
             if in_force(host) {

@@ -197,7 +197,7 @@ fn enable(host: &Host) -> Result<()> {
         return Err(failure.hint("the firewall was left off; is netfilter there? iptables -S"));
     }
     if systemd::runs(host) && !systemd::enabled(host, "ufw.service") {
-        systemd::tell(host, &["enable", "--quiet", "ufw.service"])?;
+        systemd::tell(host, &["enable", "ufw.service"])?;
     }
     Ok(())
 }

@@ -50,6 +50,10 @@ impl Step for Ssh {
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });
         }
+        if Account::find(host, &cx.settings.user)?.is_none() {
+            let reason = format!("there is no user {} to log in", cx.settings.user);
+            return Ok(State::Skip { reason });
+        }
         let survey = Survey::of(cx)?;
         if let Some(reason) = survey.obstacle() {
             return Ok(State::Skip { reason });

@@ -18,6 +18,12 @@ use super::{apt, systemd};
 const KEYRING: &str = "/usr/share/keyrings/tailscale-archive-keyring.gpg";
 const LIST: &str = "/etc/apt/sources.list.d/tailscale.list";
 const FETCHED: &str = "/run/openclaw-deploy/tailscale.gpg";
+const WORK: &str = "/run/openclaw-deploy";
+const HOME: &str = "/run/openclaw-deploy/gnupg";
+const PRIVATE: Access = Access {
+    mode: 0o700,
+    owner: Some((0, 0)),
+};
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 const UNIT: &str = "tailscaled.service";
 const ACCESS: Access = Access {
@@ -67,7 +73,7 @@ impl Step for Tailscale {
             }
             apt::install(host, &["tailscale"])?;
         }
-        systemd::tell(host, &["enable", "--quiet", "--now", UNIT])?;
+        systemd::tell(host, &["enable", "--now", UNIT])?;
         if let Some(key) = &cx.tailscale_key {
             join(cx, key)?;
         }
@@ -159,52 +165,22 @@ impl Source {
     /// Fetches the key, looks at it, and only then tells apt.
     fn add(&self, host: &Host) -> Result<()> {
         apt::install(host, &["gpg", "ca-certificates"])?;
-        let url = format!("{}/{}.noarmor.gpg", self.url, self.codename);
-        host.directory(
-            "/run/openclaw-deploy",
-            Access {
-                mode: 0o700,
-                owner: Some((0, 0)),
-            },
-        )?;
+        host.directory(WORK, PRIVATE)?;
         host.remove(FETCHED)?;
+        let url = format!("{}/{}.noarmor.gpg", self.url, self.codename);
         let fetch = Program::new(HELPER).args(["download-file", &url, FETCHED]);
         host.must(&fetch)
             .map_err(|failure| failure.cause("network"))?;
-        let home = "/run/openclaw-deploy/gnupg";
-        host.directory(
-            home,
-            Access {
-                mode: 0o700,
-                owner: Some((0, 0)),
-            },
-        )?;
-        let show = Program::new("gpg").args([
-            "--homedir",
-            home,
-            "--batch",
-            "--with-colons",
-            "--show-keys",
-            FETCHED,
-        ]);
-        let seen = fingerprints(&host.must(&show)?);
-        if seen != [self.fingerprint.as_str()] {
-            host.remove(FETCHED)?;
-            return Err(Failure::wanted(
-                format!("the one key {}", self.fingerprint),
-                if seen.is_empty() {
-                    "none".to_owned()
-                } else {
-                    seen.join(", ")
-                },
-            )
-            .cause("integrity")
-            .hint(format!(
-                "do not install from {}: it is not signed by its vendor",
-                self.url
-            )));
+        let seen = fetched(host)?;
+        if seen == [self.fingerprint.as_str()] {
+            return self.write(host);
         }
-        self.write(host)
+        host.remove(FETCHED)?;
+        let wanted = format!("the one key {}", self.fingerprint);
+        let hint = format!("do not install from {}: it is not its vendor's", self.url);
+        Err(Failure::wanted(wanted, seen.join(", "))
+            .cause("integrity")
+            .hint(hint))
     }
 
     fn write(&self, host: &Host) -> Result<()> {
@@ -219,6 +195,17 @@ impl Source {
         host.write(LIST, line.as_bytes(), ACCESS)?;
         apt::update_only(host, LIST).map_err(|failure| failure.cause("network"))
     }
+}
+
+/// The fingerprints of the keys in the fetched file.
+fn fetched(host: &Host) -> Result<Vec<String>> {
+    host.directory(HOME, PRIVATE)?;
+    let show = Program::new("gpg")
+        .args(["--homedir", HOME, "--batch", "--with-colons"])
+        .args(["--show-keys", FETCHED]);
+    let colons = host.must(&show);
+    let _ = std::fs::remove_dir_all(host.path(HOME));
+    colons.map(|colons| fingerprints(&colons))
 }
 
 /// Name and codename of a distribution that the vendor packages for.

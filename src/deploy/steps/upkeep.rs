@@ -79,7 +79,7 @@ impl Step for Upkeep {
             host.write(APT_CONF, apt_conf(cx).as_bytes(), ACCESS)?;
             apt::install(host, &[PACKAGE])?;
             for timer in TIMERS {
-                systemd::tell(host, &["enable", "--quiet", "--now", timer])?;
+                systemd::tell(host, &["enable", "--now", timer])?;
             }
         }
         units(host)?;
@@ -173,7 +173,7 @@ fn units(host: &Host) -> Result<()> {
     host.write(SERVICE, service(host)?.as_bytes(), ACCESS)?;
     host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
     systemd::tell(host, &["daemon-reload"])?;
-    systemd::tell(host, &["enable", "--quiet", "--now", TIMER_UNIT])
+    systemd::tell(host, &["enable", "--now", TIMER_UNIT])
 }
 
 /// The service, which runs this very program.
