@@ -79,9 +79,12 @@ impl Step for Ssh {
         try_out(host, &text)?;
         let revert = Revert::arm(host, DROP_IN, unit(host))?;
         let outcome = switch(cx, &survey, &text);
-        match &outcome {
-            Ok(()) => Revert::disarm(host)?,
-            Err(_) => revert.now(host)?,
+        if outcome.is_ok() {
+            Revert::disarm(host)?;
+        } else if let Err(why) = revert.now(host) {
+            cx.talk.warn(format!(
+                "the change could not be taken back at once ({why}); a timer does it within a minute"
+            ));
         }
         outcome.map(|()| format!("{} logged in with a test key", survey.account.name))
     }
