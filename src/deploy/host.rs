@@ -6,6 +6,7 @@
 //! path lies below DIR, and programs run inside it (`chroot`), except those that serve the
 //! operator's side ([`Program::outside`]: the Docker client).
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,8 +18,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
-use super::exit::{Failure, Result};
+use super::exit::{Exit, Failure, Result};
 
 /// Where programs are looked for, and the PATH that they get.
 pub const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -149,6 +152,8 @@ pub struct Access {
 pub struct Host {
     root: PathBuf,
     runtime: Rc<Runtime>,
+    interrupt: Option<watch::Receiver<bool>>,
+    shielded: Rc<Cell<bool>>,
 }
 
 impl Host {
@@ -164,7 +169,63 @@ impl Host {
         Ok(Self {
             root: root.into(),
             runtime: Rc::new(runtime),
+            interrupt: None,
+            shielded: Rc::default(),
         })
+    }
+
+    /// From now on SIGINT, SIGTERM and SIGHUP end what waits, in an orderly way, instead of us.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn heed_signals(&mut self) -> Result<()> {
+        let _inside = self.runtime.enter();
+        let fail = |why: io::Error| Failure::system("listen for signals", why);
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
+        let (sender, receiver) = watch::channel(false);
+        self.runtime.spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            let _ = sender.send(true);
+            sender.closed().await;
+        });
+        self.interrupt = Some(receiver);
+        Ok(())
+    }
+
+    /// While putting things back, signals are noted but end nothing.
+    pub fn shield(&self, on: bool) {
+        self.shielded.set(on);
+    }
+
+    /// Whether a signal has asked us to end.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.wait(tokio::task::yield_now());
+        self.interrupt.as_ref().is_some_and(|heard| *heard.borrow())
+    }
+
+    /// `work`, unless a signal asks us to end first.
+    ///
+    /// # Errors
+    /// [`interrupted`], or those of `work`.
+    pub async fn unless_interrupted<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match &self.interrupt {
+            Some(heard) if !self.shielded.get() => {
+                let mut heard = heard.clone();
+                tokio::select! {
+                    biased;
+                    _ = heard.wait_for(|asked| *asked) => Err(interrupted()),
+                    result = work => result,
+                }
+            }
+            _ => work.await,
+        }
     }
 
     /// Runs a future to its end. Not from within another one.
@@ -341,13 +402,16 @@ impl Host {
                 stderr: err,
             })
         };
-        match tokio::time::timeout(program.deadline, work).await {
-            Ok(answer) => answer.map_err(fail),
-            Err(_) => Err(Failure::new(format!(
-                "{label} did not end within {} s",
-                program.deadline.as_secs()
-            ))),
-        }
+        let limited = async {
+            match tokio::time::timeout(program.deadline, work).await {
+                Ok(answer) => answer.map_err(fail),
+                Err(_) => Err(Failure::new(format!(
+                    "{label} did not end within {} s",
+                    program.deadline.as_secs()
+                ))),
+            }
+        };
+        self.unless_interrupted(limited).await
     }
 
     fn command(&self, program: &Program) -> Result<tokio::process::Command> {
@@ -385,6 +449,15 @@ impl Host {
             .kill_on_drop(true);
         Ok(command)
     }
+}
+
+/// What a run that a signal ended says.
+#[must_use]
+pub fn interrupted() -> Failure {
+    Failure::new("interrupted by a signal")
+        .hint("run the same command again: it goes on where this run stopped")
+        .exit(Exit::Interrupted)
+        .cause("interrupted")
 }
 
 /// The stdout of a program that exited with 0, else its failure.

@@ -14,12 +14,20 @@
 //! | how the token is taken and checked | [`token`] |
 //! | what `stats` can know | [`journal`] |
 
+pub mod cli;
+pub mod engine;
+pub mod env_file;
 pub mod exit;
+pub mod gateway;
 pub mod host;
+pub mod image;
 pub mod journal;
+pub mod lock;
+pub mod redact;
 pub mod reference;
 pub mod run;
 pub mod settings;
+pub mod stats;
 pub mod step;
 pub mod steps;
 pub mod talk;

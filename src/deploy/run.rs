@@ -7,8 +7,9 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use super::exit::{Failure, Result};
-use super::host::Host;
+use super::host::{Host, interrupted};
 use super::journal::Journal;
+use super::redact::Redact;
 use super::settings::Settings;
 use super::step::{Outcome, Ran, State, Step};
 use super::talk::Talk;
@@ -30,11 +31,23 @@ pub struct Context {
     pub sudo_user: Option<String>,
     /// What was done, for `stats`.
     pub journal: Journal,
+    /// When we were started.
+    pub started: Instant,
     /// What a step wants the summary to tell: name and value.
     pub facts: RefCell<Vec<(&'static str, String)>>,
 }
 
 impl Context {
+    /// Hides the secrets of this run in foreign text.
+    #[must_use]
+    pub fn redact(&self) -> Redact {
+        let mut redact = Redact::default();
+        for token in [&self.token, &self.tailscale_key].into_iter().flatten() {
+            redact.add(token.secret());
+        }
+        redact
+    }
+
     /// Leaves a fact for the summary and `--json`.
     pub fn fact(&self, name: &'static str, value: impl Into<String>) {
         let mut facts = self.facts.borrow_mut();
@@ -128,6 +141,9 @@ pub fn run(cx: &Context, steps: &[Box<dyn Step>], choice: &Choice) -> Vec<Ran> {
 }
 
 fn perform(cx: &Context, step: &dyn Step, dry_run: bool) -> Outcome {
+    if cx.host.is_interrupted() {
+        return Outcome::Failed(interrupted());
+    }
     let result = step.check(cx).and_then(|state| match state {
         State::Done => Ok(Outcome::Unchanged),
         State::Skip { reason } => Ok(Outcome::Skipped { reason }),

@@ -23,6 +23,7 @@ pub struct Talk {
     color: Color,
     json: bool,
     quiet: bool,
+    dry_run: bool,
     live: bool,
     dirty: Cell<bool>,
     last: Cell<Option<Instant>>,
@@ -32,12 +33,13 @@ pub struct Talk {
 impl Talk {
     /// `json`: stdout belongs to data.
     #[must_use]
-    pub fn new(color: Color, json: bool, quiet: bool) -> Self {
+    pub fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
         Self {
             ui: Ui::new(PROGRAM, Level::Normal, color),
             color,
             json,
             quiet,
+            dry_run,
             live: std::io::stderr().is_terminal()
                 && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             dirty: Cell::new(false),
@@ -145,6 +147,19 @@ impl Talk {
         stderr(&format!("{PROGRAM}: {word} {}\n", clean(&failure.what)));
         if let Some(hint) = &failure.hint {
             stderr(&format!("hint: {}\n", clean(hint)));
+        }
+    }
+
+    /// Whether nothing may be touched.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// The result of a run, for `--json` only.
+    pub fn result(&self, value: &serde_json::Value) {
+        if self.json {
+            self.data(&value.to_string());
         }
     }
 
