@@ -111,6 +111,15 @@ pub enum Command {
     },
     /// Check what a run needs, and say what mends it
     Doctor,
+    /// Stop the gateway, copy its state, start it again; every night by itself (step 8)
+    Backup {
+        /// Only start what an interrupted backup left stopped
+        #[arg(long)]
+        resume: bool,
+        /// Wait for another run to end
+        #[arg(long)]
+        wait: bool,
+    },
 }
 
 /// Options of `bootstrap` and `update`.

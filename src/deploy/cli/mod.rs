@@ -22,6 +22,7 @@ use super::lock::Lock;
 use super::run::{Choice, Context, run};
 use super::settings::{CONFIG, File, Settings};
 use super::step::Outcome;
+use super::steps::backup;
 use super::talk::Talk;
 use super::token::{Token, take};
 
@@ -123,6 +124,7 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
         Command::Stats => report::stats(cx, cli.common.json),
         Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
+        Command::Backup { resume, wait } => back_up(cx, *resume, *wait),
     }
 }
 
@@ -203,6 +205,19 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         records.save(&cx.host, &cx.settings)?;
         Ok(Exit::Done)
     })
+}
+
+/// What the timer of step 8 runs.
+fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
+    let _lock = Lock::take(&cx.host, wait)?;
+    prepare(cx)?;
+    if resume {
+        backup::resume(cx)?;
+    } else {
+        let path = backup::run(cx)?;
+        cx.talk.data(&path.display().to_string());
+    }
+    Ok(Exit::Done)
 }
 
 fn show_logs(cx: &Context, lines: usize, json: bool) -> Result<Exit> {

@@ -5,13 +5,27 @@
 
 use std::time::Duration;
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::exit::Result;
 use crate::deploy::host::{Host, Program};
 
 /// Whether this host has apt at all.
 #[must_use]
 pub fn here(host: &Host) -> bool {
     host.find("apt-get").is_some() && host.find("dpkg-query").is_some()
+}
+
+/// Whether `program` is there and `package` is not what an interrupted installation left of it.
+#[must_use]
+pub fn ready(host: &Host, program: &str, package: &str) -> bool {
+    let broken = ["unpacked", "half-configured", "half-installed"];
+    host.find(program).is_some()
+        && status(host, package).map_or(true, |status| !broken.contains(&status.as_str()))
+}
+
+fn status(host: &Host, package: &str) -> Result<String> {
+    let query =
+        Program::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]);
+    Ok(host.run(&query)?.stdout.trim().to_owned())
 }
 
 /// Those of `packages` that are not fully installed.
@@ -21,12 +35,7 @@ pub fn here(host: &Host) -> bool {
 pub fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let mut lacking = Vec::new();
     for package in packages {
-        let query = Program::new("dpkg-query").args([
-            "--show",
-            "--showformat=${db:Status-Status}",
-            package,
-        ]);
-        if host.run(&query)?.stdout.trim() != "installed" {
+        if status(host, package)? != "installed" {
             lacking.push(*package);
         }
     }
@@ -42,14 +51,21 @@ pub fn install(host: &Host, packages: &[&str]) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let mend = program("dpkg").args(["--configure", "-a"]);
-    host.must(&mend)?;
+    // A signal to us must not kill dpkg in the middle; it is heeded afterwards.
+    host.shield(true);
+    let done = install_now(host, &wanted);
+    host.shield(false);
+    done
+}
+
+fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
+    host.must(&program("dpkg").args(["--configure", "-a"]))?;
     // A foreign repository that fails must not keep us from what the others have.
     let update = host.run(&program("apt-get").args(["-q", "update"]))?;
     let install = program("apt-get")
         .arg("install")
         .args(ARGUMENTS)
-        .args(&wanted);
+        .args(wanted);
     host.must(&install).map(drop).map_err(|failure| {
         let failure = failure.hint(format!("apt-get install {}", wanted.join(" ")));
         if update.ok() {
@@ -132,12 +148,6 @@ fn program(name: &str) -> Program {
 #[must_use]
 pub fn absent(program: &str) -> String {
     format!("{program} is not installed, and this host has no apt to install it")
-}
-
-/// A package is installed, but its program is not there.
-#[must_use]
-pub fn hollow(program: &str) -> Failure {
-    Failure::wanted(format!("the program {program}"), "its package without it")
 }
 
 #[cfg(test)]

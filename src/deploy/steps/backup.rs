@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::deploy::exit::{Failure, Result};
+use crate::deploy::gateway::compose;
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::run::Context;
-use crate::deploy::settings::Engine;
 
 /// Where archives lie, for root alone.
 pub const PLACE: &str = "/var/backups/openclaw";
@@ -172,7 +172,9 @@ fn stopped<T>(cx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let ids: Vec<&str> = running.iter().map(String::as_str).collect();
     let outcome = docker(cx, &[&["stop", "--time", "30"], ids.as_slice()].concat());
     let outcome = outcome.and_then(|_| work());
+    cx.host.shield(true);
     let started = resume(cx);
+    cx.host.shield(false);
     let value = outcome?;
     started.map(|()| value)
 }
@@ -182,20 +184,14 @@ fn running(cx: &Context) -> Result<Vec<String>> {
     if cx.host.find("docker").is_none() {
         return Ok(Vec::new());
     }
-    let label = format!(
-        "label=com.docker.compose.project.working_dir={}",
-        cx.settings.project().display()
-    );
+    let label = format!("label=com.docker.compose.project={}", compose::PROJECT);
     let ids = docker(cx, &["ps", "--quiet", "--no-trunc", "--filter", &label])?;
     Ok(ids.lines().map(str::to_owned).collect())
 }
 
 fn docker(cx: &Context, words: &[&str]) -> Result<String> {
-    let mut program = Program::new("docker").deadline(Duration::from_secs(120));
-    if let Engine::Socket(path) = &cx.settings.engine {
-        program = program.args(["--host", &format!("unix://{}", path.display())]);
-    }
-    cx.host.must(&program.args(words))
+    let program = compose::client(cx).args(words);
+    cx.host.must(&program.deadline(Duration::from_secs(120)))
 }
 
 fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {

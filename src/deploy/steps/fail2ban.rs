@@ -37,6 +37,9 @@ impl Step for Fail2ban {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
         let host = &cx.host;
         if !systemd::runs(host) {
             let reason = systemd::ABSENT.to_owned();

@@ -32,11 +32,14 @@ impl Step for Firewall {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
         let host = &cx.host;
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });
         }
-        if host.find("ufw").is_none() {
+        if !apt::ready(host, "ufw", "ufw") {
             let ports = ssh_ports(host)?;
             let what = vec![
                 "install ufw".to_owned(),
@@ -49,7 +52,9 @@ impl Step for Firewall {
 
     fn apply(&self, cx: &Context) -> Result<String> {
         let host = &cx.host;
-        apt_or_there(host)?;
+        if !apt::ready(host, "ufw", "ufw") {
+            apt::install(host, &["ufw"])?;
+        }
         let survey = Survey::of(cx)?;
         survey.contradiction()?;
         for rule in survey.rules() {
@@ -83,13 +88,6 @@ fn absent(host: &Host) -> Option<String> {
         return Some("a firewall belongs to the running system, not to --root".to_owned());
     }
     (host.find("ufw").is_none() && !apt::here(host)).then(|| apt::absent("ufw"))
-}
-
-fn apt_or_there(host: &Host) -> Result<()> {
-    match host.find("ufw") {
-        Some(_) => Ok(()),
-        None => apt::install(host, &["ufw"]),
-    }
 }
 
 /// Where sshd listens, and where its configuration says that it will.

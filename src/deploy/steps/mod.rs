@@ -21,7 +21,8 @@ pub mod ufw;
 pub mod upkeep;
 pub mod user;
 
-use super::step::Step;
+use super::run::Context;
+use super::step::{State, Step};
 
 /// All steps.
 #[must_use]
@@ -37,6 +38,13 @@ pub fn all() -> Vec<Box<dyn Step>> {
         Box::new(upkeep::Upkeep),
         Box::new(ssh::Ssh),
     ]
+}
+
+/// What the steps that work on this very host do when the engine, and so the gateway, is on another.
+#[must_use]
+pub fn elsewhere(cx: &Context) -> Option<State> {
+    let reason = || "the engine is on another machine: run this step there".to_owned();
+    (cx.settings.engine.is_remote()).then(|| State::Skip { reason: reason() })
 }
 
 #[cfg(test)]

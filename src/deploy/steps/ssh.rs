@@ -46,6 +46,9 @@ impl Step for Ssh {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
         let host = &cx.host;
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });
@@ -77,15 +80,10 @@ impl Step for Ssh {
         }
         let text = survey.drop_in();
         try_out(host, &text)?;
-        let revert = Revert::arm(host, DROP_IN, unit(host))?;
-        let outcome = switch(cx, &survey, &text);
-        if outcome.is_ok() {
-            Revert::disarm(host)?;
-        } else if let Err(why) = revert.now(host) {
-            cx.talk.warn(format!(
-                "the change could not be taken back at once ({why}); a timer does it within a minute"
-            ));
-        }
+        // From here to the end it is done whole or taken back, whatever signal comes.
+        host.shield(true);
+        let outcome = guarded(cx, &survey, &text);
+        host.shield(false);
         outcome.map(|()| format!("{} logged in with a test key", survey.account.name))
     }
 
@@ -136,6 +134,21 @@ fn try_out(host: &Host, text: &str) -> Result<()> {
         answer.last_line()
     ))
     .hint("mend what `sshd -t` names; nothing was changed"))
+}
+
+/// Makes the change with the way back armed; takes it at once if the change is no good.
+fn guarded(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
+    let host = &cx.host;
+    let revert = Revert::arm(host, DROP_IN, unit(host))?;
+    let outcome = switch(cx, survey, text);
+    if outcome.is_ok() {
+        Revert::disarm(host)?;
+    } else if let Err(why) = revert.now(host) {
+        cx.talk.warn(format!(
+            "the change could not be taken back at once ({why}); a timer does it within a minute"
+        ));
+    }
+    outcome
 }
 
 /// Puts the settings in force and proves that the deploy user still gets in.

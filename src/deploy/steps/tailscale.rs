@@ -45,8 +45,11 @@ impl Step for Tailscale {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
         let host = &cx.host;
-        let installed = host.find("tailscale").is_some();
+        let installed = apt::ready(host, "tailscale", "tailscale");
         if installed && systemd::runs(host) && backend(host).as_deref() == Some("Running") {
             return Ok(State::Done);
         }
@@ -67,7 +70,7 @@ impl Step for Tailscale {
 
     fn apply(&self, cx: &Context) -> Result<String> {
         let host = &cx.host;
-        if host.find("tailscale").is_none() {
+        if !apt::ready(host, "tailscale", "tailscale") {
             if let Some(source) = Source::of(cx)? {
                 source.add(host)?;
             }

@@ -60,6 +60,9 @@ impl Step for Upkeep {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
         let host = &cx.host;
         if !systemd::runs(host) {
             let reason = systemd::ABSENT.to_owned();
@@ -193,8 +196,8 @@ fn service(host: &Host) -> Result<String> {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart=\"{program}\" backup\n\
-         ExecStopPost=\"{program}\" backup --resume\n\
+         ExecStart=\"{program}\" backup --wait\n\
+         ExecStopPost=\"{program}\" backup --resume --wait\n\
          UMask=0077\n\
          Nice=10\n\
          IOSchedulingClass=idle\n"

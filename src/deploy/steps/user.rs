@@ -32,6 +32,9 @@ impl Step for User {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
         let (host, name) = (&cx.host, &cx.settings.user);
         if host.find("useradd").is_none() {
             let reason = "this host has no useradd".to_owned();
@@ -111,7 +114,7 @@ fn rule_text(name: &str) -> String {
 fn lacks_rule(cx: &Context) -> bool {
     let text = rule_text(&cx.settings.user);
     cx.settings.host.sudo
-        && (cx.host.find("sudo").is_none()
+        && (!apt::ready(&cx.host, "sudo", "sudo")
             || !cx.host.holds(RULE_FILE, text.as_bytes(), RULE_ACCESS))
 }
 
@@ -121,7 +124,7 @@ fn rule(cx: &Context) -> Result<()> {
         return Ok(());
     }
     let host = &cx.host;
-    if host.find("sudo").is_none() {
+    if !apt::ready(host, "sudo", "sudo") {
         if !apt::here(host) {
             return Err(Failure::new(apt::absent("sudo")));
         }
