@@ -28,9 +28,10 @@ fail() { # fail WHAT HINT
 need_curl() {
 	command -v curl >/dev/null && return 0
 	command -v apt-get >/dev/null || fail 'curl is not installed' 'install it, then run this again'
+	printf 'oc-bootstrap.sh: installing curl\n' >&2
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -q update >&2
-	apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends ca-certificates curl >&2
+	apt-get -q update >/dev/null
+	apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends ca-certificates curl >/dev/null
 }
 
 fetch_programs() {

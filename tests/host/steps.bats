@@ -24,10 +24,10 @@ setup() {
 
 host_steps=user,tailscale,firewall,fail2ban,upkeep,ssh
 
-# The files of the guest that a plan must not touch: name, mode, owner, time and size.
+# The guest's files but its logs and our journal: name, mode, owner, time and size.
 guest_files() {
 	(cd "$GUEST/upper" && find . -path ./var/log -prune -o -path ./run -prune -o \
-		-path ./var/lib/systemd -prune -o -type f -printf '%p %m %U %T@ %s\n' | sort)
+		-path ./var/lib/systemd -prune -o -name journal.jsonl -o -type f -printf '%p %m %U %T@ %s\n' | sort)
 }
 
 # untouched: whether they are as they were when guest_files was written to "$GUEST/before".
@@ -143,7 +143,6 @@ untouched() {
 }
 
 @test "whoever guesses at SSH is shut out" {
-	guest fail2ban-client set sshd bantime 5 >/dev/null
 	guest_bans() { guest fail2ban-client get sshd banip; }
 	[ "$(guest_bans)" = '' ]
 	for user in a b c d e f; do
@@ -159,7 +158,6 @@ untouched() {
 	guest fail2ban-client set sshd unbanip 10.77.0.2 >/dev/null
 	run login deploy true
 	[ "$status" -eq 0 ]
-	guest fail2ban-client set sshd bantime 3600 >/dev/null
 }
 
 @test "updates are switched on in what apt really reads" {
