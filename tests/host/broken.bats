@@ -16,7 +16,7 @@ vendor_signed() {
 	guest_start
 	if [ -n "${2-}" ]; then
 		cp -r "$GUEST_CACHE/vendor" "$GUEST/vendor"
-		cat "$2" >>"$GUEST/vendor/stable/debian/bookworm.noarmor.gpg"
+		cat "$2" >>"$GUEST/vendor/stable/debian/${OC_HOST_SUITE:-bookworm}.noarmor.gpg"
 		GUEST_CACHE=$GUEST guest_serve_vendor
 	else
 		guest_serve_vendor
@@ -53,7 +53,7 @@ nothing_trusted() {
 	cache=$("$BATS_TEST_DIRNAME/rootfs")
 	guest_start
 	cp -r "$GUEST_CACHE/vendor" "$GUEST/vendor"
-	sed -i 's/^Codename: .*/Codename: elsewhere/' "$GUEST/vendor/stable/debian/dists/bookworm/InRelease"
+	sed -i 's/^Codename: .*/Codename: elsewhere/' "$GUEST/vendor/stable/debian/dists/${OC_HOST_SUITE:-bookworm}/InRelease"
 	GUEST_CACHE=$GUEST guest_serve_vendor
 	guest_config
 	run deploy_with_key bootstrap --only tailscale

@@ -137,7 +137,7 @@ untouched() {
 
 @test "Tailscale's packages are trusted by one key and for one source only" {
 	run guest cat /etc/apt/sources.list.d/tailscale.list
-	[ "$output" = 'deb [signed-by=/usr/share/keyrings/tailscale-archive-keyring.gpg] http://127.0.0.1:8099/stable/debian bookworm main' ]
+	[ "$output" = 'deb [signed-by=/usr/share/keyrings/tailscale-archive-keyring.gpg] http://127.0.0.1:8099/stable/debian '"${OC_HOST_SUITE:-bookworm} main" ]
 	run guest ls /etc/apt/trusted.gpg.d
 	[[ $output != *tailscale* ]]
 }

@@ -18,7 +18,8 @@ const ACCESS: Access = Access {
     mode: 0o644,
     owner: Some((0, 0)),
 };
-const PACKAGES: [&str; 2] = ["fail2ban", "python3-systemd"];
+/// The last one bans: Debian's fail2ban merely recommends it, and without it a ban is a word only.
+const PACKAGES: [&str; 3] = ["fail2ban", "python3-systemd", "nftables"];
 const UNIT: &str = "fail2ban.service";
 /// What must be in force: 5 tries in 600 s, an hour out.
 const LIMITS: [(&str, &str); 3] = [("maxretry", "5"), ("findtime", "600"), ("bantime", "3600")];
@@ -115,6 +116,7 @@ fn jail(host: &Host) -> Result<String> {
          backend = systemd\n\
          journalmatch = _SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _COMM=sshd + _COMM=sshd-session\n\
          port = {}\n\
+         banaction = nftables\n\
          {limits}",
         ports.join(",")
     ))
