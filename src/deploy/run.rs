@@ -111,7 +111,10 @@ pub fn run(cx: &Context, steps: &[Box<dyn Step>], choice: &Choice) -> Vec<Ran> {
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();
-        let refusal = choice.refusal(step.as_ref());
+        let remote = cx.settings.engine.is_remote() && !step.is_for_remote();
+        let refusal = choice
+            .refusal(step.as_ref())
+            .or(remote.then_some("the engine is on another machine"));
         if refusal.is_none() {
             cx.talk.step_begins(step.number(), step.name());
         }

@@ -47,8 +47,6 @@ pub struct Settings {
     pub root: PathBuf,
     /// Which engine.
     pub engine: Engine,
-    /// Deploy as a Swarm stack.
-    pub swarm: bool,
     /// What steps 2 and 5 to 9 may be told.
     pub host: HostSettings,
 }
@@ -169,8 +167,8 @@ pub struct Flags {
     pub docker_host: Option<String>,
     /// `--context`.
     pub context: Option<String>,
-    /// `--swarm`.
-    pub swarm: bool,
+    /// Where this user's programs keep their state: `~/.local/state`.
+    pub state_home: Option<PathBuf>,
 }
 
 impl Settings {
@@ -206,9 +204,8 @@ impl Settings {
             build_context: flags.build_context.or(file.build_context),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
-            root: flags.root.unwrap_or_else(|| PathBuf::from("/")),
+            root: root(flags.root, flags.state_home, &engine),
             engine,
-            swarm: flags.swarm,
             host: file.host,
         })
     }
@@ -247,6 +244,27 @@ impl Settings {
     #[must_use]
     pub fn records(&self) -> PathBuf {
         PathBuf::from("/var/lib/openclaw-deploy")
+    }
+}
+
+/// `/`, unless the engine is another machine's: then what is kept here about it has a place of
+/// its own for each engine, and needs no root.
+fn root(given: Option<PathBuf>, state_home: Option<PathBuf>, engine: &Engine) -> PathBuf {
+    match (given, state_home, engine) {
+        (Some(root), _, _) => root,
+        (None, Some(home), Engine::Client(args)) => {
+            let name = args.last().map_or("engine", String::as_str);
+            let safe = |c: char| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            };
+            home.join("openclaw-deploy")
+                .join(name.chars().map(safe).collect::<String>())
+        }
+        _ => PathBuf::from("/"),
     }
 }
 

@@ -45,6 +45,10 @@ pub trait Step {
     fn number(&self) -> u8;
     /// The word for `--only` and `--skip`, and in the journal.
     fn name(&self) -> &'static str;
+    /// Whether it also makes sense when the engine is another machine's.
+    fn is_for_remote(&self) -> bool {
+        false
+    }
     /// What is there and what is missing. Changes nothing.
     fn check(&self, cx: &Context) -> Result<State>;
     /// Does what `check` found to be needed. Returns a short note for the step's line, or "".

@@ -68,7 +68,8 @@ fn look(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
 impl Gate {
     /// Opens it before the registry at `behind`.
     pub fn open(behind: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:5001").expect("the port is ours in this namespace");
+        let listener =
+            TcpListener::bind("127.0.0.1:5001").expect("the port is ours in this namespace");
         let inside = Arc::new(Mutex::new(Inside::default()));
         let shared = Arc::clone(&inside);
         std::thread::spawn(move || {
@@ -109,7 +110,10 @@ fn serve(mut client: TcpStream, behind: u16, inside: &Mutex<Inside>) -> std::io:
     client.set_read_timeout(Some(Duration::from_secs(30)))?;
     let head = head(&mut client)?;
     let mut first = head.lines().next().unwrap_or_default().split(' ');
-    let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or("/"));
+    let (method, path) = (
+        first.next().unwrap_or_default(),
+        first.next().unwrap_or("/"),
+    );
     let (rule, harm) = {
         let mut inside = look(inside);
         if inside.harm == Harm::Down || inside.cut {
@@ -120,7 +124,8 @@ fn serve(mut client: TcpStream, behind: u16, inside: &Mutex<Inside>) -> std::io:
     };
     let given = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("authorization").then(|| value.trim().to_owned())
+        name.eq_ignore_ascii_case("authorization")
+            .then(|| value.trim().to_owned())
     });
     if let Some(answer) = admit(&rule, method, path, given.as_deref()) {
         return client.write_all(answer.as_bytes());
@@ -131,30 +136,62 @@ fn serve(mut client: TcpStream, behind: u16, inside: &Mutex<Inside>) -> std::io:
         .skip(1)
         .filter(|line| !line.is_empty())
         .filter(|line| {
-            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            let name = line
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             name != "authorization" && name != "connection"
         })
         .map(|line| format!("{line}\r\n"))
         .collect();
-    write!(registry, "{method} {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n")?;
-    pass(&mut client, &mut registry, method == "GET" && path.contains("/blobs/"), &harm, inside)
+    write!(
+        registry,
+        "{method} {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n"
+    )?;
+    pass(
+        &mut client,
+        &mut registry,
+        method == "GET" && path.contains("/blobs/"),
+        &harm,
+        inside,
+    )
 }
 
 /// The answer of somebody who is not let in, or of the token endpoint.
 fn admit(rule: &Rule, method: &str, path: &str, given: Option<&str>) -> Option<String> {
     let json = |status: &str, more: &str, body: &str| {
-        Some(format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
+        Some(format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        ))
     };
     match rule {
         Rule::Open => None,
         Rule::Basic { pair } if given == Some(&format!("Basic {pair}")) => None,
-        Rule::Basic { .. } => json("401 Unauthorized", "WWW-Authenticate: Basic realm=\"test\"\r\n", "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}"),
+        Rule::Basic { .. } => json(
+            "401 Unauthorized",
+            "WWW-Authenticate: Basic realm=\"test\"\r\n",
+            "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}",
+        ),
         Rule::Tokens { token, public } if path.starts_with("/token") => match given {
             _ if method != "GET" => json("405 Method Not Allowed", "", ""),
-            Some(basic) if basic == format!("Basic {}", base64(&format!("x-access-token:{token}"))) => json("200 OK", "", "{\"token\":\"full\"}"),
-            Some(_) => json("403 Forbidden", "", "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"denied\"}]}"),
+            Some(basic)
+                if basic == format!("Basic {}", base64(&format!("x-access-token:{token}"))) =>
+            {
+                json("200 OK", "", "{\"token\":\"full\"}")
+            }
+            Some(_) => json(
+                "403 Forbidden",
+                "",
+                "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"denied\"}]}",
+            ),
             None if *public => json("200 OK", "", "{\"token\":\"full\"}"),
-            None => json("401 Unauthorized", "", "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}"),
+            None => json(
+                "401 Unauthorized",
+                "",
+                "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}",
+            ),
         },
         Rule::Tokens { .. } if given == Some("Bearer full") => None,
         Rule::Tokens { .. } => json(
@@ -173,26 +210,43 @@ fn head(stream: &mut TcpStream) -> std::io::Result<String> {
             break;
         }
         bytes.push(one[0]);
+        if bytes == [0x16] {
+            // The engine tries TLS first.
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The registry's answer to the client; layers suffer `harm`.
-fn pass(client: &mut TcpStream, registry: &mut TcpStream, layer: bool, harm: &Harm, inside: &Mutex<Inside>) -> std::io::Result<()> {
+fn pass(
+    client: &mut TcpStream,
+    registry: &mut TcpStream,
+    layer: bool,
+    harm: &Harm,
+    inside: &Mutex<Inside>,
+) -> std::io::Result<()> {
     let mut head = head(registry)?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<usize>().ok())?
     });
     // Small ones are configurations: only real layers are harmed.
     let layer = layer && length.is_some_and(|length| length > 20_000);
     let harm = if layer { harm.clone() } else { Harm::None };
     let mut left = length.unwrap_or(usize::MAX);
     if harm == Harm::Truncate {
-        head = head.replace(&format!("Content-Length: {left}"), &format!("Content-Length: {}", left / 2));
+        head = head.replace(
+            &format!("Content-Length: {left}"),
+            &format!("Content-Length: {}", left / 2),
+        );
         left /= 2;
     }
-    client.write_all(head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes())?;
+    client.write_all(
+        head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+            .as_bytes(),
+    )?;
     let mut sent = 0;
     let mut buffer = vec![0; 16 << 10];
     while left > 0 {
@@ -207,7 +261,9 @@ fn pass(client: &mut TcpStream, registry: &mut TcpStream, layer: bool, harm: &Ha
         sent += count;
         left -= count;
         match harm {
-            Harm::Slow(speed) => std::thread::sleep(Duration::from_secs_f64(count as f64 / speed as f64)),
+            Harm::Slow(speed) => {
+                std::thread::sleep(Duration::from_secs_f64(count as f64 / speed as f64))
+            }
             Harm::Cut(after) if sent >= after => {
                 look(inside).cut = true;
                 return Ok(());
@@ -227,7 +283,11 @@ pub fn base64(text: &str) -> String {
         three[..chunk.len()].copy_from_slice(chunk);
         let word = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for place in 0..4 {
-            out.push(if place <= chunk.len() { DIGITS[((word >> (18 - 6 * place)) & 63) as usize] as char } else { '=' });
+            out.push(if place <= chunk.len() {
+                DIGITS[((word >> (18 - 6 * place)) & 63) as usize] as char
+            } else {
+                '='
+            });
         }
     }
     out

@@ -1,6 +1,6 @@
 //! The tiny gateway of the tests: answers like OpenClaw's, in the mode that its image names.
 //!
-//! Modes: good, never, exit78, html, old. It first writes `state/data` with its version, so that
+//! Modes: good, slow (3 s), never, exit78, html, old. It first writes `state/data` with its version, so that
 //! a state that was put back can be told from one that was not.
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -30,7 +30,7 @@ fn main() {
         std::process::exit(78);
     }
     let begin = Instant::now();
-    let wait = std::env::var("GATEWAY_DELAY").ok().and_then(|d| d.parse().ok()).unwrap_or(0.0);
+    let wait = if mode == "slow" { 3.0 } else { 0.0 };
     let listener = TcpListener::bind("0.0.0.0:18789").expect("bind");
     for stream in listener.incoming().flatten() {
         let mut stream = stream;

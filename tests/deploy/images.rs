@@ -13,6 +13,7 @@ pub struct Images {
 
 /// Tag, mode, version, megabytes of random data in three layers.
 const ALL: [(&str, &str, &str, usize); 11] = [
+    ("slow", "slow", "slow", 0),
     ("v1", "good", "v1", 0),
     ("v2", "good", "v2", 0),
     ("v3", "never", "v3", 0),
@@ -23,7 +24,6 @@ const ALL: [(&str, &str, &str, usize); 11] = [
     ("old", "old", "old", 0),
     ("big", "good", "big", 30),
     ("2026.9.6", "good", "2026.9.6", 0),
-    ("leaky", "never", "leaky", 0),
 ];
 
 impl Images {
@@ -33,7 +33,17 @@ impl Images {
         fs::create_dir_all(&place).map_err(|why| why.to_string())?;
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/gateway.rs");
         let built = Command::new("rustc")
-            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", source, "-o"])
+            .args([
+                "--edition",
+                "2024",
+                "-O",
+                "-C",
+                "target-feature=+crt-static",
+                "-C",
+                "strip=symbols",
+                source,
+                "-o",
+            ])
             .arg(place.join("node"))
             .status();
         if !built.is_ok_and(|status| status.success()) {
@@ -42,11 +52,16 @@ impl Images {
         let mut digests = Vec::new();
         for (tag, mode, version, megabytes) in ALL {
             build(&place, tag, mode, version, megabytes)?;
-            digests.push((tag.to_owned(), index(&place, tag, &format!("{tag}-amd64"), "amd64")?));
+            digests.push((
+                tag.to_owned(),
+                index(&place, tag, &format!("{tag}-amd64"), "amd64")?,
+            ));
         }
         index(&place, "arm", "v1-amd64", "arm64")?;
-        sh("curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.list.v2+json' http://127.0.0.1:5000/v2/me/openclaw/manifests/v1 -o /tmp/same.json && \
-            curl -sf -X PUT -H 'Content-Type: application/vnd.docker.distribution.manifest.list.v2+json' --data-binary @/tmp/same.json http://127.0.0.1:5000/v2/me/openclaw/manifests/same; rm /tmp/same.json")?;
+        sh(
+            "curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.list.v2+json' http://127.0.0.1:5000/v2/me/openclaw/manifests/v1 -o /tmp/same.json && \
+            curl -sf -X PUT -H 'Content-Type: application/vnd.docker.distribution.manifest.list.v2+json' --data-binary @/tmp/same.json http://127.0.0.1:5000/v2/me/openclaw/manifests/same; rm /tmp/same.json",
+        )?;
         Ok(Self { digests })
     }
 
@@ -64,7 +79,13 @@ impl Images {
     }
 }
 
-fn build(place: &Path, tag: &str, mode: &str, version: &str, megabytes: usize) -> Result<(), String> {
+fn build(
+    place: &Path,
+    tag: &str,
+    mode: &str,
+    version: &str,
+    megabytes: usize,
+) -> Result<(), String> {
     let mut text = format!(
         "FROM scratch\nCOPY node /usr/local/bin/node\nENV PATH=/usr/local/bin GATEWAY_MODE={mode} GATEWAY_VERSION={version}\n\
          LABEL org.opencontainers.image.version={version}\nHEALTHCHECK --interval=3m CMD [\"/usr/local/bin/node\",\"probe\"]\n\
@@ -72,7 +93,10 @@ fn build(place: &Path, tag: &str, mode: &str, version: &str, megabytes: usize) -
     );
     for layer in 0..if megabytes > 0 { 3 } else { 0 } {
         let name = format!("random{layer}");
-        sh(&format!("head -c {megabytes}M /dev/urandom > {}", place.join(&name).display()))?;
+        sh(&format!(
+            "head -c {megabytes}M /dev/urandom > {}",
+            place.join(&name).display()
+        ))?;
         text.push_str(&format!("COPY {name} /data/{name}\n"));
     }
     put(&place.join("Dockerfile").to_string_lossy(), &text)?;
@@ -87,10 +111,17 @@ fn index(place: &Path, tag: &str, of: &str, architecture: &str) -> Result<String
     let kind = "application/vnd.docker.distribution.manifest.v2+json";
     let list = "application/vnd.docker.distribution.manifest.list.v2+json";
     let file = place.join("manifest.json").display().to_string();
-    let digest = sh(&format!("curl -sf -D - -o {file} -H 'Accept: {kind}' {base}/{of} | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'"))?;
-    let size = fs::metadata(&file).map_err(|why| why.to_string())?.len();
-    put(&file, &format!(
-        "{{\"schemaVersion\":2,\"mediaType\":\"{list}\",\"manifests\":[{{\"mediaType\":\"{kind}\",\"size\":{size},\"digest\":\"{digest}\",\"platform\":{{\"architecture\":\"{architecture}\",\"os\":\"linux\"}}}}]}}"
+    let digest = sh(&format!(
+        "curl -sf -D - -o {file} -H 'Accept: {kind}' {base}/{of} | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'"
     ))?;
-    sh(&format!("curl -sf -D - -o /dev/null -X PUT -H 'Content-Type: {list}' --data-binary @{file} {base}/{tag} | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'"))
+    let size = fs::metadata(&file).map_err(|why| why.to_string())?.len();
+    put(
+        &file,
+        &format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"{list}\",\"manifests\":[{{\"mediaType\":\"{kind}\",\"size\":{size},\"digest\":\"{digest}\",\"platform\":{{\"architecture\":\"{architecture}\",\"os\":\"linux\"}}}}]}}"
+        ),
+    )?;
+    sh(&format!(
+        "curl -sf -D - -o /dev/null -X PUT -H 'Content-Type: {list}' --data-binary @{file} {base}/{tag} | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'"
+    ))
 }

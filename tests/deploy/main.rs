@@ -38,7 +38,10 @@ pub const fn check(number: u8, name: &'static str, run: fn(&World) -> Outcome) -
 }
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
     if std::env::var_os("OC_DEPLOY_INSIDE").is_none() {
         return enter();
     }
@@ -49,21 +52,35 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut checks: Vec<&Check> = [cold::CHECKS, upgrade::CHECKS, ladder::CHECKS, safety::CHECKS, hosts::CHECKS]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut checks: Vec<&Check> = [
+        cold::CHECKS,
+        upgrade::CHECKS,
+        ladder::CHECKS,
+        safety::CHECKS,
+        hosts::CHECKS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     checks.sort_by_key(|check| check.number);
     let (mut passed, mut failed) = (0, 0);
     for check in checks {
-        let named = |word: &String| *word == check.number.to_string() || check.name.contains(word.as_str());
+        let named = |word: &String| match word.parse::<u8>() {
+            Ok(number) => number == check.number,
+            Err(_) => check.name.contains(word.as_str()),
+        };
         if !wanted.is_empty() && !wanted.iter().any(named) {
             continue;
         }
         let start = Instant::now();
         let outcome = world.reset().and_then(|()| (check.run)(&world));
         let word = if outcome.is_ok() { "pass" } else { "FAIL" };
-        println!("{:2}  {word}  {:6.1} s  {}", check.number, start.elapsed().as_secs_f64(), check.name);
+        println!(
+            "{:2}  {word}  {:6.1} s  {}",
+            check.number,
+            start.elapsed().as_secs_f64(),
+            check.name
+        );
         match outcome {
             Ok(()) => passed += 1,
             Err(why) => {
@@ -76,7 +93,11 @@ fn main() -> ExitCode {
     }
     world.end();
     println!("{passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Starts over in namespaces of our own.
@@ -85,7 +106,14 @@ fn enter() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let why = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
         .arg(me)
         .args(std::env::args().skip(1))
         .env("OC_DEPLOY_INSIDE", "1")

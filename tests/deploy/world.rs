@@ -49,18 +49,30 @@ pub struct Ran {
 impl World {
     /// Sets up.
     pub fn begin() -> Result<Self, String> {
-        let scratch = PathBuf::from(format!("/var/tmp/oc-deploy-tests.{}", std::process::id()));
-        let _ = fs::remove_dir_all(&scratch);
-        // Within a fresh process namespace the id is always the same; an old one is swept.
+        // The id of a process is always the same in a fresh namespace: the time tells runs apart.
+        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let scratch = PathBuf::from(format!("/var/tmp/oc-deploy-tests.{}", unique.map_or(0, |it| it.as_nanos())));
         fs::create_dir_all(&scratch).map_err(|why| why.to_string())?;
-        sh("ip link set lo up")?;
+        // An engine trusts whatever resolves to 127.0.0.0/8; a registry with TLS needs another address.
+        sh("ip link set lo up && ip address add 10.9.9.9/32 dev lo")?;
         let plugin = compose_plugin()?;
         let copied = scratch.join("docker-compose");
         fs::copy(plugin, &copied).map_err(|why| format!("copy compose: {why}"))?;
-        for place in ["/run", "/home", "/var/lib/docker", "/root/.docker", "/etc/docker", PLUGINS] {
-            sh(&format!("mkdir -p {place}; mount -t tmpfs -o mode=755 tmpfs {place}"))?;
+        for place in [
+            "/run",
+            "/home",
+            "/var/lib/docker",
+            "/root/.docker",
+            "/etc/docker",
+            PLUGINS,
+        ] {
+            sh(&format!(
+                "mkdir -p {place}; mount -t tmpfs -o mode=755 tmpfs {place}"
+            ))?;
         }
-        sh("mkdir -p /var/lib/openclaw-deploy && mount -t tmpfs -o mode=700,size=400m tmpfs /var/lib/openclaw-deploy")?;
+        sh(
+            "mkdir -p /var/lib/openclaw-deploy && mount -t tmpfs -o mode=700,size=400m tmpfs /var/lib/openclaw-deploy",
+        )?;
         fs::copy(&copied, format!("{PLUGINS}/docker-compose")).map_err(|why| why.to_string())?;
         sh(&format!("chmod 755 {PLUGINS}/docker-compose"))?;
         private_accounts(&scratch)?;
@@ -97,15 +109,18 @@ impl World {
 
     /// Starts the engine again.
     pub fn start_engine(&self) -> Outcome {
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(start_engine(&self.scratch)?);
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(start_engine(&self.scratch)?);
         Ok(())
     }
 
     /// An empty engine, an empty host and an open gate.
     pub fn reset(&self) -> Outcome {
         self.gate.reset();
-        sh("docker ps -aq | xargs -r docker rm -f >/dev/null; docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f >/dev/null 2>&1; \
-            docker network prune -f >/dev/null; docker volume ls -q | xargs -r docker volume rm -f >/dev/null")?;
+        sh(
+            "docker ps -aq | xargs -r docker rm -f >/dev/null; docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f >/dev/null 2>&1; \
+            docker network prune -f >/dev/null; docker volume ls -q | xargs -r docker volume rm -f >/dev/null",
+        )?;
         sh("rm -rf /home/* /root/.docker/* /root/.docker/.[!.]* /run/openclaw-deploy*; \
             find /var/lib/openclaw-deploy -mindepth 1 -delete; install -d -m 755 -o 1001 -g 1001 /home/deploy")
             .map(drop)
@@ -124,7 +139,12 @@ impl World {
     /// The program as a command, for checks that need more.
     pub fn command(&self, token: Option<&str>, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(args).env_clear().env("PATH", PATH).env("HOME", "/root").stdin(Stdio::null());
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("HOME", "/root")
+            .stdin(Stdio::null());
         if let Some(token) = token {
             command.env("GHCR_TOKEN", token);
         }
@@ -139,7 +159,17 @@ impl World {
     /// The same with another token.
     pub fn bootstrap_as(&self, token: Option<&str>, tag: &str, more: &[&str]) -> Ran {
         let image = self.image(tag);
-        let mut args = vec!["bootstrap", "--only", STEPS, "--image", &image, "--health-timeout", "8s", "--upstream-image", ""];
+        let mut args = vec![
+            "bootstrap",
+            "--only",
+            STEPS,
+            "--image",
+            &image,
+            "--health-timeout",
+            "8s",
+            "--upstream-image",
+            "",
+        ];
         args.extend(more);
         self.with_token(token, &args)
     }
@@ -153,11 +183,19 @@ impl World {
 /// Runs a command to its end.
 pub fn finish(mut command: Command) -> Ran {
     let start = Instant::now();
-    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output();
     let took = start.elapsed().as_secs_f64();
     match output {
         Ok(output) => ran(&output, took),
-        Err(why) => Ran { code: 999, out: String::new(), err: why.to_string(), took },
+        Err(why) => Ran {
+            code: 999,
+            out: String::new(),
+            err: why.to_string(),
+            took,
+        },
     }
 }
 
@@ -165,7 +203,10 @@ pub fn finish(mut command: Command) -> Ran {
 pub fn ran(output: &Output, took: f64) -> Ran {
     use std::os::unix::process::ExitStatusExt;
     Ran {
-        code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
+        code: output
+            .status
+            .code()
+            .unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
         took,
@@ -178,7 +219,10 @@ impl Ran {
         if self.code == code {
             Ok(self)
         } else {
-            Err(format!("wanted exit {code}, saw {}:\n{}{}", self.code, self.out, self.err))
+            Err(format!(
+                "wanted exit {code}, saw {}:\n{}{}",
+                self.code, self.out, self.err
+            ))
         }
     }
 
@@ -187,7 +231,10 @@ impl Ran {
         if self.out.contains(words) || self.err.contains(words) {
             Ok(self)
         } else {
-            Err(format!("wanted the words {words:?}, saw:\n{}{}", self.out, self.err))
+            Err(format!(
+                "wanted the words {words:?}, saw:\n{}{}",
+                self.out, self.err
+            ))
         }
     }
 
@@ -203,21 +250,36 @@ impl Ran {
 
 /// Demands that `truth` holds.
 pub fn hold(truth: bool, what: impl AsRef<str>) -> Outcome {
-    if truth { Ok(()) } else { Err(what.as_ref().to_owned()) }
+    if truth {
+        Ok(())
+    } else {
+        Err(what.as_ref().to_owned())
+    }
 }
 
 /// Demands that two values are equal.
 pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, saw: T, wanted: T) -> Outcome {
-    if saw == wanted { Ok(()) } else { Err(format!("{what}: wanted {wanted:?}, saw {saw:?}")) }
+    if saw == wanted {
+        Ok(())
+    } else {
+        Err(format!("{what}: wanted {wanted:?}, saw {saw:?}"))
+    }
 }
 
 /// A line of shell, for setting things up. Returns its stdout.
 pub fn sh(line: &str) -> Result<String, String> {
-    let output = Command::new("bash").args(["-c", line]).env("PATH", PATH).output().map_err(|why| why.to_string())?;
+    let output = Command::new("bash")
+        .args(["-c", line])
+        .env("PATH", PATH)
+        .output()
+        .map_err(|why| why.to_string())?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    Err(format!("{line}: {}", String::from_utf8_lossy(&output.stderr)))
+    Err(format!(
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    ))
 }
 
 /// The version that answers on the gateway's port.
@@ -227,7 +289,9 @@ pub fn answering() -> String {
 
 /// What `docker inspect` says of the gateway.
 pub fn inspect(format: &str) -> Result<String, String> {
-    sh(&format!("docker inspect openclaw-openclaw-gateway-1 --format '{format}'"))
+    sh(&format!(
+        "docker inspect openclaw-openclaw-gateway-1 --format '{format}'"
+    ))
 }
 
 /// Waits until `truth` holds.
@@ -244,11 +308,15 @@ pub fn wait_for(seconds: u64, mut truth: impl FnMut() -> bool) -> bool {
 
 /// Where Compose v2 was installed by `tests/deploy/packages`.
 fn compose_plugin() -> Result<PathBuf, String> {
-    ["/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", PLUGINS]
-        .iter()
-        .map(|place| Path::new(place).join("docker-compose"))
-        .find(|path| path.is_file())
-        .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/packages".to_owned())
+    [
+        "/usr/libexec/docker/cli-plugins",
+        "/usr/lib/docker/cli-plugins",
+        PLUGINS,
+    ]
+    .iter()
+    .map(|place| Path::new(place).join("docker-compose"))
+    .find(|path| path.is_file())
+    .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/packages".to_owned())
 }
 
 /// A deploy user, and names for 127.0.0.1, on private copies of the system's files.
@@ -256,7 +324,7 @@ fn private_accounts(scratch: &Path) -> Outcome {
     for (file, line) in [
         ("passwd", "deploy:x:1001:1001::/home/deploy:/bin/bash"),
         ("group", "deploy:x:1001:"),
-        ("hosts", "127.0.0.1 registry.test"),
+        ("hosts", "10.9.9.9 registry.test"),
     ] {
         let copy = scratch.join(file);
         let mut text = fs::read_to_string(format!("/etc/{file}")).unwrap_or_default();
@@ -270,7 +338,10 @@ fn private_accounts(scratch: &Path) -> Outcome {
 fn start_registry(scratch: &Path) -> Result<Child, String> {
     let config = scratch.join("registry.yml");
     let store = scratch.join("registry");
-    let text = format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"127.0.0.1:5000\"}}\n", store.display());
+    let text = format!(
+        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"127.0.0.1:5000\"}}\n",
+        store.display()
+    );
     fs::write(&config, text).map_err(|why| why.to_string())?;
     let log = fs::File::create(scratch.join("registry.log")).map_err(|why| why.to_string())?;
     let child = Command::new("docker-registry")
@@ -290,7 +361,14 @@ fn start_engine(scratch: &Path) -> Result<Child, String> {
     let child = Command::new("dockerd")
         .arg("--data-root")
         .arg(scratch.join("docker"))
-        .args(["--exec-root", "/run/docker", "--pidfile", "/run/docker.pid", "-H", "unix:///var/run/docker.sock"])
+        .args([
+            "--exec-root",
+            "/run/docker",
+            "--pidfile",
+            "/run/docker.pid",
+            "-H",
+            "unix:///var/run/docker.sock",
+        ])
         .env("PATH", PATH)
         .stdout(Stdio::null())
         .stderr(log)
@@ -303,7 +381,8 @@ fn start_engine(scratch: &Path) -> Result<Child, String> {
 /// Text to a file, for setting things up.
 pub fn put(path: &str, text: &str) -> Outcome {
     let mut file = fs::File::create(path).map_err(|why| format!("{path}: {why}"))?;
-    file.write_all(text.as_bytes()).map_err(|why| why.to_string())
+    file.write_all(text.as_bytes())
+        .map_err(|why| why.to_string())
 }
 
 /// The text of a file, "" where there is none.

@@ -77,8 +77,10 @@ impl From<When> for Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run all nine steps; run it again at any time
+    #[command(args_override_self = true)]
     Bootstrap(Run),
     /// Only the files, the image and the gateway
+    #[command(args_override_self = true)]
     Update(Run),
     /// Go back to the release before, or to another one
     Rollback {
@@ -164,9 +166,6 @@ pub struct Run {
     /// Wait for another run to end
     #[arg(long)]
     pub wait: bool,
-    /// Deploy as a Swarm stack
-    #[arg(long)]
-    swarm: bool,
 }
 
 impl Cli {
@@ -202,7 +201,6 @@ impl Run {
         flags.allow_local_build = self.allow_local_build;
         flags.allow_corrupt_fallback = self.allow_corrupt_fallback;
         flags.retry = self.retry;
-        flags.swarm = self.swarm;
     }
 
     /// Which steps.

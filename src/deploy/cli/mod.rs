@@ -5,7 +5,7 @@ mod doctor;
 mod report;
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -84,6 +84,9 @@ fn settings(cli: &Cli) -> Result<Settings> {
     flags.github_user = std::env::var("GITHUB_USER")
         .ok()
         .filter(|name| !name.is_empty());
+    flags.state_home = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
     if flags.docker_host.is_none() && flags.context.is_none() {
         flags.docker_host = std::env::var("DOCKER_HOST").ok();
         flags.context = std::env::var("DOCKER_CONTEXT")

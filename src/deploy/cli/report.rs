@@ -108,11 +108,11 @@ pub fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit> {
             "--show-token needs a terminal, so that the token ends in no log",
         ));
     }
-    let records = Records::load(&cx.host, &cx.settings)?;
     let observed = cx.host.wait(async {
         let engine = Engine::open(&cx.settings.engine).await?;
         observe(cx, &engine).await
     })?;
+    let records = Records::load(&cx.host, &cx.settings)?;
     if json {
         cx.talk
             .data(&status_json(cx, &records, &observed).to_string());

@@ -143,7 +143,11 @@ async fn attempt(
         engine.restart_policy(&container.id, "no").await?;
         engine.act(&container.id, "stop?t=30").await?;
     }
-    if !cx.settings.engine.is_remote() {
+    if cx.settings.engine.is_remote() {
+        if observed.container.is_some() {
+            cx.talk.warn("the state on a remote engine is not copied before the change: a way back has the old image, not the old state");
+        }
+    } else {
         let id = format!("{}-{}", now(), release.id);
         snapshot::take(cx, &id).await?;
         release.snapshot = Some(id.clone());

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::deploy::engine::client_env;
 use crate::deploy::exit::{Failure, Result};
-use crate::deploy::host::{Program, good};
+use crate::deploy::gateway::compose::client;
+use crate::deploy::host::good;
 use crate::deploy::run::Context;
-use crate::deploy::settings::Engine;
 
 /// What the build needs at least, RAM and swap together, in kB: 6 GB.
 pub const NEEDED_KB: u64 = 6_000_000;
@@ -55,21 +54,8 @@ pub async fn build(cx: &Context) -> Result<&'static str> {
             "none",
         ));
     }
-    let mut program = Program::new("docker")
-        .outside()
-        .deadline(Duration::from_secs(3600));
-    for (name, value) in client_env() {
-        program = program.env(name, value);
-    }
-    match &settings.engine {
-        Engine::Socket(path) => {
-            program = program.env("DOCKER_HOST", format!("unix://{}", path.display()))
-        }
-        Engine::Client(args) => program = program.args(args),
-    }
-    let commit = commit(context);
-    let program = program
-        .env("DOCKER_BUILDKIT", "1")
+    let program = client(cx)
+        .deadline(Duration::from_secs(3600))
         .args([
             "build",
             "--tag",
@@ -78,9 +64,18 @@ pub async fn build(cx: &Context) -> Result<&'static str> {
             "openclaw-deploy.source=local-build",
         ])
         .arg("--build-arg")
-        .arg(format!("GIT_COMMIT={commit}"))
+        .arg(format!("GIT_COMMIT={}", commit(context)))
         .arg(context);
-    good(&program, cx.host.run_async(&program).await?)?;
+    // BuildKit, which OpenClaw's Dockerfile needs, is in old clients themselves and in a plugin
+    // of new ones; where the plugin is missing, only the engine's own builder is left.
+    let modern = program.clone().env("DOCKER_BUILDKIT", "1");
+    let answer = cx.host.run_async(&modern).await?;
+    if answer.ok() || !answer.stderr.contains("buildx") {
+        good(&modern, answer)?;
+    } else {
+        let plain = program.env("DOCKER_BUILDKIT", "0");
+        good(&plain, cx.host.run_async(&plain).await?)?;
+    }
     Ok(TAG)
 }
 

@@ -126,11 +126,15 @@ async fn first_rung(
 }
 
 fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {
+    // Layers that arrive at once are not counted by the engine.
+    let bytes = match fetched.bytes {
+        0 => String::new(),
+        bytes => format!(": {}", size(bytes)),
+    };
     cx.talk.note(format!(
-        "pulled {} at {}: {} in {:.1} s",
+        "pulled {} at {}{bytes} in {:.1} s",
         image.name(),
         short(image.selector()),
-        size(fetched.bytes),
         fetched.seconds
     ));
     cx.journal.add(json!({

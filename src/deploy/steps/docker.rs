@@ -33,9 +33,13 @@ impl Step for Docker {
         "docker"
     }
 
+    fn is_for_remote(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context) -> Result<State> {
         let mut what = Vec::new();
-        if cx.host.find("docker").is_none() {
+        if cx.host.find("docker").is_none() && !cx.settings.engine.is_remote() {
             what.push("install docker.io".to_owned());
         }
         if let Err(failure) = cx.host.wait(Engine::open(&cx.settings.engine)) {

@@ -35,6 +35,10 @@ impl Step for Files {
         "files"
     }
 
+    fn is_for_remote(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context) -> Result<State> {
         let mut what = Vec::new();
         if cx.settings.engine.is_remote() {

@@ -43,6 +43,10 @@ impl Step for Gateway {
         "gateway"
     }
 
+    fn is_for_remote(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context) -> Result<State> {
         warn_of_stale_logins(cx);
         cx.host.wait(cx.host.unless_interrupted(self.look(cx)))
