@@ -202,3 +202,18 @@ killed_in_the_middle() {
 	outcome 6 firewall changed
 	deploy_gets_in
 }
+
+@test "where systemd holds the port for sshd, steps 6 and 9 work as well" {
+	guest ufw --force reset >/dev/null 2>&1 || true
+	guest systemctl stop ssh.service
+	guest systemctl start ssh.socket
+	guest rmdir /run/sshd 2>/dev/null || true
+	run deploy bootstrap --only firewall,ssh
+	[ "$status" -eq 0 ]
+	outcome 6 firewall changed
+	outcome 9 ssh changed
+	deploy_gets_in
+	run root_gets_in
+	[ "$status" -eq 255 ]
+	guest systemctl stop ssh.socket
+}

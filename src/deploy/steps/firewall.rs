@@ -67,8 +67,10 @@ impl Step for Firewall {
         }
         if !ufw::guards(&now.status) {
             tell(host, &["default", "deny", "incoming"])?;
-            tell(host, &["default", "allow", "outgoing"])?;
             enable(host)?;
+        }
+        if systemd::runs(host) {
+            systemd::tell(host, &["enable", "ufw.service"])?;
         }
         Ok(format!("SSH stays open on {}", list(&now.ports)))
     }
@@ -188,16 +190,12 @@ impl Survey {
     }
 }
 
-/// Switches it on, now and at boot; and off again if the kernel will not have it.
+/// Switches it on; and off again if the kernel will not have it.
 fn enable(host: &Host) -> Result<()> {
-    if let Err(failure) = tell(host, &["--force", "enable"]) {
+    tell(host, &["--force", "enable"]).or_else(|failure| {
         tell(host, &["disable"])?;
-        return Err(failure.hint("the firewall was left off; is netfilter there? iptables -S"));
-    }
-    if systemd::runs(host) && !systemd::enabled(host, "ufw.service") {
-        systemd::tell(host, &["enable", "ufw.service"])?;
-    }
-    Ok(())
+        Err(failure.hint("the firewall was left off; is netfilter there? iptables -S"))
+    })
 }
 
 fn tell<S: AsRef<std::ffi::OsStr>>(host: &Host, words: &[S]) -> Result<()> {
