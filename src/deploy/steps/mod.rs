@@ -15,6 +15,7 @@ pub mod probe;
 pub mod revert;
 pub mod ssh;
 pub mod sshd;
+pub mod survey;
 pub mod systemd;
 pub mod tailscale;
 pub mod ufw;

@@ -47,6 +47,17 @@ pub fn trusts(added: &str, interface: &str) -> bool {
         .any(|rule| rule.opens && rule.ports.is_none() && rule.interface == Some(interface))
 }
 
+impl Rule<'_> {
+    fn new(opens: bool) -> Self {
+        Self {
+            opens,
+            narrow: false,
+            interface: None,
+            ports: None,
+        }
+    }
+}
+
 fn rule(line: &str) -> Option<Rule<'_>> {
     let text = line.trim().strip_prefix("ufw ")?;
     let text = text.split(" comment ").next()?;
@@ -59,12 +70,7 @@ fn rule(line: &str) -> Option<Rule<'_>> {
         "deny" | "reject" => false,
         _ => return None,
     };
-    let mut rule = Rule {
-        opens,
-        narrow: false,
-        interface: None,
-        ports: None,
-    };
+    let mut rule = Rule::new(opens);
     let mut destination = false;
     while let Some(word) = words.next() {
         match word {
