@@ -42,23 +42,7 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
         "    ports: [\"127.0.0.1:{}:{INSIDE}\"]",
         settings.port
     );
-    text.push_str("    volumes:\n");
-    if settings.engine.is_remote() {
-        for (name, inside) in volumes() {
-            let _ = writeln!(
-                text,
-                "      - {{type: volume, source: {name}, target: {inside}}}"
-            );
-        }
-    } else {
-        for (path, inside) in mounts(settings) {
-            let source = quoted(&settings_path(settings, &path));
-            let _ = writeln!(
-                text,
-                "      - {{type: bind, source: {source}, target: {inside}, bind: {{create_host_path: false}}}}"
-            );
-        }
-    }
+    text.push_str(&volumes_of(settings));
     text.push_str("    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    init: true\n    pids_limit: 512\n    restart: unless-stopped\n    stop_grace_period: 30s\n");
     if image.has_health_check {
         // Upstream's own check runs every three minutes, too seldom to be of use.
@@ -76,6 +60,28 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
         for (name, _) in volumes() {
             let _ = writeln!(text, "  {name}: {{}}");
         }
+    }
+    text
+}
+
+/// The mounts of the service.
+fn volumes_of(settings: &Settings) -> String {
+    let mut text = String::from("    volumes:\n");
+    if settings.engine.is_remote() {
+        for (name, inside) in volumes() {
+            let _ = writeln!(
+                text,
+                "      - {{type: volume, source: {name}, target: {inside}}}"
+            );
+        }
+        return text;
+    }
+    for (path, inside) in mounts(settings) {
+        let source = quoted(&settings_path(settings, &path));
+        let _ = writeln!(
+            text,
+            "      - {{type: bind, source: {source}, target: {inside}, bind: {{create_host_path: false}}}}"
+        );
     }
     text
 }

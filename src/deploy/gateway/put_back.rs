@@ -32,43 +32,71 @@ pub async fn after(
         records.condemn(&release.image);
     }
     let start = Instant::now();
-    let restored = pending.and_then(|it| it.snapshot);
-    match restore(cx, engine, &from, restored.as_deref()).await {
+    let snapshot = pending.and_then(|it| it.snapshot);
+    let after = match restore(cx, engine, &from, snapshot.as_deref()).await {
         Ok(()) => {
             records.pending = None;
-            let seconds = round(start.elapsed().as_secs_f64());
-            cx.journal.add(json!({"event": "rollback", "to": from.id, "cause": failure.cause, "outcome": "answered", "seconds": seconds}));
-            let _ = records.save(&cx.host, &cx.settings);
-            let lost = restored.map_or("", |_| "; what the new version wrote is lost");
-            let mut after = failure.clone();
-            after.what = format!(
-                "{}\n  {} runs again with its state and answers, after {seconds:.1} s{lost}",
-                failure.what, from.pinned
-            );
-            after.exit = if interrupted {
-                Exit::Interrupted
-            } else {
-                Exit::RolledBack
-            };
-            let hint = "choose another version with --image, or try this one again with --retry";
-            after.hint.get_or_insert_with(|| hint.to_owned());
-            after
+            restored(
+                cx,
+                &from,
+                failure,
+                start.elapsed().as_secs_f64(),
+                snapshot.is_some(),
+            )
         }
-        Err(second) => {
-            let _ = records.save(&cx.host, &cx.settings);
-            cx.journal.add(json!({"event": "rollback", "to": from.id, "cause": second.cause, "outcome": "failed"}));
-            let mut log = failure.log.clone();
-            log.extend(second.log.clone());
-            Failure::new(format!(
-                "{}\n  and {} could not be put back: {}\n  no gateway is running now",
-                failure.what, from.pinned, second.what
-            ))
-            .hint(format!("openclaw-deploy rollback --to {}", from.id))
-            .exit(Exit::Down)
-            .cause(failure.cause)
-            .log(log)
-        }
+        Err(second) => lost(cx, &from, &failure, &second),
+    };
+    let _ = records.save(&cx.host, &cx.settings);
+    after
+}
+
+/// The old version answers again.
+fn restored(
+    cx: &Context,
+    from: &Release,
+    failure: Failure,
+    seconds: f64,
+    state_too: bool,
+) -> Failure {
+    let seconds = round(seconds);
+    cx.journal.add(json!({
+        "event": "rollback", "to": from.id, "cause": failure.cause,
+        "outcome": "answered", "seconds": seconds,
+    }));
+    let state = if state_too { " with its state" } else { "" };
+    let lost = if state_too {
+        "; what the new version wrote is lost"
+    } else {
+        ""
+    };
+    let mut after = failure;
+    after.what.push_str(&format!(
+        "\n  {} runs again{state} and answers, after {seconds:.1} s{lost}",
+        from.pinned
+    ));
+    if after.exit != Exit::Interrupted {
+        after.exit = Exit::RolledBack;
     }
+    let hint = "choose another version with --image, or try this one again with --retry";
+    after.hint.get_or_insert_with(|| hint.to_owned());
+    after
+}
+
+/// The old version does not answer either.
+fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Failure {
+    cx.journal.add(json!({
+        "event": "rollback", "to": from.id, "cause": second.cause, "outcome": "failed",
+    }));
+    let mut log = failure.log.clone();
+    log.extend(second.log.clone());
+    Failure::new(format!(
+        "{}\n  and {} could not be put back: {}\n  no gateway is running now",
+        failure.what, from.pinned, second.what
+    ))
+    .hint(format!("openclaw-deploy rollback --to {}", from.id))
+    .exit(Exit::Down)
+    .cause(failure.cause)
+    .log(log)
 }
 
 /// There is nothing to put back: the container stays, stopped, for inspection.

@@ -143,19 +143,7 @@ async fn attempt(
         engine.restart_policy(&container.id, "no").await?;
         engine.act(&container.id, "stop?t=30").await?;
     }
-    if cx.settings.engine.is_remote() {
-        if observed.container.is_some() {
-            cx.talk.warn("the state on a remote engine is not copied before the change: a way back has the old image, not the old state");
-        }
-    } else {
-        let id = format!("{}-{}", now(), release.id);
-        snapshot::take(cx, &id).await?;
-        release.snapshot = Some(id.clone());
-        if let Some(pending) = &mut records.pending {
-            pending.snapshot = Some(id);
-        }
-        records.save(&cx.host, &cx.settings)?;
-    }
+    keep_state(cx, records, observed, release).await?;
     let id = create(cx, engine, release).await?;
     engine.restart_policy(&id, "no").await?;
     cx.talk.note(format!(
@@ -166,20 +154,48 @@ async fn attempt(
     engine.act(&id, "start").await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match health::wait(engine, &id, port(cx), deadline).await? {
-        Ok(sign) => {
-            let container = engine.container(&id).await?.unwrap_or_default();
-            if !container.running || container.image != release.image {
-                return Err(Failure::wanted(
-                    format!("image {}", short(&release.image)),
-                    format!("image {} ({})", short(&container.image), container.status),
-                ));
-            }
-            if port(cx).is_some() {
-                health::assert_private(&cx.host, &container, cx.settings.port)?;
-            }
-            Ok(sign)
-        }
+        Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
         Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
+    }
+}
+
+/// Copies the state of the stopped gateway, and remembers where.
+async fn keep_state(
+    cx: &Context,
+    records: &mut Records,
+    observed: &Observed,
+    release: &mut Release,
+) -> Result<()> {
+    if cx.settings.engine.is_remote() {
+        if observed.container.is_some() {
+            cx.talk.warn(
+                "the state on a remote engine is not copied before the change: \
+                 a way back has the old image, not the old state",
+            );
+        }
+        return Ok(());
+    }
+    let id = format!("{}-{}", now(), release.id);
+    snapshot::take(cx, &id).await?;
+    release.snapshot = Some(id.clone());
+    if let Some(pending) = &mut records.pending {
+        pending.snapshot = Some(id);
+    }
+    records.save(&cx.host, &cx.settings)
+}
+
+/// What answers is the container that was just started, with the right image, and private.
+async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+    let container = engine.container(id).await?.unwrap_or_default();
+    if !container.running || container.image != release.image {
+        return Err(Failure::wanted(
+            format!("image {}", short(&release.image)),
+            format!("image {} ({})", short(&container.image), container.status),
+        ));
+    }
+    match port(cx) {
+        Some(port) => health::assert_private(&cx.host, &container, port),
+        None => Ok(()),
     }
 }
 

@@ -68,74 +68,93 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Texts of the engine, lower case, and what they mean; the first that is found counts.
+const TEXTS: [(Cause, &[&str]); 6] = [
+    (
+        Cause::Clock,
+        &["x509", "certificate has expired", "not yet valid", "tls:"],
+    ),
+    (
+        Cause::Disk,
+        &["no space left on device", "disk quota exceeded"],
+    ),
+    (
+        Cause::Integrity,
+        &[
+            "verification failed",
+            "unexpected eof",
+            "digest mismatch",
+            "does not match digest",
+            "unknown blob",
+            "blob not found",
+            "failed commit on ref",
+            "failed size validation",
+            "short read",
+            "archive/tar",
+            "gzip: invalid",
+            "flate: corrupt",
+        ],
+    ),
+    (
+        Cause::Platform,
+        &[
+            "no matching manifest",
+            "does not match the specified platform",
+        ],
+    ),
+    (
+        Cause::Auth,
+        &[
+            "no basic auth credentials",
+            "unauthorized",
+            "denied",
+            "authentication required",
+            "authorization failed",
+        ],
+    ),
+    (
+        Cause::NotFound,
+        &["manifest unknown", "not found", "name unknown"],
+    ),
+];
+
+/// What only the network says. Read last: `eof` is in other words, too.
+const NETWORK: [&str; 17] = [
+    "dial tcp",
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "timeout",
+    "timed out",
+    "no such host",
+    "temporary failure",
+    "network is unreachable",
+    "no route to host",
+    "toomanyrequests",
+    "bad gateway",
+    "service unavailable",
+    "unexpected http status: 5",
+    "http2:",
+    "proxyconnect",
+    "eof",
+];
+
 /// Classifies what the engine said, with or without our token.
 #[must_use]
 pub fn classify(status: u16, text: &str, with_token: bool) -> Cause {
     let text = text.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    if has(&["x509", "certificate has expired", "not yet valid", "tls:"]) {
-        Cause::Clock
-    } else if has(&["no space left on device", "disk quota exceeded"]) {
-        Cause::Disk
-    } else if has(&[
-        "verification failed",
-        "unexpected eof",
-        "digest mismatch",
-        "unknown blob",
-        "failed commit on ref",
-        "failed size validation",
-        "short read",
-        "archive/tar",
-        "gzip: invalid",
-        "flate: corrupt",
-        "does not match digest",
-        "blob not found",
-    ]) {
-        Cause::Integrity
-    } else if has(&[
-        "no matching manifest",
-        "does not match the specified platform",
-    ]) {
-        Cause::Platform
-    } else if has(&["no basic auth credentials"])
-        || status == 401
-        || status == 403
-        || has(&[
-            "unauthorized",
-            "denied",
-            "authentication required",
-            "authorization failed",
-        ])
-    {
-        if with_token {
-            Cause::Auth
-        } else {
-            Cause::AuthMissing
-        }
-    } else if has(&["manifest unknown", "not found", "name unknown"]) || status == 404 {
-        Cause::NotFound
-    } else if has(&[
-        "dial tcp",
-        "connection refused",
-        "connection reset",
-        "timeout",
-        "timed out",
-        "i/o timeout",
-        "no such host",
-        "eof",
-        "temporary failure",
-        "network is unreachable",
-        "no route to host",
-        "toomanyrequests",
-        "bad gateway",
-        "service unavailable",
-        "received unexpected http status: 5",
-        "client.timeout",
-        "broken pipe",
-    ]) {
-        Cause::Network
-    } else {
-        Cause::Daemon
+    let by_text = TEXTS.iter().find(|(_, parts)| has(parts));
+    let cause = match (by_text, status) {
+        (Some((cause, _)), _) => *cause,
+        (None, 401 | 403) => Cause::Auth,
+        (None, 404) => Cause::NotFound,
+        (None, _) if has(&NETWORK) => Cause::Network,
+        (None, _) => Cause::Daemon,
+    };
+    match cause {
+        Cause::Auth if !with_token => Cause::AuthMissing,
+        other => other,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::deploy::image::Source;
 use crate::deploy::image::ladder::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
 use crate::deploy::journal::round;
-use crate::deploy::reference::short;
+use crate::deploy::reference::{ImageRef, short};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
@@ -103,52 +103,56 @@ fn decide(
     observed: &Observed,
     resolved: &Resolved,
 ) -> Result<State> {
-    let wanted = resolved.wanted.to_string();
-    let needed = |what: &str| State::of(vec![what.to_owned()]);
+    let wanted = &resolved.wanted;
+    let verb = match observed.container {
+        Some(_) => "replace",
+        None => "start",
+    };
     Ok(match &resolved.resolution {
+        Resolution::Nowhere(trouble) if is_content(cx, records, observed, wanted)? => {
+            cx.talk.warn(format!(
+                "{trouble}; the gateway runs that image already and was left alone"
+            ));
+            State::Done
+        }
         Resolution::Nowhere(trouble) => {
-            let current = records.current().filter(|it| it.requested == wanted);
-            if let Some(current) = current
-                && observed.healthy
-                && runs(observed, current)
-                && current.env == env::mark(cx)?
-            {
-                cx.talk.warn(format!(
-                    "{trouble}; the gateway runs that image already and was left alone"
-                ));
-                return Ok(State::Done);
-            }
-            needed(&format!("find another source for {wanted} ({trouble})"))
+            needed(format!("find another source for {wanted} ({trouble})"))
         }
         Resolution::There { remote, .. } => State::of(vec![
-            format!("pull {}", resolved.wanted.at(&remote.digest)),
-            format!(
-                "{} the gateway",
-                if observed.container.is_some() {
-                    "replace"
-                } else {
-                    "start"
-                }
-            ),
+            format!("pull {}", wanted.at(&remote.digest)),
+            format!("{verb} the gateway"),
         ]),
         Resolution::Here { image, digest } => {
-            let pinned = resolved.wanted.at(digest).to_string();
+            let pinned = wanted.at(digest).to_string();
             let got = local(records, image.clone(), pinned.clone());
-            let candidate = Candidate::new(cx, records, &wanted, &got)?;
+            let candidate = Candidate::new(cx, records, &wanted.to_string(), &got)?;
             if !same(observed, records, &candidate.release) {
-                let verb = if observed.container.is_some() {
-                    "replace"
-                } else {
-                    "start"
-                };
-                needed(&format!("{verb} the gateway with {pinned}"))
+                needed(format!("{verb} the gateway with {pinned}"))
             } else if observed.healthy {
                 State::Done
             } else {
-                needed("start the gateway, which does not answer")
+                needed("start the gateway, which does not answer".to_owned())
             }
         }
     })
+}
+
+fn needed(what: String) -> State {
+    State::of(vec![what])
+}
+
+/// Whether what runs is what `wanted` last meant, and answers.
+fn is_content(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    wanted: &ImageRef,
+) -> Result<bool> {
+    let current = records.current();
+    let Some(current) = current.filter(|it| it.requested == wanted.to_string()) else {
+        return Ok(false);
+    };
+    Ok(observed.healthy && runs(observed, current) && current.env == env::mark(cx)?)
 }
 
 /// An image that is here keeps the source that it is known by.
