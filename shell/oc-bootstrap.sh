@@ -137,7 +137,7 @@ choose() {
 }
 
 fetch() { # fetch NAME: into the work folder
-	curl --proto "$protocol" --proto-redir "$protocol" --fail --silent --show-error --location --retry 2 \
+	curl --proto "$protocol" --fail --silent --show-error --location --retry 2 \
 		--connect-timeout 20 --max-time 600 --max-filesize 268435456 --output "$work/$1" "$from/$1" ||
 		fail 1 "cannot fetch $from/$1" 'is it a release of this project, and is the network up?'
 }
