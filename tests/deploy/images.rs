@@ -54,10 +54,10 @@ impl Images {
             build(&place, tag, mode, version, megabytes)?;
             digests.push((
                 tag.to_owned(),
-                index(&place, tag, &format!("{tag}-amd64"), "amd64")?,
+                push_index(&place, tag, &format!("{tag}-amd64"), "amd64")?,
             ));
         }
-        index(&place, "arm", "v1-amd64", "arm64")?;
+        push_index(&place, "arm", "v1-amd64", "arm64")?;
         sh(
             "curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.list.v2+json' http://127.0.0.1:5000/v2/me/openclaw/manifests/v1 -o /tmp/same.json && \
             curl -sf -X PUT -H 'Content-Type: application/vnd.docker.distribution.manifest.list.v2+json' --data-binary @/tmp/same.json http://127.0.0.1:5000/v2/me/openclaw/manifests/same; rm /tmp/same.json",
@@ -106,7 +106,7 @@ fn build(
 }
 
 /// Wraps the manifest of `of` in an index with this platform. Returns the index's digest.
-fn index(place: &Path, tag: &str, of: &str, architecture: &str) -> Result<String, String> {
+pub fn push_index(place: &Path, tag: &str, of: &str, architecture: &str) -> Result<String, String> {
     let base = "http://127.0.0.1:5000/v2/me/openclaw/manifests";
     let kind = "application/vnd.docker.distribution.manifest.v2+json";
     let list = "application/vnd.docker.distribution.manifest.list.v2+json";

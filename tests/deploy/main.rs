@@ -13,6 +13,7 @@ mod world;
 mod cold;
 mod hosts;
 mod ladder;
+mod real;
 mod safety;
 mod upgrade;
 
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
     .into_iter()
     .flatten()
     .collect();
+    let real = real::checks();
+    checks.extend(&real);
     checks.sort_by_key(|check| check.number);
     let (mut passed, mut failed) = (0, 0);
     for check in checks {

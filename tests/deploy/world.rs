@@ -51,7 +51,10 @@ impl World {
     pub fn begin() -> Result<Self, String> {
         // The id of a process is always the same in a fresh namespace: the time tells runs apart.
         let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let scratch = PathBuf::from(format!("/var/tmp/oc-deploy-tests.{}", unique.map_or(0, |it| it.as_nanos())));
+        let scratch = PathBuf::from(format!(
+            "/var/tmp/oc-deploy-tests.{}",
+            unique.map_or(0, |it| it.as_nanos())
+        ));
         fs::create_dir_all(&scratch).map_err(|why| why.to_string())?;
         // An engine trusts whatever resolves to 127.0.0.0/8; a registry with TLS needs another address.
         sh("ip link set lo up && ip address add 10.9.9.9/32 dev lo")?;
