@@ -60,6 +60,21 @@ fn new_digest(world: &World) -> Outcome {
     let rollback = world.run(&["rollback"]);
     rollback.exits(0)?;
     same("who answers after rollback", answering(), "v1".to_owned())?;
+    same("v1's state", text(DATA).as_str(), "written by v1\n")?;
+    // And back again, for the state of v2 was kept too.
+    sh(&format!("echo of-v1 > {DATA}.v1"))?;
+    world.run(&["rollback"]).exits(0)?;
+    same("who answers after another", answering(), "v2".to_owned())?;
+    hold(
+        text(&format!("{DATA}.v1")).is_empty(),
+        "v2 has the state of v1",
+    )?;
+    world.run(&["rollback"]).exits(0)?;
+    same(
+        "v1's own file",
+        text(&format!("{DATA}.v1")).as_str(),
+        "of-v1\n",
+    )?;
     world
         .run(&["status", "--json"])
         .exits(0)?

@@ -15,7 +15,8 @@ use serde_json::json;
 use self::args::{Cli, Command};
 use super::engine::Engine;
 use super::exit::{Exit, Failure, Result};
-use super::gateway::{logs, put_back, records::Records, snapshot};
+use super::gateway::records::{Records, Release};
+use super::gateway::{logs, rollback, snapshot};
 use super::host::Host;
 use super::journal::Journal;
 use super::lock::Lock;
@@ -172,42 +173,35 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let engine = Engine::open(&cx.settings.engine).await?;
         let mut records = Records::load(&cx.host, &cx.settings)?;
         let target = report::target(&records, to)?.clone();
-        // The snapshot that was taken when the release after the target began holds the target's state.
-        let after = records.releases.iter().find(|it| it.id > target.id);
-        let snapshot = after
-            .and_then(|it| it.snapshot.clone())
-            .or_else(|| records.pending.as_ref().and_then(|it| it.snapshot.clone()));
-        let snapshot = snapshot.filter(|id| !keep_state && snapshot::is_there(cx, id));
-        if snapshot.is_none() && !keep_state && !cx.settings.engine.is_remote() {
-            return Err(Failure::new(format!(
-                "there is no snapshot of the state of release {}",
-                target.id
-            ))
-            .hint("go back with the state as it is now: add --keep-state"));
-        }
-        cx.host.shield(true);
-        let restored = put_back::restore(cx, &engine, &target, snapshot.as_deref()).await;
-        cx.host.shield(false);
-        restored.map_err(|why| {
-            why.exit(Exit::Down)
-                .hint("see its log: openclaw-deploy logs")
-        })?;
-        cx.journal.add(
-            json!({"event": "rollback", "to": target.id, "cause": "asked", "outcome": "answered"}),
-        );
-        let mut release = target.clone();
-        release.id = records.next_id();
-        release.since = super::journal::now();
-        release.snapshot = None;
-        release.env = super::gateway::env::mark(cx)?;
+        let snapshot = state_of(cx, &records, &target, keep_state)?;
+        let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
         cx.talk.line(&format!(
-            "release {} runs and answers: {} (as release {})",
-            target.id, target.pinned, release.id
+            "release {} runs and answers: {} (as release {new})",
+            target.id, target.pinned
         ));
-        records.commit(release);
-        records.save(&cx.host, &cx.settings)?;
         Ok(Exit::Done)
     })
+}
+
+/// The snapshot that holds the state of `target`: the one taken when the release after it began.
+fn state_of(
+    cx: &Context,
+    records: &Records,
+    target: &Release,
+    keep_state: bool,
+) -> Result<Option<String>> {
+    let mut after = records.releases.iter().filter(|it| it.id > target.id);
+    let pending = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
+    let snapshot = snapshot.filter(|id| !keep_state && snapshot::is_there(cx, id));
+    if snapshot.is_none() && !keep_state && !cx.settings.engine.is_remote() {
+        return Err(Failure::new(format!(
+            "there is no snapshot of the state of release {}",
+            target.id
+        ))
+        .hint("go back with the state as it is now: add --keep-state"));
+    }
+    Ok(snapshot)
 }
 
 /// What the timer of step 8 runs.

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod put_back;
 pub mod records;
 pub mod recover;
+pub mod rollback;
 pub mod snapshot;
 pub mod switch;
 

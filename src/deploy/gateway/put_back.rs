@@ -22,13 +22,13 @@ pub async fn after(
     release: &Release,
     failure: Failure,
 ) -> Failure {
-    let interrupted = failure.exit == Exit::Interrupted;
     let pending = records.pending.clone();
     let from = pending.as_ref().and_then(|it| it.from);
     let Some(from) = from.and_then(|id| records.release(id)).cloned() else {
         return first_install(cx, engine, records, failure).await;
     };
-    if !interrupted && from.image != release.image && !failure.log.is_empty() {
+    let its_fault = matches!(failure.cause, "exit-78" | "exited" | "memory" | "unhealthy");
+    if its_fault && from.image != release.image {
         records.condemn(&release.image);
     }
     let start = Instant::now();
