@@ -302,7 +302,7 @@ fn figures(world: &World) -> Outcome {
 fn dry_run(world: &World) -> Outcome {
     let hash = || {
         sh(
-            "(find /home /var/lib/openclaw-deploy /run/openclaw* -printf '%p %m %u %T@\\n' 2>/dev/null; docker ps -a; docker images -a --digests) | sha256sum",
+            "(find /home /var/lib/openclaw-deploy /run/openclaw* -printf '%p %m %u %T@\\n' 2>/dev/null; docker ps -aq --no-trunc; docker images -aq --no-trunc) | sha256sum",
         )
     };
     let before = hash()?;
