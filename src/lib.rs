@@ -26,6 +26,7 @@
 //! | what Docker, git and their relatives are told | [`helper`] |
 //! | Docker's and Podman's own files | [`wiring`] |
 //! | a command or a flag | [`cli`] |
+//! | what a host gets, the gateway, the way back | [`deploy`] |
 
 #[global_allocator]
 static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
@@ -71,6 +72,9 @@ pub mod sink;
 pub mod wiring;
 
 pub mod helper;
+
+// openclaw-deploy, which has a pipeline of its own.
+pub mod deploy;
 
 // What the user types.
 pub mod cli;

@@ -1,0 +1,208 @@
+#!/usr/bin/env bash
+# Bootstraps a gateway on a bare VPS: finds or installs oc-secrets and openclaw-deploy, then becomes
+# `oc-secrets exec -- openclaw-deploy bootstrap` with the arguments given here.
+#
+#   ssh root@host 'bash -s' < oc-bootstrap.sh
+#   ssh root@host 'bash -s -- --dry-run' < oc-bootstrap.sh
+#   ssh deploy@host 'sudo bash -s' < oc-bootstrap.sh      once step 9 has closed root's door
+#
+# It reads nothing from stdin, where this very script may be, and needs no terminal. The service-account token of 1Password
+# must be on the host already: `oc-secrets login`, or OC_SECRETS_TOKEN_FILE.
+#
+# OC_SECRETS_REPOSITORY  OWNER/NAME of the GitHub repository whose release is installed, when nothing is there yet
+# OC_SECRETS_VERSION     the release, such as v1.2.3; default: the newest
+# OC_INSTALL_URL         a folder on a web server that holds a release's files, instead of GitHub
+#
+# What is fetched is put in place by install.sh only after its checksum was found right. It is embedded below, so that this
+# one file is all that has to be trusted.
+set -eu
+
+folder=/usr/local/bin
+
+fail() { # fail WHAT HINT
+	printf 'oc-bootstrap.sh: error: %s\nhint: %s\n' "$1" "$2" >&2
+	exit 1
+}
+
+# Debian's smallest images have neither.
+need_curl() {
+	command -v curl >/dev/null && return 0
+	command -v apt-get >/dev/null || fail 'curl is not installed' 'install it, then run this again'
+	printf 'oc-bootstrap.sh: installing curl\n' >&2
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -q update >/dev/null
+	apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends ca-certificates curl >/dev/null
+}
+
+fetch_programs() {
+	need_curl
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	trap 'exit 1' INT TERM HUP
+	install_sh >"$work/install.sh"
+	set -- --to "$folder"
+	[ -z "${OC_SECRETS_VERSION-}" ] || set -- "$@" --version "$OC_SECRETS_VERSION"
+	[ -z "${OC_INSTALL_URL-}" ] || set -- "$@" --from "$OC_INSTALL_URL"
+	HOME=${HOME-/root} sh "$work/install.sh" "$@" >&2 || fail 'the programs could not be installed' 'nothing was changed; the cause is above'
+	rm -rf "$work"
+	trap - EXIT INT TERM HUP
+}
+
+have_programs() {
+	command -v oc-secrets >/dev/null && command -v openclaw-deploy >/dev/null
+}
+
+main() { # called at the very end, so that half of this script does nothing
+	[ "$(id -u)" = 0 ] || fail 'this must be run as root' "ssh $(id -un)@host 'sudo bash -s' < oc-bootstrap.sh"
+	PATH=${PATH:+$PATH:}/usr/local/sbin:$folder:/usr/sbin:/usr/bin:/sbin:/bin
+	export PATH
+	have_programs || fetch_programs
+	have_programs || fail "the release holds no openclaw-deploy for this machine" 'see the list of files of the release'
+	exec oc-secrets exec -- openclaw-deploy bootstrap "$@"
+}
+
+# shell/install.sh as it is; `shell/embed-install` brings it up to date.
+install_sh() {
+	cat <<'END_OF_INSTALL_SH'
+#!/bin/sh
+# Installs oc-secrets and its companions from a release: nothing is put in place before its checksum was found right,
+# and, where cosign is installed, before the signature over the checksums was.
+#
+# usage: install.sh [--version vX.Y.Z] [--to DIR] [--repo OWNER/NAME] [--from URL] [--require-signature]
+#
+#   --version   the release; default: the newest
+#   --to        where the programs go; default: /usr/local/bin for root, else ~/.local/bin
+#   --repo      the GitHub repository of the release (or OC_SECRETS_REPOSITORY)
+#   --from      a folder on a web server that holds a release's files, instead of GitHub
+#   --require-signature   fail where cosign is not installed
+#
+# Exit codes: 0 installed, 1 not installed, 2 wrong usage, 3 a checksum or a signature is wrong.
+set -eu
+
+repository=${OC_SECRETS_REPOSITORY-}
+
+fail() { # fail CODE WHAT [HINT]
+	printf 'install.sh: error: %s\n' "$2" >&2
+	[ -z "${3-}" ] || printf 'hint: %s\n' "$3" >&2
+	exit "$1"
+}
+
+read_arguments() {
+	version='' folder='' from='' must_sign=no
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--require-signature) must_sign=yes && shift && continue ;;
+		--help | -h) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p; }' "$0" 2>/dev/null && exit 0 ;;
+		--version | --to | --repo | --from) [ -n "${2-}" ] || fail 2 "$1 wants a value" ;;
+		*) fail 2 "unknown argument $1" 'see the head of this script' ;;
+		esac
+		case $1 in
+		--version) version=$2 ;;
+		--to) folder=$2 ;;
+		--repo) repository=$2 ;;
+		--from) from=$2 ;;
+		esac
+		shift 2
+	done
+	case $version in *[!A-Za-z0-9.-]* | [!v]*) fail 2 "no such version: $version" 'a version looks like v1.2.3' ;; esac
+	case $repository in *[!A-Za-z0-9._/-]*) fail 2 "no such repository: $repository" ;; esac
+}
+
+choose() {
+	if [ -z "$folder" ]; then
+		folder=$HOME/.local/bin
+		[ "$(id -u)" != 0 ] || folder=/usr/local/bin
+	fi
+	case $(uname -s)/$(uname -m) in
+	Linux/x86_64 | Linux/amd64) target=x86_64-unknown-linux-musl ;;
+	Linux/aarch64 | Linux/arm64) target=aarch64-unknown-linux-musl ;;
+	Darwin/x86_64) target=x86_64-apple-darwin ;;
+	Darwin/arm64) target=aarch64-apple-darwin ;;
+	*) fail 1 "there is no release for $(uname -s) on $(uname -m)" 'build it: cargo install --locked --path .' ;;
+	esac
+	archive=oc-secrets-$target.tar.gz
+	if [ -z "$from" ]; then
+		case $repository in
+		*/*) ;;
+		*) fail 2 'which repository?' 'pass --repo OWNER/NAME, or set OC_SECRETS_REPOSITORY' ;;
+		esac
+		from=https://github.com/$repository/releases/latest/download
+		[ -z "$version" ] || from=https://github.com/$repository/releases/download/$version
+	fi
+	case $from in
+	https://*) protocol='=https' ;;
+	http://127.0.0.1[:/]* | http://localhost[:/]*) protocol='=http' ;;
+	*) fail 2 "will not install from $from" 'https is needed' ;;
+	esac
+}
+
+fetch() { # fetch NAME: into the work folder
+	curl --proto "$protocol" --fail --silent --show-error --location --retry 2 \
+		--connect-timeout 20 --max-time 600 --max-filesize 268435456 --output "$work/$1" "$from/$1" ||
+		fail 1 "cannot fetch $from/$1" 'is it a release of this project, and is the network up?'
+}
+
+sha256() {
+	if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1
+}
+
+check_signature() {
+	if ! command -v cosign >/dev/null; then
+		[ "$must_sign" = no ] || fail 1 'cosign is not installed' 'without --require-signature the checksum alone is checked'
+		return 0
+	fi
+	fetch SHA256SUMS.sigstore.json
+	case $repository in */*) ;; *) fail 2 'whose signature?' 'pass --repo OWNER/NAME' ;; esac
+	dots=$(printf '%s' "$repository" | sed 's/\./\\./g')
+	cosign verify-blob --certificate-oidc-issuer https://token.actions.githubusercontent.com \
+		--certificate-identity-regexp "^https://github\.com/$dots/\.github/workflows/release\.yml@refs/tags/v" \
+		--new-bundle-format --bundle "$work/SHA256SUMS.sigstore.json" "$work/SHA256SUMS" >/dev/null 2>"$work/cosign" ||
+		fail 3 'the signature over the checksums is not by this project' "$(tail -n 1 "$work/cosign" | tr -d '[:cntrl:]')"
+}
+
+check_checksum() {
+	wanted=$(awk -v name="$archive" '$2 == name || $2 == "*" name { print $1 }' "$work/SHA256SUMS")
+	case $wanted in
+	*[!0-9a-f]* | '') fail 3 "SHA256SUMS does not name $archive exactly once" ;;
+	esac
+	[ "$(sha256 "$work/$archive")" = "$wanted" ] || fail 3 "$archive is not what was released" 'nothing was installed; try again, and report it if it stays so'
+}
+
+unpack() {
+	if tar -tzf "$work/$archive" | grep -qvE "^oc-secrets-$target/[A-Za-z0-9._-]*\$"; then fail 3 "$archive holds files that do not belong there"; fi
+	tar -xzf "$work/$archive" -C "$work"
+	[ -x "$work/oc-secrets-$target/oc-secrets" ] || fail 1 "$archive holds no oc-secrets"
+}
+
+place() { # each program appears whole or not at all
+	mkdir -p "$folder" || fail 1 "cannot make $folder" 'choose another folder with --to'
+	for program in "$work/oc-secrets-$target"/*; do
+		[ -x "$program" ] || continue # README and licence
+		name=${program##*/}
+		{ cp "$program" "$folder/.$name.new" && chmod 755 "$folder/.$name.new" && mv -f "$folder/.$name.new" "$folder/$name"; } ||
+			fail 1 "cannot write $folder/$name" 'choose another folder with --to'
+		printf 'installed %s\n' "$folder/$name"
+	done
+	case :$PATH: in *":$folder:"*) ;; *) printf 'hint: %s is not on PATH\n' "$folder" >&2 ;; esac
+}
+
+main() { # called at the very end, so that half a download of this script does nothing
+	read_arguments "$@"
+	choose
+	command -v curl >/dev/null || fail 1 'curl is not installed'
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	trap 'exit 1' INT TERM HUP
+	fetch SHA256SUMS
+	check_signature
+	fetch "$archive"
+	check_checksum
+	unpack
+	place
+}
+
+main "$@"
+END_OF_INSTALL_SH
+}
+
+main "$@" </dev/null

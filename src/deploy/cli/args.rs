@@ -1,0 +1,240 @@
+//! The command line. Clap's types end here: they become [`Flags`] and a [`Choice`] once.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::deploy::run::Choice;
+use crate::deploy::settings::Flags;
+use crate::ui::Color;
+
+/// Provision a VPS for OpenClaw: pull the image, run and verify the gateway, harden the host.
+///
+/// The registry token comes in GHCR_TOKEN, for instance by `oc-secrets exec -- openclaw-deploy
+/// bootstrap`, and is given to the Docker engine in one header only.
+#[derive(Debug, Parser)]
+#[command(name = "openclaw-deploy", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub struct Common {
+    /// Print JSON on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Prefix of every path, for images and tests
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Configuration file [default: /etc/openclaw-deploy.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Engine to use: unix://, ssh:// or tcp:// [default: $DOCKER_HOST]
+    #[arg(long, global = true, value_name = "URL")]
+    docker_host: Option<String>,
+    /// Context of the Docker client to use
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// The gateway's port on 127.0.0.1
+    #[arg(long, global = true, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum When {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl From<When> for Color {
+    fn from(when: When) -> Self {
+        match when {
+            When::Auto => Self::Auto,
+            When::Always => Self::Always,
+            When::Never => Self::Never,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run all nine steps; run it again at any time
+    #[command(args_override_self = true)]
+    Bootstrap(Run),
+    /// Only the files, the image and the gateway
+    #[command(args_override_self = true)]
+    Update(Run),
+    /// Go back to the release before, or to another one
+    Rollback {
+        /// Id of the release, as `status` shows it
+        #[arg(long, value_name = "ID")]
+        to: Option<u64>,
+        /// Keep the state as it is now instead of restoring the snapshot
+        #[arg(long)]
+        keep_state: bool,
+        /// Wait for another run to end
+        #[arg(long)]
+        wait: bool,
+        /// When to give up waiting for the gateway [default: 120s]
+        #[arg(long, value_name = "DURATION")]
+        health_timeout: Option<String>,
+    },
+    /// What runs, since when, from where
+    Status {
+        /// Also show the gateway's token (needs a terminal)
+        #[arg(long)]
+        show_token: bool,
+    },
+    /// Provisioning time, pulls, rollbacks
+    Stats,
+    /// The gateway's last lines, without secrets
+    Logs {
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
+        lines: usize,
+    },
+    /// Check what a run needs, and say what mends it
+    Doctor,
+    /// Stop the gateway, copy its state, start it again; every night by itself (step 8)
+    Backup {
+        /// Only start what an interrupted backup left stopped
+        #[arg(long)]
+        resume: bool,
+        /// Wait for another run to end
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+/// Options of `bootstrap` and `update`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Print what would be done and touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Run only these steps (names or numbers)
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave these steps out
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// The image to run
+    #[arg(long, value_name = "REF")]
+    image: Option<String>,
+    /// Upstream's image, where ours cannot be had; "" for never
+    #[arg(long, value_name = "REF")]
+    upstream_image: Option<String>,
+    /// Build here even with little memory
+    #[arg(long)]
+    allow_local_build: bool,
+    /// Directory with a Dockerfile for a local build
+    #[arg(long, value_name = "DIR")]
+    build_context: Option<PathBuf>,
+    /// Use upstream's image even when ours arrived corrupt
+    #[arg(long)]
+    allow_corrupt_fallback: bool,
+    /// When to give up pulling [default: 600s]
+    #[arg(long, value_name = "DURATION")]
+    pull_timeout: Option<String>,
+    /// When to give up waiting for the gateway [default: 120s]
+    #[arg(long, value_name = "DURATION")]
+    health_timeout: Option<String>,
+    /// How many of our images and snapshots stay [default: 3]
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// Try an image again that did not become healthy before
+    #[arg(long)]
+    retry: bool,
+    /// Wait for another run to end
+    #[arg(long)]
+    pub wait: bool,
+}
+
+impl Cli {
+    /// The flags, in our own type.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let mut flags = Flags {
+            root: self.common.root.clone(),
+            docker_host: self.common.docker_host.clone(),
+            context: self.common.context.clone(),
+            port: self.common.port,
+            ..Flags::default()
+        };
+        match &self.command {
+            Command::Bootstrap(run) | Command::Update(run) => run.fill(&mut flags),
+            Command::Rollback { health_timeout, .. } => {
+                flags.health_timeout.clone_from(health_timeout)
+            }
+            _ => {}
+        }
+        flags
+    }
+}
+
+impl Run {
+    fn fill(&self, flags: &mut Flags) {
+        flags.image.clone_from(&self.image);
+        flags.upstream_image.clone_from(&self.upstream_image);
+        flags.pull_timeout.clone_from(&self.pull_timeout);
+        flags.health_timeout.clone_from(&self.health_timeout);
+        flags.build_context.clone_from(&self.build_context);
+        flags.keep = self.keep;
+        flags.allow_local_build = self.allow_local_build;
+        flags.allow_corrupt_fallback = self.allow_corrupt_fallback;
+        flags.retry = self.retry;
+    }
+
+    /// Which steps.
+    #[must_use]
+    pub fn choice(&self, update: bool) -> Choice {
+        let mut choice = Choice {
+            only: self.only.clone(),
+            skip: self.skip.clone(),
+            dry_run: self.dry_run,
+        };
+        if update && choice.only.is_empty() {
+            choice.only = ["docker", "files", "gateway"].map(str::to_owned).to_vec();
+        }
+        choice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_update_is_three_steps() {
+        let cli = Cli::try_parse_from(["openclaw-deploy", "update", "--keep", "2"]).expect("valid");
+        let Command::Update(run) = &cli.command else {
+            panic!("it is an update")
+        };
+        assert_eq!(run.choice(true).only, ["docker", "files", "gateway"]);
+        assert_eq!(cli.flags().keep, Some(2));
+    }
+}

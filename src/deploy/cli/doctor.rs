@@ -1,0 +1,145 @@
+//! `doctor`: what a run needs, each ok / warn / fail with what mends it. Changes nothing.
+
+use serde_json::json;
+
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::gateway::records::Records;
+use crate::deploy::gateway::{compose, env, health, observe, snapshot};
+use crate::deploy::image::pull::size;
+use crate::deploy::run::Context;
+use crate::ui::Tone;
+
+/// One finding.
+struct Finding {
+    name: &'static str,
+    word: &'static str,
+    text: String,
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            word: "ok",
+            text: text.into(),
+            mend: None,
+        }
+    }
+
+    fn bad(name: &'static str, word: &'static str, failure: &Failure) -> Self {
+        Self {
+            name,
+            word,
+            text: failure.what.clone(),
+            mend: failure.hint.clone(),
+        }
+    }
+}
+
+/// Runs all checks. Exit 1 when one of them fails.
+pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
+    let mut all = Vec::new();
+    all.push(match &cx.token {
+        Some(_) => Finding::ok("token", "GHCR_TOKEN is there and has the form of a token"),
+        None => Finding::bad(
+            "token",
+            "warn",
+            &Failure::new("no GHCR_TOKEN in the environment; only public images can be pulled")
+                .hint("oc-secrets exec -- openclaw-deploy doctor"),
+        ),
+    });
+    all.extend(cx.host.wait(engine(cx)));
+    all.push(
+        match env::owner(cx).and_then(|owner| env::read(cx, owner)) {
+            Ok(text) if text.is_empty() => Finding::bad(
+                "env",
+                "warn",
+                &Failure::new("there is no .env yet")
+                    .hint("openclaw-deploy bootstrap --only files"),
+            ),
+            Ok(_) => Finding::ok("env", env::path(cx).display().to_string()),
+            Err(failure) => Finding::bad("env", "fail", &failure),
+        },
+    );
+    all.push(match snapshot::free(&cx.host.path("/var")) {
+        Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
+        Ok(free) => Finding::bad(
+            "disk",
+            "warn",
+            &Failure::new(format!("{} free in /var", size(free))).hint("docker system df"),
+        ),
+        Err(failure) => Finding::bad("disk", "fail", &failure),
+    });
+    print(cx, &all, json);
+    let failed = all.iter().any(|finding| finding.word == "fail");
+    Ok(if failed { Exit::Step } else { Exit::Done })
+}
+
+async fn engine(cx: &Context) -> Vec<Finding> {
+    let engine = match Engine::open(&cx.settings.engine).await {
+        Ok(engine) => engine,
+        Err(failure) => return vec![Finding::bad("engine", "fail", &failure)],
+    };
+    let mut all = vec![Finding::ok(
+        "engine",
+        format!("Docker {} on {}", engine.version, engine.platform),
+    )];
+    all.push(match compose::version(cx).await {
+        Ok(version) => Finding::ok("compose", version),
+        Err(failure) => Finding::bad("compose", "fail", &failure),
+    });
+    match observe(cx, &engine).await {
+        Ok(seen) => {
+            let container = seen.container.clone().unwrap_or_default();
+            all.push(match seen.healthy {
+                true => Finding::ok("gateway", "answers"),
+                false => Finding::bad(
+                    "gateway",
+                    "fail",
+                    &Failure::new("does not answer").hint("openclaw-deploy logs"),
+                ),
+            });
+            if seen.healthy
+                && let Err(failure) = health::assert_private(&cx.host, &container, cx.settings.port)
+            {
+                all.push(Finding::bad("exposure", "fail", &failure));
+            }
+        }
+        Err(failure) => all.push(Finding::bad("gateway", "fail", &failure)),
+    }
+    if let Ok(records) = Records::load(&cx.host, &cx.settings)
+        && records.pending.is_some()
+    {
+        all.push(Finding::bad(
+            "records",
+            "warn",
+            &Failure::new("an earlier run was cut off").hint("openclaw-deploy bootstrap"),
+        ));
+    }
+    all
+}
+
+fn print(cx: &Context, all: &[Finding], json: bool) {
+    if json {
+        let list: Vec<_> = all
+            .iter()
+            .map(|it| json!({"check": it.name, "state": it.word, "text": it.text, "mend": it.mend}))
+            .collect();
+        cx.talk.data(&json!({"checks": list}).to_string());
+        return;
+    }
+    for it in all {
+        let tone = match it.word {
+            "ok" => Tone::Good,
+            "warn" => Tone::Notice,
+            _ => Tone::Bad,
+        };
+        let word = cx.talk.paint(tone, &format!("{:4}", it.word));
+        cx.talk.data(&format!("{word}  {:8}  {}", it.name, it.text));
+        if let Some(mend) = &it.mend {
+            cx.talk.data(&format!("{:16}{mend}", ""));
+        }
+    }
+}

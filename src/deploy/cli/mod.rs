@@ -1,0 +1,236 @@
+//! `openclaw-deploy`'s `main`, and one short function for each command.
+
+mod args;
+mod doctor;
+mod report;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use serde_json::json;
+
+use self::args::{Cli, Command};
+use super::engine::Engine;
+use super::exit::{Exit, Failure, Result};
+use super::gateway::records::{Records, Release};
+use super::gateway::{logs, rollback, snapshot};
+use super::host::Host;
+use super::journal::Journal;
+use super::lock::Lock;
+use super::run::{Choice, Context, run};
+use super::settings::{CONFIG, File, Settings};
+use super::step::Outcome;
+use super::steps::backup;
+use super::talk::Talk;
+use super::token::{Token, take};
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    // First of all: out of the environment, before anything is started.
+    let ghcr = take("GHCR_TOKEN");
+    let tailscale = take("TAILSCALE_AUTH_KEY");
+    let cli = Cli::parse();
+    let dry_run = matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run);
+    let talk = Talk::new(
+        cli.common.color.into(),
+        cli.common.json,
+        cli.common.quiet,
+        dry_run,
+    );
+    let tokens = || -> Result<_> {
+        let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
+        Ok((
+            check("GHCR_TOKEN", ghcr)?,
+            check("TAILSCALE_AUTH_KEY", tailscale)?,
+        ))
+    };
+    let result = tokens().and_then(|(token, tailscale_key)| {
+        let settings = settings(&cli)?;
+        let mut host = Host::new(&settings.root)?;
+        host.heed_signals()?;
+        let journal = settings.records().join("journal.jsonl");
+        let journal = (!dry_run).then(|| host.path(journal));
+        Ok(Context {
+            journal: Journal::new(journal),
+            host,
+            settings,
+            talk: Talk::new(
+                cli.common.color.into(),
+                cli.common.json,
+                cli.common.quiet,
+                dry_run,
+            ),
+            token,
+            tailscale_key,
+            sudo_user: std::env::var("SUDO_USER").ok(),
+            facts: RefCell::default(),
+            started: Instant::now(),
+        })
+    });
+    match result.and_then(|cx| command(&cx, &cli)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            talk.error(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn settings(cli: &Cli) -> Result<Settings> {
+    let mut flags = cli.flags();
+    flags.github_user = std::env::var("GITHUB_USER")
+        .ok()
+        .filter(|name| !name.is_empty());
+    flags.state_home = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
+    if flags.docker_host.is_none() && flags.context.is_none() {
+        flags.docker_host = std::env::var("DOCKER_HOST").ok();
+        flags.context = std::env::var("DOCKER_CONTEXT")
+            .ok()
+            .filter(|name| !name.is_empty() && name != "default" && flags.docker_host.is_none());
+    }
+    let root = flags.root.as_deref().unwrap_or(Path::new("/"));
+    let path = match &cli.common.config {
+        Some(path) => path.clone(),
+        None => root.join(CONFIG.trim_start_matches('/')),
+    };
+    let file = match std::fs::read_to_string(&path) {
+        Ok(text) => File::parse(&path, &text)?,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound && cli.common.config.is_none() => {
+            File::default()
+        }
+        Err(why) => {
+            return Err(Failure::usage(format!(
+                "cannot read {}: {why}",
+                path.display()
+            )));
+        }
+    };
+    Settings::decide(flags, file)
+}
+
+fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
+    match &cli.command {
+        Command::Bootstrap(run) => steps(cx, &run.choice(false), run.wait),
+        Command::Update(run) => steps(cx, &run.choice(true), run.wait),
+        Command::Rollback {
+            to,
+            keep_state,
+            wait,
+            ..
+        } => rollback(cx, *to, *keep_state, *wait),
+        Command::Status { show_token } => report::status(cx, *show_token, cli.common.json),
+        Command::Stats => report::stats(cx, cli.common.json),
+        Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
+        Command::Doctor => doctor::doctor(cx, cli.common.json),
+        Command::Backup { resume, wait } => back_up(cx, *resume, *wait),
+    }
+}
+
+/// `bootstrap` and `update`.
+fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
+    let steps = super::steps::all();
+    choice.known(&steps)?;
+    let _lock = match choice.dry_run {
+        true => None,
+        false => Some(Lock::take(&cx.host, wait)?),
+    };
+    if !choice.dry_run {
+        prepare(cx)?;
+    }
+    let ran = run(cx, &steps, choice);
+    let failure = ran.iter().find_map(|step| match &step.outcome {
+        Outcome::Failed(failure) => Some(failure.clone()),
+        _ => None,
+    });
+    report::summary(cx, &ran, failure.as_ref());
+    match failure {
+        Some(failure) => {
+            cx.talk.error(&failure);
+            Ok(failure.exit)
+        }
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Where the journal lies has to be there before the first step.
+fn prepare(cx: &Context) -> Result<()> {
+    let access = super::host::Access {
+        mode: 0o700,
+        owner: None,
+    };
+    cx.host.directory(cx.settings.records(), access).map(drop)
+}
+
+fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Result<Exit> {
+    let _lock = Lock::take(&cx.host, wait)?;
+    cx.host.wait(async {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        let mut records = Records::load(&cx.host, &cx.settings)?;
+        let target = report::target(&records, to)?.clone();
+        let snapshot = state_of(cx, &records, &target, keep_state)?;
+        let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
+        cx.talk.line(&format!(
+            "release {} runs and answers: {} (as release {new})",
+            target.id, target.pinned
+        ));
+        Ok(Exit::Done)
+    })
+}
+
+/// The snapshot that holds the state of `target`: the one taken when the release after it began.
+fn state_of(
+    cx: &Context,
+    records: &Records,
+    target: &Release,
+    keep_state: bool,
+) -> Result<Option<String>> {
+    let mut after = records.releases.iter().filter(|it| it.id > target.id);
+    let pending = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
+    let snapshot = snapshot.filter(|id| !keep_state && snapshot::is_there(cx, id));
+    if snapshot.is_none() && !keep_state && !cx.settings.engine.is_remote() {
+        return Err(Failure::new(format!(
+            "there is no snapshot of the state of release {}",
+            target.id
+        ))
+        .hint("go back with the state as it is now: add --keep-state"));
+    }
+    Ok(snapshot)
+}
+
+/// What the timer of step 8 runs.
+fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
+    let _lock = Lock::take(&cx.host, wait)?;
+    prepare(cx)?;
+    if resume {
+        backup::resume(cx)?;
+    } else {
+        let path = backup::run(cx)?;
+        cx.talk.data(&path.display().to_string());
+    }
+    Ok(Exit::Done)
+}
+
+fn show_logs(cx: &Context, lines: usize, json: bool) -> Result<Exit> {
+    let lines = cx.host.wait(async {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        match engine.gateway().await? {
+            Some(container) => logs::last(cx, &engine, &container.id, lines).await,
+            None => Err(Failure::new("there is no gateway").hint("openclaw-deploy bootstrap")),
+        }
+    })?;
+    if json {
+        cx.talk.data(&json!({"lines": lines}).to_string());
+    } else {
+        for line in lines {
+            cx.talk.data(&crate::ui::clean(&line));
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,201 @@
+//! What `status`, `stats` and the end of a run tell, for people and as JSON.
+
+use std::io::IsTerminal;
+
+use serde_json::{Value, json};
+
+use crate::deploy::engine::Engine;
+use crate::deploy::env_file::EnvFile;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::{Observed, env, observe};
+use crate::deploy::journal::{now, round};
+use crate::deploy::lock::clock;
+use crate::deploy::run::Context;
+use crate::deploy::stats::Stats;
+use crate::deploy::step::{Outcome, Ran};
+use crate::ui::Tone;
+
+/// The release to go back to: `to`, or the newest with another image than the current one.
+pub fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
+    let found = match to {
+        Some(id) => records.release(id),
+        None => records.current().and_then(|current| {
+            let others = records.releases.iter().rev();
+            others.into_iter().find(|it| it.image != current.image)
+        }),
+    };
+    found.ok_or_else(|| {
+        let ids: Vec<_> = records
+            .releases
+            .iter()
+            .map(|it| it.id.to_string())
+            .collect();
+        let known = if ids.is_empty() {
+            "none".to_owned()
+        } else {
+            ids.join(", ")
+        };
+        Failure::new("there is no such release to go back to").hint(format!(
+            "known releases: {known}; see openclaw-deploy status"
+        ))
+    })
+}
+
+/// The end of `bootstrap` and `update`.
+pub fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
+    let seconds = round(cx.started.elapsed().as_secs_f64());
+    let steps: Vec<Value> = ran.iter().map(step).collect();
+    let facts: serde_json::Map<_, _> = cx
+        .facts
+        .borrow()
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
+        .collect();
+    let exit = failure.map_or(0, |failure| failure.exit as u8);
+    cx.talk.result(&json!({
+        "exit": exit,
+        "seconds": seconds,
+        "steps": steps,
+        "facts": facts,
+        "warnings": cx.talk.warnings(),
+        "error": failure.map(|it| json!({"what": it.what, "hint": it.hint, "cause": it.cause})),
+    }));
+    if failure.is_none() && !cx.talk.is_dry_run() {
+        for (name, value) in cx.facts.borrow().iter() {
+            cx.talk.line(&format!("{name:10}  {value}"));
+        }
+        cx.talk.line(&format!("{:10}  {seconds:.1} s", "took"));
+    }
+}
+
+fn step(ran: &Ran) -> Value {
+    let mut line = json!({
+        "number": ran.number, "name": ran.name,
+        "outcome": ran.outcome.word(), "seconds": round(ran.took.as_secs_f64()),
+    });
+    match &ran.outcome {
+        Outcome::Skipped { reason } => line["reason"] = reason.as_str().into(),
+        Outcome::Planned { what } => line["plan"] = json!(what),
+        Outcome::Failed(failure) => line["error"] = failure.what.as_str().into(),
+        Outcome::Changed { note } => line["note"] = note.as_str().into(),
+        Outcome::Unchanged => {}
+    }
+    line
+}
+
+/// `stats`.
+pub fn stats(cx: &Context, json: bool) -> Result<Exit> {
+    let path = cx.host.path(cx.settings.records().join("journal.jsonl"));
+    let text = match std::fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(why) => return Err(Failure::system("read the journal", why)),
+    };
+    let stats = Stats::of(&text);
+    if json {
+        cx.talk.data(&stats.json().to_string());
+    } else {
+        cx.talk.data(&stats.text());
+    }
+    Ok(Exit::Done)
+}
+
+/// `status`: exit 0 when the gateway answers, 1 when it does not.
+pub fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit> {
+    if show_token && !std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "--show-token needs a terminal, so that the token ends in no log",
+        ));
+    }
+    let observed = cx.host.wait(async {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        observe(cx, &engine).await
+    })?;
+    let records = Records::load(&cx.host, &cx.settings)?;
+    if json {
+        cx.talk
+            .data(&status_json(cx, &records, &observed).to_string());
+    } else {
+        status_text(cx, &records, &observed);
+    }
+    if show_token {
+        let text = env::read(cx, env::owner(cx)?)?;
+        let file = EnvFile::parse(&text);
+        cx.talk.data(&format!(
+            "token       {}",
+            file.value(env::TOKEN).unwrap_or("-")
+        ));
+    }
+    Ok(if observed.healthy {
+        Exit::Done
+    } else {
+        Exit::Step
+    })
+}
+
+fn word(observed: &Observed) -> (&'static str, Tone) {
+    match &observed.container {
+        None => ("absent", Tone::Bad),
+        Some(_) if observed.healthy => ("answers", Tone::Good),
+        Some(container) if container.running => ("does not answer", Tone::Bad),
+        Some(_) => ("stopped", Tone::Bad),
+    }
+}
+
+fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
+    let release = |it: &Release| {
+        json!({
+            "id": it.id, "requested": it.requested, "image": it.pinned, "source": it.source.word(),
+            "version": it.version, "revision": it.revision, "since": it.since, "seconds": it.seconds,
+            "snapshot": it.snapshot,
+        })
+    };
+    json!({
+        "gateway": word(observed).0,
+        "url": format!("http://127.0.0.1:{}", cx.settings.port),
+        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "image": it.image, "status": it.status, "started": it.started})),
+        "current": records.current().map(release),
+        "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
+        "bad": records.bad,
+        "interrupted": records.pending.is_some(),
+    })
+}
+
+fn status_text(cx: &Context, records: &Records, observed: &Observed) {
+    let (word, tone) = word(observed);
+    let line = |name: &str, value: &str| cx.talk.data(&format!("{name:10}  {value}"));
+    let url = format!("http://127.0.0.1:{}", cx.settings.port);
+    line(
+        "gateway",
+        &format!("{} at {url}", cx.talk.paint(tone, word)),
+    );
+    if let Some(current) = records.current() {
+        line("image", &current.pinned);
+        line("source", current.source.word());
+        if !current.version.is_empty() {
+            line("version", &current.version);
+        }
+        let days = now().saturating_sub(current.since) / 86_400;
+        line("since", &format!("{} ({days} days)", clock(current.since)));
+    }
+    if records.pending.is_some() {
+        line("pending", "a run was cut off; the next one mends it");
+    }
+    for it in records.releases.iter().rev() {
+        let snapshot = if it.snapshot.is_some() {
+            "snapshot"
+        } else {
+            "-"
+        };
+        line(
+            &format!("release {}", it.id),
+            &format!(
+                "{}  {:11}  {snapshot:8}  {}",
+                clock(it.since),
+                it.source.word(),
+                it.pinned
+            ),
+        );
+    }
+}

@@ -1,0 +1,336 @@
+//! The calls that we make, in our own words.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::auth::Auth;
+use super::{Engine, Reply};
+use crate::deploy::exit::Result;
+use crate::deploy::reference::ImageRef;
+
+/// An image that the engine has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:…` of its configuration (or manifest, with the containerd store).
+    pub id: String,
+    /// `name@sha256:…` of every registry that it came from.
+    pub digests: Vec<String>,
+    /// `name:tag`.
+    pub tags: Vec<String>,
+    /// `linux/amd64`.
+    pub platform: String,
+    /// Its default command.
+    pub command: Vec<String>,
+    /// Whether it brings a health check.
+    pub has_health_check: bool,
+    /// `org.opencontainers.image.version`, or "".
+    pub version: String,
+    /// `org.opencontainers.image.revision`, or "".
+    pub revision: String,
+}
+
+/// A container as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// The id of its image.
+    pub image: String,
+    /// Whether it runs (and is not restarting).
+    pub running: bool,
+    /// `created`, `running`, `restarting`, `exited`, …
+    pub status: String,
+    /// Its last exit code.
+    pub exit_code: i64,
+    /// How often the engine restarted it.
+    pub restarts: u64,
+    /// When it started, as the engine writes it.
+    pub started: String,
+    /// `healthy`, `unhealthy`, `starting`, or "" without a health check.
+    pub health: String,
+    /// The host's address and port of every published port.
+    pub published: Vec<(String, u16)>,
+    /// Our label with the hash of what it was made from.
+    pub render: String,
+    /// Whether the kernel ended it for lack of memory.
+    pub out_of_memory: bool,
+}
+
+/// What a registry says of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The digest of the manifest or index.
+    pub digest: String,
+    /// `linux/amd64` and so on; empty where it does not say.
+    pub platforms: Vec<String>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
+
+impl Engine {
+    /// What the registry has for `image`, asked by the engine.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached. A refusal of the registry is a `Reply` to classify.
+    pub async fn distribution(
+        &self,
+        image: &ImageRef,
+        auth: Option<&Auth>,
+    ) -> Result<std::result::Result<Remote, Reply>> {
+        let path = format!("/distribution/{}/json", with_selector(image));
+        let reply = self.call(Method::GET, &path, None, auth).await?;
+        if !reply.ok() {
+            return Ok(Err(reply));
+        }
+        let json = reply.json();
+        let platforms = json["Platforms"].as_array().into_iter().flatten();
+        Ok(Ok(Remote {
+            digest: text(&json["Descriptor"]["digest"]),
+            platforms: platforms
+                .map(|it| format!("{}/{}", text(&it["os"]), text(&it["architecture"])))
+                .filter(|it| !it.starts_with('/') && !it.starts_with("unknown/"))
+                .collect(),
+        }))
+    }
+
+    /// Pulls `image`; `each` is given every line of progress.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or the connection breaks.
+    pub async fn pull(
+        &self,
+        image: &ImageRef,
+        auth: Option<&Auth>,
+        each: impl FnMut(&Value),
+    ) -> Result<Reply> {
+        let path = format!(
+            "/images/create?fromImage={}&tag={}",
+            quote(image.name()),
+            quote(image.selector())
+        );
+        self.lines(&path, auth, each).await
+    }
+
+    /// The image `name` (reference or id), if the engine has it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn image(&self, name: &str) -> Result<Option<Image>> {
+        let path = format!("/images/{name}/json");
+        let reply = self.call(Method::GET, &path, None, None).await?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        let json = reply.good("look at an image")?;
+        let config = &json["Config"];
+        let label = |name: &str| text(&config["Labels"][name]);
+        Ok(Some(Image {
+            id: text(&json["Id"]),
+            digests: texts(&json["RepoDigests"]),
+            tags: texts(&json["RepoTags"]),
+            platform: format!("{}/{}", text(&json["Os"]), text(&json["Architecture"])),
+            command: texts(&config["Cmd"]),
+            has_health_check: !config["Healthcheck"]["Test"].is_null(),
+            version: label("org.opencontainers.image.version"),
+            revision: label("org.opencontainers.image.revision"),
+        }))
+    }
+
+    /// All tags of the repository `name`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn tags_of(&self, name: &str) -> Result<Vec<String>> {
+        let filter = json!({"reference": [name]}).to_string();
+        let path = format!("/images/json?filters={}", quote(&filter));
+        let list = self.call(Method::GET, &path, None, None).await?;
+        let list = list.good("list images")?;
+        let images = list.as_array().into_iter().flatten();
+        Ok(images.flat_map(|image| texts(&image["RepoTags"])).collect())
+    }
+
+    /// Gives the image `id` the tag `repo:tag`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn tag(&self, id: &str, repo: &str, tag: &str) -> Result<()> {
+        let path = format!("/images/{id}/tag?repo={}&tag={}", quote(repo), quote(tag));
+        let reply = self.call(Method::POST, &path, None, None).await?;
+        reply.good("tag an image").map(drop)
+    }
+
+    /// Takes the reference `name` away; the image goes when nothing names or uses it.
+    ///
+    /// # Errors
+    /// When the engine fails. An image in use or already gone is no failure.
+    pub async fn untag(&self, name: &str) -> Result<()> {
+        let path = format!("/images/{name}");
+        let reply = self.call(Method::DELETE, &path, None, None).await?;
+        if matches!(reply.status, 404 | 409) {
+            return Ok(());
+        }
+        reply.good("remove an image").map(drop)
+    }
+
+    /// The container of our compose project's gateway, if there is one.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn gateway(&self) -> Result<Option<Container>> {
+        use crate::deploy::gateway::compose::{PROJECT, SERVICE};
+        let filter = json!({"label": [
+            format!("com.docker.compose.project={PROJECT}"),
+            format!("com.docker.compose.service={SERVICE}"),
+            "com.docker.compose.oneoff=False",
+        ]});
+        let path = format!(
+            "/containers/json?all=1&filters={}",
+            quote(&filter.to_string())
+        );
+        let list = self.call(Method::GET, &path, None, None).await?;
+        let list = list.good("list containers")?;
+        match list[0]["Id"].as_str() {
+            Some(id) => self.container(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The container `id`, if it is there.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn container(&self, id: &str) -> Result<Option<Container>> {
+        let path = format!("/containers/{id}/json");
+        let reply = self.call(Method::GET, &path, None, None).await?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        Ok(Some(container(&reply.good("look at a container")?)))
+    }
+
+    /// `start`, `stop?t=30`, `kill` and the like.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn act(&self, id: &str, verb: &str) -> Result<()> {
+        let path = format!("/containers/{id}/{verb}");
+        let reply = self.call(Method::POST, &path, None, None).await?;
+        reply
+            .good(&format!(
+                "{} the gateway",
+                verb.split('?').next().unwrap_or(verb)
+            ))
+            .map(drop)
+    }
+
+    /// Sets the restart policy.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn restart_policy(&self, id: &str, policy: &str) -> Result<()> {
+        let body = json!({"RestartPolicy": {"Name": policy}});
+        let path = format!("/containers/{id}/update");
+        let reply = self.call(Method::POST, &path, Some(&body), None).await?;
+        reply.good("set the restart policy").map(drop)
+    }
+
+    /// The last `count` lines of a container, stdout and stderr as they came.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn logs(&self, id: &str, count: usize) -> Result<Vec<String>> {
+        let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail={count}");
+        let reply = self.call(Method::GET, &path, None, None).await?;
+        if !reply.ok() {
+            return Ok(Vec::new());
+        }
+        let text = demultiplex(&reply.body);
+        Ok(String::from_utf8_lossy(&text)
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+}
+
+fn container(json: &Value) -> Container {
+    let state = &json["State"];
+    let status = text(&state["Status"]);
+    let ports = json["NetworkSettings"]["Ports"].as_object();
+    let published = ports
+        .into_iter()
+        .flat_map(|ports| ports.values())
+        .flat_map(|bindings| bindings.as_array().into_iter().flatten())
+        .filter_map(|binding| {
+            let port = text(&binding["HostPort"]).parse().ok()?;
+            Some((text(&binding["HostIp"]), port))
+        });
+    Container {
+        id: text(&json["Id"]),
+        image: text(&json["Image"]),
+        running: status == "running",
+        exit_code: state["ExitCode"].as_i64().unwrap_or(0),
+        restarts: json["RestartCount"].as_u64().unwrap_or(0),
+        started: text(&state["StartedAt"]),
+        health: text(&state["Health"]["Status"]),
+        published: published.collect(),
+        render: text(&json["Config"]["Labels"]["openclaw-deploy.render"]),
+        out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
+        status,
+    }
+}
+
+/// Takes the engine's eight-byte frame headers out of a log.
+fn demultiplex(mut bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    while let [kind @ 0..=2, 0, 0, 0, a, b, c, d, rest @ ..] = bytes {
+        let _ = kind;
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let (frame, after) = rest.split_at(length.min(rest.len()));
+        out.extend_from_slice(frame);
+        bytes = after;
+    }
+    out.extend_from_slice(bytes);
+    out
+}
+
+fn with_selector(image: &ImageRef) -> String {
+    let mark = if image.digest().is_some() { '@' } else { ':' };
+    format!("{}{mark}{}", image.name(), image.selector())
+}
+
+/// Percent-encoding for a query.
+fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_frames_are_taken_apart() {
+        let framed = b"\x01\0\0\0\0\0\0\x03one\x02\0\0\0\0\0\0\x04two\n";
+        assert_eq!(demultiplex(framed), b"onetwo\n");
+        assert_eq!(demultiplex(b"a terminal's log"), b"a terminal's log");
+        assert_eq!(demultiplex(b"\x01\0\0\0\0\0\0\x09cut"), b"cut");
+    }
+
+    #[test]
+    fn a_query_is_encoded() {
+        assert_eq!(quote("sha256:a/b c"), "sha256%3Aa%2Fb%20c");
+    }
+}

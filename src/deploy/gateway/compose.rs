@@ -1,0 +1,285 @@
+//! Our own `compose.yaml`, rendered from decided values, and the one door to Compose v2.
+//!
+//! Pure but for [`compose`]. The file is ours alone: it is written anew whenever it differs.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::deploy::engine::api::Image;
+use crate::deploy::engine::client_env;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::host::{Answer, Program};
+use crate::deploy::run::Context;
+use crate::deploy::settings::{Engine, Settings};
+
+/// The compose project.
+pub const PROJECT: &str = "openclaw";
+/// The gateway's service in it.
+pub const SERVICE: &str = "openclaw-gateway";
+/// The gateway's port inside its container.
+pub const INSIDE: u16 = 18789;
+
+/// The text of `compose.yaml` for this image.
+#[must_use]
+pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
+    let mut text = String::from(
+        "# Written by openclaw-deploy, which replaces it. Put your own variables into .env.\n",
+    );
+    let command = command(&image.command);
+    let _ = write!(
+        text,
+        "name: {PROJECT}\nservices:\n  {SERVICE}:\n    image: {}\n    pull_policy: never\n",
+        quoted(pinned)
+    );
+    if !command.is_empty() {
+        let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+        let _ = writeln!(text, "    command: [{}]", words.join(", "));
+    }
+    text.push_str("    env_file: [.env]\n    environment:\n      HOME: /home/node\n      OPENCLAW_GATEWAY_BIND: lan\n      OPENCLAW_NO_AUTO_UPDATE: \"1\"\n");
+    let _ = writeln!(
+        text,
+        "    ports: [\"127.0.0.1:{}:{INSIDE}\"]",
+        settings.port
+    );
+    text.push_str(&volumes_of(settings));
+    text.push_str("    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    init: true\n    pids_limit: 512\n    restart: unless-stopped\n    stop_grace_period: 30s\n");
+    if image.has_health_check {
+        // Upstream's own check runs every three minutes, too seldom to be of use.
+        text.push_str(
+            "    healthcheck: {interval: 10s, timeout: 5s, start_period: 20s, retries: 5}\n",
+        );
+    }
+    let _ = writeln!(
+        text,
+        "    labels: {{openclaw-deploy.source: {source}, openclaw-deploy.render: \"{}\"}}",
+        fingerprint(text.as_bytes())
+    );
+    if settings.engine.is_remote() {
+        text.push_str("volumes:\n");
+        for (name, _) in volumes() {
+            let _ = writeln!(text, "  {name}: {{}}");
+        }
+    }
+    text
+}
+
+/// The mounts of the service.
+fn volumes_of(settings: &Settings) -> String {
+    let mut text = String::from("    volumes:\n");
+    if settings.engine.is_remote() {
+        for (name, inside) in volumes() {
+            let _ = writeln!(
+                text,
+                "      - {{type: volume, source: {name}, target: {inside}}}"
+            );
+        }
+        return text;
+    }
+    for (path, inside) in mounts(settings) {
+        let source = quoted(&settings_path(settings, &path));
+        let _ = writeln!(
+            text,
+            "      - {{type: bind, source: {source}, target: {inside}, bind: {{create_host_path: false}}}}"
+        );
+    }
+    text
+}
+
+/// The host's directories and where the gateway sees them.
+#[must_use]
+pub fn mounts(settings: &Settings) -> [(std::path::PathBuf, &'static str); 3] {
+    [
+        (settings.state(), "/home/node/.openclaw"),
+        (settings.workspace(), "/home/node/.openclaw/workspace"),
+        (settings.auth(), "/home/node/.config/openclaw"),
+    ]
+}
+
+/// The volumes that a remote engine keeps instead.
+#[must_use]
+pub fn volumes() -> [(&'static str, &'static str); 2] {
+    [
+        ("state", "/home/node/.openclaw"),
+        ("auth", "/home/node/.config/openclaw"),
+    ]
+}
+
+/// The image's own command, told to listen where the published port reaches it. Loopback inside
+/// the container cannot be reached from outside.
+fn command(own: &[String]) -> Vec<String> {
+    let mut command = own.to_vec();
+    if command.iter().any(|word| word == "gateway") && !command.iter().any(|word| word == "--bind")
+    {
+        command.extend(["--bind", "lan", "--port"].map(str::to_owned));
+        command.push(INSIDE.to_string());
+    }
+    command
+}
+
+fn settings_path(settings: &Settings, path: &Path) -> String {
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    settings.root.join(inside).to_string_lossy().into_owned()
+}
+
+/// A YAML double-quoted word that Compose does not interpolate.
+fn quoted(word: &str) -> String {
+    let escaped = word
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('$', "$$");
+    format!("\"{escaped}\"")
+}
+
+/// 64 bits of FNV-1a: tells texts apart, guards nothing.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// The label that [`render`] put into `text`.
+#[must_use]
+pub fn label_of(text: &str) -> &str {
+    text.split_once("openclaw-deploy.render: \"")
+        .and_then(|(_, rest)| rest.split('"').next())
+        .unwrap_or_default()
+}
+
+/// The Docker client, pointed at our engine.
+#[must_use]
+pub fn client(cx: &Context) -> Program {
+    let mut program = Program::new("docker").outside();
+    for (name, value) in client_env() {
+        program = program.env(name, value);
+    }
+    match &cx.settings.engine {
+        Engine::Socket(path) => program.env("DOCKER_HOST", format!("unix://{}", path.display())),
+        Engine::Client(args) => program.args(args),
+    }
+}
+
+/// Runs `docker compose` on our project.
+///
+/// # Errors
+/// When the client cannot be run or does not end in time.
+pub async fn compose(cx: &Context, args: &[&str]) -> Result<Answer> {
+    let project = cx.host.path(cx.settings.project());
+    let program = client(cx)
+        .args([
+            "compose",
+            "--ansi",
+            "never",
+            "--progress",
+            "quiet",
+            "--project-name",
+            PROJECT,
+        ])
+        .arg("--project-directory")
+        .arg(&project)
+        .arg("--file")
+        .arg(project.join("compose.yaml"))
+        .args(args)
+        .deadline(Duration::from_secs(120));
+    cx.host.run_async(&program).await
+}
+
+/// The version of Compose, if it is v2 or newer.
+///
+/// # Errors
+/// When it is missing or too old; each case is named.
+pub async fn version(cx: &Context) -> Result<String> {
+    let answer = cx
+        .host
+        .run_async(&client(cx).args(["compose", "version", "--short"]))
+        .await;
+    let refuse = |what: String| {
+        Failure::new(what)
+            .hint("install Compose v2: apt-get install docker-compose-v2 (Ubuntu) or docker-compose-plugin (Docker's repository)")
+            .exit(Exit::Docker)
+            .cause("compose")
+    };
+    let answer = answer.map_err(|why| refuse(why.what))?;
+    let version = answer.stdout.trim().trim_start_matches('v');
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(2..) if answer.ok() => Ok(version.to_owned()),
+        Some(old) if answer.ok() => Err(refuse(format!(
+            "Compose v2 is needed, `docker compose` is v{old}"
+        ))),
+        _ => Err(refuse(why_no_compose(cx).await)),
+    }
+}
+
+/// The three ways in which Compose v2 is missing.
+async fn why_no_compose(cx: &Context) -> String {
+    let places = [
+        "/usr/local/lib/docker/cli-plugins",
+        "/usr/local/libexec/docker/cli-plugins",
+        "/usr/lib/docker/cli-plugins",
+        "/usr/libexec/docker/cli-plugins",
+    ];
+    let there = places
+        .iter()
+        .map(|place| format!("{place}/docker-compose"))
+        .find(|path| Path::new(path).exists());
+    if let Some(path) = there {
+        return format!("the Compose plugin {path} cannot be run (is it executable?)");
+    }
+    let old = Program::new("docker-compose")
+        .outside()
+        .args(["version", "--short"]);
+    match cx.host.run_async(&old).await {
+        Ok(answer) if answer.ok() && answer.stdout.starts_with("1.") => format!(
+            "only Compose v1 ({}) is installed, v2 is needed as a plugin of docker",
+            answer.stdout.trim()
+        ),
+        _ => "the Compose v2 plugin of docker is not installed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::settings::{File, Flags};
+
+    fn settings() -> Settings {
+        Settings::decide(Flags::default(), File::default()).expect("the defaults are good")
+    }
+
+    #[test]
+    fn nothing_is_published_beyond_loopback_and_nothing_is_pulled() {
+        let image = Image {
+            command: ["node", "openclaw.mjs", "gateway"]
+                .map(str::to_owned)
+                .to_vec(),
+            ..Image::default()
+        };
+        let text = render(&settings(), &image, "r/x@sha256:00", "pulled");
+        assert!(
+            text.contains("ports: [\"127.0.0.1:18789:18789\"]"),
+            "{text}"
+        );
+        assert!(text.contains("pull_policy: never") && text.contains("cap_drop: [ALL]"));
+        assert!(text.contains("\"gateway\", \"--bind\", \"lan\", \"--port\", \"18789\""));
+        assert_eq!(label_of(&text).len(), 16);
+    }
+
+    #[test]
+    fn another_image_has_another_label() {
+        let of =
+            |pinned| label_of(&render(&settings(), &Image::default(), pinned, "pulled")).to_owned();
+        assert_ne!(of("a"), of("b"));
+        assert_eq!(of("a"), of("a"));
+    }
+
+    #[test]
+    fn a_dollar_is_not_interpolated() {
+        assert_eq!(quoted("a$b\"c\\"), "\"a$$b\\\"c\\\\\"");
+    }
+}

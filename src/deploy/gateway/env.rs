@@ -1,0 +1,204 @@
+//! The `.env` beside `compose.yaml`: checked before it is read, merged, never overwritten whole.
+//!
+//! It belongs to the deploy user, so it is foreign text to us, who are root: a symbolic link or
+//! a file of somebody else is refused, and nothing in it is ever run.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use super::compose::fingerprint;
+use crate::deploy::env_file::{EnvFile, is_plain};
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::Access;
+use crate::deploy::redact::Redact;
+use crate::deploy::run::Context;
+use crate::secret::Secret;
+
+/// The key that names the image, for people who use compose by hand.
+pub const IMAGE: &str = "OPENCLAW_IMAGE";
+/// The gateway's own token.
+pub const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
+/// The password of the keyring of `gog`.
+pub const KEYRING: &str = "GOG_KEYRING_PASSWORD";
+
+/// Where it lies.
+#[must_use]
+pub fn path(cx: &Context) -> PathBuf {
+    cx.settings.project().join(".env")
+}
+
+/// Its text, "" where there is none.
+///
+/// # Errors
+/// When it is a link, belongs to somebody else, or is no text.
+pub fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
+    let shown = path(cx).display().to_string();
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(cx.host.path(path(cx)));
+    let file = match opened {
+        Ok(file) => file,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(why) if why.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(
+                Failure::wanted(format!("a file at {shown}"), "a symbolic link")
+                    .hint(format!("look where it leads: ls -l {shown}")),
+            );
+        }
+        Err(why) => return Err(Failure::system(format!("read {shown}"), why)),
+    };
+    let fail = |why| Failure::system(format!("read {shown}"), why);
+    let meta = file.metadata().map_err(fail)?;
+    if !meta.is_file() {
+        return Err(Failure::wanted(
+            format!("a file at {shown}"),
+            "something else",
+        ));
+    }
+    if let Some((user, _)) = owner
+        && ![0, user].contains(&meta.uid())
+    {
+        return Err(Failure::wanted(
+            format!("{shown} to belong to {} or root", cx.settings.user),
+            format!("uid {}", meta.uid()),
+        )
+        .hint(format!(
+            "look at it, then: chown {} {shown}",
+            cx.settings.user
+        )));
+    }
+    let mut text = String::new();
+    file.take(1 << 20)
+        .read_to_string(&mut text)
+        .map_err(|_| Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8"))?;
+    Ok(text)
+}
+
+/// `text` with every key that has to be there.
+#[must_use]
+pub fn complete(cx: &Context, text: &str) -> String {
+    let mut file = EnvFile::parse(text);
+    if text.is_empty() {
+        file = EnvFile::parse(
+            "# Variables of the OpenClaw gateway. Yours to edit; openclaw-deploy only adds what is missing.\n",
+        );
+    }
+    let settings = &cx.settings;
+    file.set_if_missing(TOKEN, || random_hex().unwrap_or_default());
+    file.set_if_missing(KEYRING, || random_hex().unwrap_or_default());
+    file.set_if_missing("OPENCLAW_GATEWAY_BIND", || "lan".to_owned());
+    file.set_if_missing("OPENCLAW_GATEWAY_PORT", || settings.port.to_string());
+    for (key, path) in [
+        ("OPENCLAW_CONFIG_DIR", settings.state()),
+        ("OPENCLAW_WORKSPACE_DIR", settings.workspace()),
+    ] {
+        file.set_if_missing(key, || path.to_string_lossy().into_owned());
+    }
+    file.text()
+}
+
+/// Writes it.
+///
+/// # Errors
+/// When it cannot be written; the old one is then still whole.
+pub fn write(cx: &Context, text: &str, owner: Option<(u32, u32)>) -> Result<bool> {
+    cx.host
+        .write(path(cx), text.as_bytes(), Access { mode: 0o600, owner })
+}
+
+/// Names the image that runs, unless the user has put an image of his own there.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn name_image(cx: &Context, pinned: &str, ours: &[String]) -> Result<()> {
+    let owner = owner(cx)?;
+    let text = read(cx, owner)?;
+    let mut file = EnvFile::parse(&text);
+    let there = file.value(IMAGE).unwrap_or_default().to_owned();
+    if there == pinned || !is_plain(pinned) {
+        return Ok(());
+    }
+    if !is_ours(&there, ours) {
+        cx.talk.warn(format!(
+            "{IMAGE} in .env is left as it is ({there}); the gateway runs {pinned}"
+        ));
+        return Ok(());
+    }
+    file.set(IMAGE, pinned);
+    write(cx, &file.text(), owner).map(drop)
+}
+
+/// Whether we, or the script that this program replaces, wrote that image's name.
+fn is_ours(name: &str, ours: &[String]) -> bool {
+    name.is_empty() || name.starts_with("openclaw:") || ours.iter().any(|our| our == name)
+}
+
+/// User and group that own the project directory; `None` for a remote engine.
+///
+/// # Errors
+/// When the deploy user does not exist.
+pub fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
+    if cx.settings.engine.is_remote() {
+        return Ok(None);
+    }
+    let account = crate::deploy::steps::account::Account::need(&cx.host, &cx.settings.user)?;
+    Ok(Some((account.uid, account.gid)))
+}
+
+/// Tells one `.env` from another; the image's name does not count.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn mark(cx: &Context) -> Result<String> {
+    let mut file = EnvFile::parse(&read(cx, owner(cx)?)?);
+    file.set(IMAGE, "");
+    Ok(fingerprint(file.text().as_bytes()))
+}
+
+/// Hides the values of `.env` that are secrets by their names.
+pub fn conceal(cx: &Context, redact: &mut Redact) {
+    let text = owner(cx)
+        .and_then(|owner| read(cx, owner))
+        .unwrap_or_default();
+    let secret = |key: &str| {
+        ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASS"]
+            .iter()
+            .any(|word| key.to_ascii_uppercase().contains(word))
+    };
+    for (_, value) in EnvFile::parse(&text).pairs().filter(|(key, _)| secret(key)) {
+        redact.add(&Secret::copy_of(value.as_bytes()));
+    }
+}
+
+/// 64 hexadecimal digits from the OS.
+fn random_hex() -> Option<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_the_users_own_is_not_ours() {
+        let ours = ["r/x@sha256:1".to_owned()];
+        assert!(
+            is_ours("", &ours)
+                && is_ours("openclaw:v2026.2.6", &ours)
+                && is_ours("r/x@sha256:1", &ours)
+        );
+        assert!(!is_ours("me/fork:1", &ours));
+    }
+
+    #[test]
+    fn generated_secrets_are_long_and_differ() {
+        let (one, two) = (random_hex().expect("random"), random_hex().expect("random"));
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, two);
+    }
+}

@@ -1,0 +1,330 @@
+//! Whether the gateway answers, and whether it is ours that does.
+//!
+//! `/startupz` as JSON `started`, else `/healthz` as JSON `ok: true`, else, for versions that
+//! have neither, a TCP connection with a warning. A web page that answers 200 is not health.
+//! The container is watched at the same time: its first exit ends the wait.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::deploy::engine::Engine;
+use crate::deploy::engine::api::Container;
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::Host;
+
+const EVERY: Duration = Duration::from_millis(150);
+const ONE_PROBE: Duration = Duration::from_secs(3);
+
+/// What a probe saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is up; the word says by which sign.
+    Up(&'static str),
+    /// It answers, but has neither endpoint: an old version, or another program.
+    Old,
+    /// Not (yet) up, and how.
+    Down(String),
+}
+
+/// An HTTP answer, as far as a probe needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The status.
+    pub status: u16,
+    /// The body as JSON; `None` when it is none.
+    pub json: Option<Value>,
+}
+
+/// Decides from the two answers. Pure.
+#[must_use]
+pub fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
+    if let Some(Page {
+        status,
+        json: Some(json),
+    }) = startup
+    {
+        let word = json["status"].as_str().unwrap_or("?");
+        if *status == 200 && word == "started" {
+            return Seen::Up("/startupz");
+        }
+        if *status == 503 {
+            let reason = json["pendingReason"].as_str().unwrap_or(word);
+            return Seen::Down(format!("/startupz says {reason}"));
+        }
+    }
+    match (startup, health) {
+        (
+            _,
+            Some(Page {
+                status: 200,
+                json: Some(json),
+            }),
+        ) if json["ok"] == true => Seen::Up("/healthz"),
+        (
+            _,
+            Some(Page {
+                status: 200,
+                json: None,
+            }),
+        ) => Seen::Down("/healthz answers with a page, not with JSON".to_owned()),
+        (Some(Page { status: 404, .. }), Some(Page { status: 404, .. })) => Seen::Old,
+        (_, Some(page)) => Seen::Down(format!("/healthz answers {}", page.status)),
+        (Some(page), None) => Seen::Down(format!(
+            "/startupz answers {}, /healthz does not",
+            page.status
+        )),
+        (None, None) => Seen::Down("nothing answers".to_owned()),
+    }
+}
+
+/// One look at the port on loopback.
+pub async fn probe(port: u16) -> Seen {
+    let startup = page(port, "/startupz").await;
+    if let seen @ Seen::Up(_) = judge(startup.as_ref(), None) {
+        return seen;
+    }
+    let health = page(port, "/healthz").await;
+    judge(startup.as_ref(), health.as_ref())
+}
+
+/// `GET path`, at most 64 kB of it.
+pub async fn page(port: u16, path: &str) -> Option<Page> {
+    let work = async {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stream = TcpStream::connect(address).await.ok()?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+        let running = tokio::spawn(connection);
+        let request = hyper::Request::get(path)
+            .header("host", format!("127.0.0.1:{port}"))
+            .header("connection", "close")
+            .body(Empty::<Bytes>::new())
+            .ok()?;
+        let response = sender.send_request(request).await.ok()?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), 64 << 10)
+            .collect()
+            .await
+            .ok()?;
+        running.abort();
+        Some(Page {
+            status,
+            json: serde_json::from_slice(&body.to_bytes()).ok(),
+        })
+    };
+    tokio::time::timeout(ONE_PROBE, work).await.ok().flatten()
+}
+
+/// How a wait for health ended badly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unhealthy {
+    /// The process ended.
+    Exited(i64),
+    /// The kernel ended it for lack of memory.
+    OutOfMemory,
+    /// The deadline passed; what was seen last.
+    TooLate(String),
+}
+
+impl std::fmt::Display for Unhealthy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(78) => f.write_str(
+                "the gateway exited with 78: its configuration or state cannot be used by this version",
+            ),
+            Self::Exited(code) => write!(f, "the gateway exited with {code}"),
+            Self::OutOfMemory => f.write_str("the gateway was ended for lack of memory"),
+            Self::TooLate(seen) => write!(f, "the gateway did not become healthy in time: {seen}"),
+        }
+    }
+}
+
+/// Waits until the container answers, exits, or `deadline` passes.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn wait(
+    engine: &Engine,
+    id: &str,
+    port: Option<u16>,
+    deadline: Instant,
+) -> Result<std::result::Result<&'static str, Unhealthy>> {
+    let mut old_since = None;
+    loop {
+        let container = engine.container(id).await?;
+        let Some(container) = container else {
+            return Ok(Err(Unhealthy::TooLate("its container is gone".to_owned())));
+        };
+        if let Some(end) = ended(&container) {
+            return Ok(Err(end));
+        }
+        let seen = match port {
+            Some(port) => probe(port).await,
+            None => by_engine(&container),
+        };
+        let seen = match seen {
+            Seen::Up(sign) => return Ok(Ok(sign)),
+            // Given a moment: a new version may answer 404 while it starts.
+            Seen::Old
+                if old_since.get_or_insert_with(Instant::now).elapsed()
+                    > Duration::from_secs(3) =>
+            {
+                return Ok(Ok("TCP"));
+            }
+            Seen::Old => "it answers neither /startupz nor /healthz".to_owned(),
+            Seen::Down(how) => how,
+        };
+        if Instant::now() >= deadline {
+            return Ok(Err(Unhealthy::TooLate(seen)));
+        }
+        let pause = if port.is_some() { EVERY } else { 4 * EVERY };
+        tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+fn ended(container: &Container) -> Option<Unhealthy> {
+    if container.out_of_memory {
+        Some(Unhealthy::OutOfMemory)
+    } else if container.restarts > 0
+        || matches!(container.status.as_str(), "exited" | "dead" | "restarting")
+    {
+        Some(Unhealthy::Exited(container.exit_code))
+    } else {
+        None
+    }
+}
+
+/// On a remote engine the port is out of reach: the image's own check has to say it.
+fn by_engine(container: &Container) -> Seen {
+    match container.health.as_str() {
+        "healthy" => Seen::Up("the engine's health check"),
+        "" => Seen::Old,
+        other => Seen::Down(format!("the engine says {other}")),
+    }
+}
+
+/// Refuses a port on which somebody else listens.
+///
+/// # Errors
+/// When it is taken.
+pub fn port_is_free(port: u16) -> Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::new(format!(
+            "another program listens on port {port} of this host; the gateway was not touched"
+        ))
+        .hint(format!("see which: ss -ltnp 'sport = :{port}'"))
+        .cause("port")),
+    }
+}
+
+/// Ports of the gateway that must not be reachable from outside.
+const PRIVATE: [u16; 3] = [18789, 18790, 3978];
+
+/// Asserts that nothing listens beyond loopback on the gateway's ports.
+///
+/// # Errors
+/// When something does.
+pub fn assert_private(host: &Host, container: &Container, port: u16) -> Result<()> {
+    let wide = |address: &str| !address.starts_with("127.") && address != "::1";
+    let mut open: Vec<String> = container
+        .published
+        .iter()
+        .filter(|(address, _)| wide(address))
+        .map(|(address, port)| format!("{address}:{port}"))
+        .collect();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = host.read(table)?.unwrap_or_default();
+        let found = text.lines().filter_map(listener);
+        open.extend(
+            found
+                .filter(|(loopback, at)| !loopback && (*at == port || PRIVATE.contains(at)))
+                .map(|(_, at)| format!("every address, port {at}")),
+        );
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    open.dedup();
+    Err(Failure::new(format!(
+        "the gateway can be reached from outside: {}",
+        open.join(", ")
+    ))
+    .hint("stop what listens there; the gateway itself is published on 127.0.0.1 only")
+    .cause("exposed"))
+}
+
+/// Whether a line of `/proc/net/tcp*` is a listener on loopback, and its port.
+fn listener(line: &str) -> Option<(bool, u16)> {
+    let mut words = line.split_whitespace();
+    let (address, port) = words.nth(1)?.split_once(':')?;
+    let state = words.nth(1)?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let loopback = match address.len() {
+        8 => address.ends_with("7F"),
+        _ => {
+            address == "00000000000000000000000001000000"
+                || address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F")
+        }
+    };
+    (state == "0A").then_some((loopback, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn page(status: u16, json: Option<Value>) -> Page {
+        Page { status, json }
+    }
+
+    #[test]
+    fn only_json_that_says_so_is_health() {
+        let started = page(200, Some(json!({"ok": true, "status": "started"})));
+        let starting = page(
+            503,
+            Some(json!({"ok": false, "status": "starting", "pendingReason": "startup-sidecars"})),
+        );
+        let live = page(200, Some(json!({"ok": true, "status": "live"})));
+        let web = page(200, None);
+        let none = page(404, None);
+        assert_eq!(judge(Some(&started), None), Seen::Up("/startupz"));
+        assert_eq!(judge(Some(&none), Some(&live)), Seen::Up("/healthz"));
+        assert_eq!(judge(Some(&none), Some(&none)), Seen::Old);
+        let down = |seen: Seen| matches!(seen, Seen::Down(_));
+        assert!(
+            down(judge(Some(&starting), Some(&live))),
+            "a start that goes on is not health"
+        );
+        assert!(
+            down(judge(Some(&web), Some(&web))),
+            "a web page is not health"
+        );
+        assert!(down(judge(None, None)));
+    }
+
+    #[test]
+    fn exit_78_is_named() {
+        let text = Unhealthy::Exited(78).to_string();
+        assert!(text.contains("configuration or state"), "{text}");
+    }
+
+    #[test]
+    fn listeners_are_read_from_the_kernels_table() {
+        let line = "   0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000";
+        assert_eq!(listener(line), Some((true, 18789)));
+        let line = "   0: 00000000:4965 00000000:0000 0A 00000000:00000000 00:00000000";
+        assert_eq!(listener(line), Some((false, 18789)));
+        let line = "   0: 00000000000000000000000000000000:4966 0000:0000 0A 0:0 0:0";
+        assert_eq!(listener(line), Some((false, 18790)));
+        let line = "   0: 0100007F:4965 00000000:0000 01 00000000:00000000 00:00000000";
+        assert_eq!(listener(line), None, "a connection is no listener");
+    }
+}

@@ -1,0 +1,19 @@
+//! The gateway's own words, for people: the last lines, without secrets.
+
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::Result;
+use crate::deploy::run::Context;
+
+/// How many lines a failure shows.
+pub const LINES: usize = 50;
+
+/// The last `count` lines of container `id`, redacted.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn last(cx: &Context, engine: &Engine, id: &str, count: usize) -> Result<Vec<String>> {
+    let mut redact = cx.redact();
+    super::env::conceal(cx, &mut redact);
+    let lines = engine.logs(id, count).await?;
+    Ok(lines.iter().map(|line| redact.text(line)).collect())
+}

@@ -1,0 +1,168 @@
+//! The way back: the version before, with the state that it had.
+//!
+//! Needs no registry. What the failed version wrote is lost, and that is said.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::records::{Records, Release};
+use super::switch::{create, unhealthy};
+use super::{env, health, port, snapshot};
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::journal::round;
+use crate::deploy::run::Context;
+
+/// After `failure` of `release`: puts back what ran, and says what runs now.
+pub async fn after(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: &Release,
+    failure: Failure,
+) -> Failure {
+    let pending = records.pending.clone();
+    let from = pending.as_ref().and_then(|it| it.from);
+    let Some(from) = from.and_then(|id| records.release(id)).cloned() else {
+        return first_install(cx, engine, records, failure).await;
+    };
+    let its_fault = matches!(failure.cause, "exit-78" | "exited" | "memory" | "unhealthy");
+    if its_fault && from.image != release.image {
+        records.condemn(&release.image);
+    }
+    let start = Instant::now();
+    let snapshot = pending.and_then(|it| it.snapshot);
+    let after = match restore(cx, engine, &from, snapshot.as_deref()).await {
+        Ok(()) => {
+            records.pending = None;
+            restored(
+                cx,
+                &from,
+                failure,
+                start.elapsed().as_secs_f64(),
+                snapshot.is_some(),
+            )
+        }
+        Err(second) => lost(cx, &from, &failure, &second),
+    };
+    let _ = records.save(&cx.host, &cx.settings);
+    after
+}
+
+/// The old version answers again.
+fn restored(
+    cx: &Context,
+    from: &Release,
+    failure: Failure,
+    seconds: f64,
+    state_too: bool,
+) -> Failure {
+    let seconds = round(seconds);
+    cx.journal.add(json!({
+        "event": "rollback", "to": from.id, "cause": failure.cause,
+        "outcome": "answered", "seconds": seconds,
+    }));
+    let state = if state_too { " with its state" } else { "" };
+    let lost = if state_too {
+        "; what the new version wrote is lost"
+    } else {
+        ""
+    };
+    let mut after = failure;
+    after.what.push_str(&format!(
+        "\n  {} runs again{state} and answers, after {seconds:.1} s{lost}",
+        from.pinned
+    ));
+    if after.exit != Exit::Interrupted {
+        after.exit = Exit::RolledBack;
+    }
+    let hint = "choose another version with --image, or try this one again with --retry";
+    after.hint.get_or_insert_with(|| hint.to_owned());
+    after
+}
+
+/// The old version does not answer either.
+fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Failure {
+    cx.journal.add(json!({
+        "event": "rollback", "to": from.id, "cause": second.cause, "outcome": "failed",
+    }));
+    let mut log = failure.log.clone();
+    log.extend(second.log.clone());
+    Failure::new(format!(
+        "{}\n  and {} could not be put back: {}\n  no gateway is running now",
+        failure.what, from.pinned, second.what
+    ))
+    .hint(format!("openclaw-deploy rollback --to {}", from.id))
+    .exit(Exit::Down)
+    .cause(failure.cause)
+    .log(log)
+}
+
+/// There is nothing to put back: the container stays, stopped, for inspection.
+async fn first_install(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    failure: Failure,
+) -> Failure {
+    if let Ok(Some(container)) = engine.gateway().await {
+        let _ = engine.restart_policy(&container.id, "no").await;
+        let _ = engine.act(&container.id, "stop?t=10").await;
+    }
+    records.pending = None;
+    let _ = records.save(&cx.host, &cx.settings);
+    let mut after = failure;
+    if after.exit != Exit::Interrupted {
+        after.what.push_str("\n  it was the first, so nothing could be put back; its container is left stopped for inspection");
+        after
+            .hint
+            .get_or_insert_with(|| "see its log: openclaw-deploy logs".to_owned());
+        after.exit = Exit::Down;
+    }
+    after
+}
+
+/// Runs `to` again, with the state of `snapshot`, and waits until it answers.
+///
+/// # Errors
+/// When it cannot be started or does not answer.
+pub async fn restore(
+    cx: &Context,
+    engine: &Engine,
+    to: &Release,
+    snapshot: Option<&str>,
+) -> Result<()> {
+    if engine.image(&to.pinned).await?.is_none() {
+        return Err(
+            Failure::new(format!("its image {} is no longer here", to.pinned)).cause("image"),
+        );
+    }
+    if let Some(container) = engine.gateway().await? {
+        engine.restart_policy(&container.id, "no").await?;
+        engine.act(&container.id, "stop?t=10").await?;
+    }
+    snapshot::mend(cx)?;
+    if let Some(id) = snapshot {
+        snapshot::restore(cx, id).await?;
+    }
+    if let Some(port) = port(cx) {
+        health::port_is_free(port)?;
+    }
+    let id = create(cx, engine, to).await?;
+    engine.restart_policy(&id, "no").await?;
+    engine.act(&id, "start").await?;
+    let deadline = Instant::now() + cx.settings.health_timeout;
+    match health::wait(engine, &id, port(cx), deadline).await? {
+        Ok(_) => engine.restart_policy(&id, "unless-stopped").await?,
+        Err(why) => return Err(unhealthy(cx, engine, &id, &why).await),
+    }
+    env::name_image(cx, &to.pinned, &[env_image(cx)?])
+}
+
+/// What `.env` names now is ours to replace when we are the ones who go back.
+fn env_image(cx: &Context) -> Result<String> {
+    let text = env::read(cx, env::owner(cx)?)?;
+    let file = crate::deploy::env_file::EnvFile::parse(&text);
+    Ok(file.value(env::IMAGE).unwrap_or_default().to_owned())
+}

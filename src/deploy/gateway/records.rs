@@ -1,0 +1,202 @@
+//! What we remember between runs: releases, images known to be bad, and a change in flight.
+//!
+//! One small file, `/var/lib/openclaw-deploy/records.json`, 0600, replaced atomically. A change
+//! in flight is written down before the gateway is stopped, so that a run that was killed can
+//! be finished or taken back by the next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Access, Host};
+use crate::deploy::image::Source;
+use crate::deploy::settings::Settings;
+
+/// Root only: the fingerprint of `.env` is in it.
+const ACCESS: Access = Access {
+    mode: 0o600,
+    owner: None,
+};
+
+/// All that is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Records {
+    /// Releases that answered, the newest last.
+    pub releases: Vec<Release>,
+    /// Ids of images that did not become healthy.
+    pub bad: Vec<String>,
+    /// A change that has begun and not ended.
+    pub pending: Option<Pending>,
+}
+
+/// A version that ran, and all that is needed to run it again without a registry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// 1, 2, 3 …
+    pub id: u64,
+    /// The reference that was asked for.
+    pub requested: String,
+    /// `name@sha256:…` or an image id.
+    pub pinned: String,
+    /// The engine's id of the image.
+    pub image: String,
+    /// Where it came from.
+    pub source: Source,
+    /// Its version label, or "".
+    pub version: String,
+    /// Its revision label, or "".
+    pub revision: String,
+    /// The whole `compose.yaml`.
+    pub compose: String,
+    /// The fingerprint of `.env` as it was started with.
+    pub env: String,
+    /// Seconds since 1970.
+    pub since: u64,
+    /// From start to answer.
+    pub seconds: f64,
+    /// The state before it started: the way back from it.
+    pub snapshot: Option<String>,
+}
+
+/// A change in flight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// What is being started.
+    pub release: Release,
+    /// The release that ran before, if any.
+    pub from: Option<u64>,
+    /// The snapshot of its state, once it is complete.
+    pub snapshot: Option<String>,
+}
+
+impl Records {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the file is there but is not ours to understand.
+    pub fn load(host: &Host, settings: &Settings) -> Result<Self> {
+        let path = settings.records().join("records.json");
+        let Some(text) = host.read(&path)? else {
+            return Ok(Self::default());
+        };
+        serde_json::from_str(&text).map_err(|why| {
+            Failure::new(format!(
+                "{} is damaged (line {})",
+                path.display(),
+                why.line()
+            ))
+            .hint(format!("move it away: mv {0} {0}.damaged", path.display()))
+        })
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn save(&self, host: &Host, settings: &Settings) -> Result<()> {
+        let path = settings.records().join("records.json");
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|_| Failure::new("the records could not be written as JSON"))?;
+        host.write(path, text.as_bytes(), ACCESS).map(drop)
+    }
+
+    /// The release that should be running.
+    #[must_use]
+    pub fn current(&self) -> Option<&Release> {
+        self.releases.last()
+    }
+
+    /// The release with this id.
+    #[must_use]
+    pub fn release(&self, id: u64) -> Option<&Release> {
+        self.releases.iter().find(|release| release.id == id)
+    }
+
+    /// The id for the next release.
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.releases
+            .iter()
+            .map(|release| release.id)
+            .max()
+            .unwrap_or(0)
+            + 1
+    }
+
+    /// A release that answered becomes the current one; it is no longer bad.
+    pub fn commit(&mut self, release: Release) {
+        self.pending = None;
+        self.bad.retain(|image| *image != release.image);
+        self.releases.push(release);
+    }
+
+    /// Remembers an image as bad.
+    pub fn condemn(&mut self, image: &str) {
+        if !self.bad.iter().any(|bad| bad == image) {
+            self.bad.push(image.to_owned());
+        }
+        let surplus = self.bad.len().saturating_sub(20);
+        self.bad.drain(..surplus);
+    }
+
+    /// Forgets all but the newest releases of `keep` images. Returns what is forgotten.
+    pub fn prune(&mut self, keep: usize) -> Vec<Release> {
+        let mut images = Vec::new();
+        for release in self.releases.iter().rev() {
+            if !images.contains(&release.image) {
+                images.push(release.image.clone());
+            }
+        }
+        images.truncate(keep.max(1));
+        let (kept, gone) = std::mem::take(&mut self.releases)
+            .into_iter()
+            .partition(|release| images.contains(&release.image));
+        self.releases = kept;
+        gone
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn release(id: u64, image: &str) -> Release {
+        Release {
+            id,
+            requested: "r/x:1".to_owned(),
+            pinned: format!("r/x@{image}"),
+            image: image.to_owned(),
+            source: Source::Pulled,
+            version: String::new(),
+            revision: String::new(),
+            compose: String::new(),
+            env: String::new(),
+            since: 0,
+            seconds: 0.0,
+            snapshot: None,
+        }
+    }
+
+    #[test]
+    fn the_newest_images_stay() {
+        let mut records = Records::default();
+        for (id, image) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
+            records.commit(release(id, image));
+        }
+        let gone = records.prune(2);
+        let ids = |list: &[Release]| list.iter().map(|it| it.id).collect::<Vec<_>>();
+        assert_eq!(ids(&gone), [2], "b is the oldest image, a came again");
+        assert_eq!(ids(&records.releases), [1, 3, 4]);
+        assert_eq!(records.next_id(), 5);
+    }
+
+    #[test]
+    fn what_answers_is_no_longer_bad() {
+        let mut records = Records::default();
+        records.condemn("a");
+        records.condemn("a");
+        assert_eq!(records.bad, ["a"]);
+        records.commit(release(1, "a"));
+        assert!(records.bad.is_empty());
+    }
+}

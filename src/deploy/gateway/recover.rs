@@ -1,0 +1,62 @@
+//! After a run that was killed: finishes what it had begun, or takes it back.
+//!
+//! The records say what was in flight. If the new version is there and answers, it is
+//! committed; otherwise the version before is put back with its state.
+
+use std::time::Instant;
+
+use super::records::Records;
+use super::{compose, health, port, put_back, snapshot, switch};
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::run::Context;
+
+/// Whether there is something to recover.
+#[must_use]
+pub fn needed(records: &Records) -> bool {
+    records.pending.is_some()
+}
+
+/// Recovers.
+///
+/// # Errors
+/// When neither the new nor the old version can be made to answer.
+pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
+    let Some(pending) = records.pending.clone() else {
+        return Ok(());
+    };
+    cx.talk
+        .warn("an earlier run was cut off while it replaced the gateway; mending that first");
+    snapshot::mend(cx)?;
+    let container = engine.gateway().await?;
+    let ours = container
+        .filter(|it| it.running && it.render == compose::label_of(&pending.release.compose));
+    if let Some(container) = ours {
+        let deadline = Instant::now() + cx.settings.health_timeout;
+        if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await? {
+            cx.talk.note("the new version answers; keeping it");
+            let mut release = pending.release;
+            release.snapshot = pending.snapshot;
+            return switch::finish(cx, engine, records, release, sign).await;
+        }
+    }
+    let Some(from) = pending.from.and_then(|id| records.release(id)).cloned() else {
+        records.pending = None;
+        return records.save(&cx.host, &cx.settings);
+    };
+    cx.talk.note(format!("putting back {}", from.pinned));
+    put_back::restore(cx, engine, &from, pending.snapshot.as_deref())
+        .await
+        .map_err(|why| {
+            Failure::new(format!(
+                "{} could not be put back: {}\n  no gateway is running now",
+                from.pinned, why.what
+            ))
+            .hint(format!("openclaw-deploy rollback --to {}", from.id))
+            .exit(Exit::Down)
+            .cause(why.cause)
+            .log(why.log)
+        })?;
+    records.pending = None;
+    records.save(&cx.host, &cx.settings)
+}

@@ -1,0 +1,301 @@
+//! Replacing what runs: stop first, because there is one port and one state.
+//!
+//! Everything that can be foreseen is refused before the stop. After it, any failure, a signal
+//! included, leads to [`put_back`](super::put_back): the old image with the old state.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::compose::{compose, render};
+use super::health::{self, Unhealthy};
+use super::records::{Pending, Records, Release};
+use super::{Observed, env, logs, port, put_back, snapshot};
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::host::{Access, good};
+use crate::deploy::image::ladder::Acquired;
+use crate::deploy::journal::{now, round};
+use crate::deploy::reference::short;
+use crate::deploy::run::Context;
+
+/// A version that is to run.
+pub struct Candidate {
+    /// What it will be, once it answers.
+    pub release: Release,
+}
+
+impl Candidate {
+    /// Decides all that a release is made of. Changes nothing.
+    ///
+    /// # Errors
+    /// When `.env` cannot be read.
+    pub fn new(cx: &Context, records: &Records, requested: &str, got: &Acquired) -> Result<Self> {
+        Ok(Self {
+            release: Release {
+                id: records.next_id(),
+                requested: requested.to_owned(),
+                pinned: got.pinned.clone(),
+                image: got.image.id.clone(),
+                source: got.source,
+                version: got.image.version.clone(),
+                revision: got.image.revision.clone(),
+                compose: render(&cx.settings, &got.image, &got.pinned, got.source.word()),
+                env: env::mark(cx)?,
+                since: now(),
+                seconds: 0.0,
+                snapshot: None,
+            },
+        })
+    }
+}
+
+/// Runs `candidate` in place of what runs, or puts back what ran.
+///
+/// # Errors
+/// Exit 5 when the old version answers again, 6 when nothing does.
+pub async fn switch(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+    candidate: Candidate,
+) -> Result<()> {
+    let start = Instant::now();
+    refuse_bad(cx, records, observed, &candidate.release)?;
+    if let Some(port) = port(cx)
+        && !observed.holds_port(port)
+    {
+        health::port_is_free(port)?;
+    }
+    let local = !cx.settings.engine.is_remote();
+    if local {
+        snapshot::preflight(cx)?;
+    }
+    let mut release = candidate.release;
+    let from = previous(records, observed);
+    records.pending = Some(Pending {
+        release: release.clone(),
+        from,
+        snapshot: None,
+    });
+    records.save(&cx.host, &cx.settings)?;
+    let attempt = attempt(cx, engine, records, observed, &mut release);
+    let failure = match cx.host.unless_interrupted(attempt).await {
+        Ok(sign) => {
+            release.seconds = round(start.elapsed().as_secs_f64());
+            return finish(cx, engine, records, release, sign).await;
+        }
+        Err(failure) => failure,
+    };
+    cx.host.shield(true);
+    let failure = put_back::after(cx, engine, records, &release, failure).await;
+    cx.host.shield(false);
+    Err(failure)
+}
+
+/// An image that failed before is not tried again by itself.
+fn refuse_bad(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    release: &Release,
+) -> Result<()> {
+    if cx.settings.retry || !records.bad.contains(&release.image) {
+        return Ok(());
+    }
+    let (exit, now) = if observed.healthy {
+        (Exit::RolledBack, "the version before it runs and answers")
+    } else {
+        (Exit::Down, "no version answers")
+    };
+    Err(Failure::new(format!(
+        "{} did not become healthy before and is not tried again; {now}",
+        release.pinned
+    ))
+    .hint("try it again with --retry, or choose another with --image")
+    .exit(exit)
+    .cause("bad"))
+}
+
+/// The release to go back to: the current one, if its container is what is here.
+fn previous(records: &Records, observed: &Observed) -> Option<u64> {
+    let container = observed.container.as_ref()?;
+    records
+        .releases
+        .iter()
+        .rev()
+        .find(|release| release.image == container.image)
+        .map(|release| release.id)
+}
+
+/// From the stop to the first answer.
+async fn attempt(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+    release: &mut Release,
+) -> Result<&'static str> {
+    if let Some(container) = &observed.container {
+        cx.talk.note("stopping the gateway");
+        // Ours comes last: a container that restarts by itself would write into the snapshot.
+        engine.restart_policy(&container.id, "no").await?;
+        engine.act(&container.id, "stop?t=30").await?;
+    }
+    keep_state(cx, records, observed, release).await?;
+    let id = create(cx, engine, release).await?;
+    engine.restart_policy(&id, "no").await?;
+    cx.talk.note(format!(
+        "starting {} ({})",
+        release.pinned,
+        release.source.word()
+    ));
+    engine.act(&id, "start").await?;
+    let deadline = Instant::now() + cx.settings.health_timeout;
+    match health::wait(engine, &id, port(cx), deadline).await? {
+        Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
+        Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
+    }
+}
+
+/// Copies the state of the stopped gateway, and remembers where.
+async fn keep_state(
+    cx: &Context,
+    records: &mut Records,
+    observed: &Observed,
+    release: &mut Release,
+) -> Result<()> {
+    if cx.settings.engine.is_remote() {
+        if observed.container.is_some() {
+            cx.talk.warn(
+                "the state on a remote engine is not copied before the change: \
+                 a way back has the old image, not the old state",
+            );
+        }
+        return Ok(());
+    }
+    let id = format!("{}-{}", now(), release.id);
+    snapshot::take(cx, &id).await?;
+    release.snapshot = Some(id.clone());
+    if let Some(pending) = &mut records.pending {
+        pending.snapshot = Some(id);
+    }
+    records.save(&cx.host, &cx.settings)
+}
+
+/// What answers is the container that was just started, with the right image, and private.
+async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+    let container = engine.container(id).await?.unwrap_or_default();
+    if !container.running || container.image != release.image {
+        return Err(Failure::wanted(
+            format!("image {}", short(&release.image)),
+            format!("image {} ({})", short(&container.image), container.status),
+        ));
+    }
+    match port(cx) {
+        Some(port) => health::assert_private(&cx.host, &container, port),
+        None => Ok(()),
+    }
+}
+
+/// What a version that did not become healthy is reported as.
+pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy) -> Failure {
+    let lines = logs::last(cx, engine, id, logs::LINES)
+        .await
+        .unwrap_or_default();
+    let cause = match why {
+        Unhealthy::Exited(78) => "exit-78",
+        Unhealthy::Exited(_) => "exited",
+        Unhealthy::OutOfMemory => "memory",
+        Unhealthy::TooLate(_) => "unhealthy",
+    };
+    Failure::new(why.to_string()).cause(cause).log(lines)
+}
+
+/// Writes `compose.yaml` and has Compose make the container, not started. Returns its id.
+///
+/// # Errors
+/// When Compose cannot.
+pub async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
+    let access = Access {
+        mode: 0o644,
+        owner: env::owner(cx)?,
+    };
+    let path = cx.settings.project().join("compose.yaml");
+    cx.host.write(path, release.compose.as_bytes(), access)?;
+    let answer = compose(cx, &["up", "--no-start", "--remove-orphans"]).await?;
+    if !answer.ok() {
+        let program = super::compose::client(cx);
+        return Err(good(&program, answer)
+            .err()
+            .unwrap_or_else(|| Failure::new("compose failed"))
+            .cause("compose"));
+    }
+    match engine.gateway().await? {
+        Some(container) => Ok(container.id),
+        None => Err(Failure::wanted(
+            "a container of the gateway",
+            "none after docker compose up",
+        )),
+    }
+}
+
+/// It answers: this is now what runs.
+pub async fn finish(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: Release,
+    sign: &'static str,
+) -> Result<()> {
+    if let Some(container) = engine.gateway().await? {
+        engine
+            .restart_policy(&container.id, "unless-stopped")
+            .await?;
+    }
+    if sign == "TCP" {
+        cx.talk
+            .warn("this version has no health endpoint; only its port was checked");
+    }
+    engine
+        .tag(&release.image, KEPT, short(&release.image))
+        .await?;
+    let ours: Vec<_> = records
+        .releases
+        .iter()
+        .map(|it| it.pinned.clone())
+        .collect();
+    env::name_image(cx, &release.pinned, &ours)?;
+    cx.journal.add(json!({
+        "event": "release", "release": release.id, "image": release.pinned,
+        "source": release.source.word(), "seconds": release.seconds, "sign": sign,
+    }));
+    records.commit(release);
+    records.save(&cx.host, &cx.settings)?;
+    prune(cx, engine, records).await
+}
+
+/// The repository of the tags that keep our images from being pruned by others.
+pub const KEPT: &str = "openclaw-deploy/kept";
+
+/// Lets go of images and snapshots beyond `--keep`; none but our own.
+async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
+    let gone = records.prune(cx.settings.keep);
+    records.save(&cx.host, &cx.settings)?;
+    let kept = |pinned: &str| records.releases.iter().any(|it| it.pinned == pinned);
+    for release in &gone {
+        engine
+            .untag(&format!("{KEPT}:{}", short(&release.image)))
+            .await?;
+        if !kept(&release.pinned) {
+            engine.untag(&release.pinned).await?;
+        }
+    }
+    if !cx.settings.engine.is_remote() {
+        let newest = records.releases.iter().rev().take(cx.settings.keep);
+        let keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
+        snapshot::prune(cx, &keep);
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! The one door to this host: every foreign program and every file goes through it.
+//!
+//! A program is found in a fixed list of directories, gets an environment that is made here (so
+//! no token of ours reaches it), `/dev/null` or given bytes as stdin, a deadline, a cap on its
+//! output, and is killed when we give up. No shell is ever involved. With `--root DIR` every
+//! path lies below DIR, and programs run inside it (`chroot`), except those that serve the
+//! operator's side ([`Program::outside`]: the Docker client).
+
+mod files;
+mod program;
+
+use std::cell::Cell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use self::program::find_in;
+pub use self::program::{Answer, Program, good};
+use super::exit::{Exit, Failure, Result};
+
+/// Where programs are looked for, and the PATH that they get.
+pub const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a file is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric user and group; `None` leaves those of whoever runs us.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// This host, or the tree below `--root`.
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+    runtime: Rc<Runtime>,
+    interrupt: Option<watch::Receiver<bool>>,
+    shielded: Rc<Cell<bool>>,
+}
+
+impl Host {
+    /// A host whose `/` is `root`.
+    ///
+    /// # Errors
+    /// When the system gives us no event loop.
+    pub fn new(root: impl Into<PathBuf>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| Failure::system("start the event loop", why))?;
+        Ok(Self {
+            root: root.into(),
+            runtime: Rc::new(runtime),
+            interrupt: None,
+            shielded: Rc::default(),
+        })
+    }
+
+    /// From now on SIGINT, SIGTERM and SIGHUP end what waits, in an orderly way, instead of us.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn heed_signals(&mut self) -> Result<()> {
+        let _inside = self.runtime.enter();
+        let fail = |why: io::Error| Failure::system("listen for signals", why);
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
+        let (sender, receiver) = watch::channel(false);
+        self.runtime.spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            let _ = sender.send(true);
+            sender.closed().await;
+        });
+        self.interrupt = Some(receiver);
+        Ok(())
+    }
+
+    /// While putting things back, signals are noted but end nothing.
+    pub fn shield(&self, on: bool) {
+        self.shielded.set(on);
+    }
+
+    /// Whether a signal has asked us to end.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.wait(tokio::task::yield_now());
+        self.interrupt.as_ref().is_some_and(|heard| *heard.borrow())
+    }
+
+    /// `work`, unless a signal asks us to end first.
+    ///
+    /// # Errors
+    /// [`interrupted`], or those of `work`.
+    pub async fn unless_interrupted<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match &self.interrupt {
+            Some(heard) if !self.shielded.get() => {
+                let mut heard = heard.clone();
+                tokio::select! {
+                    biased;
+                    _ = heard.wait_for(|asked| *asked) => Err(interrupted()),
+                    result = work => result,
+                }
+            }
+            _ => work.await,
+        }
+    }
+
+    /// Runs a future to its end. Not from within another one.
+    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Whether `/` is `/`.
+    #[must_use]
+    pub fn is_real_root(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// `path` (absolute, as the host sees it) below the root.
+    #[must_use]
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Whether something is there, be it a dangling link.
+    #[must_use]
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    /// Where `name` is installed, as the host sees it.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<PathBuf> {
+        find_in(name, |path| self.path(path))
+    }
+}
+
+/// What a run that a signal ended says.
+#[must_use]
+pub fn interrupted() -> Failure {
+    Failure::new("interrupted by a signal")
+        .hint("run the same command again: it goes on where this run stopped")
+        .exit(Exit::Interrupted)
+        .cause("interrupted")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn host() -> (tempfile::TempDir, Host) {
+        let root = tempfile::tempdir().expect("a directory");
+        let host = Host::new(root.path()).expect("a host");
+        (root, host)
+    }
+
+    #[test]
+    fn a_written_file_has_its_mode_and_is_written_once() {
+        let (_root, host) = host();
+        let access = Access {
+            mode: 0o640,
+            owner: None,
+        };
+        assert_eq!(host.write("/etc/x/y", b"one", access), Ok(true));
+        assert_eq!(host.write("/etc/x/y", b"one", access), Ok(false));
+        let looser = Access {
+            mode: 0o644,
+            owner: None,
+        };
+        assert_eq!(host.write("/etc/x/y", b"one", looser), Ok(true));
+        assert_eq!(host.read("/etc/x/y"), Ok(Some("one".to_owned())));
+        let names = fs::read_dir(host.path("/etc/x")).expect("it is there");
+        assert_eq!(names.count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_symbolic_link_is_replaced_and_never_followed() {
+        let (root, host) = host();
+        fs::create_dir(root.path().join("etc")).expect("made");
+        fs::write(root.path().join("victim"), "safe").expect("written");
+        std::os::unix::fs::symlink("../victim", root.path().join("etc/x")).expect("linked");
+        let access = Access {
+            mode: 0o600,
+            owner: None,
+        };
+        assert_eq!(host.write("/etc/x", b"new", access), Ok(true));
+        assert_eq!(host.read("/victim"), Ok(Some("safe".to_owned())));
+    }
+
+    #[test]
+    fn a_program_gets_an_empty_environment_and_no_stdin() {
+        let host = Host::new("/").expect("a host");
+        let env = host.must(&Program::new("env")).expect("it runs");
+        let names: Vec<_> = env
+            .lines()
+            .filter_map(|line| line.split('=').next())
+            .collect();
+        assert_eq!(names, ["HOME", "LC_ALL", "PATH"]);
+        let cat = host.must(&Program::new("cat")).expect("it ends");
+        assert_eq!(cat, "");
+        let cat = host.must(&Program::new("cat").input(*b"given"));
+        assert_eq!(cat.expect("it ends"), "given");
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended() {
+        let host = Host::new("/").expect("a host");
+        let sleep = Program::new("sleep")
+            .arg("600")
+            .deadline(Duration::from_millis(50));
+        let failure = host.run(&sleep).expect_err("it is too slow");
+        assert!(failure.what.starts_with("sleep did not end"), "{failure}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let host = Host::new("/").expect("a host");
+        let failure = host
+            .run(&Program::new("no-such-program"))
+            .expect_err("none");
+        assert_eq!(failure.what, "no-such-program is not installed");
+    }
+}

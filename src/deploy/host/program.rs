@@ -1,0 +1,265 @@
+//! Foreign programs: what to run, how it is run, and what it answered.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+use super::{Host, SEARCH};
+use crate::deploy::exit::{Failure, Result};
+
+/// A program to run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    name: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    input: Vec<u8>,
+    deadline: Duration,
+    cap: usize,
+    outside: bool,
+}
+
+impl Program {
+    /// `name` is an absolute path, or a plain name that is looked up in [`SEARCH`].
+    #[must_use]
+    pub fn new(name: impl AsRef<OsStr>) -> Self {
+        Self {
+            name: name.as_ref().to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            input: Vec::new(),
+            deadline: Duration::from_secs(60),
+            cap: 1 << 20,
+            outside: false,
+        }
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, args: I) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// A variable beside PATH, HOME and LC_ALL, which are always there.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Bytes for its stdin, which is `/dev/null` otherwise.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = bytes.into();
+        self
+    }
+
+    /// When to give up; 60 s unless set.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Runs on the operator's side even under `--root`.
+    #[must_use]
+    pub fn outside(mut self) -> Self {
+        self.outside = true;
+        self
+    }
+
+    /// The name without its directory, for messages.
+    #[must_use]
+    pub fn label(&self) -> String {
+        Path::new(&self.name)
+            .file_name()
+            .unwrap_or(&self.name)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// What a program answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Its stdout, up to the cap.
+    pub stdout: String,
+    /// Its stderr, up to the cap.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// Whether it exited with 0.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The last line that says something, of stderr or else stdout.
+    #[must_use]
+    pub fn last_line(&self) -> &str {
+        [&self.stderr, &self.stdout]
+            .into_iter()
+            .flat_map(|text| text.lines().rev())
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or("no output")
+    }
+}
+
+impl Host {
+    /// Runs a program to its end. A bad exit is an [`Answer`], not an error.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be started or does not end in time.
+    pub fn run(&self, program: &Program) -> Result<Answer> {
+        self.wait(self.run_async(program))
+    }
+
+    /// [`Host::run`] where 0 is the only good exit.
+    ///
+    /// # Errors
+    /// As [`Host::run`], and for any other exit, with the program's last line.
+    pub fn must(&self, program: &Program) -> Result<String> {
+        good(program, self.run(program)?)
+    }
+
+    /// [`Host::run`] within a future.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub async fn run_async(&self, program: &Program) -> Result<Answer> {
+        let label = program.label();
+        let fail = |why: io::Error| Failure::system(format!("run {label}"), why);
+        let mut child = self.command(program)?.spawn().map_err(fail)?;
+        let (mut stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feed = async {
+            if let Some(pipe) = stdin.as_mut() {
+                // A program that reads no further is not an error here: its exit tells.
+                let _ = pipe.write_all(&program.input).await;
+            }
+            drop(stdin);
+        };
+        let work = async {
+            let (_, out, err, status) = tokio::join!(
+                feed,
+                drain(stdout, program.cap),
+                drain(stderr, program.cap),
+                child.wait()
+            );
+            status.map(|status| Answer {
+                code: status.code(),
+                stdout: out,
+                stderr: err,
+            })
+        };
+        let limited = async {
+            match tokio::time::timeout(program.deadline, work).await {
+                Ok(answer) => answer.map_err(fail),
+                Err(_) => Err(Failure::new(format!(
+                    "{label} did not end within {} s",
+                    program.deadline.as_secs()
+                ))),
+            }
+        };
+        self.unless_interrupted(limited).await
+    }
+
+    fn command(&self, program: &Program) -> Result<tokio::process::Command> {
+        let here = program.outside || self.is_real_root();
+        let name = program.name.to_string_lossy();
+        let path = if name.starts_with('/') {
+            Some(PathBuf::from(&program.name))
+        } else if here {
+            find_in(&name, Path::to_path_buf)
+        } else {
+            self.find(&name)
+        };
+        let path = path.ok_or_else(|| Failure::new(format!("{name} is not installed")))?;
+        let mut command = if here {
+            tokio::process::Command::new(path)
+        } else {
+            let mut chroot = tokio::process::Command::new("/usr/sbin/chroot");
+            chroot.arg(&self.root).arg(path);
+            chroot
+        };
+        command
+            .args(&program.args)
+            .env_clear()
+            .env("PATH", SEARCH)
+            .env("HOME", "/root")
+            .env("LC_ALL", "C.UTF-8")
+            .envs(program.env.iter().map(|(name, value)| (name, value)))
+            .stdin(if program.input.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+/// The stdout of a program that exited with 0, else its failure.
+///
+/// # Errors
+/// When it did not exit with 0.
+pub fn good(program: &Program, answer: Answer) -> Result<String> {
+    if answer.ok() {
+        return Ok(answer.stdout);
+    }
+    let end = answer.code.map_or_else(
+        || "was killed".to_owned(),
+        |code| format!("exited with {code}"),
+    );
+    Err(Failure::new(format!(
+        "{} {end}: {}",
+        program.label(),
+        answer.last_line()
+    )))
+}
+
+/// Where `name` is in [`SEARCH`], as `place` sees it.
+pub(super) fn find_in(name: &str, place: impl Fn(&Path) -> PathBuf) -> Option<PathBuf> {
+    SEARCH
+        .split(':')
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| {
+            fs::metadata(place(path))
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        })
+}
+
+/// Reads to the end, so that the program never blocks, and keeps the first `cap` bytes.
+async fn drain(pipe: Option<impl AsyncRead + Unpin>, cap: usize) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = vec![0; 16 << 10];
+    if let Some(mut pipe) = pipe {
+        while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+            let room = cap.saturating_sub(kept.len()).min(count);
+            kept.extend_from_slice(&buffer[..room]);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}

@@ -1,0 +1,51 @@
+//! How the wanted image comes to the engine: look, pull, and the ladder when that fails.
+
+pub mod build;
+pub mod cause;
+pub mod ladder;
+pub mod pull;
+pub mod resolve;
+
+use self::cause::Cause;
+
+/// Why an image could not be had, for people. The text is redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The class.
+    pub cause: Cause,
+    /// What the engine or the registry said.
+    pub text: String,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.cause, self.text)
+    }
+}
+
+/// Where the image that runs came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Pulled from our registry.
+    Pulled,
+    /// It was here already.
+    Local,
+    /// Upstream's official image.
+    Upstream,
+    /// Built on this machine.
+    LocalBuild,
+}
+
+impl Source {
+    /// The word in messages.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pulled => "pulled",
+            Self::Local => "local",
+            Self::Upstream => "upstream",
+            Self::LocalBuild => "local-build",
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The pull itself: through the engine, with progress, bounded retries and our own deadline.
+//!
+//! HTTP 200 is not success: the stream can end in an `errorDetail`. Only an image that the
+//! engine then shows under its digest, for this machine's platform, counts.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::Trouble;
+use super::cause::{Cause, classify};
+use super::resolve::{pause, too_slow, trouble};
+use crate::deploy::engine::Engine;
+use crate::deploy::engine::api::Image;
+use crate::deploy::engine::auth::Auth;
+use crate::deploy::exit::Result;
+use crate::deploy::reference::ImageRef;
+use crate::deploy::run::Context;
+
+/// An image that has arrived.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The image.
+    pub image: Image,
+    /// What came over the wire.
+    pub bytes: u64,
+    /// How long it took, all tries together.
+    pub seconds: f64,
+    /// How many tries.
+    pub tries: u32,
+}
+
+/// Pulls `image` (by digest), trying again as its [`Cause`] allows.
+///
+/// # Errors
+/// When the engine itself fails.
+pub async fn pull(
+    cx: &Context,
+    engine: &Engine,
+    image: &ImageRef,
+    auth: Option<&Auth>,
+) -> Result<std::result::Result<Fetched, Trouble>> {
+    let start = Instant::now();
+    let deadline = start + cx.settings.pull_timeout;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut meter = Meter::default();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let result =
+            match tokio::time::timeout(left, once(cx, engine, image, auth, &mut meter)).await {
+                Ok(result) => result?,
+                Err(_) => Err(too_slow(cx)),
+            };
+        let trouble = match result {
+            Ok(image) => {
+                return Ok(Ok(Fetched {
+                    image,
+                    bytes: meter.bytes(),
+                    seconds: start.elapsed().as_secs_f64(),
+                    tries,
+                }));
+            }
+            Err(trouble) => trouble,
+        };
+        let pause = pause(tries);
+        if tries >= trouble.cause.tries() || Instant::now() + pause >= deadline {
+            return Ok(Err(trouble));
+        }
+        cx.talk.note(format!(
+            "{trouble}; trying again in {:.1} s",
+            pause.as_secs_f64()
+        ));
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn once(
+    cx: &Context,
+    engine: &Engine,
+    image: &ImageRef,
+    auth: Option<&Auth>,
+    meter: &mut Meter,
+) -> Result<std::result::Result<Image, Trouble>> {
+    let mut said = None;
+    let reply = engine.pull(image, auth, |line| {
+        if let Some(text) = line["errorDetail"]["message"]
+            .as_str()
+            .or(line["error"].as_str())
+        {
+            said = Some(text.to_owned());
+        }
+        meter.take(line);
+        cx.talk.progress(|| meter.line());
+    });
+    let reply = reply.await?;
+    if reply.status != 200 {
+        return Ok(Err(trouble(cx, &reply, auth.is_some())));
+    }
+    if let Some(text) = said {
+        let cause = classify(200, &text, auth.is_some());
+        let text = cx.redact().text(&text);
+        return Ok(Err(Trouble { cause, text }));
+    }
+    let Some(arrived) = engine.image(&image.to_string()).await? else {
+        return Ok(Err(Trouble {
+            cause: Cause::Integrity,
+            text: "the pull ended without an error, but the image is not there".to_owned(),
+        }));
+    };
+    if arrived.platform != engine.platform {
+        let text = format!(
+            "{image} is for {}, this machine is {}",
+            arrived.platform, engine.platform
+        );
+        return Ok(Err(Trouble {
+            cause: Cause::Platform,
+            text,
+        }));
+    }
+    Ok(Ok(arrived))
+}
+
+/// Bytes of every layer.
+#[derive(Debug, Default)]
+struct Meter {
+    layers: BTreeMap<String, (u64, u64)>,
+    unpacking: bool,
+}
+
+impl Meter {
+    fn take(&mut self, line: &Value) {
+        let (Some(id), Some(status)) = (line["id"].as_str(), line["status"].as_str()) else {
+            return;
+        };
+        let detail = &line["progressDetail"];
+        match status {
+            "Downloading" => {
+                let layer = self.layers.entry(id.to_owned()).or_default();
+                layer.0 = layer.0.max(detail["current"].as_u64().unwrap_or(0));
+                layer.1 = layer.1.max(detail["total"].as_u64().unwrap_or(0));
+            }
+            "Download complete" => {
+                let layer = self.layers.entry(id.to_owned()).or_default();
+                layer.0 = layer.0.max(layer.1);
+            }
+            "Extracting" => self.unpacking = true,
+            _ => {}
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.layers.values().map(|(now, _)| now).sum()
+    }
+
+    fn line(&self) -> String {
+        let total: u64 = self.layers.values().map(|(_, all)| all).sum();
+        let now = self.bytes();
+        if total == 0 {
+            return "pulling …".to_owned();
+        }
+        let share = (now * 20 / total.max(1)).min(20) as usize;
+        let verb = if self.unpacking && now >= total {
+            "unpacking"
+        } else {
+            "pulling"
+        };
+        format!(
+            "{verb} [{}{}] {} of {}",
+            "=".repeat(share),
+            " ".repeat(20 - share),
+            size(now),
+            size(total)
+        )
+    }
+}
+
+/// `12.3 MB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss)] // for people
+    let bytes = bytes as f64;
+    if bytes >= 1e9 {
+        format!("{:.2} GB", bytes / 1e9)
+    } else if bytes >= 1e6 {
+        format!("{:.1} MB", bytes / 1e6)
+    } else {
+        format!("{:.0} kB", bytes / 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn progress_counts_the_bytes_of_all_layers() {
+        let mut meter = Meter::default();
+        let line = |id, status, now: u64, all: u64| json!({"id": id, "status": status, "progressDetail": {"current": now, "total": all}});
+        meter.take(&line("a", "Downloading", 1_000_000, 4_000_000));
+        meter.take(&line("b", "Downloading", 3_000_000, 4_000_000));
+        assert_eq!(
+            meter.line(),
+            "pulling [==========          ] 4.0 MB of 8.0 MB"
+        );
+        meter.take(&line("a", "Download complete", 0, 0));
+        meter.take(&line("b", "Download complete", 0, 0));
+        meter.take(&line("a", "Extracting", 1, 4_000_000));
+        assert_eq!(meter.bytes(), 8_000_000);
+        assert!(meter.line().starts_with("unpacking [===="));
+    }
+}

@@ -1,0 +1,189 @@
+//! Preflight: what the wanted reference means now, before anything is pulled or touched.
+//!
+//! Asks the engine, and through it the registry, for the digest and the platforms. A token that
+//! is refused is dropped and the question asked once more without it: a bad token breaks the
+//! pull of public images too.
+
+use std::time::{Duration, Instant};
+
+use super::Trouble;
+use super::cause::{Cause, classify};
+use crate::deploy::engine::api::{Image, Remote};
+use crate::deploy::engine::auth::Auth;
+use crate::deploy::engine::{Engine, Reply};
+use crate::deploy::exit::Result;
+use crate::deploy::reference::ImageRef;
+use crate::deploy::run::Context;
+
+/// What the wanted reference means.
+#[derive(Clone, Debug)]
+pub enum Resolution {
+    /// The engine has it already.
+    Here {
+        /// The image.
+        image: Image,
+        /// The digest by which it is named.
+        digest: String,
+    },
+    /// It has to be pulled.
+    There {
+        /// What the registry says.
+        remote: Remote,
+        /// The credentials that worked.
+        auth: Option<Auth>,
+    },
+    /// It cannot be had.
+    Nowhere(Trouble),
+}
+
+/// What is wanted, and what it means.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The reference.
+    pub wanted: ImageRef,
+    /// What it means now.
+    pub resolution: Resolution,
+}
+
+/// Looks up the wanted image.
+///
+/// # Errors
+/// When the engine itself fails.
+pub async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
+    let resolution = look(cx, engine, wanted).await?;
+    Ok(Resolved {
+        wanted: wanted.clone(),
+        resolution,
+    })
+}
+
+async fn look(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolution> {
+    if let Some(digest) = wanted.digest()
+        && let Some(image) = engine.image(&wanted.at(digest).to_string()).await?
+    {
+        let digest = digest.to_owned();
+        return Ok(Resolution::Here { image, digest });
+    }
+    let (remote, auth) = match ask(cx, engine, wanted).await? {
+        Ok(found) => found,
+        Err(trouble) => return Ok(Resolution::Nowhere(trouble)),
+    };
+    if !remote.platforms.is_empty() && !remote.platforms.contains(&engine.platform) {
+        let text = format!(
+            "{wanted} is built for {}, this machine is {}",
+            remote.platforms.join(", "),
+            engine.platform
+        );
+        let cause = Cause::Platform;
+        return Ok(Resolution::Nowhere(Trouble { cause, text }));
+    }
+    let pinned = wanted.at(&remote.digest).to_string();
+    Ok(match engine.image(&pinned).await? {
+        Some(image) => Resolution::Here {
+            image,
+            digest: remote.digest,
+        },
+        None => Resolution::There { remote, auth },
+    })
+}
+
+type Asked = std::result::Result<(Remote, Option<Auth>), Trouble>;
+
+/// With the token, and once without it if it is refused.
+async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> {
+    let Some(auth) = credentials(cx, wanted) else {
+        let found = patient(cx, engine, wanted, None).await?;
+        return Ok(found.map(|remote| (remote, None)));
+    };
+    match patient(cx, engine, wanted, Some(&auth)).await? {
+        Ok(remote) => Ok(Ok((remote, Some(auth)))),
+        Err(refused) if refused.cause == Cause::Auth => {
+            match patient(cx, engine, wanted, None).await? {
+                Ok(remote) => {
+                    cx.talk.warn(format!(
+                        "token refused by {}, but the image is public: check the 1Password item \
+                         of GHCR_TOKEN (\"GitHub GHCR Pull Token\")",
+                        wanted.registry()
+                    ));
+                    Ok(Ok((remote, None)))
+                }
+                Err(_) => Ok(Err(refused)),
+            }
+        }
+        Err(trouble) => Ok(Err(trouble)),
+    }
+}
+
+/// The token goes to the registry of the configured image and to no other.
+#[must_use]
+pub fn credentials(cx: &Context, image: &ImageRef) -> Option<Auth> {
+    let token = cx.token.as_ref()?;
+    let registry = image.registry();
+    (registry == cx.settings.image.registry())
+        .then(|| Auth::new(&cx.settings.registry_user, token.secret(), registry))
+}
+
+/// Asks again when the network fails, with growing, jittered pauses, until our deadline.
+async fn patient(
+    cx: &Context,
+    engine: &Engine,
+    wanted: &ImageRef,
+    auth: Option<&Auth>,
+) -> Result<std::result::Result<Remote, Trouble>> {
+    let deadline = Instant::now() + cx.settings.pull_timeout;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let question = engine.distribution(wanted, auth);
+        let trouble = match tokio::time::timeout(left, question).await {
+            Ok(answer) => match answer? {
+                Ok(remote) => return Ok(Ok(remote)),
+                Err(reply) => trouble(cx, &reply, auth.is_some()),
+            },
+            Err(_) => too_slow(cx),
+        };
+        let pause = pause(tries);
+        if tries >= trouble.cause.tries() || Instant::now() + pause >= deadline {
+            return Ok(Err(trouble));
+        }
+        cx.talk.note(format!(
+            "{trouble}; trying again in {:.1} s",
+            pause.as_secs_f64()
+        ));
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The trouble that a refusal means.
+#[must_use]
+pub fn trouble(cx: &Context, reply: &Reply, with_token: bool) -> Trouble {
+    let text = reply.message();
+    let cause = classify(reply.status, &text, with_token);
+    Trouble {
+        cause,
+        text: cx.redact().text(&text),
+    }
+}
+
+/// Our own deadline passed.
+#[must_use]
+pub fn too_slow(cx: &Context) -> Trouble {
+    Trouble {
+        cause: Cause::Network,
+        text: format!(
+            "no end within {} s (--pull-timeout)",
+            cx.settings.pull_timeout.as_secs()
+        ),
+    }
+}
+
+/// About 1 s, then 2 s, then 4 s, each half of it by chance.
+#[must_use]
+pub fn pause(tries: u32) -> Duration {
+    let mut byte = [128];
+    // Without randomness the pause is merely not jittered.
+    let _ = getrandom::fill(&mut byte);
+    let base = 500_u64 << tries.min(4);
+    Duration::from_millis(base + base * u64::from(byte[0]) / 256)
+}

@@ -1,0 +1,111 @@
+//! Takes secrets out of foreign text before it is shown: values that we know, in plain and in
+//! base64, and words that look like tokens.
+
+use crate::secret::Secret;
+
+const MASK: &str = "<concealed>";
+/// How tokens of the services around OpenClaw begin.
+const MARKS: [&str; 10] = [
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "sk-",
+    "xoxb-",
+    "xoxp-",
+    "ops_",
+    "tskey-",
+    "ntn_",
+];
+
+/// What is known to be secret.
+#[derive(Clone, Debug, Default)]
+pub struct Redact {
+    needles: Vec<Secret>,
+}
+
+impl Redact {
+    /// One more secret. Very short values are left out: they would hide ordinary words.
+    pub fn add(&mut self, secret: &Secret) {
+        if secret.len() >= 6 {
+            self.needles.push(secret.clone());
+            for shift in 0..3 {
+                self.needles.extend(base64_core(secret.expose(), shift));
+            }
+        }
+    }
+
+    /// `text` without anything secret.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let mut safe = text.to_owned();
+        for needle in &self.needles {
+            if let Ok(needle) = std::str::from_utf8(needle.expose())
+                && safe.contains(needle)
+            {
+                safe = safe.replace(needle, MASK);
+            }
+        }
+        if MARKS.iter().any(|mark| safe.contains(mark)) {
+            safe = mask_marked(&safe);
+        }
+        safe
+    }
+}
+
+/// The base64 digits that `bytes` alone decide when they stand at `shift` (mod 3) in a text.
+fn base64_core(bytes: &[u8], shift: usize) -> Option<Secret> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let skip = (3 - shift) % 3;
+    let whole = &bytes.get(skip..)?[..(bytes.len() - skip) / 3 * 3];
+    let mut out = crate::memory::Locked::with_capacity(whole.len() * 4 / 3 + 1);
+    for three in whole.chunks_exact(3) {
+        let word = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for place in 0..4 {
+            out.push(&[DIGITS[((word >> (18 - 6 * place)) & 63) as usize]]);
+        }
+    }
+    (whole.len() >= 6).then(|| Secret::new(out))
+}
+
+fn mask_marked(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_word) {
+        let (before, word) = rest.split_at(start);
+        let end = word.find(|c| !is_word(c)).unwrap_or(word.len());
+        let (word, after) = word.split_at(end);
+        let hit = word.len() >= 16 && MARKS.iter().any(|mark| word.starts_with(mark));
+        out.push_str(before);
+        out.push_str(if hit { MASK } else { word });
+        rest = after;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_value_is_hidden_in_plain_and_in_base64() {
+        let mut redact = Redact::default();
+        redact.add(&Secret::copy_of(b"hunter2hunter2"));
+        assert_eq!(redact.text("a hunter2hunter2 b"), "a <concealed> b");
+        // base64 of "x:hunter2hunter2" and of "hunter2hunter2".
+        for text in ["eDpodW50ZXIyaHVudGVyMg==", "aHVudGVyMmh1bnRlcjI="] {
+            assert!(redact.text(text).contains(MASK), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_token_is_hidden() {
+        let redact = Redact::default();
+        assert_eq!(
+            redact.text("key=ghp_0123456789abcdef, x"),
+            "key=<concealed>, x"
+        );
+        assert_eq!(redact.text("task-list sk-1"), "task-list sk-1");
+    }
+}

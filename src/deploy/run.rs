@@ -1,0 +1,161 @@
+//! The runner: goes through the steps, times them, and stops at the first that fails.
+//!
+//! It knows nothing of what a step does. The journal gets one line for each step, the talker
+//! one line for people.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use super::exit::{Failure, Result};
+use super::host::{Host, interrupted};
+use super::journal::Journal;
+use super::redact::Redact;
+use super::settings::Settings;
+use super::step::{Outcome, Ran, State, Step};
+use super::talk::Talk;
+use super::token::Token;
+
+/// What every step is given.
+pub struct Context {
+    /// The door to this host.
+    pub host: Host,
+    /// The decided settings.
+    pub settings: Settings,
+    /// For warnings and progress.
+    pub talk: Talk,
+    /// `GHCR_TOKEN`, taken out of our environment.
+    pub token: Option<Token>,
+    /// `TAILSCALE_AUTH_KEY`, likewise.
+    pub tailscale_key: Option<Token>,
+    /// `SUDO_USER`: who called us through sudo.
+    pub sudo_user: Option<String>,
+    /// What was done, for `stats`.
+    pub journal: Journal,
+    /// When we were started.
+    pub started: Instant,
+    /// What a step wants the summary to tell: name and value.
+    pub facts: RefCell<Vec<(&'static str, String)>>,
+}
+
+impl Context {
+    /// Hides the secrets of this run in foreign text.
+    #[must_use]
+    pub fn redact(&self) -> Redact {
+        let mut redact = Redact::default();
+        for token in [&self.token, &self.tailscale_key].into_iter().flatten() {
+            redact.add(token.secret());
+        }
+        redact
+    }
+
+    /// Leaves a fact for the summary and `--json`.
+    pub fn fact(&self, name: &'static str, value: impl Into<String>) {
+        let mut facts = self.facts.borrow_mut();
+        facts.retain(|(there, _)| *there != name);
+        facts.push((name, value.into()));
+    }
+}
+
+/// Which steps to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// `--only`: nothing but these.
+    pub only: Vec<String>,
+    /// `--skip`: all but these.
+    pub skip: Vec<String>,
+    /// `--dry-run`.
+    pub dry_run: bool,
+}
+
+impl Choice {
+    /// Refuses a name that no step has.
+    ///
+    /// # Errors
+    /// For the first such name.
+    pub fn known(&self, steps: &[Box<dyn Step>]) -> Result<()> {
+        let is_step = |word: &str| steps.iter().any(|step| answers_to(step.as_ref(), word));
+        match self
+            .only
+            .iter()
+            .chain(&self.skip)
+            .find(|word| !is_step(word))
+        {
+            None => Ok(()),
+            Some(word) => {
+                let names: Vec<_> = steps.iter().map(|step| step.name()).collect();
+                Err(Failure::usage(format!("no step is called {word}"))
+                    .hint(format!("the steps are {}", names.join(", "))))
+            }
+        }
+    }
+
+    fn refusal(&self, step: &dyn Step) -> Option<&'static str> {
+        let named = |list: &[String]| list.iter().any(|word| answers_to(step, word));
+        if named(&self.skip) {
+            Some("--skip")
+        } else if !self.only.is_empty() && !named(&self.only) {
+            Some("not in --only")
+        } else {
+            None
+        }
+    }
+}
+
+/// A step is known by its name and its number.
+fn answers_to(step: &dyn Step, word: &str) -> bool {
+    word == step.name() || word.parse() == Ok(step.number())
+}
+
+/// Runs the steps in order, up to and including the first that fails.
+pub fn run(cx: &Context, steps: &[Box<dyn Step>], choice: &Choice) -> Vec<Ran> {
+    let mut all = Vec::new();
+    for step in steps {
+        let start = Instant::now();
+        let remote = cx.settings.engine.is_remote() && !step.is_for_remote();
+        let refusal = choice
+            .refusal(step.as_ref())
+            .or(remote.then_some("the engine is on another machine"));
+        if refusal.is_none() {
+            cx.talk.step_begins(step.number(), step.name());
+        }
+        let outcome = match refusal {
+            Some(reason) => Outcome::Skipped {
+                reason: reason.to_owned(),
+            },
+            None => perform(cx, step.as_ref(), choice.dry_run),
+        };
+        let ran = Ran {
+            number: step.number(),
+            name: step.name(),
+            outcome,
+            took: start.elapsed(),
+        };
+        cx.talk.step_ended(&ran);
+        if !choice.dry_run && refusal.is_none() {
+            cx.journal.step(&ran);
+        }
+        let failed = matches!(ran.outcome, Outcome::Failed(_));
+        all.push(ran);
+        if failed {
+            break;
+        }
+    }
+    all
+}
+
+fn perform(cx: &Context, step: &dyn Step, dry_run: bool) -> Outcome {
+    if cx.host.is_interrupted() {
+        return Outcome::Failed(interrupted());
+    }
+    let result = step.check(cx).and_then(|state| match state {
+        State::Done => Ok(Outcome::Unchanged),
+        State::Skip { reason } => Ok(Outcome::Skipped { reason }),
+        State::Needed { what } if dry_run => Ok(Outcome::Planned { what }),
+        State::Needed { .. } => {
+            let note = step.apply(cx)?;
+            step.verify(cx)?;
+            Ok(Outcome::Changed { note })
+        }
+    });
+    result.unwrap_or_else(Outcome::Failed)
+}

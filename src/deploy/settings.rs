@@ -1,0 +1,369 @@
+//! The decided settings of one run: defaults, then `/etc/openclaw-deploy.toml`, then flags.
+//!
+//! Pure. Everything later in the pipeline reads [`Settings`] and never a flag, a file or the
+//! environment again. Unknown keys of the file are errors.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::exit::{Failure, Result};
+use super::reference::ImageRef;
+
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
+/// User and group of the gateway inside its container, and so of its state, by number.
+pub const STATE_OWNER: (u32, u32) = (1000, 1000);
+
+/// Everything a run needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The image that is wanted.
+    pub image: ImageRef,
+    /// Upstream's image without a tag: the third rung of the ladder. `None` turns it off.
+    pub upstream: Option<ImageRef>,
+    /// The user name that goes with `GHCR_TOKEN`.
+    pub registry_user: String,
+    /// The deploy user; its home is `/home/NAME`.
+    pub user: String,
+    /// The gateway's port on 127.0.0.1.
+    pub port: u16,
+    /// How many of our images and snapshots stay.
+    pub keep: usize,
+    /// When to give up pulling.
+    pub pull_timeout: Duration,
+    /// When to give up waiting for the gateway.
+    pub health_timeout: Duration,
+    /// Build here even with less memory than the build needs.
+    pub allow_local_build: bool,
+    /// Where a Dockerfile lies for the last rung.
+    pub build_context: Option<PathBuf>,
+    /// Fall to upstream's image even when ours arrived corrupt.
+    pub allow_corrupt_fallback: bool,
+    /// Try an image again that is remembered as bad.
+    pub retry: bool,
+    /// Directory that is `/`.
+    pub root: PathBuf,
+    /// Which engine.
+    pub engine: Engine,
+    /// What steps 2 and 5 to 9 may be told.
+    pub host: HostSettings,
+}
+
+/// Which Docker engine to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A socket on this machine.
+    Socket(PathBuf),
+    /// Whatever the Docker client reaches with these arguments (`--host …`, `--context …`).
+    Client(Vec<String>),
+}
+
+impl Engine {
+    /// Whether steps 2 and 5 to 9 would change another machine than the engine's.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+}
+
+/// `[host]` in the configuration: steps 2 and 5 to 9.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostSettings {
+    /// Let the deploy user use `sudo` without a password.
+    pub sudo: bool,
+    /// Put the deploy user into the group `docker`, which equals root.
+    pub docker_group: bool,
+    /// Arguments for `tailscale up` beside the key.
+    pub tailscale_args: Vec<String>,
+    /// Where Tailscale's packages come from: its own repository or a mirror of it.
+    pub tailscale_repository: String,
+    /// The fingerprint of the one key that may sign them.
+    pub tailscale_fingerprint: String,
+    /// Further ports to open, as UFW writes them (`443/tcp`).
+    pub allow: Vec<String>,
+    /// Reboot by itself after an upgrade that needs it.
+    pub automatic_reboot: bool,
+    /// How many good backups stay.
+    pub backup_keep: usize,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            sudo: true,
+            docker_group: false,
+            tailscale_args: Vec::new(),
+            tailscale_repository: "https://pkgs.tailscale.com/stable".to_owned(),
+            tailscale_fingerprint: "2596A99EAAB33821893C0A79458CA832957F5868".to_owned(),
+            allow: Vec::new(),
+            automatic_reboot: false,
+            backup_keep: 14,
+        }
+    }
+}
+
+/// The configuration file.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    image: Option<String>,
+    upstream_image: Option<String>,
+    registry_user: Option<String>,
+    user: Option<String>,
+    port: Option<u16>,
+    keep: Option<usize>,
+    pull_timeout: Option<String>,
+    health_timeout: Option<String>,
+    build_context: Option<PathBuf>,
+    host: HostSettings,
+}
+
+impl File {
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    /// With the line, when it is not what it should be.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|why| {
+            let before = &text[..why.span().map_or(0, |span| span.start.min(text.len()))];
+            let line = before.matches('\n').count() + 1;
+            Failure::usage(format!("{}:{line}: {}", path.display(), why.message()))
+                .hint("see the README for the keys of openclaw-deploy.toml")
+        })
+    }
+}
+
+/// What the command line and the environment choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--image`.
+    pub image: Option<String>,
+    /// `--upstream-image`; an empty one turns the rung off.
+    pub upstream_image: Option<String>,
+    /// `GITHUB_USER`, for the default image.
+    pub github_user: Option<String>,
+    /// `--pull-timeout`.
+    pub pull_timeout: Option<String>,
+    /// `--health-timeout`.
+    pub health_timeout: Option<String>,
+    /// `--keep`.
+    pub keep: Option<usize>,
+    /// `--port`.
+    pub port: Option<u16>,
+    /// `--allow-local-build`.
+    pub allow_local_build: bool,
+    /// `--build-context`.
+    pub build_context: Option<PathBuf>,
+    /// `--allow-corrupt-fallback`.
+    pub allow_corrupt_fallback: bool,
+    /// `--retry`.
+    pub retry: bool,
+    /// `--root`.
+    pub root: Option<PathBuf>,
+    /// `DOCKER_HOST` or `--host`.
+    pub docker_host: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// Where this user's programs keep their state: `~/.local/state`.
+    pub state_home: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Decides.
+    ///
+    /// # Errors
+    /// When a value is not what it should be.
+    pub fn decide(flags: Flags, file: File) -> Result<Self> {
+        let engine = engine(&flags)?;
+        let owner = flags.github_user.as_deref().unwrap_or("aleccool213");
+        let image = flags
+            .image
+            .or(file.image)
+            .unwrap_or_else(|| format!("ghcr.io/{}/openclaw:latest", owner.to_lowercase()));
+        let upstream = flags
+            .upstream_image
+            .or(file.upstream_image)
+            .unwrap_or_else(|| "ghcr.io/openclaw/openclaw".to_owned());
+        Ok(Self {
+            image: ImageRef::parse(&image)?,
+            upstream: (!upstream.is_empty())
+                .then(|| ImageRef::parse(&upstream))
+                .transpose()?,
+            registry_user: file
+                .registry_user
+                .unwrap_or_else(|| "x-access-token".to_owned()),
+            user: user(file.user.unwrap_or_else(|| "deploy".to_owned()))?,
+            port: flags.port.or(file.port).unwrap_or(18789),
+            keep: flags.keep.or(file.keep).unwrap_or(3).max(1),
+            pull_timeout: duration(flags.pull_timeout.or(file.pull_timeout), 600)?,
+            health_timeout: duration(flags.health_timeout.or(file.health_timeout), 120)?,
+            allow_local_build: flags.allow_local_build,
+            build_context: flags.build_context.or(file.build_context),
+            allow_corrupt_fallback: flags.allow_corrupt_fallback,
+            retry: flags.retry,
+            root: root(flags.root, flags.state_home, &engine),
+            engine,
+            host: file.host,
+        })
+    }
+
+    /// The deploy user's home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        Path::new("/home").join(&self.user)
+    }
+
+    /// `.env` and `compose.yaml` lie here.
+    #[must_use]
+    pub fn project(&self) -> PathBuf {
+        self.home().join("openclaw")
+    }
+
+    /// The gateway's state: `/home/node/.openclaw` in the container.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.home().join(".openclaw")
+    }
+
+    /// The gateway's workspace, within its state.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.state().join("workspace")
+    }
+
+    /// Keys of encrypted sidecars: `/home/node/.config/openclaw` in the container.
+    #[must_use]
+    pub fn auth(&self) -> PathBuf {
+        self.home().join(".openclaw-auth")
+    }
+
+    /// Journal, releases and snapshots.
+    #[must_use]
+    pub fn records(&self) -> PathBuf {
+        PathBuf::from("/var/lib/openclaw-deploy")
+    }
+}
+
+/// `/`, unless the engine is another machine's: then what is kept here about it has a place of
+/// its own for each engine, and needs no root.
+fn root(given: Option<PathBuf>, state_home: Option<PathBuf>, engine: &Engine) -> PathBuf {
+    match (given, state_home, engine) {
+        (Some(root), _, _) => root,
+        (None, Some(home), Engine::Client(args)) => {
+            let name = args.last().map_or("engine", String::as_str);
+            let safe = |c: char| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            };
+            home.join("openclaw-deploy")
+                .join(name.chars().map(safe).collect::<String>())
+        }
+        _ => PathBuf::from("/"),
+    }
+}
+
+fn engine(flags: &Flags) -> Result<Engine> {
+    if let Some(context) = &flags.context {
+        return Ok(Engine::Client(vec!["--context".into(), context.clone()]));
+    }
+    let Some(host) = flags.docker_host.as_deref().filter(|host| !host.is_empty()) else {
+        return Ok(Engine::Socket(PathBuf::from("/var/run/docker.sock")));
+    };
+    match host.split_once("://") {
+        Some(("unix", path)) if path.starts_with('/') => Ok(Engine::Socket(PathBuf::from(path))),
+        Some(("ssh" | "tcp", rest)) if !rest.is_empty() => {
+            Ok(Engine::Client(vec!["--host".into(), host.to_owned()]))
+        }
+        _ => Err(
+            Failure::usage(format!("DOCKER_HOST is not an engine: {host}"))
+                .hint("use unix:///path, ssh://user@host or tcp://host:port"),
+        ),
+    }
+}
+
+/// A user name that can be a path component and an argument.
+fn user(name: String) -> Result<String> {
+    let good =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    if name.bytes().all(good) && name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') {
+        Ok(name)
+    } else {
+        Err(Failure::usage(format!("not a user name: {name}")))
+    }
+}
+
+/// `90`, `90s`, `2m`.
+fn duration(text: Option<String>, default: u64) -> Result<Duration> {
+    let Some(text) = text else {
+        return Ok(Duration::from_secs(default));
+    };
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(&text), 1),
+    };
+    match number.parse::<u64>() {
+        Ok(count @ 1..=86_400) => Ok(Duration::from_secs(count * unit)),
+        _ => Err(Failure::usage(format!("not a duration: {text}")).hint("write 90s or 2m")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let file = File::parse(
+            Path::new("f"),
+            "keep = 5\nport = 1234\n[host]\nsudo = false\n",
+        );
+        let flags = Flags {
+            keep: Some(2),
+            ..Flags::default()
+        };
+        let settings = Settings::decide(flags, file.expect("it is good")).expect("decided");
+        assert_eq!((settings.keep, settings.port), (2, 1234));
+        assert_eq!(settings.pull_timeout, Duration::from_secs(600));
+        assert!(!settings.host.sudo && !settings.host.docker_group);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        let failure = File::parse(Path::new("/etc/x.toml"), "keep = 5\nkep = 4\n");
+        let failure = failure.expect_err("unknown");
+        assert!(
+            failure.what.starts_with("/etc/x.toml:2: unknown field"),
+            "{failure}"
+        );
+        assert_eq!(failure.exit, super::super::exit::Exit::Usage);
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_an_end() {
+        assert_eq!(duration(Some("2m".into()), 1), Ok(Duration::from_secs(120)));
+        assert_eq!(duration(Some("7".into()), 1), Ok(Duration::from_secs(7)));
+        for bad in ["", "0", "-1", "soon", "99999999"] {
+            assert!(duration(Some(bad.into()), 1).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_engine_is_a_socket_or_what_the_client_reaches() {
+        let of = |host: &str| {
+            engine(&Flags {
+                docker_host: Some(host.to_owned()),
+                ..Flags::default()
+            })
+        };
+        assert_eq!(of("unix:///x").ok(), Some(Engine::Socket("/x".into())));
+        assert!(of("ssh://root@vps").is_ok_and(|engine| engine.is_remote()));
+        assert!(of("file:///x").is_err());
+        assert!(of("-x").is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! A step: check → apply → verify, and what came of it.
+//!
+//! `check` only looks, and so is all that `--dry-run` calls. `apply` does what `check` found to
+//! be needed. `verify` looks again, with fresh eyes. The runner is in [`super::run`]; a step
+//! neither prints its own outcome nor decides whether the run goes on.
+
+use std::time::Duration;
+
+use super::exit::{Failure, Result};
+use super::run::Context;
+
+/// What `check` saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Everything is as it should be.
+    Done,
+    /// Something has to be done: one line for each thing, as `--dry-run` prints them
+    /// (`install docker.io`, `create /home/deploy/openclaw`).
+    Needed {
+        /// The things to do.
+        what: Vec<String>,
+    },
+    /// This host cannot or need not have it.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl State {
+    /// `Done` when there is nothing to do, else `Needed`.
+    #[must_use]
+    pub fn of(what: Vec<String>) -> Self {
+        if what.is_empty() {
+            Self::Done
+        } else {
+            Self::Needed { what }
+        }
+    }
+}
+
+/// One of the nine steps.
+pub trait Step {
+    /// 1 to 9, as in the contract.
+    fn number(&self) -> u8;
+    /// The word for `--only` and `--skip`, and in the journal.
+    fn name(&self) -> &'static str;
+    /// Whether it also makes sense when the engine is another machine's.
+    fn is_for_remote(&self) -> bool {
+        false
+    }
+    /// What is there and what is missing. Changes nothing.
+    fn check(&self, cx: &Context) -> Result<State>;
+    /// Does what `check` found to be needed. Returns a short note for the step's line, or "".
+    fn apply(&self, cx: &Context) -> Result<String>;
+    /// Whether it worked; called after `apply` only.
+    fn verify(&self, cx: &Context) -> Result<()>;
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing had to be done.
+    Unchanged,
+    /// It was done, and verified.
+    Changed {
+        /// The step's own note, or "".
+        note: String,
+    },
+    /// It does not apply here, or was not asked for.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It did not work.
+    Failed(Failure),
+    /// `--dry-run`: it would do these things.
+    Planned {
+        /// The things it would do.
+        what: Vec<String>,
+    },
+}
+
+impl Outcome {
+    /// The word in tables and in the journal.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Changed { .. } => "changed",
+            Self::Skipped { .. } => "skipped",
+            Self::Failed(_) => "failed",
+            Self::Planned { .. } => "planned",
+        }
+    }
+}
+
+/// A step that was run.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Its number.
+    pub number: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}

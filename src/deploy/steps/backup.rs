@@ -1,0 +1,253 @@
+//! A backup of everything that makes a gateway this one: state, keys of its sidecars, `.env`.
+//!
+//! Its databases are live SQLite files, so the gateway is stopped, copied and started again; it is
+//! compressed only then. What was stopped is written down first, and started by the next run (or
+//! by the unit's `ExecStopPost`) if this one is killed. An archive gets its name when it has been
+//! read back whole; only then do old ones go, and never one of the last N.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::gateway::compose;
+use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::run::Context;
+
+/// Where archives lie, for root alone.
+pub const PLACE: &str = "/var/backups/openclaw";
+const STOPPED: &str = "/var/lib/openclaw-deploy/backup-stopped";
+const DIRECTORY: Access = Access {
+    mode: 0o700,
+    owner: Some((0, 0)),
+};
+const FILE: Access = Access {
+    mode: 0o600,
+    owner: Some((0, 0)),
+};
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Makes one, and returns its path.
+///
+/// # Errors
+/// When it could not be made or read back. Older archives are untouched then, and what ran before
+/// runs again.
+pub fn run(cx: &Context) -> Result<PathBuf> {
+    let start = Instant::now();
+    let outcome = make(cx);
+    cx.journal.add(json!({
+        "event": "backup",
+        "outcome": if outcome.is_ok() { "done" } else { "failed" },
+        "seconds": start.elapsed().as_secs_f64(),
+        "bytes": outcome.as_ref().ok().and_then(|path| size(&cx.host, path)),
+    }));
+    outcome
+}
+
+/// Starts what an interrupted backup left stopped.
+///
+/// # Errors
+/// When it does not start.
+pub fn resume(cx: &Context) -> Result<()> {
+    let Some(text) = cx.host.read(STOPPED)? else {
+        return Ok(());
+    };
+    let ids: Vec<&str> = text.split_ascii_whitespace().collect();
+    // A container that is gone was replaced by a newer one, which runs on its own.
+    let there = docker(cx, &["ps", "--all", "--quiet", "--no-trunc"])?;
+    let left: Vec<&str> = ids
+        .into_iter()
+        .filter(|id| there.lines().any(|line| line == *id))
+        .collect();
+    if !left.is_empty() {
+        docker(cx, &[&["start"], left.as_slice()].concat())?;
+    }
+    cx.host.remove(STOPPED).map(drop)
+}
+
+/// Whether a gateway has ever left anything to back up.
+#[must_use]
+pub fn has_source(cx: &Context) -> bool {
+    !members(cx).is_empty()
+}
+
+/// The good archives, oldest first.
+#[must_use]
+pub fn archives(host: &Host) -> Vec<String> {
+    let entries = std::fs::read_dir(host.path(PLACE)).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with("openclaw-") && name.ends_with(".tar.gz"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn make(cx: &Context) -> Result<PathBuf> {
+    let host = &cx.host;
+    resume(cx)?;
+    let members = members(cx);
+    if members.is_empty() {
+        return Err(Failure::wanted("state to back up", "none").hint("openclaw-deploy bootstrap"));
+    }
+    host.directory(PLACE, DIRECTORY)?;
+    sweep(host)?;
+    room(host, &members)?;
+    let stamp = host.must(&Program::new("date").args(["-u", "+%Y%m%dT%H%M%SZ"]))?;
+    let name = format!("openclaw-{}.tar.gz", stamp.trim());
+    let raw = format!("{PLACE}/.partial.tar");
+    stopped(cx, || copy(host, &raw, &members))?;
+    host.must(&Program::new("gzip").args(["--fast", &raw]).deadline(LONG))?;
+    let packed = format!("{raw}.gz");
+    read_back(host, &packed, &members)?;
+    let path = PathBuf::from(format!("{PLACE}/{name}"));
+    std::fs::rename(host.path(&packed), host.path(&path))
+        .map_err(|why| Failure::system("name the archive", why))?;
+    host.must(&Program::new("sync").arg(PLACE))?;
+    for old in surplus(&archives(host), cx.settings.host.backup_keep) {
+        host.remove(format!("{PLACE}/{old}"))?;
+    }
+    Ok(path)
+}
+
+/// What there is of the things to keep, without the leading slash.
+fn members(cx: &Context) -> Vec<String> {
+    let settings = &cx.settings;
+    let project = settings.project();
+    [
+        settings.state(),
+        settings.auth(),
+        project.join(".env"),
+        project.join("compose.yaml"),
+    ]
+    .iter()
+    .filter(|path| cx.host.exists(path))
+    .map(|path| path.to_string_lossy().trim_start_matches('/').to_owned())
+    .collect()
+}
+
+/// Removes what an interrupted run left half-written.
+fn sweep(host: &Host) -> Result<()> {
+    host.remove(format!("{PLACE}/.partial.tar"))?;
+    host.remove(format!("{PLACE}/.partial.tar.gz")).map(drop)
+}
+
+/// Twice the size must fit (the copy, and its compressed form), before anything is stopped.
+fn room(host: &Host, members: &[String]) -> Result<()> {
+    let paths = members.iter().map(|member| format!("/{member}"));
+    let used = Program::new("du").args(["--summarize", "--total", "--block-size=1"]);
+    let used = host.must(&used.args(paths).deadline(LONG))?;
+    let free = host.must(&Program::new("df").args(["--output=avail", "--block-size=1", PLACE]))?;
+    let number = |text: &str| {
+        text.lines()
+            .last()
+            .and_then(|line| line.split_ascii_whitespace().next()?.parse().ok())
+    };
+    let (used, free): (u64, u64) = (
+        number(&used).unwrap_or(0),
+        number(&free).unwrap_or(u64::MAX),
+    );
+    if free / 2 > used {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    Err(Failure::wanted(
+        format!("{} MiB free in {PLACE}", mib(used.saturating_mul(2))),
+        format!("{} MiB", mib(free)),
+    )
+    .cause("disk")
+    .hint("make room, or keep fewer: backup_keep in /etc/openclaw-deploy.toml"))
+}
+
+/// Does something while the gateway is stopped, and starts it again whatever came of it.
+fn stopped<T>(cx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let running = running(cx)?;
+    if running.is_empty() {
+        return work();
+    }
+    cx.host
+        .write(STOPPED, running.join("\n").as_bytes(), FILE)?;
+    let ids: Vec<&str> = running.iter().map(String::as_str).collect();
+    let outcome = docker(cx, &[&["stop", "--time", "30"], ids.as_slice()].concat());
+    let outcome = outcome.and_then(|_| work());
+    cx.host.shield(true);
+    let started = resume(cx);
+    cx.host.shield(false);
+    let value = outcome?;
+    started.map(|()| value)
+}
+
+/// The running containers of our project.
+fn running(cx: &Context) -> Result<Vec<String>> {
+    if cx.host.find("docker").is_none() {
+        return Ok(Vec::new());
+    }
+    let label = format!("label=com.docker.compose.project={}", compose::PROJECT);
+    let ids = docker(cx, &["ps", "--quiet", "--no-trunc", "--filter", &label])?;
+    Ok(ids.lines().map(str::to_owned).collect())
+}
+
+fn docker(cx: &Context, words: &[&str]) -> Result<String> {
+    let program = compose::client(cx).args(words);
+    cx.host.must(&program.deadline(Duration::from_secs(120)))
+}
+
+fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {
+    host.write(raw, b"", FILE)?;
+    let tar = Program::new("tar")
+        .args([
+            "--create",
+            "--file",
+            raw,
+            "--directory",
+            "/",
+            "--one-file-system",
+        ])
+        .args(["--numeric-owner", "--acls", "--xattrs", "--"])
+        .args(members)
+        .deadline(LONG);
+    let done = host.must(&tar).map(drop);
+    if done.is_err() {
+        host.remove(raw)?;
+    }
+    done
+}
+
+/// Reads the whole archive again; every member must be in it.
+fn read_back(host: &Host, packed: &str, members: &[String]) -> Result<()> {
+    let list = Program::new("tar")
+        .args(["--list", "--gzip", "--file", packed, "--"])
+        .args(members)
+        .deadline(LONG);
+    host.must(&list).map(drop).inspect_err(|_| {
+        let _ = host.remove(packed);
+    })
+}
+
+/// The names that go, of names that sort by age, when `keep` of them stay.
+fn surplus(names: &[String], keep: usize) -> &[String] {
+    &names[..names.len().saturating_sub(keep.max(1))]
+}
+
+fn size(host: &Host, path: &PathBuf) -> Option<u64> {
+    std::fs::metadata(host.path(path))
+        .ok()
+        .map(|meta| meta.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_stay_and_at_least_one() {
+        let names: Vec<String> = (1..=5)
+            .map(|day| format!("openclaw-2026110{day}.tar.gz"))
+            .collect();
+        assert_eq!(surplus(&names, 3), &names[..2]);
+        assert_eq!(surplus(&names, 0), &names[..4]);
+        assert_eq!(surplus(&names, 9), &names[..0]);
+    }
+}

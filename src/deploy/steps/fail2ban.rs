@@ -1,0 +1,137 @@
+//! Step 7: whoever guesses at SSH is shut out for an hour.
+//!
+//! The jail is a file of our own. It reads the journal, since today's Debian writes no auth.log and
+//! fail2ban does not start without one; and it knows every name under which sshd writes there.
+
+use std::time::Duration;
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::run::Context;
+use crate::deploy::step::{State, Step};
+
+use super::firewall::ssh_ports;
+use super::{apt, systemd};
+
+const JAIL: &str = "/etc/fail2ban/jail.d/openclaw-deploy.local";
+const ACCESS: Access = Access {
+    mode: 0o644,
+    owner: Some((0, 0)),
+};
+/// The last one bans: Debian's fail2ban merely recommends it, and without it a ban is a word only.
+const PACKAGES: [&str; 3] = ["fail2ban", "python3-systemd", "nftables"];
+const UNIT: &str = "fail2ban.service";
+/// What must be in force: 5 tries in 600 s, an hour out.
+const LIMITS: [(&str, &str); 3] = [("maxretry", "5"), ("findtime", "600"), ("bantime", "3600")];
+
+/// fail2ban.
+#[derive(Clone, Copy, Debug)]
+pub struct Fail2ban;
+
+impl Step for Fail2ban {
+    fn number(&self) -> u8 {
+        7
+    }
+
+    fn name(&self) -> &'static str {
+        "fail2ban"
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
+        let host = &cx.host;
+        if !systemd::runs(host) {
+            let reason = systemd::ABSENT.to_owned();
+            return Ok(State::Skip { reason });
+        }
+        if host.find("fail2ban-client").is_none() && !apt::here(host) {
+            let reason = apt::absent("fail2ban");
+            return Ok(State::Skip { reason });
+        }
+        let mut what = Vec::new();
+        if apt::here(host) {
+            let lacking = apt::lacking(host, &PACKAGES)?;
+            what.extend(lacking.iter().map(|package| format!("install {package}")));
+        }
+        if !host.holds(JAIL, jail(host)?.as_bytes(), ACCESS) {
+            what.push("watch over SSH".to_owned());
+        }
+        if what.is_empty() && (!in_force(host) || !systemd::enabled(host, UNIT)) {
+            what.push("start fail2ban".to_owned());
+        }
+        Ok(State::of(what))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        let host = &cx.host;
+        // Before the package, whose first start would fail for want of a log file.
+        host.write(JAIL, jail(host)?.as_bytes(), ACCESS)?;
+        if apt::here(host) {
+            apt::install(host, &PACKAGES)?;
+        }
+        systemd::tell(host, &["enable", UNIT])?;
+        systemd::tell(host, &["restart", UNIT])?;
+        for _ in 0..60 {
+            if in_force(host) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        Ok("5 tries in 10 minutes, then an hour out".to_owned())
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        let host = &cx.host;
+        let ping = client(host, &["ping"]);
+        if ping
+            .as_deref()
+            .is_none_or(|answer| !answer.contains("pong"))
+        {
+            let saw = ping.unwrap_or_else(|| "no answer".to_owned());
+            return Err(
+                Failure::wanted("fail2ban to answer", saw).hint("journalctl -u fail2ban -n 20")
+            );
+        }
+        if !in_force(host) {
+            return Err(Failure::wanted("our limits in the jail sshd", "others")
+                .hint("grep -rn bantime /etc/fail2ban/jail.local /etc/fail2ban/jail.d"));
+        }
+        Ok(())
+    }
+}
+
+/// The jail for the ports that sshd really has.
+fn jail(host: &Host) -> Result<String> {
+    let ports: Vec<String> = ssh_ports(host)?.iter().map(u16::to_string).collect();
+    let limits: String = LIMITS
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}\n"))
+        .collect();
+    Ok(format!(
+        "# Written by openclaw-deploy.\n\
+         [sshd]\n\
+         enabled = true\n\
+         backend = systemd\n\
+         journalmatch = _SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _COMM=sshd + _COMM=sshd-session\n\
+         port = {}\n\
+         banaction = nftables\n\
+         {limits}",
+        ports.join(",")
+    ))
+}
+
+/// Whether the running fail2ban has our jail with our limits.
+fn in_force(host: &Host) -> bool {
+    host.find("fail2ban-client").is_some()
+        && LIMITS.iter().all(|(name, value)| {
+            client(host, &["get", "sshd", name]).is_some_and(|answer| answer.trim() == *value)
+        })
+}
+
+fn client(host: &Host, words: &[&str]) -> Option<String> {
+    let program = Program::new("fail2ban-client").args(words);
+    let answer = host.run(&program).ok()?;
+    answer.ok().then_some(answer.stdout)
+}

@@ -1,0 +1,190 @@
+//! Step 3: the directories that outlive a container, and `.env`.
+//!
+//! The state belongs to uid 1000 by number, as inside the container, also where Docker had
+//! made it as root. Owners are mended only within our own directories and on the same file
+//! system. `compose.yaml` follows from the image and is written by step 4.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::gateway::env;
+use crate::deploy::host::Access;
+use crate::deploy::run::Context;
+use crate::deploy::settings::STATE_OWNER;
+use crate::deploy::step::{State, Step};
+
+/// The smallest configuration with which the gateway starts. It is OpenClaw's from then on.
+const CONFIG: &str = "{\n  \"gateway\": {\n    \"mode\": \"local\",\n    \"bind\": \"lan\",\n    \"auth\": { \"mode\": \"token\" },\n    \"controlUi\": { \"allowedOrigins\": [\"http://127.0.0.1:18789\", \"http://localhost:18789\"] }\n  }\n}\n";
+
+/// Directories, `.env`, `openclaw.json`.
+pub struct Files;
+
+/// A directory that has to be there.
+struct Dir {
+    path: PathBuf,
+    access: Access,
+}
+
+impl Step for Files {
+    fn number(&self) -> u8 {
+        3
+    }
+
+    fn name(&self) -> &'static str {
+        "files"
+    }
+
+    fn is_for_remote(&self) -> bool {
+        true
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        let mut what = Vec::new();
+        if cx.settings.engine.is_remote() {
+            let text = env::read(cx, None)?;
+            if env::complete(cx, &text) != text {
+                what.push(format!("complete {}", env::path(cx).display()));
+            }
+            return Ok(State::of(what));
+        }
+        if let Err(missing) = env::owner(cx) {
+            // Step 2 makes the user; a dry run has not run it.
+            return match cx.talk.is_dry_run() {
+                true => Ok(State::of(vec![
+                    "create the directories and .env".to_owned(),
+                ])),
+                false => Err(missing),
+            };
+        }
+        for dir in directories(cx)? {
+            what.extend(dir.lacks(cx));
+        }
+        for top in [cx.settings.state(), cx.settings.auth()] {
+            let strangers = strangers(&cx.host.path(&top)).len();
+            if strangers > 0 {
+                what.push(format!(
+                    "give {strangers} files below {} to 1000:1000",
+                    top.display()
+                ));
+            }
+        }
+        let owner = env::owner(cx)?;
+        let text = env::read(cx, owner)?;
+        let access = Access { mode: 0o600, owner };
+        if env::complete(cx, &text) != text {
+            what.push(format!("complete {}", env::path(cx).display()));
+        } else if !cx.host.holds(env::path(cx), text.as_bytes(), access) {
+            what.push(format!("make {} private (0600)", env::path(cx).display()));
+        }
+        if !cx.host.exists(config(cx)) {
+            what.push(format!("write {}", config(cx).display()));
+        }
+        Ok(State::of(what))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        if cx.settings.engine.is_remote() {
+            let text = env::complete(cx, &env::read(cx, None)?);
+            cx.host.directory(
+                cx.settings.project(),
+                Access {
+                    mode: 0o700,
+                    owner: None,
+                },
+            )?;
+            env::write(cx, &text, None)?;
+            return Ok(String::new());
+        }
+        for dir in directories(cx)? {
+            cx.host.directory(&dir.path, dir.access)?;
+        }
+        for top in [cx.settings.state(), cx.settings.auth()] {
+            for path in strangers(&cx.host.path(&top)) {
+                std::os::unix::fs::lchown(&path, Some(STATE_OWNER.0), Some(STATE_OWNER.1))
+                    .map_err(|why| {
+                        Failure::system(format!("change the owner of {}", path.display()), why)
+                    })?;
+            }
+        }
+        let owner = env::owner(cx)?;
+        let text = env::read(cx, owner)?;
+        env::write(cx, &env::complete(cx, &text), owner)?;
+        if !cx.host.exists(config(cx)) {
+            let access = Access {
+                mode: 0o600,
+                owner: Some(STATE_OWNER),
+            };
+            cx.host.write(config(cx), CONFIG.as_bytes(), access)?;
+        }
+        Ok(String::new())
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        match self.check(cx)? {
+            State::Needed { what } => Err(Failure::wanted("all files in place", what.join(", "))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn config(cx: &Context) -> PathBuf {
+    cx.settings.state().join("openclaw.json")
+}
+
+fn directories(cx: &Context) -> Result<Vec<Dir>> {
+    let settings = &cx.settings;
+    let dir = |path: PathBuf, mode, owner| Dir {
+        path,
+        access: Access { mode, owner },
+    };
+    Ok(vec![
+        dir(settings.project(), 0o750, env::owner(cx)?),
+        dir(settings.state(), 0o700, Some(STATE_OWNER)),
+        dir(settings.workspace(), 0o700, Some(STATE_OWNER)),
+        dir(settings.auth(), 0o700, Some(STATE_OWNER)),
+        dir(settings.records(), 0o700, None),
+    ])
+}
+
+impl Dir {
+    fn lacks(&self, cx: &Context) -> Option<String> {
+        let shown = self.path.display();
+        let Ok(meta) = cx.host.path(&self.path).symlink_metadata() else {
+            return Some(format!("create {shown}"));
+        };
+        let owner = self
+            .access
+            .owner
+            .is_none_or(|owner| owner == (meta.uid(), meta.gid()));
+        let right = meta.is_dir() && owner && meta.mode() & 0o7777 == self.access.mode;
+        (!right).then(|| format!("mend mode and owner of {shown}"))
+    }
+}
+
+/// What below `top` does not belong to uid 1000; links are not followed, other file systems
+/// not entered.
+fn strangers(top: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(device) = top.symlink_metadata().map(|meta| meta.dev()) else {
+        return found;
+    };
+    let mut open = vec![top.to_owned()];
+    while let Some(path) = open.pop() {
+        let Ok(meta) = path.symlink_metadata() else {
+            continue;
+        };
+        if meta.dev() != device {
+            continue;
+        }
+        // A second name may lie outside of our directories: a hard link is not ours to give.
+        if meta.uid() != STATE_OWNER.0 && (meta.is_dir() || meta.nlink() == 1) {
+            found.push(path.clone());
+        }
+        if meta.is_dir() {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            open.extend(entries.map(|entry| entry.path()));
+        }
+    }
+    found
+}

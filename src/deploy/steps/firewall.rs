@@ -1,0 +1,270 @@
+//! Step 6: nobody gets in but over SSH and from the tailnet.
+//!
+//! SSH is let in on the ports where sshd really listens, before the firewall is switched on, and it
+//! is not switched on while a rule of UFW's still turns SSH away. UFW's own rules are read as it
+//! keeps them (`ufw show added`), its state as it is (`ufw status verbose`). UFW does not guard ports
+//! that Docker publishes: the gateway is published on 127.0.0.1 only, which step 4 sees to.
+
+use std::collections::BTreeSet;
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Host, Program};
+use crate::deploy::run::Context;
+use crate::deploy::step::{State, Step};
+
+use super::sshd::{self, Effective};
+use super::ufw::{self, Fate};
+use super::{apt, systemd};
+
+const TAILNET: &str = "tailscale0";
+
+/// UFW.
+#[derive(Clone, Copy, Debug)]
+pub struct Firewall;
+
+impl Step for Firewall {
+    fn number(&self) -> u8 {
+        6
+    }
+
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
+        let host = &cx.host;
+        if let Some(reason) = absent(host) {
+            return Ok(State::Skip { reason });
+        }
+        if !apt::ready(host, "ufw", "ufw") {
+            let ports = ssh_ports(host)?;
+            let what = vec![
+                "install ufw".to_owned(),
+                format!("let in SSH ({})", list(&ports)),
+            ];
+            return Ok(State::Needed { what });
+        }
+        Survey::of(cx).map(|survey| State::of(survey.plan()))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        let host = &cx.host;
+        if !apt::ready(host, "ufw", "ufw") {
+            apt::install(host, &["ufw"])?;
+        }
+        let survey = Survey::of(cx)?;
+        survey.contradiction()?;
+        for rule in survey.rules() {
+            tell(host, &rule)?;
+        }
+        // Looked at again: this is the last moment at which nothing is lost.
+        let now = Survey::of(cx)?;
+        if !now.rules().is_empty() {
+            return Err(Failure::wanted("rules that let SSH in", now.added));
+        }
+        if !ufw::guards(&now.status) {
+            tell(host, &["default", "deny", "incoming"])?;
+            enable(host)?;
+        }
+        if systemd::runs(host) {
+            systemd::tell(host, &["enable", "ufw.service"])?;
+        }
+        Ok(format!("SSH stays open on {}", list(&now.ports)))
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        let survey = Survey::of(cx)?;
+        match survey.plan().first() {
+            None => Ok(()),
+            Some(left) => Err(Failure::wanted("no more to do", left).hint("ufw status verbose")),
+        }
+    }
+}
+
+/// Why there is nothing to guard or nothing to guard it with.
+fn absent(host: &Host) -> Option<String> {
+    if !host.is_real_root() {
+        return Some("a firewall belongs to the running system, not to --root".to_owned());
+    }
+    (host.find("ufw").is_none() && !apt::here(host)).then(|| apt::absent("ufw"))
+}
+
+/// Where sshd listens, and where its configuration says that it will.
+///
+/// # Errors
+/// When sshd or `ss` is there and cannot be asked.
+pub fn ssh_ports(host: &Host) -> Result<BTreeSet<u16>> {
+    let mut ports = BTreeSet::new();
+    if host.find("ss").is_some() {
+        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
+        ports.extend(sshd::listening(&ss, systemd::active(host, "ssh.socket")));
+    }
+    if host.find("sshd").is_some() {
+        let answer = host.run(&Program::new("sshd").arg("-T"))?;
+        ports.extend(Effective::new(answer.stdout).ports());
+    }
+    if ports.is_empty() {
+        ports.insert(22);
+    }
+    Ok(ports)
+}
+
+/// UFW as it is, and the ports that must stay open.
+struct Survey {
+    ports: BTreeSet<u16>,
+    added: String,
+    status: String,
+    at_boot: bool,
+    extra: Vec<String>,
+}
+
+impl Survey {
+    fn of(cx: &Context) -> Result<Self> {
+        let host = &cx.host;
+        let ask = |words: &[&str]| host.must(&Program::new("ufw").args(words));
+        Ok(Self {
+            ports: ssh_ports(host)?,
+            added: ask(&["show", "added"])?,
+            status: ask(&["status", "verbose"])?,
+            at_boot: !systemd::runs(host) || systemd::enabled(host, "ufw.service"),
+            extra: cx.settings.host.allow.clone(),
+        })
+    }
+
+    /// `ufw` arguments that are still to be given, in order.
+    fn rules(&self) -> Vec<Vec<String>> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let mut rules = Vec::new();
+        for port in &self.ports {
+            if ufw::fate(&self.added, *port) == Fate::Unmentioned {
+                rules.push(words(&["allow", &format!("{port}/tcp")]));
+            }
+        }
+        if !ufw::trusts(&self.added, TAILNET) {
+            rules.push(words(&["allow", "in", "on", TAILNET]));
+        }
+        for port in &self.extra {
+            if !self
+                .added
+                .lines()
+                .any(|line| line == format!("ufw allow {port}"))
+            {
+                rules.push(words(&["allow", port]));
+            }
+        }
+        rules
+    }
+
+    fn plan(&self) -> Vec<String> {
+        let mut what: Vec<String> = self
+            .rules()
+            .iter()
+            .map(|rule| format!("ufw {}", rule.join(" ")))
+            .collect();
+        if !ufw::guards(&self.status) {
+            what.push("switch the firewall on, denying what comes in".to_owned());
+        }
+        if !self.at_boot {
+            what.push("start the firewall with the machine".to_owned());
+        }
+        what
+    }
+
+    /// Refuses to go on where a rule that comes first turns SSH away.
+    fn contradiction(&self) -> Result<()> {
+        for port in &self.ports {
+            if let Fate::Shut(rule) = ufw::fate(&self.added, *port) {
+                let saw = format!("`{rule}`");
+                return Err(
+                    Failure::wanted(format!("SSH let in on port {port}"), saw).hint(format!(
+                        "{} ; openclaw-deploy bootstrap --only firewall",
+                        rule.replacen("ufw ", "ufw delete ", 1)
+                    )),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Switches it on; and off again if the kernel will not have it.
+fn enable(host: &Host) -> Result<()> {
+    tell(host, &["--force", "enable"]).or_else(|failure| {
+        tell(host, &["disable"])?;
+        Err(failure.hint("the firewall was left off; is netfilter there? iptables -S"))
+    })
+}
+
+fn tell<S: AsRef<std::ffi::OsStr>>(host: &Host, words: &[S]) -> Result<()> {
+    host.must(&Program::new("ufw").args(words)).map(drop)
+}
+
+fn list(ports: &BTreeSet<u16>) -> String {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    ports.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survey(added: &str) -> Survey {
+        Survey {
+            ports: BTreeSet::from([22, 2222]),
+            added: added.to_owned(),
+            status: "Status: active\nDefault: deny (incoming), allow (outgoing)\n".to_owned(),
+            at_boot: true,
+            extra: vec!["443/tcp".to_owned()],
+        }
+    }
+
+    #[test]
+    fn only_what_is_missing_is_added() {
+        let plan = survey("ufw allow OpenSSH\n").plan();
+        assert_eq!(
+            plan,
+            [
+                "ufw allow 2222/tcp",
+                "ufw allow in on tailscale0",
+                "ufw allow 443/tcp"
+            ]
+        );
+        let all = "ufw allow OpenSSH\nufw limit 2222/tcp\nufw allow in on tailscale0\nufw allow 443/tcp\n";
+        assert_eq!(survey(all).plan(), [""; 0]);
+    }
+
+    #[test]
+    fn a_rule_that_turns_ssh_away_stops_us() {
+        let failure = survey("ufw deny 2222\n")
+            .contradiction()
+            .expect_err("stopped");
+        assert_eq!(
+            failure.what,
+            "wanted SSH let in on port 2222, saw `ufw deny 2222`"
+        );
+        assert!(
+            failure
+                .hint
+                .is_some_and(|hint| hint.starts_with("ufw delete deny 2222 ;"))
+        );
+        assert_eq!(survey("ufw deny 80\n").contradiction(), Ok(()), "control");
+    }
+
+    #[test]
+    fn a_firewall_that_is_off_or_gone_after_a_reboot_is_not_done() {
+        let all = "ufw allow 22\nufw allow 2222\nufw allow in on tailscale0\nufw allow 443/tcp\n";
+        let off = Survey {
+            status: "Status: inactive\n".to_owned(),
+            ..survey(all)
+        };
+        assert_eq!(off.plan().len(), 1);
+        let once = Survey {
+            at_boot: false,
+            ..survey(all)
+        };
+        assert_eq!(once.plan(), ["start the firewall with the machine"]);
+    }
+}

@@ -1,0 +1,271 @@
+//! Step 4: the image comes to the engine, and the gateway runs it and answers.
+//!
+//! `check` looks at the registry, the engine and the port; `apply` climbs the ladder and
+//! switches. A gateway that already runs what is wanted is never restarted.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::gateway::compose::label_of;
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
+use crate::deploy::gateway::{Observed, env, health, observe, port, recover};
+use crate::deploy::image::Source;
+use crate::deploy::image::ladder::{Acquired, acquire};
+use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
+use crate::deploy::journal::round;
+use crate::deploy::reference::{ImageRef, short};
+use crate::deploy::run::Context;
+use crate::deploy::step::{State, Step};
+
+/// The gateway.
+#[derive(Default)]
+pub struct Gateway {
+    seen: RefCell<Option<Seen>>,
+}
+
+/// What `check` saw, for `apply`.
+struct Seen {
+    engine: Engine,
+    resolved: Resolved,
+}
+
+impl Step for Gateway {
+    fn number(&self) -> u8 {
+        4
+    }
+
+    fn name(&self) -> &'static str {
+        "gateway"
+    }
+
+    fn is_for_remote(&self) -> bool {
+        true
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        warn_of_stale_logins(cx);
+        cx.host.wait(cx.host.unless_interrupted(self.look(cx)))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        let seen = self.seen.borrow_mut().take();
+        let Seen { engine, resolved } = seen.ok_or_else(|| Failure::new("check did not run"))?;
+        cx.host.wait(provide(cx, &engine, resolved))
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        cx.host.wait(async {
+            let engine = Engine::open(&cx.settings.engine).await?;
+            let seen = observe(cx, &engine).await?;
+            if !seen.healthy {
+                return Err(Failure::wanted("a gateway that answers", "none").exit(Exit::Down));
+            }
+            tell(cx, &Records::load(&cx.host, &cx.settings)?);
+            Ok(())
+        })
+    }
+}
+
+impl Gateway {
+    async fn look(&self, cx: &Context) -> Result<State> {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        let records = Records::load(&cx.host, &cx.settings)?;
+        let observed = observe(cx, &engine).await?;
+        if let Some(port) = port(cx)
+            && !observed.holds_port(port)
+        {
+            health::port_is_free(port)?;
+        }
+        let wanted = &cx.settings.image;
+        let resolved = resolve(cx, &engine, wanted).await?;
+        let state = if recover::needed(&records) {
+            State::of(vec!["mend what an interrupted run left".to_owned()])
+        } else {
+            decide(cx, &records, &observed, &resolved)?
+        };
+        if state == State::Done {
+            tell(cx, &records);
+        }
+        *self.seen.borrow_mut() = Some(Seen { engine, resolved });
+        Ok(state)
+    }
+}
+
+/// What has to be done, from what was seen.
+fn decide(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    resolved: &Resolved,
+) -> Result<State> {
+    let wanted = &resolved.wanted;
+    let verb = match observed.container {
+        Some(_) => "replace",
+        None => "start",
+    };
+    Ok(match &resolved.resolution {
+        Resolution::Nowhere(trouble) if is_content(cx, records, observed, wanted)? => {
+            cx.talk.warn(format!(
+                "{trouble}; the gateway runs that image already and was left alone"
+            ));
+            State::Done
+        }
+        Resolution::Nowhere(trouble) => {
+            needed(format!("find another source for {wanted} ({trouble})"))
+        }
+        Resolution::There { remote, .. } => State::of(vec![
+            format!("pull {}", wanted.at(&remote.digest)),
+            format!("{verb} the gateway"),
+        ]),
+        Resolution::Here { image, digest } => {
+            let pinned = wanted.at(digest).to_string();
+            let got = local(records, image.clone(), pinned.clone());
+            let candidate = Candidate::new(cx, records, &wanted.to_string(), &got)?;
+            if !same(observed, records, &candidate.release) {
+                needed(format!("{verb} the gateway with {pinned}"))
+            } else if observed.healthy {
+                State::Done
+            } else {
+                needed("start the gateway, which does not answer".to_owned())
+            }
+        }
+    })
+}
+
+fn needed(what: String) -> State {
+    State::of(vec![what])
+}
+
+/// Whether what runs is what `wanted` last meant, and answers.
+fn is_content(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    wanted: &ImageRef,
+) -> Result<bool> {
+    let current = records.current();
+    let Some(current) = current.filter(|it| it.requested == wanted.to_string()) else {
+        return Ok(false);
+    };
+    Ok(observed.healthy && runs(observed, current) && current.env == env::mark(cx)?)
+}
+
+/// An image that is here keeps the source that it is known by.
+fn local(records: &Records, image: crate::deploy::engine::api::Image, pinned: String) -> Acquired {
+    let known = records.releases.iter().rev().find(|it| it.pinned == pinned);
+    let source = known.map_or(Source::Local, |it| it.source);
+    Acquired {
+        image,
+        pinned,
+        source,
+    }
+}
+
+/// Whether the container was made from this release.
+fn runs(observed: &Observed, release: &Release) -> bool {
+    observed.container.as_ref().is_some_and(|container| {
+        container.image == release.image && container.render == label_of(&release.compose)
+    })
+}
+
+/// Whether what runs is what `wanted` would be.
+fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
+    runs(observed, wanted)
+        && records
+            .current()
+            .is_some_and(|current| current.env == wanted.env)
+}
+
+/// Gets the image and makes the gateway run it.
+async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<String> {
+    let mut records = Records::load(&cx.host, &cx.settings)?;
+    recover::recover(cx, engine, &mut records).await?;
+    let observed = observe(cx, engine).await?;
+    let wanted = resolved.wanted.to_string();
+    let running = observed.running(&records);
+    let got = cx
+        .host
+        .unless_interrupted(acquire(cx, engine, resolved, running.as_ref()))
+        .await?;
+    let got = Acquired {
+        source: match got.source {
+            Source::Local => local(&records, got.image.clone(), got.pinned.clone()).source,
+            other => other,
+        },
+        ..got
+    };
+    let candidate = Candidate::new(cx, &records, &wanted, &got)?;
+    let note = format!("{} ({})", short_name(&got.pinned), got.source.word());
+    if !same(&observed, &records, &candidate.release) {
+        switch(cx, engine, &mut records, &observed, candidate).await?;
+    } else if !observed.healthy {
+        revive(cx, engine, &observed).await?;
+    }
+    let seconds = round(cx.started.elapsed().as_secs_f64());
+    cx.journal
+        .add(json!({"event": "provisioned", "image": got.pinned, "seconds": seconds}));
+    Ok(note)
+}
+
+/// The right container, but it does not answer: it is started and given its time.
+async fn revive(cx: &Context, engine: &Engine, observed: &Observed) -> Result<()> {
+    let Some(container) = &observed.container else {
+        return Ok(());
+    };
+    if !container.running {
+        engine.act(&container.id, "start").await?;
+    }
+    let deadline = Instant::now() + cx.settings.health_timeout;
+    match health::wait(engine, &container.id, port(cx), deadline).await? {
+        Ok(_) => engine.restart_policy(&container.id, "unless-stopped").await,
+        Err(why) => Err(unhealthy(cx, engine, &container.id, &why)
+            .await
+            .hint("go back to the version before: openclaw-deploy rollback")
+            .exit(Exit::Down)),
+    }
+}
+
+fn tell(cx: &Context, records: &Records) {
+    if let Some(current) = records.current() {
+        cx.fact("image", &current.pinned);
+        cx.fact("source", current.source.word());
+        cx.fact("gateway", format!("http://127.0.0.1:{}", cx.settings.port));
+    }
+}
+
+/// `ghcr.io/o/openclaw at 0123456789ab`.
+fn short_name(pinned: &str) -> String {
+    match pinned.split_once('@') {
+        Some((name, digest)) => format!("{name} at {}", short(digest)),
+        None => short(pinned).to_owned(),
+    }
+}
+
+/// Names logins that `docker login` once wrote to disk. We never use them.
+fn warn_of_stale_logins(cx: &Context) {
+    let registry = cx.settings.image.registry();
+    let mut homes = vec![std::path::PathBuf::from("/root")];
+    if let Ok(entries) = std::fs::read_dir(cx.host.path("/home")) {
+        homes.extend(
+            entries
+                .flatten()
+                .map(|entry| std::path::Path::new("/home").join(entry.file_name())),
+        );
+    }
+    for home in homes {
+        let path = home.join(".docker/config.json");
+        let text = cx.host.read(&path).ok().flatten().unwrap_or_default();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        if json["auths"][registry]["auth"].is_string() {
+            cx.talk.warn(format!(
+                "{} holds a login for {registry}, which is not used: docker logout {registry}",
+                path.display()
+            ));
+        }
+    }
+}

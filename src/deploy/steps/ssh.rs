@@ -1,0 +1,154 @@
+//! Step 9: SSH by key only, root not at all; and nobody locked out.
+//!
+//! Our settings are a drop-in of our own that is read first, since sshd keeps the first value it
+//! sees. They are tried on the whole configuration before they are written (`sshd -t`), a timer that
+//! takes them back is armed before sshd hears of them, and it is only disarmed once the deploy user
+//! has really logged in to the running sshd. Whatever stands in the way of that is a reason to leave
+//! SSH as it is.
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::run::Context;
+use crate::deploy::step::{State, Step};
+
+use super::account::Account;
+use super::revert::Revert;
+use super::survey::{DROP_IN, Survey};
+use super::{probe, systemd};
+
+const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
+const ACCESS: Access = Access {
+    mode: 0o600,
+    owner: Some((0, 0)),
+};
+
+/// SSH hardening.
+#[derive(Clone, Copy, Debug)]
+pub struct Ssh;
+
+impl Step for Ssh {
+    fn number(&self) -> u8 {
+        9
+    }
+
+    fn name(&self) -> &'static str {
+        "ssh"
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
+        let host = &cx.host;
+        if let Some(reason) = absent(host) {
+            return Ok(State::Skip { reason });
+        }
+        if Account::find(host, &cx.settings.user)?.is_none() {
+            let reason = format!("there is no user {} to log in", cx.settings.user);
+            return Ok(State::Skip { reason });
+        }
+        let survey = Survey::of(cx)?;
+        if let Some(reason) = survey.obstacle() {
+            return Ok(State::Skip { reason });
+        }
+        let mut what = Vec::new();
+        if Revert::armed(host) {
+            what.push("finish the change that was interrupted".to_owned());
+        }
+        if !survey.settled() {
+            what.push("allow SSH by key only, and not for root".to_owned());
+        }
+        Ok(State::of(what))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        let host = &cx.host;
+        Revert::disarm(host)?;
+        let survey = Survey::of(cx)?;
+        if let Some(reason) = survey.obstacle() {
+            return Err(Failure::new(reason));
+        }
+        let text = survey.drop_in();
+        try_out(host, &text)?;
+        // From here to the end it is done whole or taken back, whatever signal comes.
+        host.shield(true);
+        let outcome = guarded(cx, &survey, &text);
+        host.shield(false);
+        outcome.map(|()| format!("{} logged in with a test key", survey.account.name))
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        let survey = Survey::of(cx)?;
+        if survey.settled() {
+            return Ok(());
+        }
+        Err(survey.beaten())
+    }
+}
+
+/// Why this step has nothing to work on here.
+fn absent(host: &Host) -> Option<String> {
+    if host.find("sshd").is_none() {
+        return Some("no OpenSSH server is installed".to_owned());
+    }
+    (!systemd::runs(host)).then(|| systemd::ABSENT.to_owned())
+}
+
+/// The unit's name: `ssh` on Debian and Ubuntu, `sshd` elsewhere.
+fn unit(host: &Host) -> &'static str {
+    let debian = [
+        "/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/etc/systemd/system",
+    ]
+    .iter()
+    .any(|place| host.exists(format!("{place}/ssh.service")));
+    if debian {
+        "ssh.service"
+    } else {
+        "sshd.service"
+    }
+}
+
+/// Asks sshd about our settings together with all the others, without touching any file it reads.
+fn try_out(host: &Host, text: &str) -> Result<()> {
+    let whole = format!("{text}\nInclude /etc/ssh/sshd_config\n");
+    host.write(CANDIDATE, whole.as_bytes(), ACCESS)?;
+    let answer = host.run(&Program::new("sshd").args(["-t", "-f", CANDIDATE]))?;
+    host.remove(CANDIDATE)?;
+    if answer.ok() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "sshd refuses the configuration with our settings in it: {}",
+        answer.last_line()
+    ))
+    .hint("mend what `sshd -t` names; nothing was changed"))
+}
+
+/// Makes the change with the way back armed; takes it at once if the change is no good.
+fn guarded(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
+    let host = &cx.host;
+    let revert = Revert::arm(host, DROP_IN, unit(host))?;
+    let outcome = switch(cx, survey, text);
+    if outcome.is_ok() {
+        Revert::disarm(host)?;
+    } else if let Err(why) = revert.now(host) {
+        cx.talk.warn(format!(
+            "the change could not be taken back at once ({why}); a timer does it within a minute"
+        ));
+    }
+    outcome
+}
+
+/// Puts the settings in force and proves that the deploy user still gets in.
+fn switch(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
+    let host = &cx.host;
+    host.write(DROP_IN, text.as_bytes(), ACCESS)?;
+    let now = Survey::of(cx)?;
+    if !now.settled() {
+        return Err(now.beaten());
+    }
+    systemd::tell(host, &["try-reload-or-restart", unit(host)])?;
+    probe::login(host, &survey.account, &survey.way_in)
+}

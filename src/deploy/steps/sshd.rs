@@ -1,0 +1,131 @@
+//! What sshd really does: the effective configuration as `sshd -T` prints it, and the ports on which
+//! it really listens. Pure functions over observed text.
+
+use std::collections::BTreeSet;
+
+/// The output of `sshd -T`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effective(String);
+
+impl Effective {
+    /// Keeps what `sshd -T` printed.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// All values of a key (which `sshd -T` prints in lower case), in order.
+    pub fn values<'s, 'k>(&'s self, key: &'k str) -> impl Iterator<Item = &'s str> + use<'s, 'k> {
+        self.0.lines().filter_map(move |line| {
+            let (name, value) = line.split_once(' ')?;
+            (name == key).then(|| value.trim())
+        })
+    }
+
+    /// The only value of a key, or nothing.
+    #[must_use]
+    pub fn value(&self, key: &str) -> &str {
+        self.values(key).next().unwrap_or_default()
+    }
+
+    /// The ports of the configuration.
+    #[must_use]
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.values("port")
+            .filter_map(|port| port.parse().ok())
+            .collect()
+    }
+
+    /// The words of a list that may be spread over several lines.
+    #[must_use]
+    pub fn words(&self, key: &str) -> Vec<&str> {
+        self.values(key)
+            .flat_map(str::split_ascii_whitespace)
+            .collect()
+    }
+}
+
+/// The ports on which `ss -Hltnp` shows sshd, or systemd in its place (`ssh.socket`).
+#[must_use]
+pub fn listening(ss: &str, by_socket: bool) -> BTreeSet<u16> {
+    ss.lines()
+        .filter(|line| line.contains("((\"sshd\"") || by_socket && line.contains("((\"systemd\""))
+        .filter_map(|line| line.split_ascii_whitespace().nth(3))
+        .filter_map(|address| address.rsplit_once(':')?.1.parse().ok())
+        .collect()
+}
+
+/// Whether sshd's pattern list admits `user`; `user@host` counts by its user.
+#[must_use]
+pub fn admits(patterns: &[&str], user: &str) -> bool {
+    let names = |negated: bool| {
+        patterns.iter().any(|pattern| {
+            let bare = pattern.strip_prefix('!');
+            let name = bare
+                .unwrap_or(pattern)
+                .split('@')
+                .next()
+                .unwrap_or_default();
+            bare.is_some() == negated && glob(name.as_bytes(), user.as_bytes())
+        })
+    };
+    names(false) && !names(true)
+}
+
+/// sshd's wildcards: `*` and `?`.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            glob(rest, text)
+                || text
+                    .split_first()
+                    .is_some_and(|(_, tail)| glob(pattern, tail))
+        }
+        (Some((b'?', rest)), Some((_, tail))) => glob(rest, tail),
+        (Some((letter, rest)), Some((other, tail))) => letter == other && glob(rest, tail),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEBIAN: &str = "port 22\nport 2222\naddressfamily any\nlistenaddress [::]:22\n\
+        permitrootlogin without-password\npasswordauthentication yes\n\
+        authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n\
+        allowusers deploy\nallowusers ops*\n";
+
+    #[test]
+    fn the_effective_configuration_is_read_by_whole_keys() {
+        let effective = Effective::new(DEBIAN);
+        assert_eq!(effective.ports(), BTreeSet::from([22, 2222]));
+        assert_eq!(effective.value("permitrootlogin"), "without-password");
+        assert_eq!(effective.value("permitroot"), "");
+        assert_eq!(effective.words("allowusers"), ["deploy", "ops*"]);
+        assert_eq!(effective.words("authorizedkeysfile").len(), 2);
+    }
+
+    #[test]
+    fn the_ports_are_those_of_sshd_itself_or_of_its_socket() {
+        let ss = "LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:((\"sshd\",pid=35,fd=3))\n\
+            LISTEN 0 128 [::]:2200 [::]:* users:((\"sshd\",pid=35,fd=4))\n\
+            LISTEN 0 4096 *:2022 *:* users:((\"sshd\",pid=9,fd=3),(\"systemd\",pid=1,fd=83))\n\
+            LISTEN 0 4096 *:2023 *:* users:((\"systemd\",pid=1,fd=84))\n\
+            LISTEN 0 5 127.0.0.1:8099 0.0.0.0:* users:((\"python3\",pid=8,fd=3))\n\
+            LISTEN 0 5 127.0.0.1:8098 0.0.0.0:*\n";
+        assert_eq!(listening(ss, false), BTreeSet::from([22, 2022, 2200]));
+        assert_eq!(listening(ss, true), BTreeSet::from([22, 2022, 2023, 2200]));
+    }
+
+    #[test]
+    fn patterns_admit_as_sshd_does() {
+        assert!(admits(&["deploy"], "deploy"));
+        assert!(admits(&["dep*", "x"], "deploy"));
+        assert!(admits(&["deplo?@10.0.0.*"], "deploy"));
+        assert!(!admits(&["*", "!deploy"], "deploy"));
+        assert!(!admits(&["deployer", "dep"], "deploy"));
+        assert!(!admits(&[], "deploy"));
+    }
+}

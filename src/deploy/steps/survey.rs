@@ -1,0 +1,278 @@
+//! What there is to know about SSH on this host, and what follows from it for step 9: what stands in
+//! the way, what our settings would be, whether they are in force. Looks only.
+
+use std::collections::BTreeSet;
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::run::Context;
+
+use super::account::{Account, Login};
+use super::sshd::{self, Effective};
+use super::{probe, systemd};
+
+/// Sorts before `50-cloud-init.conf`, which turns passwords on.
+pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
+const WANTED: [(&str, &str); 3] = [
+    ("passwordauthentication", "no"),
+    ("kbdinteractiveauthentication", "no"),
+    ("permitrootlogin", "no"),
+];
+const AGAIN: &str = "openclaw-deploy bootstrap --only ssh";
+
+/// What there is to know about SSH on this host.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The deploy user.
+    pub account: Account,
+    effective: Effective,
+    /// Where sshd can be reached from here.
+    pub way_in: probe::WayIn,
+    /// Our drop-in as it is now.
+    present: String,
+    login: Login,
+    /// Other people with a usable key, who are not to be locked out either.
+    others: Vec<String>,
+}
+
+impl Survey {
+    /// Looks.
+    ///
+    /// # Errors
+    /// When there is no such user, or sshd refuses its own configuration.
+    pub fn of(cx: &Context) -> Result<Self> {
+        let host = &cx.host;
+        let account = Account::need(host, &cx.settings.user)?;
+        let effective = effective(host)?;
+        let ss = match host.find("ss") {
+            Some(_) => host.must(&Program::new("ss").arg("-Hltnp"))?,
+            None => String::new(),
+        };
+        let by_socket = systemd::active(host, "ssh.socket");
+        let mut others = Vec::new();
+        for other in Account::all(host)? {
+            let usable = Login::of(host, &other) == Login::Usable;
+            if other.personal() && other.name != account.name && usable {
+                others.push(other.name);
+            }
+        }
+        Ok(Self {
+            login: Login::of(host, &account),
+            way_in: probe::WayIn::choose(&effective, &sshd::listening(&ss, by_socket)),
+            present: host.read(DROP_IN)?.unwrap_or_default(),
+            account,
+            effective,
+            others,
+        })
+    }
+
+    /// Why the change would lock people out, or would not be ours to make.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let name = &self.account.name;
+        let has = |key, value| self.effective.value(key) == value;
+        if self.login == Login::Keyless {
+            Some(format!(
+                "{name} has no usable SSH key in {}, and would be locked out; add one, then: {AGAIN}",
+                self.account.keys()
+            ))
+        } else if self.login == Login::Exposed {
+            Some(format!(
+                "others can write to the SSH keys of {name}, so sshd ignores them; then: {AGAIN}"
+            ))
+        } else if !has("pubkeyauthentication", "yes") {
+            Some("sshd does not accept keys at all (PubkeyAuthentication)".to_owned())
+        } else if !self.reads_keys() {
+            Some(format!(
+                "sshd reads no keys from {} (AuthorizedKeysFile)",
+                self.account.keys()
+            ))
+        } else if !has("authenticationmethods", "any") && !has("authenticationmethods", "") {
+            Some("AuthenticationMethods is set here: SSH already has rules of its own".to_owned())
+        } else if !self.effective.words("allowgroups").is_empty() {
+            Some("AllowGroups is set here: SSH already has rules of its own".to_owned())
+        } else {
+            let denied = sshd::admits(&self.effective.words("denyusers"), name);
+            denied.then(|| format!("sshd turns {name} away (DenyUsers)"))
+        }
+    }
+
+    /// Whether sshd looks for keys where ours are.
+    fn reads_keys(&self) -> bool {
+        let home = &self.account.home;
+        self.effective
+            .words("authorizedkeysfile")
+            .iter()
+            .any(|file| {
+                let file = file.replace("%h", home).replace("%u", &self.account.name);
+                file == ".ssh/authorized_keys" || file == self.account.keys()
+            })
+    }
+
+    /// Our settings, and who may log in unless somebody else has decided that already.
+    #[must_use]
+    pub fn drop_in(&self) -> String {
+        let ours: BTreeSet<&str> = allowed(&self.present).collect();
+        let words = self.effective.words("allowusers");
+        let theirs: Vec<&str> = words
+            .into_iter()
+            .filter(|word| !ours.contains(word))
+            .collect();
+        let mut users = BTreeSet::from([self.account.name.as_str()]);
+        if theirs.is_empty() {
+            users.extend(self.others.iter().map(String::as_str));
+        }
+        let users: Vec<&str> = users.into_iter().collect();
+        format!(
+            "# Written by openclaw-deploy. The name sorts first because sshd keeps the first value it reads.\n\
+             PasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\n\
+             PermitRootLogin no\n\
+             # Everybody who had a key of their own when this was written.\n\
+             AllowUsers {}\n",
+            users.join(" ")
+        )
+    }
+
+    /// Whether our settings are written and in force.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        let in_force = WANTED
+            .iter()
+            .all(|(key, value)| self.effective.value(key) == *value);
+        let admitted = sshd::admits(&self.effective.words("allowusers"), &self.account.name);
+        in_force && admitted && self.present == self.drop_in()
+    }
+
+    /// What is said when the files are written and something else wins.
+    #[must_use]
+    pub fn beaten(&self) -> Failure {
+        let saw: Vec<String> = WANTED
+            .iter()
+            .filter(|(key, value)| self.effective.value(key) != *value)
+            .map(|(key, _)| format!("{key} {}", self.effective.value(key)))
+            .collect();
+        Failure::wanted("password and root logins off", saw.join(", ")).hint(
+            "an earlier line wins: grep -rniE 'PasswordAuthentication|KbdInteractive|PermitRootLogin|^Include' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+        )
+    }
+}
+
+/// `sshd -T`, for which its runtime directory has to be there: with `ssh.socket` it may not be.
+fn effective(host: &Host) -> Result<Effective> {
+    if !host.exists("/run/sshd") {
+        let access = Access {
+            mode: 0o755,
+            owner: Some((0, 0)),
+        };
+        host.directory("/run/sshd", access)?;
+    }
+    host.must(&Program::new("sshd").arg("-T"))
+        .map(Effective::new)
+        .map_err(|failure| failure.hint("sshd -t"))
+}
+
+/// The users that a drop-in of ours names.
+fn allowed(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("AllowUsers "))
+        .flat_map(str::split_ascii_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HARD: &str = "passwordauthentication no\nkbdinteractiveauthentication no\n\
+        permitrootlogin no\npubkeyauthentication yes\nauthenticationmethods any\n\
+        authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n";
+
+    fn survey(effective: &str) -> Survey {
+        Survey {
+            account: Account {
+                name: "deploy".to_owned(),
+                uid: 1000,
+                gid: 1000,
+                home: "/home/deploy".to_owned(),
+                shell: "/bin/bash".to_owned(),
+            },
+            effective: Effective::new(effective),
+            way_in: probe::WayIn::choose(&Effective::default(), &BTreeSet::new()),
+            present: String::new(),
+            login: Login::Usable,
+            others: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn whatever_would_lock_people_out_is_an_obstacle() {
+        assert_eq!(survey(HARD).obstacle(), None, "control");
+        let without_key = Survey {
+            login: Login::Keyless,
+            ..survey(HARD)
+        };
+        assert!(
+            without_key
+                .obstacle()
+                .is_some_and(|why| why.contains("no usable SSH key"))
+        );
+        let exposed = Survey {
+            login: Login::Exposed,
+            ..survey(HARD)
+        };
+        assert!(exposed.obstacle().is_some());
+        for (from, to) in [
+            ("pubkeyauthentication yes", "pubkeyauthentication no"),
+            (".ssh/authorized_keys ", "/etc/keys/%u "),
+            ("methods any", "methods publickey,keyboard-interactive"),
+            (
+                "permitrootlogin no",
+                "permitrootlogin no\nallowgroups wheel",
+            ),
+            ("permitrootlogin no", "permitrootlogin no\ndenyusers d*"),
+        ] {
+            assert!(HARD.contains(from));
+            assert!(survey(&HARD.replace(from, to)).obstacle().is_some(), "{to}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_where_sshd_looks() {
+        for file in [
+            ".ssh/authorized_keys",
+            "%h/.ssh/authorized_keys",
+            "/home/%u/.ssh/authorized_keys",
+        ] {
+            let text = format!("authorizedkeysfile /etc/ssh/x {file}\n");
+            assert!(survey(&text).reads_keys(), "{file}");
+        }
+        assert!(!survey("authorizedkeysfile none\n").reads_keys());
+    }
+
+    #[test]
+    fn everybody_with_a_key_stays_and_a_decision_made_here_is_kept() {
+        let mut people = survey(HARD);
+        people.others = vec!["ubuntu".to_owned()];
+        assert!(people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"));
+        people.effective = Effective::new(format!("{HARD}allowusers ops\n"));
+        assert!(people.drop_in().ends_with("\nAllowUsers deploy\n"));
+        people.present = "AllowUsers ops\n".to_owned();
+        assert!(
+            people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"),
+            "ours is not theirs"
+        );
+    }
+
+    #[test]
+    fn settled_is_what_is_in_force_and_not_what_is_written() {
+        let mut done = survey(&format!("{HARD}allowusers deploy\n"));
+        done.present = done.drop_in();
+        assert!(done.settled());
+        done.effective = Effective::new(
+            format!("{HARD}allowusers deploy\n")
+                .replace("passwordauthentication no", "passwordauthentication yes"),
+        );
+        assert!(!done.settled());
+        assert!(done.beaten().what.contains("passwordauthentication yes"));
+    }
+}

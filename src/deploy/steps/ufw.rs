@@ -1,0 +1,199 @@
+//! UFW's rules as `ufw show added` prints them, and what they mean for a port.
+//!
+//! The first rule that matches decides, as in UFW itself. A rule counts as opening a port only when it
+//! lets everybody in; one that closes it counts wherever it applies. Pure.
+
+/// What the rules do with a TCP port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate<'a> {
+    /// Somebody from anywhere gets in.
+    Open,
+    /// This rule comes first and turns people away.
+    Shut(&'a str),
+    /// No rule speaks of it.
+    Unmentioned,
+}
+
+/// One rule, as far as it concerns incoming TCP.
+struct Rule<'a> {
+    opens: bool,
+    /// Only for some: a source or an interface is named.
+    narrow: bool,
+    interface: Option<&'a str>,
+    ports: Option<&'a str>,
+}
+
+/// What the rules of `ufw show added` do with TCP `port`.
+#[must_use]
+pub fn fate(added: &str, port: u16) -> Fate<'_> {
+    for line in added.lines() {
+        let Some(rule) = rule(line) else { continue };
+        let meant = rule.ports.is_none_or(|ports| covers(ports, port));
+        match (meant, rule.opens) {
+            (true, false) => return Fate::Shut(line.trim()),
+            (true, true) if !rule.narrow => return Fate::Open,
+            _ => {}
+        }
+    }
+    Fate::Unmentioned
+}
+
+/// Whether everything is let in on `interface`.
+#[must_use]
+pub fn trusts(added: &str, interface: &str) -> bool {
+    added
+        .lines()
+        .filter_map(rule)
+        .any(|rule| rule.opens && rule.ports.is_none() && rule.interface == Some(interface))
+}
+
+impl Rule<'_> {
+    fn new(opens: bool) -> Self {
+        Self {
+            opens,
+            narrow: false,
+            interface: None,
+            ports: None,
+        }
+    }
+}
+
+fn rule(line: &str) -> Option<Rule<'_>> {
+    let text = line.trim().strip_prefix("ufw ")?;
+    let text = text.split(" comment ").next()?;
+    let mut words = text
+        .split(' ')
+        .filter(|word| !word.starts_with("log"))
+        .peekable();
+    let opens = match words.next()? {
+        "allow" | "limit" => true,
+        "deny" | "reject" => false,
+        _ => return None,
+    };
+    let mut rule = Rule::new(opens);
+    let mut destination = false;
+    while let Some(word) = words.next() {
+        match word {
+            "out" => return None,
+            "in" => {}
+            "on" => rule.interface = words.next(),
+            "from" => rule.narrow |= !anyone(words.next()?),
+            "to" => {
+                destination = true;
+                rule.narrow |= !anyone(words.next()?);
+            }
+            "proto" if words.next()? != "tcp" => return None,
+            "proto" => {}
+            // A port that follows `from` is the sender's: nearly nobody has it.
+            "port" | "app" if !destination => {
+                words.next()?;
+                rule.narrow = true;
+            }
+            "port" | "app" => rule.ports = words.next(),
+            ports => rule.ports = Some(ports),
+        }
+    }
+    rule.narrow |= rule.interface.is_some();
+    match rule.ports {
+        Some(ports) if ports.ends_with("/udp") => None,
+        _ => Some(rule),
+    }
+}
+
+fn anyone(address: &str) -> bool {
+    matches!(address, "any" | "0.0.0.0/0" | "::/0")
+}
+
+/// Whether `22`, `22/tcp`, `80,443`, `2200:2300` or the profile `OpenSSH` means `port`.
+fn covers(ports: &str, port: u16) -> bool {
+    if matches!(ports, "OpenSSH" | "SSH") {
+        return port == 22;
+    }
+    let ports = ports.strip_suffix("/tcp").unwrap_or(ports);
+    ports.split(',').any(|part| match part.split_once(':') {
+        Some((first, last)) => matches!(
+            (first.parse::<u16>(), last.parse::<u16>()),
+            (Ok(first), Ok(last)) if (first..=last).contains(&port)
+        ),
+        None => part.parse() == Ok(port),
+    })
+}
+
+/// Whether `ufw status verbose` says that it is on and turns strangers away. What goes out is the
+/// administrator's affair.
+#[must_use]
+pub fn guards(verbose: &str) -> bool {
+    let has = |start: &str| verbose.lines().any(|line| line.trim().starts_with(start));
+    has("Status: active") && (has("Default: deny (incoming)") || has("Default: reject (incoming)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDED: &str = "Added user rules (see 'ufw status' for running firewall):\n\
+        ufw limit 22/tcp comment 'all of it, to port 25'\n\
+        ufw allow in on tailscale0\n\
+        ufw allow from 10.0.0.0/8 to any port 2022 proto tcp\n\
+        ufw deny 2200:2300/tcp\n\
+        ufw deny 25\n\
+        ufw allow 2250\n\
+        ufw allow 53/udp\n\
+        ufw allow 80,443/tcp\n\
+        ufw deny out 8080\n";
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        assert_eq!(fate(ADDED, 22), Fate::Open);
+        assert_eq!(fate(ADDED, 443), Fate::Open);
+        assert_eq!(fate(ADDED, 25), Fate::Shut("ufw deny 25"));
+        assert_eq!(fate(ADDED, 2250), Fate::Shut("ufw deny 2200:2300/tcp"));
+        assert_eq!(
+            fate(ADDED, 2022),
+            Fate::Unmentioned,
+            "open to some is not open"
+        );
+        assert_eq!(fate(ADDED, 53), Fate::Unmentioned);
+        assert_eq!(fate(ADDED, 8080), Fate::Unmentioned);
+        assert_eq!(fate("Added user rules:\n(None)\n", 22), Fate::Unmentioned);
+    }
+
+    #[test]
+    fn profiles_everything_and_half_rules() {
+        assert_eq!(fate("ufw allow OpenSSH", 22), Fate::Open);
+        assert_eq!(fate("ufw allow OpenSSH", 2222), Fate::Unmentioned);
+        assert_eq!(
+            fate("ufw allow from any to any app OpenSSH", 22),
+            Fate::Open
+        );
+        assert_eq!(fate("ufw allow from any port 22", 22), Fate::Unmentioned);
+        assert_eq!(
+            fate("ufw deny in on eth0 to any port 22 proto tcp", 22),
+            Fate::Shut("ufw deny in on eth0 to any port 22 proto tcp")
+        );
+        assert_eq!(fate("ufw allow log 22/tcp", 22), Fate::Open);
+        assert_eq!(fate("ufw route allow 22/tcp", 22), Fate::Unmentioned);
+    }
+
+    #[test]
+    fn an_interface_is_trusted_only_as_a_whole() {
+        assert!(trusts(ADDED, "tailscale0"));
+        assert!(!trusts(ADDED, "eth0"));
+        assert!(!trusts(
+            "ufw allow in on tailscale0 to any port 22 proto tcp",
+            "tailscale0"
+        ));
+    }
+
+    #[test]
+    fn a_firewall_guards_when_it_is_on_and_denies() {
+        let verbose = "Status: active\nLogging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n";
+        assert!(guards(verbose));
+        assert!(!guards("Status: inactive\n"));
+        assert!(!guards(&verbose.replace("deny", "allow")));
+        assert!(
+            guards(&verbose.replace("allow", "deny")),
+            "what goes out is not our affair"
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! Step 8: security updates by themselves, and a backup every night.
+//!
+//! "Installed" is not "switched on": what counts is apt's configuration after all its files have
+//! been read, and the timers that act on it. The backup is [`super::backup`], run by a timer of
+//! systemd; the first one is made now, because a backup that never ran is none.
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Access, Host};
+use crate::deploy::run::Context;
+use crate::deploy::step::{State, Step};
+
+use super::{apt, backup, systemd};
+
+const PACKAGE: &str = "unattended-upgrades";
+/// Sorts behind Debian's `20auto-upgrades` and `50unattended-upgrades`: the last value wins.
+const APT_CONF: &str = "/etc/apt/apt.conf.d/60openclaw-deploy";
+const TIMERS: [&str; 2] = ["apt-daily.timer", "apt-daily-upgrade.timer"];
+const JOBS: [&str; 2] = [
+    "APT::Periodic::Update-Package-Lists",
+    "APT::Periodic::Unattended-Upgrade",
+];
+const REBOOT: &str = "Unattended-Upgrade::Automatic-Reboot";
+const ORIGINS: [&str; 2] = [
+    "Unattended-Upgrade::Origins-Pattern",
+    "Unattended-Upgrade::Allowed-Origins",
+];
+const SERVICE: &str = "/etc/systemd/system/openclaw-backup.service";
+const TIMER: &str = "/etc/systemd/system/openclaw-backup.timer";
+const TIMER_UNIT: &str = "openclaw-backup.timer";
+const INSTALLED: &str = "/usr/local/bin/openclaw-deploy";
+const ACCESS: Access = Access {
+    mode: 0o644,
+    owner: Some((0, 0)),
+};
+const TIMER_TEXT: &str = "\
+# Written by openclaw-deploy.
+[Unit]
+Description=Nightly backup of the OpenClaw gateway
+
+[Timer]
+OnCalendar=*-*-* 03:00:00
+RandomizedDelaySec=15min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+";
+
+/// Automatic updates and backups.
+#[derive(Clone, Copy, Debug)]
+pub struct Upkeep;
+
+impl Step for Upkeep {
+    fn number(&self) -> u8 {
+        8
+    }
+
+    fn name(&self) -> &'static str {
+        "upkeep"
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
+        let host = &cx.host;
+        if !systemd::runs(host) {
+            let reason = systemd::ABSENT.to_owned();
+            return Ok(State::Skip { reason });
+        }
+        let mut what = Vec::new();
+        if apt::here(host) {
+            what.extend(updates_plan(cx)?);
+        }
+        what.extend(backups_plan(cx)?);
+        Ok(State::of(what))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        let host = &cx.host;
+        if apt::here(host) {
+            host.write(APT_CONF, apt_conf(cx).as_bytes(), ACCESS)?;
+            apt::install(host, &[PACKAGE])?;
+            for timer in TIMERS {
+                systemd::tell(host, &["enable", "--now", timer])?;
+            }
+        }
+        units(host)?;
+        if backup::has_source(cx) && backup::archives(host).is_empty() {
+            let path = backup::run(cx)?;
+            return Ok(format!("first backup: {}", path.display()));
+        }
+        Ok(match apt::here(host) {
+            true => String::new(),
+            false => "backups only: no apt here".to_owned(),
+        })
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        if apt::here(&cx.host) {
+            let dump = apt::settings(&cx.host)?;
+            if ORIGINS
+                .iter()
+                .all(|origins| apt::values(&dump, origins).is_empty())
+            {
+                return Err(Failure::wanted("origins to upgrade from", "none")
+                    .hint("see /etc/apt/apt.conf.d/50unattended-upgrades"));
+            }
+        }
+        let mut left = updates_plan(cx)?;
+        left.extend(backups_plan(cx)?);
+        match left.first() {
+            None => Ok(()),
+            Some(left) => Err(Failure::wanted("no more to do", left).hint(
+                "a later file may win: grep -rn 'Periodic\\|Automatic-Reboot' /etc/apt/apt.conf.d",
+            )),
+        }
+    }
+}
+
+/// What is missing for updates to happen.
+fn updates_plan(cx: &Context) -> Result<Vec<String>> {
+    let host = &cx.host;
+    if !apt::here(host) {
+        return Ok(Vec::new());
+    }
+    let lacking = apt::lacking(host, &[PACKAGE])?;
+    let mut what: Vec<String> = lacking
+        .iter()
+        .map(|package| format!("install {package}"))
+        .collect();
+    let dump = apt::settings(host)?;
+    let on = JOBS.iter().all(|job| apt::on(&dump, job));
+    let timers = TIMERS.iter().all(|timer| systemd::enabled(host, timer));
+    if !on || !timers {
+        what.push("switch automatic updates on".to_owned());
+    }
+    let reboot = cx.settings.host.automatic_reboot;
+    if apt::values(&dump, REBOOT).last() != Some(&reboot.to_string().as_str()) {
+        what.push(format!(
+            "switch automatic reboots {}",
+            if reboot { "on" } else { "off" }
+        ));
+    }
+    Ok(what)
+}
+
+fn apt_conf(cx: &Context) -> String {
+    format!(
+        "// Written by openclaw-deploy.\n\
+         {} \"1\";\n\
+         {} \"1\";\n\
+         {REBOOT} \"{}\";\n",
+        JOBS[0], JOBS[1], cx.settings.host.automatic_reboot
+    )
+}
+
+/// What is missing for backups to happen.
+fn backups_plan(cx: &Context) -> Result<Vec<String>> {
+    let host = &cx.host;
+    let mut what = Vec::new();
+    let written = host.holds(SERVICE, service(host)?.as_bytes(), ACCESS)
+        && host.holds(TIMER, TIMER_TEXT.as_bytes(), ACCESS);
+    let ticking = systemd::enabled(host, TIMER_UNIT) && systemd::active(host, TIMER_UNIT);
+    if !written || !ticking {
+        what.push("back up every night".to_owned());
+    }
+    if backup::has_source(cx) && backup::archives(host).is_empty() {
+        what.push("make the first backup".to_owned());
+    }
+    Ok(what)
+}
+
+/// Writes the units and starts the clock.
+fn units(host: &Host) -> Result<()> {
+    host.write(SERVICE, service(host)?.as_bytes(), ACCESS)?;
+    host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
+    systemd::tell(host, &["daemon-reload"])?;
+    systemd::tell(host, &["enable", "--now", TIMER_UNIT])
+}
+
+/// The service, which runs this very program.
+fn service(host: &Host) -> Result<String> {
+    let program = if host.exists(INSTALLED) {
+        INSTALLED.to_owned()
+    } else {
+        let here =
+            std::env::current_exe().map_err(|why| Failure::system("find this program", why))?;
+        here.display().to_string()
+    };
+    Ok(format!(
+        "# Written by openclaw-deploy.\n\
+         [Unit]\n\
+         Description=Backup of the OpenClaw gateway\n\
+         After=docker.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=\"{program}\" backup --wait\n\
+         ExecStopPost=\"{program}\" backup --resume --wait\n\
+         UMask=0077\n\
+         Nice=10\n\
+         IOSchedulingClass=idle\n"
+    ))
+}

@@ -1,0 +1,255 @@
+//! Step 2: the user who logs in and administers, with the keys of whoever is here already.
+//!
+//! The user has no password, so its sudo rule asks for none: once root may no longer log in, it is
+//! the only way to administer this host. It is not put into the group `docker` unless the settings
+//! say so: that would be a second, silent way to root. Keys are added, never replaced.
+
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::run::Context;
+use crate::deploy::step::{State, Step};
+
+use super::account::{Account, Login};
+use super::{apt, keys};
+
+const RULE_FILE: &str = "/etc/sudoers.d/openclaw-deploy";
+const RULE_ACCESS: Access = Access {
+    mode: 0o440,
+    owner: Some((0, 0)),
+};
+
+/// Deploy user and SSH keys.
+#[derive(Clone, Copy, Debug)]
+pub struct User;
+
+impl Step for User {
+    fn number(&self) -> u8 {
+        2
+    }
+
+    fn name(&self) -> &'static str {
+        "user"
+    }
+
+    fn check(&self, cx: &Context) -> Result<State> {
+        if let Some(skip) = super::elsewhere(cx) {
+            return Ok(skip);
+        }
+        let (host, name) = (&cx.host, &cx.settings.user);
+        if host.find("useradd").is_none() {
+            let reason = "this host has no useradd".to_owned();
+            return Ok(State::Skip { reason });
+        }
+        let mut what = Vec::new();
+        match Account::find(host, name)? {
+            None => what.push(format!("create the user {name}")),
+            Some(account) if account.barred() => what.push(format!("give {name} a login shell")),
+            Some(_) => {}
+        }
+        if lacks_rule(cx) {
+            what.push(format!("let {name} use sudo"));
+        }
+        if lacks_group(cx)? {
+            what.push(format!("put {name} into the group docker"));
+        }
+        what.extend(Keys::survey(cx)?.plan());
+        Ok(State::of(what))
+    }
+
+    fn apply(&self, cx: &Context) -> Result<String> {
+        account(&cx.host, &cx.settings.user)?;
+        rule(cx)?;
+        if lacks_group(cx)? {
+            let join = Program::new("usermod").args(["--append", "--groups", "docker"]);
+            cx.host.must(&join.arg(&cx.settings.user))?;
+        }
+        let keys = Keys::survey(cx)?;
+        keys.write(&cx.host)?;
+        Ok(keys.note())
+    }
+
+    fn verify(&self, cx: &Context) -> Result<()> {
+        let name = &cx.settings.user;
+        Account::need(&cx.host, name)?;
+        if cx.settings.host.sudo {
+            let sudo = Program::new("runuser").args(["-u", name, "--", "sudo", "-n", "true"]);
+            let answer = cx.host.run(&sudo)?;
+            if !answer.ok() {
+                let wanted = format!("that {name} can use sudo without a password");
+                return Err(
+                    Failure::wanted(wanted, answer.last_line()).hint(format!("sudo -l -U {name}"))
+                );
+            }
+        }
+        match Keys::survey(cx)?.plan().first() {
+            None => Ok(()),
+            Some(left) => Err(Failure::wanted("no more to do", left)),
+        }
+    }
+}
+
+/// Makes the account, or gives an old one a shell.
+fn account(host: &Host, name: &str) -> Result<()> {
+    let program = match Account::find(host, name)? {
+        None => Program::new("useradd")
+            .args(["--create-home", "--user-group", "--shell", "/bin/bash"])
+            // No password, but not locked either: a locked account is refused without PAM.
+            .args(["--password", "*", name]),
+        Some(account) if account.barred() => {
+            Program::new("usermod").args(["--shell", "/bin/bash", name])
+        }
+        Some(_) => return Ok(()),
+    };
+    host.must(&program).map(drop)
+}
+
+fn rule_text(name: &str) -> String {
+    format!(
+        "# Written by openclaw-deploy. {name} has no password and logs in by key only, so sudo cannot\n\
+         # ask for one. Root cannot log in over SSH: without this rule nobody could administer.\n\
+         {name} ALL=(ALL:ALL) NOPASSWD: ALL\n"
+    )
+}
+
+fn lacks_rule(cx: &Context) -> bool {
+    let text = rule_text(&cx.settings.user);
+    cx.settings.host.sudo
+        && (!apt::ready(&cx.host, "sudo", "sudo")
+            || !cx.host.holds(RULE_FILE, text.as_bytes(), RULE_ACCESS))
+}
+
+/// Installs sudo and the rule, which sudo itself has to accept first.
+fn rule(cx: &Context) -> Result<()> {
+    if !lacks_rule(cx) {
+        return Ok(());
+    }
+    let host = &cx.host;
+    if !apt::ready(host, "sudo", "sudo") {
+        if !apt::here(host) {
+            return Err(Failure::new(apt::absent("sudo")));
+        }
+        apt::install(host, &["sudo"])?;
+    }
+    let text = rule_text(&cx.settings.user);
+    let check = Program::new("visudo").args(["-c", "-f", "-"]);
+    host.must(&check.input(text.as_bytes()))?;
+    host.write(RULE_FILE, text.as_bytes(), RULE_ACCESS)
+        .map(drop)
+}
+
+/// Whether the settings want the group, it exists, and the user is not in it.
+fn lacks_group(cx: &Context) -> Result<bool> {
+    if !cx.settings.host.docker_group {
+        return Ok(false);
+    }
+    let groups = cx.host.read("/etc/group")?.unwrap_or_default();
+    let docker = groups.lines().find_map(|line| line.strip_prefix("docker:"));
+    Ok(docker.is_some_and(|line| {
+        let members = line.rsplit(':').next().unwrap_or_default();
+        !members.split(',').any(|member| member == cx.settings.user)
+    }))
+}
+
+/// The keys of the deploy user, and those that it should have.
+struct Keys {
+    account: Option<Account>,
+    /// The file as it is.
+    text: String,
+    /// Lines to add.
+    missing: Vec<String>,
+    /// Whether sshd would refuse the file for who can write it.
+    exposed: bool,
+    name: String,
+}
+
+impl Keys {
+    fn survey(cx: &Context) -> Result<Self> {
+        let host = &cx.host;
+        let name = cx.settings.user.clone();
+        let account = Account::find(host, &name)?;
+        let text = match &account {
+            Some(account) => host.read(account.keys())?.unwrap_or_default(),
+            None => String::new(),
+        };
+        let mut missing: Vec<String> = Vec::new();
+        for source in sources(cx)? {
+            let held = format!("{text}\n{}", missing.join("\n"));
+            let lines = keys::missing(&source, &held);
+            missing.extend(lines.into_iter().map(str::to_owned));
+        }
+        let exposed = account
+            .as_ref()
+            .is_some_and(|account| !text.is_empty() && Login::of(host, account) == Login::Exposed);
+        Ok(Self {
+            account,
+            text,
+            missing,
+            exposed,
+            name,
+        })
+    }
+
+    fn plan(&self) -> Vec<String> {
+        let mut what = Vec::new();
+        match self.missing.len() {
+            0 => {}
+            1 => what.push(format!("add 1 SSH key for {}", self.name)),
+            count => what.push(format!("add {count} SSH keys for {}", self.name)),
+        }
+        if self.exposed {
+            what.push(format!(
+                "take the SSH keys of {} out of others' reach",
+                self.name
+            ));
+        }
+        what
+    }
+
+    fn write(&self, host: &Host) -> Result<()> {
+        let Some(account) = self.account.as_ref().filter(|_| !self.plan().is_empty()) else {
+            return Ok(());
+        };
+        let owner = Some((account.uid, account.gid));
+        let directory = format!("{}/.ssh", account.home);
+        host.directory(directory, Access { mode: 0o700, owner })?;
+        let mut text = self.text.clone();
+        for line in &self.missing {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        host.write(
+            account.keys(),
+            text.as_bytes(),
+            Access { mode: 0o600, owner },
+        )?;
+        let close = Program::new("chmod").args(["go-w", account.home.as_str()]);
+        host.must(&close).map(drop)
+    }
+
+    fn note(&self) -> String {
+        let usable = keys::keys(&self.text).filter(keys::Key::usable).count() + self.missing.len();
+        match usable {
+            0 => format!(
+                "{} has no SSH key yet, so SSH will not be hardened",
+                self.name
+            ),
+            1 => "1 SSH key".to_owned(),
+            count => format!("{count} SSH keys"),
+        }
+    }
+}
+
+/// The keys of root, and of whoever called us through sudo.
+fn sources(cx: &Context) -> Result<Vec<String>> {
+    let caller = cx.sudo_user.as_deref();
+    let mut sources = Vec::new();
+    for account in Account::all(&cx.host)? {
+        if account.name == "root" || Some(account.name.as_str()) == caller {
+            sources.extend(cx.host.read(account.keys())?);
+        }
+    }
+    Ok(sources)
+}

@@ -1,0 +1,117 @@
+//! The registry token, from our environment and out of it.
+//!
+//! [`take`] copies a variable into locked memory and wipes it where the kernel put it, so that
+//! neither a child nor `/proc/self/environ` shows it afterwards. A value that cannot be a token
+//! is refused before any network use.
+
+use std::ffi::CStr;
+
+use zeroize::Zeroize;
+
+use super::exit::{Failure, Result};
+use crate::secret::Secret;
+
+/// A value that has the form of a token: visible ASCII without a blank.
+#[derive(Clone, Debug)]
+pub struct Token(Secret);
+
+impl Token {
+    /// Checks the form of `secret`, which came in the variable `name`.
+    ///
+    /// # Errors
+    /// When it is a placeholder or holds what no token holds. The text never shows the value.
+    pub fn new(name: &'static str, secret: Secret) -> Result<Self> {
+        let bytes = secret.expose();
+        let why = if bytes.starts_with(b"[use 'op item get") {
+            "it is op's placeholder, not the secret"
+        } else if bytes.is_empty() {
+            "it is empty"
+        } else if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
+            "it holds a line break"
+        } else if bytes.contains(&b' ') || bytes.contains(&b'\t') {
+            "it holds a blank"
+        } else if !bytes.iter().all(u8::is_ascii_graphic) {
+            "it holds a byte that is not visible ASCII"
+        } else if bytes.len() > 4096 || bytes.starts_with(b"<") || bytes.starts_with(b"op://") {
+            "it is not the value of a secret"
+        } else {
+            return Ok(Self(secret));
+        };
+        Err(
+            Failure::usage(format!("{name} cannot be a token: {why}")).hint(format!(
+                "check the 1Password item of {name}: oc-secrets check --only {name}"
+            )),
+        )
+    }
+
+    /// The token itself, for the one place that hands it on.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+/// Takes `name` out of our environment. An empty value counts as absent.
+///
+/// To be called before any thread exists.
+#[must_use]
+pub fn take(name: &str) -> Option<Secret> {
+    let prefix = format!("{name}=");
+    let mut found = None;
+    // SAFETY: `environ` is the C library's null-terminated array of C strings; nothing else
+    // runs yet, so nobody reads or changes it while we walk it. The bytes after `=` are
+    // writable: they lie on the initial stack or on the heap.
+    unsafe {
+        let mut entry = libc_environ();
+        while !entry.is_null() && !(*entry).is_null() {
+            let text = CStr::from_ptr(*entry).to_bytes();
+            if text.starts_with(prefix.as_bytes()) {
+                let value = std::slice::from_raw_parts_mut(
+                    (*entry).add(prefix.len()).cast::<u8>(),
+                    text.len() - prefix.len(),
+                );
+                if !value.is_empty() {
+                    found.get_or_insert_with(|| Secret::copy_of(value));
+                }
+                value.zeroize();
+            }
+            entry = entry.add(1);
+        }
+    }
+    found
+}
+
+/// The C library's `environ`.
+///
+/// # Safety
+/// Nobody else may change the environment meanwhile.
+unsafe fn libc_environ() -> *mut *mut libc::c_char {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: a plain read of a pointer that the C library has set up.
+    unsafe { environ }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_token_is_refused_without_showing_it() {
+        let cases: [&[u8]; 7] = [
+            b"[use 'op item get x --reveal' to reveal]",
+            b"",
+            b"ghp_abc\n",
+            b"ghp abc",
+            "ghp_\u{e4}".as_bytes(),
+            b"op://vault/item/field",
+            b"<token>",
+        ];
+        for case in cases {
+            let failure = Token::new("GHCR_TOKEN", Secret::copy_of(case)).expect_err("refused");
+            assert!(!failure.what.contains("abc"), "{failure}");
+        }
+        assert!(Token::new("GHCR_TOKEN", Secret::copy_of(b"ghp_abc")).is_ok());
+    }
+}

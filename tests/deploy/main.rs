@@ -1,0 +1,126 @@
+//! The acceptance checks of `openclaw-deploy`, on a real engine.
+//!
+//! Runs itself again in namespaces of its own (network, mounts, processes), so that it may use
+//! the real paths and ports and leaves nothing behind. Starts `dockerd`, a registry and a gate
+//! before it that can be slow, cut off, corrupt or ask for tokens like GHCR's. Prints a table.
+//!
+//! `cargo test --test deploy -- 13 14` runs checks 13 and 14 only.
+
+mod gate;
+mod images;
+mod world;
+
+mod cold;
+mod hosts;
+mod ladder;
+mod real;
+mod safety;
+mod upgrade;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use world::World;
+
+/// What a check returns: nothing, or what it saw instead.
+pub type Outcome = Result<(), String>;
+
+/// A check: its number in the list of the reference, its name, and what it does.
+pub struct Check {
+    number: u8,
+    name: &'static str,
+    run: fn(&World) -> Outcome,
+}
+
+/// Names a check.
+pub const fn check(number: u8, name: &'static str, run: fn(&World) -> Outcome) -> Check {
+    Check { number, name, run }
+}
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    if std::env::var_os("OC_DEPLOY_INSIDE").is_none() {
+        return enter();
+    }
+    let world = match World::begin() {
+        Ok(world) => world,
+        Err(why) => {
+            println!("cannot set up: {why}\n0 passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut checks: Vec<&Check> = [
+        cold::CHECKS,
+        upgrade::CHECKS,
+        ladder::CHECKS,
+        safety::CHECKS,
+        hosts::CHECKS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let real = real::checks();
+    checks.extend(&real);
+    checks.sort_by_key(|check| check.number);
+    let (mut passed, mut failed) = (0, 0);
+    for check in checks {
+        let named = |word: &String| match word.parse::<u8>() {
+            Ok(number) => number == check.number,
+            Err(_) => check.name.contains(word.as_str()),
+        };
+        if !wanted.is_empty() && !wanted.iter().any(named) {
+            continue;
+        }
+        let start = Instant::now();
+        let outcome = world.reset().and_then(|()| (check.run)(&world));
+        let word = if outcome.is_ok() { "pass" } else { "FAIL" };
+        println!(
+            "{:2}  {word}  {:6.1} s  {}",
+            check.number,
+            start.elapsed().as_secs_f64(),
+            check.name
+        );
+        match outcome {
+            Ok(()) => passed += 1,
+            Err(why) => {
+                failed += 1;
+                for line in why.lines() {
+                    println!("        {line}");
+                }
+            }
+        }
+    }
+    world.end();
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Starts over in namespaces of our own.
+fn enter() -> ExitCode {
+    let Ok(me) = std::env::current_exe() else {
+        return ExitCode::FAILURE;
+    };
+    let why = Command::new("unshare")
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .arg(me)
+        .args(std::env::args().skip(1))
+        .env("OC_DEPLOY_INSIDE", "1")
+        .exec();
+    println!("cannot enter namespaces (run as root): {why}\n0 passed, 1 failed");
+    ExitCode::FAILURE
+}

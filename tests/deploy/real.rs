@@ -1,0 +1,91 @@
+//! Check 36: the real OpenClaw gateway, in an image of its own, through a whole life.
+//!
+//! Needs `OC_REAL_GATEWAY`, a directory in which npm has installed `node@24` and `openclaw`;
+//! `tests/deploy/run --all` makes one. Without it the check is not in the list.
+
+use crate::images::push_index;
+use crate::world::{World, finish, hold, same, sh};
+use crate::{Check, Outcome, check};
+
+/// The check, if it can run.
+pub fn checks() -> Vec<Check> {
+    let there = std::env::var_os("OC_REAL_GATEWAY").is_some();
+    let list = [check(
+        36,
+        "the real gateway: cold, upgraded, rolled back",
+        real,
+    )];
+    list.into_iter().filter(|_| there).collect()
+}
+
+fn real(world: &World) -> Outcome {
+    let source = std::env::var("OC_REAL_GATEWAY").map_err(|why| why.to_string())?;
+    publish(world, &source)?;
+    world.reset()?;
+    let boot = |tag: &str| {
+        let image = world.image(tag);
+        let args = [
+            "bootstrap",
+            "--only",
+            crate::world::STEPS,
+            "--image",
+            &image,
+            "--health-timeout",
+            "120s",
+        ];
+        finish(world.command(Some(crate::world::GOOD), &args))
+    };
+    let first = boot("real-a");
+    first.exits(0)?;
+    println!(
+        "        the real gateway answered {:.1} s after an empty engine",
+        first.took
+    );
+    hold(
+        sh("curl -sf 127.0.0.1:18789/healthz")?.contains("\"live\""),
+        "it is not OpenClaw",
+    )?;
+    let database =
+        sh("find /home/deploy/.openclaw/state -name '*.sqlite*' -o -name '*.db' | head -1")?;
+    hold(!database.is_empty(), "there is no state")?;
+    sh(
+        "echo precious > /home/deploy/.openclaw/workspace/note; chown 1000:1000 /home/deploy/.openclaw/workspace/note",
+    )?;
+    boot("real-b").exits(0)?;
+    sh("rm /home/deploy/.openclaw/workspace/note")?;
+    let back = finish(world.command(None, &["rollback", "--health-timeout", "120s"]));
+    back.exits(0)?;
+    same(
+        "the state",
+        sh("cat /home/deploy/.openclaw/workspace/note")?.as_str(),
+        "precious",
+    )?;
+    hold(
+        sh("curl -sf 127.0.0.1:18789/startupz")?.contains("\"started\""),
+        "it does not answer after the rollback",
+    )
+}
+
+/// Two images with the real gateway, which differ by a label.
+fn publish(world: &World, source: &str) -> Outcome {
+    let place = world.scratch.join("real").display().to_string();
+    sh(&format!(
+        "mkdir -p {place}/home/.cache {place}/root/app {place}/root/tmp {place}/root/bin {place}/root/etc && cd {place} && chmod 1777 root/tmp && \
+         cp -a {source}/node_modules root/app/ && node=$(find {source}/node_modules -path '*/bin/node' -type f -size +10M | head -1) && cp $node root/bin/node && \
+         for lib in $(ldd $node | grep -o '/[^ ]*'); do install -D $lib root$lib; done && \
+         echo node:x:1000:1000::/home/node:/bin/sh > root/etc/passwd && echo node:x:1000: > root/etc/group && cp /bin/dash root/bin/sh"
+    ))?;
+    for tag in ["real-a", "real-b"] {
+        sh(&format!(
+            "cd {place} && printf 'FROM scratch\\nCOPY root /\\nCOPY --chown=1000:1000 home /home/node\\nENV PATH=/bin HOME=/home/node\\nWORKDIR /app\\nLABEL tag={tag}\\nUSER 1000:1000\\nCMD [\"node\",\"node_modules/openclaw/openclaw.mjs\",\"gateway\"]\\n' > Dockerfile && \
+             DOCKER_BUILDKIT=0 docker build -q -t 127.0.0.1:5000/me/openclaw:{tag}-amd64 . && docker push -q 127.0.0.1:5000/me/openclaw:{tag}-amd64"
+        ))?;
+        push_index(
+            &world.scratch.join("images"),
+            tag,
+            &format!("{tag}-amd64"),
+            "amd64",
+        )?;
+    }
+    Ok(())
+}

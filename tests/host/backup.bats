@@ -1,0 +1,182 @@
+# Backups: whole, private, few enough, and never at the price of a gateway that stays down.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # code for another shell; each test has variables of its own; `run` sets the rest
+
+place=/var/backups/openclaw
+
+setup_file() {
+	load guest
+	guest_start
+	deploy bootstrap --only user >/dev/null
+}
+
+teardown_file() {
+	load guest
+	guest_stop
+}
+
+setup() {
+	load guest
+	guest rm -rf "$place" /srv/docker /usr/local/bin/gzip /usr/local/bin/tar /var/lib/openclaw-deploy/backup-stopped
+	install -D -m 0755 "$BATS_TEST_DIRNAME/stand-ins/docker" "$GUEST/root/usr/local/bin/docker"
+	guest install -d -o 1000 -g 1000 /home/deploy/.openclaw/state /home/deploy/.openclaw/workspace /home/deploy/.openclaw-auth
+	guest install -d -o deploy -g deploy /home/deploy/openclaw
+	printf 'db %s\n' "$BATS_TEST_NUMBER" >"$GUEST/root/home/deploy/.openclaw/state/gateway.sqlite"
+	guest chown 1000:1000 /home/deploy/.openclaw/state/gateway.sqlite
+	printf 'key\n' >"$GUEST/root/home/deploy/.openclaw-auth/key"
+	printf 'OPENCLAW_GATEWAY_TOKEN=abc\n' >"$GUEST/root/home/deploy/openclaw/.env"
+	guest chmod 0600 /home/deploy/openclaw/.env
+	printf 'services: {}\n' >"$GUEST/root/home/deploy/openclaw/compose.yaml"
+	guest rm -f /etc/openclaw-deploy.toml
+}
+
+archives() { guest ls "$place" 2>/dev/null || true; }
+gateway_runs() { [ -e "$GUEST/root/srv/docker/running" ]; }
+gateway_start() {
+	guest mkdir -p /srv/docker
+	: >"$GUEST/root/srv/docker/running"
+}
+
+@test "an archive holds all that makes a gateway this one, for root alone" {
+	run deploy backup
+	[ "$status" -eq 0 ]
+	archive=$output
+	[[ $archive == $place/openclaw-*Z.tar.gz ]]
+	[ "$(guest stat -c '%a %U' "$place")" = '700 root' ]
+	[ "$(guest stat -c '%a %U' "$archive")" = '600 root' ]
+	run guest tar --list --file "$archive"
+	for member in home/deploy/openclaw/.env home/deploy/openclaw/compose.yaml home/deploy/.openclaw/state/gateway.sqlite \
+		home/deploy/.openclaw/workspace/ home/deploy/.openclaw-auth/key; do
+		[[ $output == *"$member"* ]]
+	done
+}
+
+@test "what comes out of it is what went in, owners and modes too" {
+	archive=$(deploy backup)
+	guest mkdir -p /srv/restored
+	guest tar --extract --file "$archive" --directory /srv/restored
+	for directory in .openclaw .openclaw-auth openclaw; do
+		guest diff -r "/home/deploy/$directory" "/srv/restored/home/deploy/$directory"
+	done
+	[ "$(guest stat -c '%u:%g' /srv/restored/home/deploy/.openclaw/state/gateway.sqlite)" = 1000:1000 ]
+	[ "$(guest stat -c '%a' /srv/restored/home/deploy/openclaw/.env)" = 600 ]
+	guest rm -r /srv/restored
+}
+
+@test "a gateway that runs is stopped while it is copied, and started before the copy is compressed" {
+	gateway_start
+	for program in tar gzip; do
+		sabotage "$program" "[ -e /srv/docker/running ] && now=up || now=down
+			echo $program \$now >>/srv/docker/calls; exec /usr/bin/$program \"\$@\""
+	done
+	run deploy backup
+	[ "$status" -eq 0 ]
+	gateway_runs
+	run guest grep -oE '^(stop|start|tar .*|gzip .*)' /srv/docker/calls
+	[ "${lines[*]:0:4}" = 'stop tar down start gzip up' ]
+}
+
+@test "a gateway that does not run is left alone" {
+	run deploy backup
+	[ "$status" -eq 0 ]
+	run gateway_runs
+	[ "$status" -ne 0 ]
+	run guest grep -E '^(stop|start)' /srv/docker/calls
+	[ "$output" = '' ]
+}
+
+# The guest's `$1` becomes a program that runs `$2`.
+sabotage() {
+	printf '#!/bin/sh\n%s\n' "$2" >"$GUEST/root/usr/local/bin/$1"
+	chmod 0755 "$GUEST/root/usr/local/bin/$1"
+}
+
+@test "when the copy fails the gateway runs again, older archives stay and no half of one is left" {
+	older=$(deploy backup)
+	gateway_start
+	sabotage tar 'echo "tar: no space left on device" >&2; exit 2'
+	run deploy backup
+	[ "$status" -eq 1 ]
+	[[ $output == *'no space left on device'* ]]
+	gateway_runs
+	[ "$(guest ls -A "$place")" = "${older##*/}" ]
+}
+
+@test "an archive that cannot be read back gets no name" {
+	older=$(deploy backup)
+	sleep 1
+	sabotage gzip 'head -c 100 /dev/urandom >"$2.gz"; rm "$2"'
+	run deploy backup
+	[ "$status" -eq 1 ]
+	[ "$(guest ls -A "$place")" = "${older##*/}" ]
+	# The control: with the real one it does.
+	guest rm /usr/local/bin/gzip
+	run deploy backup
+	[ "$status" -eq 0 ]
+	[ "$(archives | wc -l)" -eq 2 ]
+}
+
+@test "the last N stay, and nothing else in the directory goes" {
+	printf '[host]\nbackup_keep = 2\n' >"$GUEST/root/etc/openclaw-deploy.toml"
+	guest install -d -m 0700 "$place"
+	guest touch "$place/mine.tar.gz"
+	for _ in 1 2 3; do
+		newest=$(deploy backup)
+		sleep 1
+	done
+	[ "$(archives | grep -c ^openclaw-)" -eq 2 ]
+	[[ $(archives) == *"${newest##*/}"*mine.tar.gz* || $(archives) == *mine.tar.gz*"${newest##*/}"* ]]
+}
+
+@test "nothing to back up is an error that says so" {
+	guest rm -r /home/deploy/.openclaw /home/deploy/.openclaw-auth /home/deploy/openclaw
+	run deploy backup
+	[ "$status" -eq 1 ]
+	[[ $output == *'state to back up'* ]]
+}
+
+@test "the timer's service makes one, and starts the gateway even when it is killed" {
+	run deploy bootstrap --only upkeep
+	[ "$status" -eq 0 ]
+	[[ $output == *"first backup: $place/openclaw-"* ]]
+	[ "$(guest systemctl is-active openclaw-backup.timer)" = active ]
+	[[ $(guest systemctl show -p TimersCalendar openclaw-backup.timer) == *03:00:00* ]]
+	sleep 1
+	guest systemctl start openclaw-backup.service
+	[ "$(archives | wc -l)" -eq 2 ]
+	gateway_start
+	guest touch /srv/docker/slow
+	guest systemctl start --no-block openclaw-backup.service
+	for _ in {1..50}; do
+		gateway_runs || break
+		sleep 0.1
+	done
+	run gateway_runs
+	[ "$status" -ne 0 ]
+	guest systemctl kill --signal=KILL --kill-whom=main openclaw-backup.service
+	for _ in {1..50}; do
+		if gateway_runs; then break; fi
+		sleep 0.1
+	done
+	gateway_runs
+	[ ! -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
+}
+
+@test "after a power cut in the middle, the next backup starts what was stopped" {
+	gateway_start
+	guest touch /srv/docker/slow
+	deploy backup >/dev/null 2>&1 &
+	for _ in {1..50}; do
+		gateway_runs || break
+		sleep 0.1
+	done
+	guest pkill -KILL -x openclaw-deploy
+	wait || true
+	[ -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
+	run gateway_runs
+	[ "$status" -ne 0 ]
+	guest rm /srv/docker/slow
+	sleep 3
+	run deploy backup
+	[ "$status" -eq 0 ]
+	gateway_runs
+}

@@ -1,0 +1,219 @@
+# Nobody is locked out: every way in which hardening could go wrong, each with the control that it goes right without it.
+# shellcheck disable=SC2030,SC2031,SC2154 # each test has variables of its own; `run` sets the rest
+
+drop_in=/etc/ssh/sshd_config.d/00-openclaw-deploy.conf
+
+setup_file() {
+	load guest
+	guest_start
+	guest_neighbour
+	ssh-keygen -q -t ed25519 -N '' -f "$GUEST/key"
+	deploy bootstrap --only user >/dev/null
+	guest_tidy
+}
+
+teardown_file() {
+	load guest
+	guest_stop
+}
+
+setup() {
+	load guest
+	guest_tidy
+}
+
+# Back to: a user with a key, sshd as Debian has it, no firewall.
+guest_tidy() {
+	guest rm -f "$drop_in" /etc/ssh/sshd_config.d/50-test.conf /etc/ssh/sshd_config.d/00-aa.conf
+	guest systemctl stop openclaw-deploy-ssh-revert.timer 2>/dev/null || true
+	guest usermod --shell /bin/bash deploy >/dev/null
+	guest rm -f /home/deploy/.bashrc
+	install -D -m 0600 "$GUEST/key.pub" "$GUEST/root/root/.ssh/authorized_keys"
+	guest install -d -m 0700 -o deploy -g deploy /home/deploy/.ssh
+	guest install -m 0600 -o deploy -g deploy /root/.ssh/authorized_keys /home/deploy/.ssh/authorized_keys
+	guest chmod 0755 /home/deploy
+	guest systemctl reset-failed ssh
+	guest systemctl restart ssh
+}
+
+# harden: step 9; root_gets_in and deploy_gets_in: whether sshd, as it runs, lets them.
+harden() { deploy bootstrap --only ssh; }
+root_gets_in() { login root true; }
+deploy_gets_in() { login deploy true; }
+
+# What must hold after a refusal: nothing of ours is there, nobody is locked out.
+as_before() {
+	[ ! -e "$GUEST/root$drop_in" ] && root_gets_in && deploy_gets_in
+}
+
+@test "control: with a key, hardening goes through" {
+	as_before
+	run harden
+	[ "$status" -eq 0 ]
+	outcome 9 ssh changed
+	deploy_gets_in
+	run root_gets_in
+	[ "$status" -eq 255 ]
+}
+
+@test "no key: refused, with the reason and what to do" {
+	guest rm /home/deploy/.ssh/authorized_keys
+	run harden
+	[ "$status" -eq 0 ]
+	outcome 9 ssh skipped
+	[[ $output == *'deploy has no usable SSH key'*'openclaw-deploy bootstrap --only ssh'* ]]
+	[ ! -e "$GUEST/root$drop_in" ]
+	root_gets_in
+}
+
+@test "the forced command that cloud images give root is no key, and is not copied" {
+	guest rm /home/deploy/.ssh/authorized_keys
+	printf 'no-port-forwarding,command="echo Please login as the user ubuntu;sleep 10;exit 142" %s\n' \
+		"$(cat "$GUEST/key.pub")" >"$GUEST/root/root/.ssh/authorized_keys"
+	run deploy bootstrap --only user,ssh
+	[ "$status" -eq 0 ]
+	outcome 9 ssh skipped
+	[ ! -e "$GUEST/root/home/deploy/.ssh/authorized_keys" ]
+	[ ! -e "$GUEST/root$drop_in" ]
+}
+
+@test "keys that others can write to are refused by step 9 and mended by step 2" {
+	guest chmod 0777 /home/deploy
+	run harden
+	outcome 9 ssh skipped
+	[ ! -e "$GUEST/root$drop_in" ]
+	run deploy bootstrap --only user,ssh
+	outcome 2 user changed
+	outcome 9 ssh changed
+	deploy_gets_in
+}
+
+@test "a configuration that sshd refuses is left alone, and its line is named" {
+	printf 'PermitNonsense yes\n' >"$GUEST/root/etc/ssh/sshd_config.d/50-test.conf"
+	run harden
+	[ "$status" -eq 1 ]
+	outcome 9 ssh failed
+	[[ $output == *50-test.conf* ]]
+	as_before
+}
+
+@test "a line that wins over ours is seen, and ours is taken back" {
+	printf 'PasswordAuthentication yes\n' >"$GUEST/root/etc/ssh/sshd_config.d/00-aa.conf"
+	run harden
+	[ "$status" -eq 1 ]
+	outcome 9 ssh failed
+	[[ $output == *'passwordauthentication yes'* ]]
+	as_before
+}
+
+@test "a user who cannot really log in is noticed, and the change is taken back at once" {
+	printf '#!/bin/sh\nexit 1\n' >"$GUEST/root/usr/local/bin/broken-shell"
+	chmod 0755 "$GUEST/root/usr/local/bin/broken-shell"
+	guest usermod --shell /usr/local/bin/broken-shell deploy
+	run harden
+	[ "$status" -eq 1 ]
+	outcome 9 ssh failed
+	[[ $output == *'that deploy can log in'* ]]
+	[ ! -e "$GUEST/root$drop_in" ]
+	root_gets_in
+	run guest systemctl is-active openclaw-deploy-ssh-revert.timer
+	[ "$status" -ne 0 ]
+	[ "$(guest cat /home/deploy/.ssh/authorized_keys)" = "$(cat "$GUEST/key.pub")" ]
+}
+
+@test "rules of the administrator's own are left alone" {
+	for line in 'AuthenticationMethods publickey,password' 'AllowGroups root' 'DenyUsers dep*' \
+		'PubkeyAuthentication no' 'AuthorizedKeysFile /etc/ssh/keys/%u'; do
+		printf '%s\n' "$line" >"$GUEST/root/etc/ssh/sshd_config.d/50-test.conf"
+		run harden
+		[ "$status" -eq 0 ]
+		outcome 9 ssh skipped
+		[ ! -e "$GUEST/root$drop_in" ]
+	done
+}
+
+@test "other people with a key keep their way in" {
+	guest useradd --create-home --shell /bin/bash --password '*' other
+	guest install -d -m 0700 -o other -g other /home/other/.ssh
+	guest install -m 0600 -o other -g other /root/.ssh/authorized_keys /home/other/.ssh/authorized_keys
+	run harden
+	outcome 9 ssh changed
+	login other true
+	deploy_gets_in
+	guest userdel --remove other 2>/dev/null
+}
+
+# Runs step 9 and kills it when the change is written and not yet proved.
+killed_in_the_middle() {
+	# Debian's bash reads this file for commands over SSH: the proof takes that long.
+	printf 'sleep 4\n' >"$GUEST/root/home/deploy/.bashrc"
+	harden >"$GUEST/killed" 2>&1 &
+	local run=$! _
+	for _ in {1..200}; do
+		[ -e "$GUEST/root$drop_in" ] && break
+		sleep 0.05
+	done
+	sleep 0.5
+	guest pkill -KILL -x openclaw-deploy
+	wait "$run" || true
+	[ -e "$GUEST/root$drop_in" ]
+	guest rm /home/deploy/.bashrc
+}
+
+@test "killed in the middle, the next run finishes" {
+	killed_in_the_middle
+	guest systemctl is-active -q openclaw-deploy-ssh-revert.timer
+	run harden
+	[ "$status" -eq 0 ]
+	outcome 9 ssh changed
+	run guest systemctl is-active openclaw-deploy-ssh-revert.timer
+	[ "$status" -ne 0 ]
+	[ "$(guest cat /home/deploy/.ssh/authorized_keys)" = "$(cat "$GUEST/key.pub")" ]
+	deploy_gets_in
+	run harden
+	outcome 9 ssh unchanged
+}
+
+@test "killed in the middle, and nobody comes back: the change takes itself back" {
+	killed_in_the_middle
+	run root_gets_in
+	[ "$status" -eq 255 ]
+	for _ in {1..90}; do
+		[ -e "$GUEST/root$drop_in" ] || break
+		sleep 1
+	done
+	sleep 1
+	as_before
+}
+
+@test "a firewall rule that turns SSH away stops step 6 before anything is switched on" {
+	deploy bootstrap --only firewall >/dev/null
+	guest ufw --force reset >/dev/null
+	guest ufw deny 22/tcp >/dev/null
+	run deploy bootstrap --only firewall
+	[ "$status" -eq 1 ]
+	outcome 6 firewall failed
+	[[ $output == *'ufw deny 22/tcp'*'ufw delete deny 22/tcp'* ]]
+	[ "$(guest ufw status)" = 'Status: inactive' ]
+	deploy_gets_in
+	# The control: without that rule it goes through.
+	guest ufw delete deny 22/tcp >/dev/null
+	run deploy bootstrap --only firewall
+	outcome 6 firewall changed
+	deploy_gets_in
+}
+
+@test "where systemd holds the port for sshd, steps 6 and 9 work as well" {
+	guest ufw --force reset >/dev/null 2>&1 || true
+	guest systemctl stop ssh.service
+	guest systemctl start ssh.socket
+	guest rmdir /run/sshd 2>/dev/null || true
+	run deploy bootstrap --only firewall,ssh
+	[ "$status" -eq 0 ]
+	outcome 6 firewall changed
+	outcome 9 ssh changed
+	deploy_gets_in
+	run root_gets_in
+	[ "$status" -eq 255 ]
+	guest systemctl stop ssh.socket
+}
