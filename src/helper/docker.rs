@@ -5,11 +5,9 @@
 //! The sentence for "not found" is a word of the protocol: said of every host that is not ours,
 //! and never of one that is, because a client takes it for leave to go on without credentials.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::broker::Broker;
-use super::input::{self, Need};
 use super::{Answers, Credential, Reply, Talk, login, one_line};
 use crate::error::{Error, Exit, Result};
 use crate::kind;
@@ -28,19 +26,8 @@ const LONGEST_LINE: usize = 65_535;
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    super::run(NAME, |ui| {
-        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-        let need = match words[..] {
-            ["get" | "store" | "erase"] => Need::Question,
-            _ => Need::Nothing,
-        };
-        match input::read(need) {
-            Ok(input) => handle(&words, &input, || Broker::for_docker(ui)),
-            Err(error) => failure(error),
-        }
-    })
+    let answer = |words: &[&str], input: &[u8], ui| handle(words, input, || Broker::for_docker(ui));
+    super::run(NAME, answer, failure)
 }
 
 /// One action: `words` are the arguments, `input` all of stdin. `answers` is made only where it

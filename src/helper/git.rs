@@ -4,11 +4,9 @@
 //! so that git goes on to its next helper; `store` is ignored, and an unknown action too, as the
 //! protocol asks. `erase` is git's word that a password was rejected: the kept copy is dropped.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::broker::Broker;
-use super::input::{self, Need};
 use super::{Answers, Reply, Talk};
 use crate::error::{Error, Result};
 use crate::registry::Asked;
@@ -20,19 +18,8 @@ const USAGE: &str = "Usage: git-credential-oc <get|store|erase>";
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    super::run(NAME, |ui| {
-        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-        let need = match words[..] {
-            ["get" | "store" | "erase"] => Need::Question,
-            _ => Need::Nothing,
-        };
-        match input::read(need) {
-            Ok(input) => handle(&words, &input, || Broker::for_git(ui)),
-            Err(error) => failure(error),
-        }
-    })
+    let answer = |words: &[&str], input: &[u8], ui| handle(words, input, || Broker::for_git(ui));
+    super::run(NAME, answer, failure)
 }
 
 /// One action: `words` are the arguments, `input` all of stdin.

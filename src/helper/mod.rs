@@ -11,6 +11,7 @@ pub mod git;
 mod input;
 mod login;
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use crate::registry::Asked;
 use crate::secret::Secret;
 use crate::sink;
 use crate::ui::{self, Color, Level, Ui};
+use input::Need;
 
 /// What a helper answers, whole.
 pub struct Reply {
@@ -102,13 +104,31 @@ impl Reply {
     }
 }
 
-/// The body of a helper's `main`: hardened, and unwound before it ends.
-fn run(program: &'static str, reply: impl FnOnce(Ui) -> Reply) -> ExitCode {
+/// The body of a helper's `main`: hardened, and unwound before it ends. `handle` answers the
+/// arguments and what came on stdin; `unreadable` puts into words that nothing could be read.
+fn run(
+    program: &'static str,
+    handle: impl FnOnce(&[&str], &[u8], Ui) -> Reply,
+    unreadable: impl FnOnce(Error) -> Reply,
+) -> ExitCode {
     // Kept: what the caller passed down stays closed to `op`.
     let _hardened = harden::harden();
     let ui = Ui::new(program, Level::Normal, Color::Auto);
     ui::hide_panics(program);
-    let done = catch_unwind(AssertUnwindSafe(|| speak(ui, &reply(ui))));
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        let need = match words[..] {
+            ["get" | "store" | "erase"] => Need::Question,
+            _ => Need::Nothing,
+        };
+        let reply = match input::read(need) {
+            Ok(input) => handle(&words, &input, ui),
+            Err(error) => unreadable(error),
+        };
+        speak(ui, &reply)
+    }));
     ExitCode::from(u8::from(!matches!(done, Ok(true))))
 }
 
