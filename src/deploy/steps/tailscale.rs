@@ -21,6 +21,7 @@ const REPOSITORY: Layout = Layout {
     keyring: "/usr/share/keyrings/tailscale-archive-keyring.gpg",
     list: "/etc/apt/sources.list.d/tailscale.list",
     component: "main",
+    pins: None,
 };
 
 /// Tailscale.

@@ -33,6 +33,8 @@ pub struct Layout {
     pub list: &'static str,
     /// The component that has the packages.
     pub component: &'static str,
+    /// A file of apt's preferences and its text: which packages may be taken, and which not.
+    pub pins: Option<(&'static str, &'static str)>,
 }
 
 /// A vendor's repository for this host's distribution.
@@ -77,8 +79,10 @@ impl Source {
         let key = self.layout.key.replace("{codename}", &self.codename);
         let url = format!("{}/{key}", self.url);
         let fetch = Program::new(HELPER).args(["download-file", &url, FETCHED]);
-        host.must(&fetch)
-            .map_err(|failure| failure.cause("network"))?;
+        host.must(&fetch).map_err(|failure| {
+            let hint = format!("check that this host reaches {}", self.url);
+            failure.cause("network").hint(hint)
+        })?;
         let seen = fetched(host)?;
         if seen == [self.fingerprint.as_str()] {
             return self.write(host);
@@ -102,12 +106,19 @@ impl Source {
             .map_err(|why| Failure::system("read the fetched key", why))?;
         host.remove(FETCHED)?;
         host.write(keyring, &key, ACCESS)?;
+        if let Some((path, text)) = self.layout.pins {
+            host.write(path, text.as_bytes(), ACCESS)?;
+        }
         let line = format!(
             "deb [signed-by={keyring}] {} {} {component}\n",
             self.url, self.codename
         );
         host.write(list, line.as_bytes(), ACCESS)?;
-        apt::update_only(host, list).map_err(|failure| failure.cause("network"))
+        apt::update_only(host, list).map_err(|failure| {
+            // A source that cannot be read would spoil every later update of this host.
+            let _ = host.remove(list);
+            failure.cause("network")
+        })
     }
 }
 
