@@ -67,6 +67,7 @@ pub fn main() -> ExitCode {
             token,
             tailscale_key,
             sudo_user: std::env::var("SUDO_USER").ok(),
+            planned: RefCell::default(),
             facts: RefCell::default(),
             started: Instant::now(),
         })
