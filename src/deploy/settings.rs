@@ -6,10 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::exit::{Failure, Result};
 use super::reference::ImageRef;
+use crate::manifest::builtin;
+use crate::name::EnvName;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
@@ -47,8 +49,23 @@ pub struct Settings {
     pub root: PathBuf,
     /// Which engine.
     pub engine: Engine,
+    /// How the gateway is run; `None`: as it is run now.
+    pub shape: Option<Shape>,
+    /// The variables of our environment that a Swarm service is given as secrets.
+    pub swarm_secrets: Vec<EnvName>,
     /// What steps 2 and 5 to 9 may be told.
     pub host: HostSettings,
+}
+
+/// How the gateway is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// As the container of a Compose project.
+    #[default]
+    Compose,
+    /// As the service of a Swarm stack.
+    Swarm,
 }
 
 /// Which Docker engine to talk to.
@@ -118,6 +135,8 @@ pub struct File {
     pull_timeout: Option<String>,
     health_timeout: Option<String>,
     build_context: Option<PathBuf>,
+    swarm: Option<bool>,
+    swarm_secrets: Option<Vec<String>>,
     host: HostSettings,
 }
 
@@ -161,6 +180,8 @@ pub struct Flags {
     pub allow_corrupt_fallback: bool,
     /// `--retry`.
     pub retry: bool,
+    /// `--swarm`.
+    pub swarm: Option<bool>,
     /// `--root`.
     pub root: Option<PathBuf>,
     /// `DOCKER_HOST` or `--host`.
@@ -204,6 +225,8 @@ impl Settings {
             build_context: flags.build_context.or(file.build_context),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
+            shape: flags.swarm.or(file.swarm).map(Shape::from),
+            swarm_secrets: swarm_secrets(file.swarm_secrets)?,
             root: root(flags.root, flags.state_home, &engine),
             engine,
             host: file.host,
@@ -245,6 +268,52 @@ impl Settings {
     pub fn records(&self) -> PathBuf {
         PathBuf::from("/var/lib/openclaw-deploy")
     }
+}
+
+impl From<bool> for Shape {
+    fn from(swarm: bool) -> Self {
+        if swarm { Self::Swarm } else { Self::Compose }
+    }
+}
+
+/// Variables that no gateway may hold: they open registries, networks and vaults, or are no secret.
+const NOT_FOR_THE_GATEWAY: [&str; 4] = [
+    "GHCR_TOKEN",
+    "TAILSCALE_AUTH_KEY",
+    "OP_SERVICE_ACCOUNT_TOKEN",
+    "OP_CONNECT_TOKEN",
+];
+
+/// The app secrets of the built-in manifest.
+#[must_use]
+pub fn app_secrets() -> Vec<EnvName> {
+    let names = builtin().secrets.into_iter().map(|it| it.name);
+    names
+        .filter(|name| !NOT_FOR_THE_GATEWAY.contains(&name.as_str()))
+        .collect()
+}
+
+fn swarm_secrets(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
+    let Some(given) = given else {
+        return Ok(app_secrets());
+    };
+    let name = |text: String| {
+        let refuse = |why: &str| {
+            Err(Failure::usage(format!(
+                "swarm_secrets: {text} cannot be one: {why}"
+            )))
+        };
+        // Swarm allows 64 bytes; `openclaw_` and a version go around it.
+        match EnvName::parse(&text) {
+            Ok(_) if NOT_FOR_THE_GATEWAY.contains(&text.as_str()) => {
+                refuse("it is not for the gateway")
+            }
+            Ok(name) if text.len() <= 48 => Ok(name),
+            Ok(_) => refuse("its name is longer than 48 letters"),
+            Err(why) => refuse(&why.to_string()),
+        }
+    };
+    given.into_iter().map(name).collect()
 }
 
 /// `/`, unless the engine is another machine's: then what is kept here about it has a place of

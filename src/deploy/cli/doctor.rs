@@ -5,9 +5,10 @@ use serde_json::json;
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::{compose, env, health, observe, snapshot};
+use crate::deploy::gateway::{compose, env, health, observe, service, snapshot};
 use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
+use crate::deploy::settings::Shape;
 use crate::ui::Tone;
 
 /// One finding.
@@ -90,6 +91,10 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         Ok(version) => Finding::ok("compose", version),
         Err(failure) => Finding::bad("compose", "fail", &failure),
     });
+    let swarm = cx.settings.shape == Some(Shape::Swarm);
+    if swarm && let Err(failure) = service::node(&engine).await {
+        all.push(Finding::bad("swarm", "fail", &failure));
+    }
     match observe(cx, &engine).await {
         Ok(seen) => {
             let container = seen.container.clone().unwrap_or_default();

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod swarm;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -128,6 +129,18 @@ impl Engine {
         body: Option<&Value>,
         auth: Option<&Auth>,
     ) -> Result<Reply> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.exchange(method, path, Bytes::from(body), auth).await
+    }
+
+    /// [`Engine::call`] with a body of bytes, which may lie in locked memory.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        auth: Option<&Auth>,
+    ) -> Result<Reply> {
         let work = async {
             let (mut sender, response) = self.send(method, path, body, auth).await?;
             let status = response.status().as_u16();
@@ -160,7 +173,7 @@ impl Engine {
         auth: Option<&Auth>,
         mut each: impl FnMut(&Value),
     ) -> Result<Reply> {
-        let (_sender, response) = self.send(Method::POST, path, None, auth).await?;
+        let (_sender, response) = self.send(Method::POST, path, Bytes::new(), auth).await?;
         let status = response.status().as_u16();
         let mut body = response.into_body();
         let mut rest = Vec::new();
@@ -186,7 +199,7 @@ impl Engine {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Bytes,
         auth: Option<&Auth>,
     ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>)> {
         let idle = self
@@ -199,7 +212,6 @@ impl Engine {
             Some(sender) => sender,
             None => self.dial().await?,
         };
-        let bytes = body.map(Value::to_string).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.prefix))
@@ -209,7 +221,7 @@ impl Engine {
             request = request.header("x-registry-auth", auth.header());
         }
         let request = request
-            .body(Full::new(Bytes::from(bytes)))
+            .body(Full::new(body))
             .map_err(|_| Failure::new("a request to the engine could not be written"))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok((sender, response))
