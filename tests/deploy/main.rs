@@ -14,6 +14,7 @@ mod cold;
 mod hosts;
 mod ladder;
 mod real;
+mod remote;
 mod safety;
 mod upgrade;
 
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ladder::CHECKS,
         safety::CHECKS,
         hosts::CHECKS,
+        remote::CHECKS,
     ]
     .into_iter()
     .flatten()

@@ -57,6 +57,8 @@ pub struct Container {
     pub published: Vec<(String, u16)>,
     /// Our label with the hash of what it was made from.
     pub render: String,
+    /// Our label that names its volumes, or "" where it has directories.
+    pub state: String,
     /// Whether the kernel ended it for lack of memory.
     pub out_of_memory: bool,
     /// Whether it was made without any capability.
@@ -308,6 +310,7 @@ fn container(json: &Value) -> Container {
         shape: shape::of(&config["Labels"]).unwrap_or_default(),
         published: published.chain(listens).collect(),
         render: text(&config["Labels"]["openclaw-deploy.render"]),
+        state: text(&config["Labels"]["openclaw-deploy.state"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
         without_capabilities: has(&host["CapDrop"], "ALL"),
         no_new_privileges: has(&host["SecurityOpt"], "no-new-privileges"),

@@ -168,7 +168,7 @@ impl Engine {
         encode(value.expose(), STANDARD, &mut body);
         body.push(b"\"}");
         let body = Bytes::from_owner(Body(Secret::new(body)));
-        let reply = self.exchange(Method::POST, "/secrets/create", body, None);
+        let reply = self.deliver(Method::POST, "/secrets/create", body, None);
         let made = reply
             .await?
             .good(&format!("give Swarm the secret {name}"))?;

@@ -36,6 +36,7 @@ pub async fn after(
     let after = match restore(cx, engine, &from, snapshot.as_deref()).await {
         Ok(()) => {
             records.pending = None;
+            snapshot::prune(cx, engine, records).await;
             restored(
                 cx,
                 &from,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::compose::{self, PROJECT, fingerprint};
 use super::records::Release;
-use super::{app_secrets, env, shape};
+use super::{app_secrets, env, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::api::Image;
 use crate::deploy::env_file::EnvFile;
@@ -59,7 +59,7 @@ pub async fn node(engine: &Engine) -> Result<String> {
 }
 
 /// The service for this image, without what is known only when it starts: variables of `.env`,
-/// secrets, the node.
+/// secrets, the node, the volumes of a remote engine.
 #[must_use]
 pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
     let mut spec = json!({
@@ -73,7 +73,7 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
                     "com.docker.stack.namespace": PROJECT,
                     (shape::PORT): settings.port.to_string(),
                 },
-                "Mounts": mounts(settings),
+                "Mounts": directories(settings),
                 "CapabilityDrop": ["ALL"],
                 "Privileges": {"NoNewPrivileges": true},
                 "Init": true,
@@ -109,24 +109,24 @@ fn nanoseconds(time: Duration) -> u64 {
     time.as_secs() * 1_000_000_000
 }
 
-/// The same directories, or volumes, as Compose mounts.
-fn mounts(settings: &Settings) -> Vec<Value> {
+/// The same directories as Compose mounts; none on a remote engine, which has volumes.
+fn directories(settings: &Settings) -> Vec<Value> {
     if settings.engine.is_remote() {
-        let volume = |(name, inside): (&str, &str)| {
-            // Labelled as Compose does, so that it takes them for its own.
-            let labels =
-                json!({"com.docker.compose.project": PROJECT, "com.docker.compose.volume": name});
-            json!({"Type": "volume", "Source": format!("{PROJECT}_{name}"), "Target": inside, "VolumeOptions": {"Labels": labels}})
-        };
-        return compose::volumes().into_iter().map(volume).collect();
+        return Vec::new();
     }
     let bind = |(path, inside): (std::path::PathBuf, &str)| json!({"Type": "bind", "Source": compose::settings_path(settings, &path), "Target": inside});
     compose::mounts(settings).into_iter().map(bind).collect()
 }
 
+/// The volumes of a state on a remote engine. They are there already.
+fn volumes(state: &str) -> Vec<Value> {
+    let volume = |(part, inside): (&str, &str)| json!({"Type": "volume", "Source": compose::volume(part, state), "Target": inside});
+    compose::volumes().into_iter().map(volume).collect()
+}
+
 /// The rendered service with all that is known now.
-fn complete(cx: &Context, rendered: &str, node: &str, secrets: Vec<Value>) -> Result<Value> {
-    let mut spec: Value = serde_json::from_str(rendered)
+fn complete(cx: &Context, release: &Release, node: &str, secrets: Vec<Value>) -> Result<Value> {
+    let mut spec: Value = serde_json::from_str(&release.compose)
         .map_err(|_| Failure::new("the service of this release cannot be read"))?;
     let text = env::read(cx, env::owner(cx)?)?;
     let file = EnvFile::parse(&text);
@@ -144,6 +144,10 @@ fn complete(cx: &Context, rendered: &str, node: &str, secrets: Vec<Value>) -> Re
     let container = &mut spec["TaskTemplate"]["ContainerSpec"];
     container["Env"] = variables.collect();
     container["Secrets"] = secrets.into();
+    if !release.state.is_empty() {
+        container["Mounts"] = volumes(&release.state).into();
+        container["Labels"]["openclaw-deploy.state"] = release.state.as_str().into();
+    }
     spec["TaskTemplate"]["Placement"] = json!({"Constraints": [format!("node.id=={node}")]});
     Ok(spec)
 }
@@ -155,7 +159,8 @@ fn complete(cx: &Context, rendered: &str, node: &str, secrets: Vec<Value>) -> Re
 pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     let node = node(engine).await?;
     let secrets = app_secrets::mount(cx, engine, &release.secrets).await?;
-    let spec = complete(cx, &release.compose, &node, secrets)?;
+    let spec = complete(cx, release, &node, secrets)?;
+    snapshot::settle_volumes(cx, engine, release).await?;
     let there = engine.service(NAME).await?;
     let before: Vec<_> = match &there {
         Some(_) => engine.tasks(NAME).await?,

@@ -7,10 +7,11 @@
 use serde_json::Value;
 
 use super::records::{Records, Release};
-use super::{Observed, app_secrets, compose, service};
+use super::{Observed, app_secrets, compose, service, snapshot};
 use crate::deploy::engine::Engine;
-use crate::deploy::engine::api::{Container, Image};
+use crate::deploy::engine::api::Container;
 use crate::deploy::exit::{Failure, Result};
+use crate::deploy::image::ladder::Acquired;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
@@ -75,10 +76,11 @@ pub async fn form(cx: &Context, engine: &Engine, shape: Shape) -> Result<Form> {
 
 /// The text from which a release in this shape is made.
 #[must_use]
-pub fn render(cx: &Context, shape: Shape, image: &Image, pinned: &str, source: &str) -> String {
+pub fn render(cx: &Context, shape: Shape, got: &Acquired, state: &str) -> String {
+    let (settings, image, source) = (&cx.settings, &got.image, got.source.word());
     match shape {
-        Shape::Compose => compose::render(&cx.settings, image, pinned, source),
-        Shape::Swarm => service::render(&cx.settings, image, pinned, source),
+        Shape::Compose => compose::render(settings, image, &got.pinned, source, state),
+        Shape::Swarm => service::render(settings, image, &got.pinned, source),
     }
 }
 
@@ -105,6 +107,7 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
     match release.shape {
         Shape::Compose => {
             let id = compose::create(cx, engine, release).await?;
+            snapshot::settle(cx, engine, &id).await?;
             engine.restart_policy(&id, "no").await?;
             engine.act(&id, "start").await.map(|()| id)
         }

@@ -36,9 +36,11 @@ impl Candidate {
         requested: &str,
         got: &Acquired,
     ) -> Result<Self> {
+        let id = records.next_id();
+        let state = snapshot::place(cx, id);
         Ok(Self {
             release: Release {
-                id: records.next_id(),
+                id,
                 requested: requested.to_owned(),
                 pinned: got.pinned.clone(),
                 image: got.image.id.clone(),
@@ -46,12 +48,13 @@ impl Candidate {
                 version: got.image.version.clone(),
                 revision: got.image.revision.clone(),
                 shape: form.shape,
-                compose: shape::render(cx, form.shape, &got.image, &got.pinned, got.source.word()),
+                compose: shape::render(cx, form.shape, got, &state),
                 secrets: form.secrets.clone(),
                 env: env::mark(cx)?,
                 since: now(),
                 seconds: 0.0,
                 snapshot: None,
+                state,
             },
         })
     }
@@ -75,10 +78,7 @@ pub async fn switch(
     {
         health::port_is_free(port)?;
     }
-    let local = !cx.settings.engine.is_remote();
-    if local {
-        snapshot::preflight(cx)?;
-    }
+    snapshot::preflight(cx)?;
     let mut release = candidate.release;
     let from = previous(records, observed);
     records.pending = Some(Pending {
@@ -148,7 +148,7 @@ async fn attempt(
         cx.talk.note("stopping the gateway");
     }
     shape::stop(engine, 30).await?;
-    keep_state(cx, records, observed, release).await?;
+    snapshot::take(cx, engine, records, release, None).await?;
     cx.talk.note(format!(
         "starting {} ({})",
         release.pinned,
@@ -160,31 +160,6 @@ async fn attempt(
         Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
         Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
     }
-}
-
-/// Copies the state of the stopped gateway, and remembers where.
-async fn keep_state(
-    cx: &Context,
-    records: &mut Records,
-    observed: &Observed,
-    release: &mut Release,
-) -> Result<()> {
-    if cx.settings.engine.is_remote() {
-        if observed.container.is_some() {
-            cx.talk.warn(
-                "the state on a remote engine is not copied before the change: \
-                 a way back has the old image, not the old state",
-            );
-        }
-        return Ok(());
-    }
-    let id = format!("{}-{}", now(), release.id);
-    snapshot::take(cx, &id).await?;
-    release.snapshot = Some(id.clone());
-    if let Some(pending) = &mut records.pending {
-        pending.snapshot = Some(id);
-    }
-    records.save(&cx.host, &cx.settings)
 }
 
 /// What answers is the container that was just started, with the right image, and private.
@@ -264,10 +239,6 @@ async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<(
             engine.untag(&release.pinned).await?;
         }
     }
-    if !cx.settings.engine.is_remote() {
-        let newest = records.releases.iter().rev().take(cx.settings.keep);
-        let keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
-        snapshot::prune(cx, &keep);
-    }
+    snapshot::prune(cx, engine, records).await;
     Ok(())
 }
