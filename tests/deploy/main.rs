@@ -16,6 +16,7 @@ mod ladder;
 mod real;
 mod remote;
 mod safety;
+mod swarm;
 mod upgrade;
 
 use std::os::unix::process::CommandExt;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         safety::CHECKS,
         hosts::CHECKS,
         remote::CHECKS,
+        swarm::CHECKS,
     ]
     .into_iter()
     .flatten()
