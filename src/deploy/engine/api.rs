@@ -238,19 +238,27 @@ impl Engine {
         Ok(Some(container(&reply.good("look at a container")?)))
     }
 
-    /// `start`, `stop?t=30`, `kill` and the like.
+    /// Starts container `id`.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn act(&self, id: &str, verb: &str) -> Result<()> {
-        let path = format!("/containers/{id}/{verb}");
+    pub async fn start(&self, id: &str) -> Result<()> {
+        let path = format!("/containers/{id}/start");
         let reply = self.call(Method::POST, &path, None, None).await?;
-        reply
-            .good(&format!(
-                "{} the gateway",
-                verb.split('?').next().unwrap_or(verb)
-            ))
-            .map(drop)
+        reply.good("start the gateway").map(drop)
+    }
+
+    /// Stops container `id`, at the latest after so many seconds. One that is gone is stopped.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn stop(&self, id: &str, seconds: u32) -> Result<()> {
+        let path = format!("/containers/{id}/stop?t={seconds}");
+        let reply = self.call(Method::POST, &path, None, None).await?;
+        match reply.status {
+            404 => Ok(()),
+            _ => reply.good("stop the gateway").map(drop),
+        }
     }
 
     /// Sets the restart policy.

@@ -43,7 +43,7 @@ pub async fn go(
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
-        shape::stop(engine, 30).await?;
+        shape::stop(engine, shape::GRACE).await?;
         snapshot::take(cx, engine, records, &mut release, state).await?;
         put_back::restore(cx, engine, &release, state).await
     }

@@ -23,13 +23,12 @@ use crate::deploy::engine::api::Image;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::run::Context;
-use crate::deploy::settings::Settings;
+use crate::deploy::settings::{Settings, Shape};
 
 /// The service.
 pub const NAME: &str = "openclaw_gateway";
 /// How long Swarm waits before it starts a gateway again that has ended.
 const PAUSE: Duration = Duration::from_secs(10);
-const GRACE: Duration = Duration::from_secs(30);
 /// How long Swarm may take for what it does itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(100);
@@ -77,7 +76,7 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
                 "CapabilityDrop": ["ALL"],
                 "Privileges": {"NoNewPrivileges": true},
                 "Init": true,
-                "StopGracePeriod": nanoseconds(GRACE),
+                "StopGracePeriod": nanoseconds(Duration::from_secs(shape::GRACE.into())),
             },
             "Resources": {"Limits": {"Pids": 512}},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(PAUSE)},
@@ -208,9 +207,12 @@ fn not_started(state: &str) -> Failure {
 
 /// Takes the service to no replicas, and waits until its last process has ended.
 ///
+/// Swarm itself ends a process seconds later, when a load balancer that we do not use has
+/// forgotten it; with no replica wanted it may as well be stopped at once.
+///
 /// # Errors
-/// When that takes longer than its grace.
-pub async fn stop(engine: &Engine) -> Result<()> {
+/// When it does not end in time.
+pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
     let Some(service) = engine.service(NAME).await? else {
         return Ok(());
     };
@@ -219,7 +221,12 @@ pub async fn stop(engine: &Engine) -> Result<()> {
         spec["Mode"] = json!({"Replicated": {"Replicas": 0}});
         engine.put_service(Some(&service), &spec).await?;
     }
-    let deadline = Instant::now() + GRACE + PATIENCE;
+    for (id, shape) in engine.gateways().await? {
+        if shape == Shape::Swarm {
+            engine.stop(&id, seconds).await?;
+        }
+    }
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let tasks = engine.tasks(NAME).await?;
         if tasks
@@ -230,15 +237,11 @@ pub async fn stop(engine: &Engine) -> Result<()> {
         }
         tokio::time::sleep(EVERY).await;
     }
-    Err(not_stopped())
-}
-
-fn not_stopped() -> Failure {
-    Failure::new("Swarm did not stop the gateway in time")
+    Err(Failure::new("Swarm did not stop the gateway in time")
         .hint(format!(
             "see what Swarm says: docker service ps --no-trunc {NAME}"
         ))
-        .cause("swarm")
+        .cause("swarm"))
 }
 
 /// Starts the service as it is, with one replica. For [`stop`] and nothing changed since.

@@ -15,6 +15,8 @@ use crate::deploy::image::ladder::Acquired;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
+/// How long, in seconds, a gateway may take to end.
+pub const GRACE: u32 = 30;
 /// The label with the port on which a service was told to listen.
 pub const PORT: &str = "openclaw-deploy.port";
 
@@ -93,10 +95,10 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
         if shape == Shape::Compose {
             // Ours comes last: a container that restarts by itself would write into the snapshot.
             engine.restart_policy(&id, "no").await?;
-            engine.act(&id, &format!("stop?t={seconds}")).await?;
+            engine.stop(&id, seconds).await?;
         }
     }
-    service::stop(engine).await
+    service::stop(engine, seconds).await
 }
 
 /// Makes `release` and starts it. The gateway is stopped. Returns the id of the container.
@@ -109,7 +111,7 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
             let id = compose::create(cx, engine, release).await?;
             snapshot::settle(cx, engine, &id).await?;
             engine.restart_policy(&id, "no").await?;
-            engine.act(&id, "start").await.map(|()| id)
+            engine.start(&id).await.map(|()| id)
         }
         Shape::Swarm => service::start(cx, engine, release).await,
     }
@@ -127,9 +129,9 @@ pub async fn resume(
 ) -> Result<String> {
     if !container.running {
         match container.shape {
-            Shape::Compose => engine.act(&container.id, "start").await?,
+            Shape::Compose => engine.start(&container.id).await?,
             Shape::Swarm => {
-                service::stop(engine).await?;
+                service::stop(engine, GRACE).await?;
                 return service::start(cx, engine, release).await;
             }
         }

@@ -147,7 +147,7 @@ async fn attempt(
     if observed.container.is_some() {
         cx.talk.note("stopping the gateway");
     }
-    shape::stop(engine, 30).await?;
+    shape::stop(engine, shape::GRACE).await?;
     snapshot::take(cx, engine, records, release, None).await?;
     cx.talk.note(format!(
         "starting {} ({})",

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::gateway::records::Records;
+use crate::deploy::gateway::shape::GRACE;
 use crate::deploy::gateway::{compose, service};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::run::Context;
@@ -193,7 +194,7 @@ fn stop(cx: &Context, running: &[String]) -> Result<()> {
     if ids.len() == running.len() {
         return Ok(());
     }
-    tell_swarm(cx, async |engine| service::stop(engine).await)
+    tell_swarm(cx, async |engine| service::stop(engine, GRACE).await)
 }
 
 fn tell_swarm<T>(cx: &Context, what: impl AsyncFnOnce(&Engine) -> Result<T>) -> Result<T> {
