@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Failure, Result};
+use super::gateway::app_secrets;
 use super::reference::ImageRef;
-use crate::manifest::builtin;
 use crate::name::EnvName;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -226,7 +226,7 @@ impl Settings {
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
             shape: flags.swarm.or(file.swarm).map(Shape::from),
-            swarm_secrets: swarm_secrets(file.swarm_secrets)?,
+            swarm_secrets: app_secrets::names(file.swarm_secrets)?,
             root: root(flags.root, flags.state_home, &engine),
             engine,
             host: file.host,
@@ -270,50 +270,21 @@ impl Settings {
     }
 }
 
+impl Shape {
+    /// What is done to a gateway that has another shape.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Compose => "move to Compose and replace",
+            Self::Swarm => "move to Swarm and replace",
+        }
+    }
+}
+
 impl From<bool> for Shape {
     fn from(swarm: bool) -> Self {
         if swarm { Self::Swarm } else { Self::Compose }
     }
-}
-
-/// Variables that no gateway may hold: they open registries, networks and vaults, or are no secret.
-const NOT_FOR_THE_GATEWAY: [&str; 4] = [
-    "GHCR_TOKEN",
-    "TAILSCALE_AUTH_KEY",
-    "OP_SERVICE_ACCOUNT_TOKEN",
-    "OP_CONNECT_TOKEN",
-];
-
-/// The app secrets of the built-in manifest.
-#[must_use]
-pub fn app_secrets() -> Vec<EnvName> {
-    let names = builtin().secrets.into_iter().map(|it| it.name);
-    names
-        .filter(|name| !NOT_FOR_THE_GATEWAY.contains(&name.as_str()))
-        .collect()
-}
-
-fn swarm_secrets(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
-    let Some(given) = given else {
-        return Ok(app_secrets());
-    };
-    let name = |text: String| {
-        let refuse = |why: &str| {
-            Err(Failure::usage(format!(
-                "swarm_secrets: {text} cannot be one: {why}"
-            )))
-        };
-        // Swarm allows 64 bytes; `openclaw_` and a version go around it.
-        match EnvName::parse(&text) {
-            Ok(_) if NOT_FOR_THE_GATEWAY.contains(&text.as_str()) => {
-                refuse("it is not for the gateway")
-            }
-            Ok(name) if text.len() <= 48 => Ok(name),
-            Ok(_) => refuse("its name is longer than 48 letters"),
-            Err(why) => refuse(&why.to_string()),
-        }
-    };
-    given.into_iter().map(name).collect()
 }
 
 /// `/`, unless the engine is another machine's: then what is kept here about it has a place of
@@ -411,6 +382,21 @@ mod tests {
             "{failure}"
         );
         assert_eq!(failure.exit, super::super::exit::Exit::Usage);
+    }
+
+    #[test]
+    fn the_gateway_stays_in_its_shape_unless_another_is_asked_for() {
+        let shape = |flag, text| {
+            let flags = Flags {
+                swarm: flag,
+                ..Flags::default()
+            };
+            let file = File::parse(Path::new("f"), text).expect("it is good");
+            Settings::decide(flags, file).expect("decided").shape
+        };
+        assert_eq!(shape(None, ""), None);
+        assert_eq!(shape(None, "swarm = true"), Some(Shape::Swarm));
+        assert_eq!(shape(Some(false), "swarm = true"), Some(Shape::Compose));
     }
 
     #[test]

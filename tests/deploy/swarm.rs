@@ -86,7 +86,7 @@ fn secrets(docker: &str) -> Result<Vec<(String, String, String)>, String> {
     names
         .lines()
         .map(|name| {
-            let access = sh(&format!("stat -c '%u:%g %a %F' {place}/{name}"))?;
+            let access = sh(&format!("stat -c '%u:%g %a %h %F' {place}/{name}"))?;
             Ok((name.to_owned(), text(&format!("{place}/{name}")), access))
         })
         .collect()
@@ -99,7 +99,7 @@ fn objects(docker: &str) -> Result<String, String> {
 }
 
 fn mounted(docker: &str, notion: &str) -> Outcome {
-    let access = "1000:1000 400 regular file";
+    let access = "1000:1000 400 1 regular file";
     let one = |name: &str, value: &str| (name.to_owned(), value.to_owned(), access.to_owned());
     let wanted = vec![
         one("NOTION_API_KEY", notion),
@@ -255,11 +255,11 @@ fn nowhere(world: &World) -> Outcome {
 }
 
 /// The files on disks that hold one of `needles`: the engine's (the swarm's log among them), the
-/// registry's, ours. What is mounted below them, as the secrets in memory are, is no disk.
+/// registry's but for images, ours. What is mounted below them, as the secrets in memory are, is no disk.
 fn files_with(world: &World, needles: &[&str]) -> Result<String, String> {
     let words: Vec<_> = needles.iter().map(|it| format!("-e '{it}'")).collect();
     sh(&format!(
-        "find {} /home /root /run /etc/docker /var/lib/openclaw-deploy -xdev -type f -print0 | LC_ALL=C xargs -0 grep -laF {} 2>/dev/null || true",
+        "find {} /home /root /run /etc/docker /var/lib/openclaw-deploy -xdev -path '*/registry/docker' -prune -o -type f ! -name 'random*' -print0 | LC_ALL=C xargs -0 grep -laF {} 2>/dev/null || true",
         world.scratch.display(),
         words.join(" ")
     ))
@@ -409,6 +409,9 @@ fn moved(world: &World) -> Outcome {
             sh("docker service ls -q; docker secret ls -q")?.as_str(),
             "",
         )?;
+        let plan = finish(command(world, "v1", NOTION, &["--swarm", "--dry-run"]));
+        plan.exits(0)?
+            .says("- move to Swarm and replace the gateway with ")?;
         deploy(world, "v1").exits(0)?;
         only("moved to Swarm", "v1", swarm)?;
         hold(
@@ -435,6 +438,16 @@ fn moved(world: &World) -> Outcome {
             "the backup did not stop the gateway",
         )?;
         only("after the backup", "v1", swarm)?;
+        world.stop_engine();
+        world.start_engine()?;
+        hold(
+            wait_for(60, || answering() == "v1"),
+            "no answer after the engine's restart",
+        )?;
+        world
+            .bootstrap("v1", &[])
+            .exits(0)?
+            .says("gateway     unchanged")?;
         world.bootstrap("v1", &["--swarm=false"]).exits(0)?;
         only("moved back to Compose", "v1", compose)?;
         same(

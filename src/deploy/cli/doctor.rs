@@ -91,13 +91,15 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         Ok(version) => Finding::ok("compose", version),
         Err(failure) => Finding::bad("compose", "fail", &failure),
     });
-    let swarm = cx.settings.shape == Some(Shape::Swarm);
-    if swarm && let Err(failure) = service::node(&engine).await {
-        all.push(Finding::bad("swarm", "fail", &failure));
-    }
     match observe(cx, &engine).await {
         Ok(seen) => {
             let container = seen.container.clone().unwrap_or_default();
+            if cx.settings.shape.unwrap_or(container.shape) == Shape::Swarm {
+                all.push(match service::node(&engine).await {
+                    Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
+                    Err(failure) => Finding::bad("swarm", "fail", &failure),
+                });
+            }
             all.push(match seen.healthy {
                 true => Finding::ok("gateway", "answers"),
                 false => Finding::bad(

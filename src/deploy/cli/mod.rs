@@ -16,12 +16,12 @@ use self::args::{Cli, Command};
 use super::engine::Engine;
 use super::exit::{Exit, Failure, Result};
 use super::gateway::records::{Records, Release};
-use super::gateway::{logs, rollback, snapshot};
+use super::gateway::{app_secrets, logs, rollback, snapshot};
 use super::host::Host;
 use super::journal::Journal;
 use super::lock::Lock;
 use super::run::{Choice, Context, run};
-use super::settings::{CONFIG, File, Settings, app_secrets};
+use super::settings::{CONFIG, File, Settings};
 use super::step::Outcome;
 use super::steps::backup;
 use super::talk::Talk;
@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     // First of all: out of the environment, before anything is started.
     let ghcr = take("GHCR_TOKEN");
     let tailscale = take("TAILSCALE_AUTH_KEY");
-    let mut app = token::take_all(app_secrets());
+    let mut app = token::take_all(app_secrets::by_default());
     let cli = Cli::parse();
     let dry_run = matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run);
     let talk = Talk::new(

@@ -20,6 +20,7 @@ use super::records::Release;
 use super::{app_secrets, env, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::api::Image;
+use crate::deploy::engine::swarm::Task;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::run::Context;
@@ -161,44 +162,47 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
     let spec = complete(cx, release, &node, secrets)?;
     snapshot::settle_volumes(cx, engine, release).await?;
     let there = engine.service(NAME).await?;
-    let before: Vec<_> = match &there {
+    let before = match &there {
         Some(_) => engine.tasks(NAME).await?,
         None => Vec::new(),
     };
     engine.put_service(there.as_ref(), &spec).await?;
+    first_container(cx, engine, &before).await
+}
+
+/// The container of the first task that is not in `before`, once it was started.
+async fn first_container(cx: &Context, engine: &Engine, before: &[Task]) -> Result<String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let tasks = engine.tasks(NAME).await?;
-        // The first of them: another one would be Swarm's second try.
-        let task = tasks
-            .into_iter()
-            .find(|task| before.iter().all(|it| it.id != task.id));
-        let mut state = "Swarm made no task".to_owned();
-        if let Some(task) = task {
-            let container = match task.container.as_str() {
-                "" => None,
-                id => engine.container(id).await?,
-            };
-            match container {
-                Some(container) if container.status != "created" => return Ok(container.id),
-                _ => state = format!("its task is {}", task.state),
-            }
-            if !task.error.is_empty() {
-                state = format!("{state}: {}", cx.redact().text(&task.error));
-            }
-            if task.is_over() {
-                return Err(not_started(&state));
-            }
+        let tasks = engine.tasks(NAME).await?.into_iter();
+        // Another one after the first would be Swarm's second try.
+        let mut new = tasks.filter(|task| before.iter().all(|it| it.id != task.id));
+        let task = new.next();
+        let container = match task.as_ref().map(|it| it.container.as_str()) {
+            None | Some("") => None,
+            Some(id) => engine.container(id).await?,
+        };
+        if let Some(container) = container.filter(|it| it.status != "created") {
+            return Ok(container.id);
         }
-        if Instant::now() >= deadline {
-            return Err(not_started(&state));
+        let over = task.as_ref().is_some_and(Task::is_over);
+        if over || Instant::now() >= deadline {
+            return Err(not_started(cx, task.as_ref()));
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-fn not_started(state: &str) -> Failure {
-    Failure::new(format!("Swarm did not start the gateway: {state}"))
+fn not_started(cx: &Context, task: Option<&Task>) -> Failure {
+    let state = task.map_or("it made no task".to_owned(), |task| {
+        let error = cx.redact().text(&task.error);
+        format!("its task is {}: {error}", task.state)
+    });
+    swarm_failed(&format!("Swarm did not start the gateway, {state}"))
+}
+
+fn swarm_failed(what: &str) -> Failure {
+    Failure::new(what)
         .hint(format!(
             "see what Swarm says: docker service ps --no-trunc {NAME}"
         ))
@@ -229,19 +233,12 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let tasks = engine.tasks(NAME).await?;
-        if tasks
-            .iter()
-            .all(crate::deploy::engine::swarm::Task::is_over)
-        {
+        if tasks.iter().all(Task::is_over) {
             return Ok(());
         }
         tokio::time::sleep(EVERY).await;
     }
-    Err(Failure::new("Swarm did not stop the gateway in time")
-        .hint(format!(
-            "see what Swarm says: docker service ps --no-trunc {NAME}"
-        ))
-        .cause("swarm"))
+    Err(swarm_failed("Swarm did not stop the gateway in time"))
 }
 
 /// Starts the service as it is, with one replica. For [`stop`] and nothing changed since.

@@ -107,7 +107,8 @@ fn decide(
     resolved: &Resolved,
 ) -> Result<State> {
     let wanted = &resolved.wanted;
-    let verb = match observed.container {
+    let verb = match &observed.container {
+        Some(container) if container.shape != form.shape => form.shape.verb(),
         Some(_) => "replace",
         None => "start",
     };
