@@ -423,6 +423,7 @@ fn moved(world: &World) -> Outcome {
             .exits(0)?
             .says("gateway     unchanged")?;
         let first = task(HERE, "{{.Id}}")?;
+        world.gate.requests();
         sh("mkdir -p /var/backups && mount -t tmpfs tmpfs /var/backups")?;
         let backup = world.run(&["backup"]);
         let archive = sh("tar -tzf /var/backups/openclaw/openclaw-*.tar.gz");
@@ -443,6 +444,11 @@ fn moved(world: &World) -> Outcome {
         hold(
             wait_for(60, || answering() == "v1"),
             "no answer after the engine's restart",
+        )?;
+        let asked = world.gate.requests();
+        hold(
+            asked.is_empty(),
+            format!("Swarm asked the registry: {asked:?}"),
         )?;
         world
             .bootstrap("v1", &[])
