@@ -119,6 +119,16 @@ fn told(message: &str) -> Option<Trouble> {
     {
         return missing("secret");
     }
+    // The words of Go where a child cannot be started: the values are too large for an
+    // environment, hold a NUL, or there is no `env` here. The items themselves can still be had.
+    if ["fork/exec ", "exec: "]
+        .iter()
+        .any(|start| message.starts_with(start))
+    {
+        return Some(Trouble::Unusable {
+            why: "`op run` could not hand it over",
+        });
+    }
     let claim = message.strip_prefix('"')?;
     [
         ("\" isn't an item", "item"),
@@ -294,6 +304,14 @@ mod tests {
             (
                 "\"V\" isn't a vault in this account. Specify the vault with its ID or name.",
                 "missing: no such vault",
+            ),
+            (
+                "fork/exec /usr/bin/env: argument list too long",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "exec: environment variable contains NUL",
+                "unusable: `op run` could not hand it over",
             ),
             (
                 "\"f\" isn't a field in the \"T\" item",

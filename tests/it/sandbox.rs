@@ -153,12 +153,13 @@ impl Sandbox {
             .collect()
     }
 
-    /// The command words of each call, such as `inject` or `item get`.
+    /// The command words of each call, such as `run` or `item get`.
     pub fn commands(&self) -> Vec<String> {
         let words = |call: &Value| {
             let words = call["argv"].as_array().expect("argv").iter().skip(1);
             let plain = words
                 .filter_map(Value::as_str)
+                .take_while(|word| *word != "--")
                 .filter(|word| !word.starts_with('-'));
             plain.take(2).collect::<Vec<_>>().join(" ")
         };
