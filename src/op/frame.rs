@@ -52,7 +52,8 @@ impl Frame {
     /// the environment of `op` is passed over.
     ///
     /// # Errors
-    /// [`Error::OpNonsense`] unless the answer is whole and has every variable exactly once.
+    /// [`Error::OpNonsense`] unless the answer is whole and has every variable exactly once, and
+    /// in none of them the reference itself, as when nothing fetched it.
     pub fn parse(&self, answer: &[u8]) -> Result<Vec<Range<usize>>> {
         let mut values = vec![None; self.references.len()];
         let mut start = 0;
@@ -69,8 +70,13 @@ impl Frame {
             }
             start = end + 1;
         }
-        let whole: Option<Vec<_>> = values.into_iter().collect();
-        whole.ok_or_else(|| nonsense("a part of it is missing"))
+        let whole: Option<Vec<Range<usize>>> = values.into_iter().collect();
+        let values = whole.ok_or_else(|| nonsense("a part of it is missing"))?;
+        let mut pairs = values.iter().zip(&self.references);
+        if pairs.any(|(value, reference)| answer[value.clone()] == *reference.as_bytes()) {
+            return Err(nonsense("it holds a reference in the place of a value"));
+        }
+        Ok(values)
     }
 
     /// The number of the variable that `entry` sets, if it is one of ours, and where its value
@@ -143,6 +149,7 @@ mod tests {
             format!("OC_{N}_0=a\0OC_{N}_1=b\0OC_{N}_2=c\0"),
             format!("OC_{N}_0=a\0\0OC_{N}_1b\0"),
             format!("OC_{N}_0=a\0OC_{N}_1=b\0rest"),
+            format!("OC_{N}_0=a\0OC_{N}_1=op://v/a b/f\0"),
         ] {
             assert!(values(2, &bad).is_err(), "{bad}");
         }

@@ -42,6 +42,7 @@
 //! | `endless-stdout` | 1 GB instead of it |
 //! | `stderr-flood` | 100 MB on stderr before it |
 //! | `older-read-texts` | a missing item is `could not resolve item UUID…`, bare under `read` |
+//! | `unresolved` | `run` starts its child with the references themselves |
 //! | **Forged `run -- env -0`** | where two variables or more hold a secret |
 //! | `reorder` | the first two entries change places |
 //! | `swap-values` | the first two values change places, the names stay |
@@ -96,6 +97,7 @@ pub enum Mode {
     EndlessStdout,
     StderrFlood,
     OlderReadTexts,
+    Unresolved,
     Reorder,
     SwapValues,
     Duplicate,
@@ -146,6 +148,7 @@ const WORDS: &[(&str, Mode)] = &[
     ("endless-stdout", Mode::EndlessStdout),
     ("stderr-flood", Mode::StderrFlood),
     ("older-read-texts", Mode::OlderReadTexts),
+    ("unresolved", Mode::Unresolved),
     ("reorder", Mode::Reorder),
     ("swap-values", Mode::SwapValues),
     ("duplicate", Mode::Duplicate),

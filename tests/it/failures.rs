@@ -79,6 +79,11 @@ fn each_failure_has_its_exit_code_and_its_text() {
             "`op` gave an answer that cannot be trusted: a part of it is repeated",
         ),
         (
+            "unresolved",
+            5,
+            "`op` gave an answer that cannot be trusted: it holds a reference in the place of a value",
+        ),
+        (
             "endless-stdout",
             5,
             "`op` gave an answer that cannot be trusted: it is longer than 8 MiB",

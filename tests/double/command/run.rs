@@ -7,6 +7,7 @@ use crate::call::Call;
 use crate::credential::authenticate;
 use crate::delivery::Reply;
 use crate::failure::Failure;
+use crate::mode::Mode;
 use crate::reference::Reference;
 use crate::template::{self, Segment};
 use crate::variable::{self, Environment};
@@ -31,7 +32,11 @@ pub fn run(call: &Call) -> Result<Reply, Failure> {
     }
     let mut child = Command::new(&call.line.words[0]);
     child.args(&call.line.words[1..]);
-    let secrets = fill(call, &planned, &mut child)?;
+    let secrets = if call.modes.has(Mode::Unresolved) {
+        vec![]
+    } else {
+        fill(call, &planned, &mut child)?
+    };
     let masks = !references.is_empty() && !call.on("no-masking", "OP_RUN_NO_MASKING");
     if call.modes.spoil_answers() {
         let names: Vec<_> = planned.into_iter().map(|(name, _)| name).collect();
