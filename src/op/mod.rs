@@ -153,8 +153,7 @@ impl Op {
                 let slices = values.into_iter().map(|range| Ok(whole.slice(range)));
                 Ok(batch.iter().copied().zip(slices).collect())
             }
-            // A value that fits no environment may still be had from its item.
-            Err(trouble) if batch.len() == 1 && !matches!(trouble, Trouble::Unusable { .. }) => {
+            Err(trouble) if batch.len() == 1 && settles(&trouble) => {
                 Ok(vec![(batch[0], Err(trouble))])
             }
             Err(_) => self.items(requests, batch).await,
@@ -287,6 +286,15 @@ impl Provider for Op {
     fn limit(&mut self, timeout: Duration) {
         self.timeout = timeout.min(self.timeout);
     }
+}
+
+/// Whether the item itself could say no more. It can where `op run` did not take the reference,
+/// or could not hand the value over.
+fn settles(trouble: &Trouble) -> bool {
+    !matches!(
+        trouble,
+        Trouble::Unusable { .. } | Trouble::Missing { part: "secret", .. }
+    )
 }
 
 /// The wanted requests, grouped by the item that holds them; `op` ignores case in names.

@@ -42,6 +42,7 @@
 //! | `endless-stdout` | 1 GB instead of it |
 //! | `stderr-flood` | 100 MB on stderr before it |
 //! | `older-read-texts` | a missing item is `could not resolve item UUID…`, bare under `read` |
+//! | `template-variables` | `run` takes inherited values for templates: a blank ends a reference |
 //! | `unresolved` | `run` starts its child with the references themselves |
 //! | **Forged `run -- env -0`** | where two variables or more hold a secret |
 //! | `reorder` | the first two entries change places |
@@ -97,6 +98,7 @@ pub enum Mode {
     EndlessStdout,
     StderrFlood,
     OlderReadTexts,
+    TemplateVariables,
     Unresolved,
     Reorder,
     SwapValues,
@@ -148,6 +150,7 @@ const WORDS: &[(&str, Mode)] = &[
     ("endless-stdout", Mode::EndlessStdout),
     ("stderr-flood", Mode::StderrFlood),
     ("older-read-texts", Mode::OlderReadTexts),
+    ("template-variables", Mode::TemplateVariables),
     ("unresolved", Mode::Unresolved),
     ("reorder", Mode::Reorder),
     ("swap-values", Mode::SwapValues),

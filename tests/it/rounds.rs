@@ -123,6 +123,14 @@ fn a_single_missing_secret_costs_one_process() {
 }
 
 #[test]
+fn a_single_reference_that_op_run_does_not_take_is_had_from_its_item() {
+    let sandbox = spread(1, &[], false);
+    sandbox.mode("template-variables");
+    sandbox.oc(["exec", "--", "true"]).done().succeeds();
+    assert_eq!(sandbox.commands(), ["run", "item get"]);
+}
+
+#[test]
 fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
     let sandbox = Sandbox::new();
     let twin = item("Twin", &[("credential", "x")]);

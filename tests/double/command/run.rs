@@ -101,10 +101,15 @@ fn plan(call: &Call) -> Result<Vec<Planned>, Failure> {
         let value = value.to_string_lossy();
         let replaced = planned.iter().any(|(other, _)| other == name);
         if !replaced && value.starts_with("op://") {
-            // ASSUMPTION: an inherited value is one reference, not a template.
-            let text = variable::expand(&value, &environment);
-            let reference = Reference::parse(&text).map_err(Failure::new)?;
-            planned.push((name.clone(), vec![Segment::Secret(reference)]));
+            // ASSUMPTION: an inherited value is one reference, not a template, which it is in a
+            // mode of its own.
+            let segments = if call.modes.has(Mode::TemplateVariables) {
+                template::parse(&value, Some(&environment))
+            } else {
+                let text = variable::expand(&value, &environment);
+                Reference::parse(&text).map(|reference| vec![Segment::Secret(reference)])
+            };
+            planned.push((name.clone(), segments.map_err(Failure::new)?));
         }
     }
     Ok(planned)
