@@ -74,11 +74,16 @@ fn unwrapped(message: &str) -> &str {
         .strip_prefix("could not read secret '")
         .and_then(|rest| rest.split_once("': "))
         .map_or(message, |(_, rest)| rest);
-    ["error initializing client: ", "connecting to desktop app: "]
-        .iter()
-        .fold(read, |text, wrapper| {
-            text.strip_prefix(wrapper).unwrap_or(text)
-        })
+    [
+        "error initializing client: ",
+        "connecting to desktop app: ",
+        // Not recorded of `op`: the words of its ancestor's `run`, SecretHub.
+        "error while starting process: ",
+    ]
+    .iter()
+    .fold(read, |text, wrapper| {
+        text.strip_prefix(wrapper).unwrap_or(text)
+    })
 }
 
 fn not_there(message: &str) -> Option<Trouble> {
@@ -307,6 +312,10 @@ mod tests {
             ),
             (
                 "fork/exec /usr/bin/env: argument list too long",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "error while starting process: fork/exec /usr/bin/env: argument list too long",
                 "unusable: `op run` could not hand it over",
             ),
             (
