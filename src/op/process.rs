@@ -2,8 +2,8 @@
 //!
 //! `op` gets a process group of its own, and `/dev/null` on stdin, since it takes any pipe there
 //! for data. Its end is learnt from its pid, not from the end of its output, since its cache
-//! daemon keeps our pipes open for hours. The group is killed while its leader is still unreaped, so that the
-//! number cannot have passed to a stranger; that is why this is not `tokio::process`.
+//! daemon keeps our pipes open for hours. The group is killed while its leader is still unreaped,
+//! so that the number cannot have passed to a stranger; that is why this is not `tokio::process`.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
