@@ -28,12 +28,21 @@ pub struct Context<'a> {
     pub account: Option<&'a str>,
 }
 
+/// `op run` has the value, and there is no child to print it.
+const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
+    why: "`op run` could not hand it over",
+};
+
 /// Classifies a failed call by its diagnostic.
 #[must_use]
 pub fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
     let text = readable(stderr);
     if text.starts_with("No accounts configured") || text.contains("\nNo accounts configured") {
         return Failure::Fatal(Error::NoAccount);
+    }
+    // An `env` that does not know `-0` says so without `op`'s prefix.
+    if text.starts_with("env: ") || text.starts_with("/usr/bin/env: ") {
+        return Failure::NotThere(NOT_HANDED_OVER);
     }
     let message = unwrapped(diagnostic(text));
     if let Some(trouble) = not_there(message) {
@@ -130,9 +139,7 @@ fn told(message: &str) -> Option<Trouble> {
         .iter()
         .any(|start| message.starts_with(start))
     {
-        return Some(Trouble::Unusable {
-            why: "`op run` could not hand it over",
-        });
+        return Some(NOT_HANDED_OVER);
     }
     let claim = message.strip_prefix('"')?;
     [
@@ -463,6 +470,17 @@ mod tests {
             classify(none, Context::default()),
             Failure::Fatal(Error::NoAccount)
         ));
+    }
+
+    #[test]
+    fn the_words_of_an_old_env_are_known() {
+        for text in [
+            "env: illegal option -- 0\nusage: env [-iv] …",
+            "/usr/bin/env: invalid option -- '0'\n",
+        ] {
+            let failure = classify(text.as_bytes(), Context::default());
+            assert_eq!(name(&failure), "unusable: `op run` could not hand it over");
+        }
     }
 
     #[test]
