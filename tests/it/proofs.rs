@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -264,7 +265,7 @@ fn has_answered(sandbox: &Sandbox) -> bool {
     let closed = |pid| stdout(pid).is_ok_and(|target| target == Path::new("/dev/null"));
     let answered = sandbox.survivors().first().is_some_and(closed);
     if answered {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     answered
 }
@@ -294,7 +295,7 @@ impl Holding {
     /// `op` has closed its stdout, which happens after all of it was written.
     fn wait_until_read(&mut self) {
         for _ in 0..600 {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
             if has_answered(&self.sandbox) {
                 return;
             }
@@ -324,7 +325,7 @@ fn leaves_a_core(sandbox: &Sandbox, command: &str, once: impl Fn() -> bool) -> b
     let command = run.command().stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("starts");
     while !once() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     let aborted = Command::new("kill")
         .args(["-ABRT", &child.id().to_string()])
@@ -354,7 +355,7 @@ fn a_crash_while_the_secret_is_held_leaves_no_core() {
 fn control_an_ordinary_crash_leaves_a_core() {
     let sandbox = Sandbox::new();
     let started = || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         true
     };
     assert!(
@@ -452,8 +453,11 @@ impl Stuck {
         let mut run = sandbox.oc(["env"]);
         let command = run.command().stdout(stdout).stderr(Stdio::piped());
         let child = command.spawn().expect("starts");
-        while sandbox.calls().is_empty() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+        // It sleeps once it has all that it needs to wait for the answer.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while sandbox.calls().is_empty() || !sleeps(child.id()) {
+            assert!(Instant::now() < deadline, "it never waited for `op`");
+            std::thread::sleep(Duration::from_millis(5));
         }
         if starve {
             no_more_memory(child.id());
@@ -496,6 +500,12 @@ fn fill(writer: &mut std::io::PipeWriter) -> usize {
     }
     set(OFlag::empty());
     filler
+}
+
+/// Whether a process waits for something other than its turn.
+fn sleeps(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    status.lines().any(|line| line.starts_with("State:\tS"))
 }
 
 /// Lowers the limit of a running process to what it has now.
@@ -597,14 +607,14 @@ fn an_item_is_parsed_without_a_copy_outside_locked_memory() {
         .spawn()
         .expect("starts");
     while sandbox.calls().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     sandbox.mode("hang");
     while sandbox.calls().len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     let (locked, loose) = residue(child.id()).expect("root reads all memory");
     let _ = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])
@@ -655,7 +665,7 @@ fn the_process_is_closed_to_others_of_the_same_user() {
                 .expect("starts")
         };
         let mut control = nobody("/bin/sleep".as_ref(), &["5"]);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         assert!(
             look(control.id()),
             "the control: an ordinary process of the same user is open"

@@ -190,8 +190,11 @@ impl Sandbox {
     }
 
     /// Waits until a stand-in has ended, and a moment longer, in which its answer is used.
+    #[track_caller]
     pub fn wait_until_op_has_ended(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
         while !self.notes().iter().any(|note| note["end"].is_u64()) {
+            assert!(Instant::now() < deadline, "`op` was killed or hangs");
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(300));
