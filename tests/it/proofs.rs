@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::sandbox::{CANARY, Sandbox, item};
+use crate::sandbox::{CANARY, Sandbox, item, until};
 
 const OC: &str = env!("CARGO_BIN_EXE_oc-secrets");
 
@@ -176,8 +176,11 @@ const MODES: &[&str] = &[
     "stderr-secret",
     "panic",
     "reorder",
+    "swap-values",
     "duplicate",
     "drop-tail",
+    "unresolved",
+    "template-variables",
     "rate-limited",
     "deleted-token",
     "bad-token",
@@ -287,20 +290,9 @@ impl Holding {
             .stderr(Stdio::null())
             .spawn()
             .expect("starts");
-        let mut holding = Self { child, sandbox };
-        holding.wait_until_read();
+        let holding = Self { child, sandbox };
+        until("`op` has answered", || has_answered(&holding.sandbox));
         holding
-    }
-
-    /// `op` has closed its stdout, which happens after all of it was written.
-    fn wait_until_read(&mut self) {
-        for _ in 0..600 {
-            std::thread::sleep(Duration::from_millis(10));
-            if has_answered(&self.sandbox) {
-                return;
-            }
-        }
-        panic!("`op` never answered");
     }
 }
 
@@ -324,9 +316,7 @@ fn leaves_a_core(sandbox: &Sandbox, command: &str, once: impl Fn() -> bool) -> b
     run = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x");
     let command = run.command().stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("starts");
-    while !once() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("it is ready to be aborted", once);
     let aborted = Command::new("kill")
         .args(["-ABRT", &child.id().to_string()])
         .status();
@@ -454,11 +444,8 @@ impl Stuck {
         let command = run.command().stdout(stdout).stderr(Stdio::piped());
         let child = command.spawn().expect("starts");
         // It sleeps once it has all that it needs to wait for the answer.
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while sandbox.calls().is_empty() || !sleeps(child.id()) {
-            assert!(Instant::now() < deadline, "it never waited for `op`");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        sandbox.wait_for_calls(1);
+        until("it waits for `op`", || sleeps(child.id()));
         if starve {
             no_more_memory(child.id());
         }
@@ -606,14 +593,10 @@ fn an_item_is_parsed_without_a_copy_outside_locked_memory() {
         .stderr(Stdio::null())
         .spawn()
         .expect("starts");
-    while sandbox.calls().is_empty() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    sandbox.wait_for_calls(1);
     std::thread::sleep(Duration::from_millis(100));
     sandbox.mode("hang");
-    while sandbox.calls().len() < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    sandbox.wait_for_calls(2);
     std::thread::sleep(Duration::from_millis(100));
     let (locked, loose) = residue(child.id()).expect("root reads all memory");
     let _ = Command::new("kill")
