@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::env;
 use super::records::Release;
 use crate::deploy::engine::api::Image;
-use crate::deploy::engine::{Engine as Door, client_env};
+use crate::deploy::engine::{self, client_env};
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::host::{Access, Answer, Program, good};
 use crate::deploy::run::Context;
@@ -187,7 +187,7 @@ pub fn client(cx: &Context) -> Program {
 ///
 /// # Errors
 /// When Compose cannot.
-pub async fn create(cx: &Context, engine: &Door, release: &Release) -> Result<String> {
+pub async fn create(cx: &Context, engine: &engine::Engine, release: &Release) -> Result<String> {
     let access = Access {
         mode: 0o644,
         owner: env::owner(cx)?,

@@ -20,7 +20,7 @@ use super::records::Release;
 use super::{app_secrets, env, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::api::Image;
-use crate::deploy::engine::swarm::Task;
+use crate::deploy::engine::swarm::{Service, Task};
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::run::Context;
@@ -48,7 +48,8 @@ pub async fn node(engine: &Engine) -> Result<String> {
             "locked" => ("this engine's swarm is locked", "docker swarm unlock"),
             _ => (
                 "this engine manages no swarm",
-                "docker swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1:2377",
+                "docker swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1:2377; \
+                 or run it under Compose: --swarm=false",
             ),
         };
         Failure::new(format!("{what}; the gateway was not touched"))
@@ -73,6 +74,12 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
                     "com.docker.stack.namespace": PROJECT,
                     (shape::PORT): settings.port.to_string(),
                 },
+                "Env": [
+                    "HOME=/home/node",
+                    "OPENCLAW_GATEWAY_BIND=loopback",
+                    format!("OPENCLAW_GATEWAY_PORT={}", settings.port),
+                    "OPENCLAW_NO_AUTO_UPDATE=1",
+                ],
                 "Mounts": directories(settings),
                 "CapabilityDrop": ["ALL"],
                 "Privileges": {"NoNewPrivileges": true},
@@ -130,19 +137,15 @@ fn complete(cx: &Context, release: &Release, node: &str, secrets: Vec<Value>) ->
         .map_err(|_| Failure::new("the service of this release cannot be read"))?;
     let text = env::read(cx, env::owner(cx)?)?;
     let file = EnvFile::parse(&text);
-    let mut variables: BTreeMap<&str, &str> = file.pairs().collect();
-    let port = cx.settings.port.to_string();
-    variables.extend([
-        ("HOME", "/home/node"),
-        ("OPENCLAW_GATEWAY_BIND", "loopback"),
-        ("OPENCLAW_GATEWAY_PORT", port.as_str()),
-        ("OPENCLAW_NO_AUTO_UPDATE", "1"),
-    ]);
-    let variables = variables
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"));
     let container = &mut spec["TaskTemplate"]["ContainerSpec"];
-    container["Env"] = variables.collect();
+    let ours = container["Env"].take();
+    let ours = ours.as_array().into_iter().flatten();
+    let mut variables: BTreeMap<&str, &str> = file.pairs().collect();
+    variables.extend(ours.filter_map(|it| it.as_str()?.split_once('=')));
+    container["Env"] = variables
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     container["Secrets"] = secrets.into();
     if !release.state.is_empty() {
         container["Mounts"] = volumes(&release.state).into();
@@ -161,13 +164,37 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
     let secrets = app_secrets::mount(cx, engine, &release.secrets).await?;
     let spec = complete(cx, release, &node, secrets)?;
     snapshot::settle_volumes(cx, engine, release).await?;
-    let there = engine.service(NAME).await?;
-    let before = match &there {
+    let before = match engine.service(NAME).await? {
         Some(_) => engine.tasks(NAME).await?,
         None => Vec::new(),
     };
-    engine.put_service(there.as_ref(), &spec).await?;
+    put(engine, |_| spec.clone()).await?;
     first_container(cx, engine, &before).await
+}
+
+/// Makes the service into what `spec` says, given what it is.
+async fn put(engine: &Engine, spec: impl Fn(Option<&Value>) -> Value) -> Result<()> {
+    loop {
+        let there = engine.service(NAME).await?;
+        let outcome = engine
+            .put_service(there.as_ref(), &spec(there.as_ref().map(|it| &it.spec)))
+            .await;
+        let version = |service: Option<Service>| service.map(|it| it.version);
+        // An update has to name the version, and Swarm itself may have changed it meanwhile.
+        if outcome.is_ok() || version(engine.service(NAME).await?) == version(there) {
+            return outcome;
+        }
+    }
+}
+
+/// So many replicas of the service as it is.
+async fn scale(engine: &Engine, replicas: u8) -> Result<()> {
+    put(engine, |there| {
+        let mut spec = there.cloned().unwrap_or_default();
+        spec["Mode"] = json!({"Replicated": {"Replicas": replicas}});
+        spec
+    })
+    .await
 }
 
 /// The container of the first task that is not in `before`, once it was started.
@@ -217,13 +244,10 @@ fn swarm_failed(what: &str) -> Failure {
 /// # Errors
 /// When it does not end in time.
 pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
-    let Some(service) = engine.service(NAME).await? else {
-        return Ok(());
-    };
-    if !is_stopped(&service.spec) {
-        let mut spec = service.spec.clone();
-        spec["Mode"] = json!({"Replicated": {"Replicas": 0}});
-        engine.put_service(Some(&service), &spec).await?;
+    match engine.service(NAME).await? {
+        None => return Ok(()),
+        Some(service) if is_stopped(&service.spec) => {}
+        Some(_) => scale(engine, 0).await?,
     }
     for (id, shape) in engine.gateways().await? {
         if shape == Shape::Swarm {
@@ -246,12 +270,10 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
 /// # Errors
 /// When the engine fails.
 pub async fn go_on(engine: &Engine) -> Result<()> {
-    let Some(service) = engine.service(NAME).await? else {
-        return Ok(());
-    };
-    let mut spec = service.spec.clone();
-    spec["Mode"] = json!({"Replicated": {"Replicas": 1}});
-    engine.put_service(Some(&service), &spec).await
+    match engine.service(NAME).await? {
+        None => Ok(()),
+        Some(_) => scale(engine, 1).await,
+    }
 }
 
 /// Whether there is a service that is not stopped.
