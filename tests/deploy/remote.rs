@@ -213,6 +213,8 @@ fn copied(world: &World) -> Outcome {
         let first = volume(world, &live()?);
         furnish(&first, 150)?;
         let before = portrait(&first)?;
+        let keys = |tree: &str| tree.replace("_state_", "_auth_") + "/keys";
+        sh(&format!("echo of v1 > {}", keys(&first)))?;
         let upgrade = update(world, "v2", &[])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -243,11 +245,15 @@ fn copied(world: &World) -> Outcome {
             text(&format!("{first}/state/data")).as_str(),
             "written by v1\n",
         )?;
+        same("its keys", text(&keys(&second)).as_str(), "of v1\n")?;
         hold(
             !std::path::Path::new(&second).join("socket").exists(),
             "the socket was copied; say so in the README",
         )?;
-        sh(&format!("echo of v2 > {second}/of-v2; rm {second}/large"))?;
+        sh(&format!(
+            "echo of v2 > {second}/of-v2; rm {second}/large; echo of v2 > {}",
+            keys(&second)
+        ))?;
         finish(command(world, &["rollback"])).exits(0)?;
         same("who answers after rollback", answering(), "v1".to_owned())?;
         same("the state", portrait(&volume(world, &live()?))?, before)?;
@@ -274,37 +280,36 @@ fn copied(world: &World) -> Outcome {
 
 fn interrupted(world: &World) -> Outcome {
     with_engine(world, "", |world| {
-        for (signal, code) in [("KILL", -9), ("TERM", 130)] {
+        for (signal, moment, code) in [
+            ("KILL", Moment::Copy, -9),
+            ("TERM", Moment::Copy, 130),
+            ("KILL", Moment::Started, -9),
+        ] {
+            let at = |what: &str| format!("{signal} in {moment:?}: {what}");
             deploy(world, "v1").exits(0)?;
             let (name, tree) = (live()?, volume(world, &live()?));
             furnish(&tree, 200)?;
             let before = portrait(&tree)?;
-            let struck = strike(update(world, "v2", &[]), signal)?;
-            same(&format!("{signal}: exit"), struck, code)?;
-            same(
-                &format!("{signal}: the state"),
-                portrait(&tree)?,
-                before.clone(),
-            )?;
+            let struck = strike(world, update(world, "v2", &[]), signal, moment)?;
+            same(&at("exit"), struck, code)?;
+            same(&at("the state"), portrait(&tree)?, before.clone())?;
             if signal == "TERM" {
-                same("who answers at once", answering(), "v1".to_owned())?;
-                same("its volume", live()?, name)?;
+                same(&at("who answers at once"), answering(), "v1".to_owned())?;
+                same(&at("its volume"), live()?, name)?;
                 nothing_left(1)?;
             }
             deploy(world, "v2").exits(0)?;
-            same("who answers", answering(), "v2".to_owned())?;
-            same(
-                "the copy",
-                portrait(&volume(world, &live()?))?,
-                before.clone(),
-            )?;
+            same(&at("who answers"), answering(), "v2".to_owned())?;
+            let copy = volume(world, &live()?);
+            same(&at("the copy"), portrait(&copy)?, before.clone())?;
             nothing_left(2)?;
             // The same on the way back that a person asks for.
-            let struck = strike(command(world, &["rollback"]), "KILL")?;
+            let struck = strike(world, command(world, &["rollback"]), "KILL", Moment::Copy)?;
             same("rollback: exit", struck, -9)?;
             finish(command(world, &["rollback", "--to", "1"])).exits(0)?;
-            same("who answers", answering(), "v1".to_owned())?;
-            same("the state", portrait(&volume(world, &live()?))?, before)?;
+            same(&at("who answers then"), answering(), "v1".to_owned())?;
+            let copy = volume(world, &live()?);
+            same(&at("the state then"), portrait(&copy)?, before)?;
             nothing_left(3)?;
             there("rm -f openclaw-openclaw-gateway-1 >/dev/null")?;
             there(&format!(
@@ -316,29 +321,48 @@ fn interrupted(world: &World) -> Outcome {
     })
 }
 
-/// Sends `signal` while a copy is under way. Returns the exit.
-fn strike(mut command: Command, signal: &str) -> Result<i32, String> {
+/// When a run is struck.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// A part of the state has been copied.
+    Copy,
+    /// The new version runs and was not yet found healthy.
+    Started,
+}
+
+/// Sends `signal` at that moment. Returns the exit.
+fn strike(
+    world: &World,
+    mut command: Command,
+    signal: &str,
+    moment: Moment,
+) -> Result<i32, String> {
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
     let child = child.map_err(|why| why.to_string())?;
-    let pending = || {
+    let come = wait_for(60, || {
         let records: serde_json::Value = serde_json::from_str(&text(RECORDS)).unwrap_or_default();
-        let state = records["pending"]["release"]["state"]
-            .as_str()
-            .map(str::to_owned);
-        state.unwrap_or_default()
-    };
-    let begun = wait_for(60, || {
-        let state = pending();
-        !state.is_empty()
-            && sh(&format!("test $(stat -c %s /var/tmp/oc-deploy-tests.*/second/volumes/openclaw_state_{state}/_data/large) -gt 1000000")).is_ok()
+        let Some(state) = records["pending"]["release"]["state"].as_str() else {
+            return false;
+        };
+        let name = format!("openclaw_state_{state}");
+        match moment {
+            Moment::Copy => {
+                let large = std::fs::metadata(volume(world, &name) + "/large");
+                large.is_ok_and(|it| it.len() > 1_000_000)
+            }
+            Moment::Started => {
+                live().is_ok_and(|live| live == name)
+                    && there("ps -q").is_ok_and(|running| !running.is_empty())
+            }
+        }
     });
     sh(&format!("kill -{signal} {}", child.id())).map_err(|_| "it had ended already".to_owned())?;
     let output = child.wait_with_output().map_err(|why| why.to_string())?;
     let run = ran(&output, 0.0);
-    hold(begun, format!("no copy was begun: {}", run.err))?;
+    hold(come, format!("{moment:?} did not come: {}", run.err))?;
     Ok(run.code)
 }
 

@@ -5,7 +5,7 @@
 //! hosts hold. The API version is negotiated. The registry token goes into one header of the
 //! requests that pull, and nowhere else.
 //!
-//! Why not `bollard`: it brings some sixty crates; this needs fourteen calls over one kept
+//! Why not `bollard`: it brings some sixty crates; this needs some twenty calls over one kept
 //! HTTP client (`hyper`).
 
 pub mod api;

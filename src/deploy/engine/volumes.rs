@@ -247,7 +247,7 @@ impl Seen {
 
     /// A tar ends with two blocks of zeros; one that was cut does not.
     fn is_whole(self) -> bool {
-        self.bytes % 512 == 0 && self.zeros >= 1024
+        self.bytes.is_multiple_of(512) && self.zeros >= 1024
     }
 }
 

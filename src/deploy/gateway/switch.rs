@@ -163,7 +163,10 @@ async fn attempt(
 }
 
 /// What answers is the container that was just started, with the right image, and private.
-async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+///
+/// # Errors
+/// When it is not.
+pub async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
     let container = engine.container(id).await?.unwrap_or_default();
     if !container.running || container.image != release.image {
         return Err(Failure::wanted(
