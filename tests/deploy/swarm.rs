@@ -374,6 +374,13 @@ fn killed(world: &World) -> Outcome {
         }),
         "v3 was never started",
     )?;
+    let environment = text(&format!("/proc/{}/environ", run.id()));
+    hold(
+        environment.contains("NOTION_API_KEY=")
+            && !environment.contains("canary")
+            && !environment.contains(GOOD),
+        "the secrets are still in our environment",
+    )?;
     run.kill().map_err(|why| why.to_string())?;
     run.wait().map_err(|why| why.to_string())?;
     deploy(world, "v2").exits(0)?.says("putting back")?;
@@ -460,7 +467,12 @@ fn moved(world: &World) -> Outcome {
             "services",
             sh("docker service ls -q; docker secret ls -q")?.as_str(),
             "",
-        )
+        )?;
+        world
+            .bootstrap("v1", &["--swarm"])
+            .exits(0)?
+            .says("no app secret is in the environment or the swarm")
+            .map(drop)
     })
 }
 

@@ -131,6 +131,10 @@ pub async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> Result<
             "File": {"Name": name, "UID": uid.to_string(), "GID": gid.to_string(), "Mode": 0o400},
         }));
     }
+    if mounts.is_empty() && !cx.settings.swarm_secrets.is_empty() {
+        cx.talk
+            .warn("no app secret is in the environment or the swarm; the gateway is given none");
+    }
     Ok(mounts)
 }
 

@@ -152,10 +152,8 @@ pub async fn settle(cx: &Context, engine: &Engine, release: &Release) -> Result<
             for (id, _) in compose {
                 engine.restart_policy(&id, "unless-stopped").await?;
             }
-            if engine.service(service::NAME).await?.is_some() {
-                service::remove(engine).await?;
-                app_secrets::prune(engine, &[]).await?;
-            }
+            service::remove(engine).await?;
+            app_secrets::prune(engine, &[]).await?;
         }
         Shape::Swarm => {
             for (id, _) in compose {
