@@ -327,7 +327,7 @@ fn put_back(world: &World) -> Outcome {
         deploy(world, "v3")
             .exits(6)?
             .says("its service is left without a task")?
-            .says("    | gateway v3 mode never")?;
+            .says("    | listening with token <concealed>")?;
         same("what runs", sh("docker ps -q")?.as_str(), "")?;
         deploy(world, "v1").exits(0)?;
         let state = text(DATA);
