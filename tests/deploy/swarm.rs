@@ -1,4 +1,4 @@
-//! Checks 37 to 40, 46 and 47: the gateway as a Swarm stack, its app secrets as Swarm secrets.
+//! Checks 37 to 40, 47 and 48: the gateway as a Swarm stack, its app secrets as Swarm secrets.
 
 use std::process::{Command, Stdio};
 
@@ -33,7 +33,7 @@ pub const CHECKS: &[Check] = &[
         put_back,
     ),
     check(
-        46,
+        47,
         "Swarm: from Compose and back on one state, backup",
         moved,
     ),
