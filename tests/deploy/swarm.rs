@@ -37,7 +37,7 @@ pub const CHECKS: &[Check] = &[
         "Swarm: from Compose and back on one state, backup",
         moved,
     ),
-    check(47, "Swarm: on another engine, by tcp and by ssh", elsewhere),
+    check(48, "Swarm: on another engine, by tcp and by ssh", elsewhere),
 ];
 
 const DATA: &str = "/home/deploy/.openclaw/state/data";
