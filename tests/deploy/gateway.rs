@@ -26,6 +26,10 @@ fn main() {
         println!("listening with token {token}");
     }
     if mode == "exit78" {
+        // As a bad migration would: what was there is spoiled, and more is there.
+        for name in ["ledger", "migrated"] {
+            let _ = std::fs::write(state.join(name), "spoiled\n");
+        }
         eprintln!("state: cannot migrate database safely");
         std::process::exit(78);
     }

@@ -173,7 +173,7 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let engine = Engine::open(&cx.settings.engine).await?;
         let mut records = Records::load(&cx.host, &cx.settings)?;
         let target = report::target(&records, to)?.clone();
-        let snapshot = state_of(cx, &records, &target, keep_state)?;
+        let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
         let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
         cx.talk.line(&format!(
             "release {} runs and answers: {} (as release {new})",
@@ -184,24 +184,27 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
 }
 
 /// The snapshot that holds the state of `target`: the one taken when the release after it began.
-fn state_of(
+async fn state_of(
     cx: &Context,
+    engine: &Engine,
     records: &Records,
     target: &Release,
     keep_state: bool,
 ) -> Result<Option<String>> {
     let mut after = records.releases.iter().filter(|it| it.id > target.id);
     let pending = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    if keep_state {
+        return Ok(None);
+    }
     let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
-    let snapshot = snapshot.filter(|id| !keep_state && snapshot::is_there(cx, id));
-    if snapshot.is_none() && !keep_state && !cx.settings.engine.is_remote() {
-        return Err(Failure::new(format!(
+    match snapshot {
+        Some(id) if snapshot::is_there(cx, engine, &id).await? => Ok(Some(id)),
+        _ => Err(Failure::new(format!(
             "there is no snapshot of the state of release {}",
             target.id
         ))
-        .hint("go back with the state as it is now: add --keep-state"));
+        .hint("go back with the state as it is now: add --keep-state")),
     }
-    Ok(snapshot)
 }
 
 /// What the timer of step 8 runs.

@@ -52,6 +52,8 @@ pub struct Container {
     pub published: Vec<(String, u16)>,
     /// Our label with the hash of what it was made from.
     pub render: String,
+    /// Our label that names its volumes, or "" where it has directories.
+    pub state: String,
     /// Whether the kernel ended it for lack of memory.
     pub out_of_memory: bool,
 }
@@ -280,6 +282,7 @@ fn container(json: &Value) -> Container {
         health: text(&state["Health"]["Status"]),
         published: published.collect(),
         render: text(&json["Config"]["Labels"]["openclaw-deploy.render"]),
+        state: text(&json["Config"]["Labels"]["openclaw-deploy.state"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
         status,
     }
@@ -305,7 +308,7 @@ fn with_selector(image: &ImageRef) -> String {
 }
 
 /// Percent-encoding for a query.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -20,9 +20,16 @@ pub const SERVICE: &str = "openclaw-gateway";
 /// The gateway's port inside its container.
 pub const INSIDE: u16 = 18789;
 
-/// The text of `compose.yaml` for this image.
+/// The text of `compose.yaml` for this image. On a remote engine `state` names its volumes; they
+/// are no part of its fingerprint, because every release has others.
 #[must_use]
-pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
+pub fn render(
+    settings: &Settings,
+    image: &Image,
+    pinned: &str,
+    source: &str,
+    state: &str,
+) -> String {
     let mut text = String::from(
         "# Written by openclaw-deploy, which replaces it. Put your own variables into .env.\n",
     );
@@ -50,15 +57,17 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
             "    healthcheck: {interval: 10s, timeout: 5s, start_period: 20s, retries: 5}\n",
         );
     }
+    let mark = fingerprint(text.as_bytes());
     let _ = writeln!(
         text,
-        "    labels: {{openclaw-deploy.source: {source}, openclaw-deploy.render: \"{}\"}}",
-        fingerprint(text.as_bytes())
+        "    labels:\n      openclaw-deploy.source: {source}\n      openclaw-deploy.render: \"{mark}\""
     );
     if settings.engine.is_remote() {
-        text.push_str("volumes:\n");
-        for (name, _) in volumes() {
-            let _ = writeln!(text, "  {name}: {{}}");
+        let _ = writeln!(text, "      openclaw-deploy.state: \"{state}\"\nvolumes:");
+        for (part, _) in volumes() {
+            // External: Compose never makes an empty one where the state should be.
+            let name = volume(part, state);
+            let _ = writeln!(text, "  {part}: {{external: true, name: {name}}}");
         }
     }
     text
@@ -96,7 +105,13 @@ pub fn mounts(settings: &Settings) -> [(std::path::PathBuf, &'static str); 3] {
     ]
 }
 
-/// The volumes that a remote engine keeps instead.
+/// The name of a volume.
+#[must_use]
+pub fn volume(part: &str, state: &str) -> String {
+    format!("{PROJECT}_{part}_{state}")
+}
+
+/// The parts of a state that a remote engine keeps in volumes instead.
 #[must_use]
 pub fn volumes() -> [(&'static str, &'static str); 2] {
     [
@@ -260,7 +275,7 @@ mod tests {
                 .to_vec(),
             ..Image::default()
         };
-        let text = render(&settings(), &image, "r/x@sha256:00", "pulled");
+        let text = render(&settings(), &image, "r/x@sha256:00", "pulled", "");
         assert!(
             text.contains("ports: [\"127.0.0.1:18789:18789\"]"),
             "{text}"
@@ -272,10 +287,27 @@ mod tests {
 
     #[test]
     fn another_image_has_another_label() {
-        let of =
-            |pinned| label_of(&render(&settings(), &Image::default(), pinned, "pulled")).to_owned();
+        let of = |pinned| {
+            let text = render(&settings(), &Image::default(), pinned, "pulled", "");
+            label_of(&text).to_owned()
+        };
         assert_ne!(of("a"), of("b"));
         assert_eq!(of("a"), of("a"));
+    }
+
+    #[test]
+    fn another_state_has_other_volumes_and_the_same_label() {
+        let flags = Flags {
+            docker_host: Some("ssh://root@vps".to_owned()),
+            ..Flags::default()
+        };
+        let remote = Settings::decide(flags, File::default()).expect("they are good");
+        let of = |state| render(&remote, &Image::default(), "x", "pulled", state);
+        let (one, two) = (of("1-1"), of("1-2"));
+        assert_eq!(label_of(&one), label_of(&two));
+        assert_eq!(one.replace("1-1", "1-2"), two);
+        assert!(two.contains("  auth: {external: true, name: openclaw_auth_1-2}\n"));
+        assert!(two.contains("openclaw-deploy.state: \"1-2\""), "{two}");
     }
 
     #[test]

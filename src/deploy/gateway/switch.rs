@@ -31,20 +31,24 @@ impl Candidate {
     /// # Errors
     /// When `.env` cannot be read.
     pub fn new(cx: &Context, records: &Records, requested: &str, got: &Acquired) -> Result<Self> {
+        let id = records.next_id();
+        let state = snapshot::place(cx, id);
+        let source = got.source.word();
         Ok(Self {
             release: Release {
-                id: records.next_id(),
+                id,
                 requested: requested.to_owned(),
                 pinned: got.pinned.clone(),
                 image: got.image.id.clone(),
                 source: got.source,
                 version: got.image.version.clone(),
                 revision: got.image.revision.clone(),
-                compose: render(&cx.settings, &got.image, &got.pinned, got.source.word()),
+                compose: render(&cx.settings, &got.image, &got.pinned, source, &state),
                 env: env::mark(cx)?,
                 since: now(),
                 seconds: 0.0,
                 snapshot: None,
+                state,
             },
         })
     }
@@ -68,10 +72,7 @@ pub async fn switch(
     {
         health::port_is_free(port)?;
     }
-    let local = !cx.settings.engine.is_remote();
-    if local {
-        snapshot::preflight(cx)?;
-    }
+    snapshot::preflight(cx)?;
     let mut release = candidate.release;
     let from = previous(records, observed);
     records.pending = Some(Pending {
@@ -143,7 +144,7 @@ async fn attempt(
         engine.restart_policy(&container.id, "no").await?;
         engine.act(&container.id, "stop?t=30").await?;
     }
-    keep_state(cx, records, observed, release).await?;
+    snapshot::take(cx, engine, records, release, None).await?;
     let id = create(cx, engine, release).await?;
     engine.restart_policy(&id, "no").await?;
     cx.talk.note(format!(
@@ -157,31 +158,6 @@ async fn attempt(
         Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
         Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
     }
-}
-
-/// Copies the state of the stopped gateway, and remembers where.
-async fn keep_state(
-    cx: &Context,
-    records: &mut Records,
-    observed: &Observed,
-    release: &mut Release,
-) -> Result<()> {
-    if cx.settings.engine.is_remote() {
-        if observed.container.is_some() {
-            cx.talk.warn(
-                "the state on a remote engine is not copied before the change: \
-                 a way back has the old image, not the old state",
-            );
-        }
-        return Ok(());
-    }
-    let id = format!("{}-{}", now(), release.id);
-    snapshot::take(cx, &id).await?;
-    release.snapshot = Some(id.clone());
-    if let Some(pending) = &mut records.pending {
-        pending.snapshot = Some(id);
-    }
-    records.save(&cx.host, &cx.settings)
 }
 
 /// What answers is the container that was just started, with the right image, and private.
@@ -232,13 +208,14 @@ pub async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<
             .unwrap_or_else(|| Failure::new("compose failed"))
             .cause("compose"));
     }
-    match engine.gateway().await? {
-        Some(container) => Ok(container.id),
-        None => Err(Failure::wanted(
+    let Some(container) = engine.gateway().await? else {
+        return Err(Failure::wanted(
             "a container of the gateway",
             "none after docker compose up",
-        )),
-    }
+        ));
+    };
+    snapshot::settle(cx, engine, &container.id).await?;
+    Ok(container.id)
 }
 
 /// It answers: this is now what runs.
@@ -292,10 +269,6 @@ async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<(
             engine.untag(&release.pinned).await?;
         }
     }
-    if !cx.settings.engine.is_remote() {
-        let newest = records.releases.iter().rev().take(cx.settings.keep);
-        let keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
-        snapshot::prune(cx, &keep);
-    }
+    snapshot::prune(cx, engine, records).await;
     Ok(())
 }
