@@ -36,7 +36,6 @@ pub async fn after(
     let after = match restore(cx, engine, &from, snapshot.as_deref()).await {
         Ok(()) => {
             records.pending = None;
-            snapshot::prune(cx, engine, records).await;
             restored(
                 cx,
                 &from,
@@ -47,7 +46,10 @@ pub async fn after(
         }
         Err(second) => lost(cx, &from, &failure, &second),
     };
-    let _ = records.save(&cx.host, &cx.settings);
+    // A snapshot goes only when no records on the disk name it any more.
+    if records.save(&cx.host, &cx.settings).is_ok() {
+        snapshot::prune(cx, engine, records).await;
+    }
     after
 }
 

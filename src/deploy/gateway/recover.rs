@@ -66,6 +66,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
             .log(why.log)
         })?;
     records.pending = None;
+    records.save(&cx.host, &cx.settings)?;
     snapshot::prune(cx, engine, records).await;
-    records.save(&cx.host, &cx.settings)
+    Ok(())
 }

@@ -123,14 +123,13 @@ pub fn mend(cx: &Context) -> Result<()> {
 pub async fn prune(cx: &Context, engine: &Engine, records: &Records) {
     let newest = records.releases.iter().rev().take(cx.settings.keep);
     let mut keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
+    let pending = records.pending.as_ref();
+    keep.extend(pending.and_then(|it| it.snapshot.clone()));
     if !cx.settings.engine.is_remote() {
         return directory::prune(cx, &keep);
     }
     keep.extend(records.current().map(|it| it.state.clone()));
-    if let Some(pending) = &records.pending {
-        keep.push(pending.release.state.clone());
-        keep.extend(pending.snapshot.clone());
-    }
+    keep.extend(pending.map(|it| it.release.state.clone()));
     if let Err(why) = volumes::prune(engine, records, &keep).await {
         cx.talk.warn(format!("old volumes are still there: {why}"));
     }

@@ -67,7 +67,7 @@ async fn current(cx: &Context, engine: &Engine, records: &Records) -> Result<Opt
         return Ok(Some(state));
     }
     cx.talk.warn(format!(
-        "the volumes of state {state} are gone; the gateway starts with an empty state"
+        "the volumes of state {state} are gone; there is nothing of it to keep"
     ));
     Ok(None)
 }
