@@ -17,6 +17,7 @@ mod ladder;
 mod real;
 mod remote;
 mod safety;
+mod swarm;
 mod upgrade;
 
 use std::os::unix::process::CommandExt;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         safety::CHECKS,
         hosts::CHECKS,
         remote::CHECKS,
+        swarm::CHECKS,
     ]
     .into_iter()
     .flatten()

@@ -16,7 +16,7 @@ use self::args::{Cli, Command};
 use super::engine::Engine;
 use super::exit::{Exit, Failure, Result};
 use super::gateway::records::{Records, Release};
-use super::gateway::{logs, rollback, snapshot};
+use super::gateway::{app_secrets, logs, rollback, snapshot};
 use super::host::Host;
 use super::journal::Journal;
 use super::lock::Lock;
@@ -25,7 +25,7 @@ use super::settings::{CONFIG, File, Settings};
 use super::step::Outcome;
 use super::steps::backup;
 use super::talk::Talk;
-use super::token::{Token, take};
+use super::token::{self, Token, take};
 
 /// Runs the program.
 #[must_use]
@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
     // First of all: out of the environment, before anything is started.
     let ghcr = take("GHCR_TOKEN");
     let tailscale = take("TAILSCALE_AUTH_KEY");
+    let mut app = token::take_all(app_secrets::by_default());
     let cli = Cli::parse();
     let dry_run = matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run);
     let talk = Talk::new(
@@ -50,6 +51,9 @@ pub fn main() -> ExitCode {
     };
     let result = tokens().and_then(|(token, tailscale_key)| {
         let settings = settings(&cli)?;
+        // Those that only the configuration names.
+        app.extend(token::take_all(settings.swarm_secrets.clone()));
+        token::resolved(&app)?;
         let mut host = Host::new(&settings.root)?;
         host.heed_signals()?;
         let journal = settings.records().join("journal.jsonl");
@@ -66,6 +70,7 @@ pub fn main() -> ExitCode {
             ),
             token,
             tailscale_key,
+            app_secrets: app,
             sudo_user: std::env::var("SUDO_USER").ok(),
             facts: RefCell::default(),
             started: Instant::now(),

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod swarm;
 pub mod volumes;
 
 use std::path::Path;
@@ -146,6 +147,18 @@ impl Engine {
         body: Option<&Value>,
         auth: Option<&Auth>,
     ) -> Result<Reply> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.deliver(method, path, Bytes::from(body), auth).await
+    }
+
+    /// [`Engine::call`] with a body of bytes, which may lie in locked memory.
+    async fn deliver(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        auth: Option<&Auth>,
+    ) -> Result<Reply> {
         let work = async {
             let (line, response) = self.send(method, path, body, auth).await?;
             self.read(line, response).await
@@ -170,7 +183,7 @@ impl Engine {
         auth: Option<&Auth>,
         mut each: impl FnMut(&Value),
     ) -> Result<Reply> {
-        let (_line, response) = self.send(Method::POST, path, None, auth).await?;
+        let (_line, response) = self.send(Method::POST, path, Bytes::new(), auth).await?;
         let status = response.status().as_u16();
         let mut body = response.into_body();
         let mut rest = Vec::new();
@@ -196,7 +209,7 @@ impl Engine {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Bytes,
         auth: Option<&Auth>,
     ) -> Result<(Line, Response<Incoming>)> {
         let mut request = Request::builder()
@@ -207,8 +220,7 @@ impl Engine {
         if let Some(auth) = auth {
             request = request.header("x-registry-auth", auth.header());
         }
-        let bytes = body.map(Value::to_string).unwrap_or_default();
-        self.exchange(request.body(whole(bytes))).await
+        self.exchange(request.body(whole(body))).await
     }
 
     /// Sends a request over the connection that is free, or a new one.

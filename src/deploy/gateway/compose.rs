@@ -6,12 +6,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use super::env;
+use super::records::Release;
 use crate::deploy::engine::api::Image;
-use crate::deploy::engine::client_env;
+use crate::deploy::engine::{self, client_env};
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::host::{Answer, Program};
+use crate::deploy::host::{Access, Answer, Program, good};
 use crate::deploy::run::Context;
-use crate::deploy::settings::{Engine, Settings};
+use crate::deploy::settings::{Engine, Settings, Shape};
 
 /// The compose project.
 pub const PROJECT: &str = "openclaw";
@@ -19,6 +21,8 @@ pub const PROJECT: &str = "openclaw";
 pub const SERVICE: &str = "openclaw-gateway";
 /// The gateway's port inside its container.
 pub const INSIDE: u16 = 18789;
+/// Where the engine has the network that Compose makes for the project.
+pub const NETWORK: &str = "/networks/openclaw_default";
 
 /// The text of `compose.yaml` for this image. On a remote engine `state` names its volumes; they
 /// are no part of its fingerprint, because every release has others.
@@ -33,7 +37,7 @@ pub fn render(
     let mut text = String::from(
         "# Written by openclaw-deploy, which replaces it. Put your own variables into .env.\n",
     );
-    let command = command(&image.command);
+    let command = command(&image.command, "lan", INSIDE);
     let _ = write!(
         text,
         "name: {PROJECT}\nservices:\n  {SERVICE}:\n    image: {}\n    pull_policy: never\n",
@@ -120,19 +124,22 @@ pub fn volumes() -> [(&'static str, &'static str); 2] {
     ]
 }
 
-/// The image's own command, told to listen where the published port reaches it. Loopback inside
-/// the container cannot be reached from outside.
-fn command(own: &[String]) -> Vec<String> {
+/// The image's own command, told to listen where it can be reached: by a published port, which
+/// does not reach the loopback inside of a container, on `lan`; in the host's network on `loopback`.
+#[must_use]
+pub fn command(own: &[String], bind: &str, port: u16) -> Vec<String> {
     let mut command = own.to_vec();
     if command.iter().any(|word| word == "gateway") && !command.iter().any(|word| word == "--bind")
     {
-        command.extend(["--bind", "lan", "--port"].map(str::to_owned));
-        command.push(INSIDE.to_string());
+        command.extend(["--bind", bind, "--port"].map(str::to_owned));
+        command.push(port.to_string());
     }
     command
 }
 
-fn settings_path(settings: &Settings, path: &Path) -> String {
+/// `path` as the engine sees it.
+#[must_use]
+pub fn settings_path(settings: &Settings, path: &Path) -> String {
     let inside = path.strip_prefix("/").unwrap_or(path);
     settings.root.join(inside).to_string_lossy().into_owned()
 }
@@ -155,11 +162,11 @@ pub fn fingerprint(bytes: &[u8]) -> String {
     format!("{hash:016x}")
 }
 
-/// The label that [`render`] put into `text`.
+/// The label that [`render`] put into `text`, in YAML or in a service's JSON.
 #[must_use]
 pub fn label_of(text: &str) -> &str {
-    text.split_once("openclaw-deploy.render: \"")
-        .and_then(|(_, rest)| rest.split('"').next())
+    text.split_once("openclaw-deploy.render")
+        .and_then(|(_, rest)| rest.trim_start_matches(['"', ':', ' ']).split('"').next())
         .unwrap_or_default()
 }
 
@@ -173,6 +180,35 @@ pub fn client(cx: &Context) -> Program {
     match &cx.settings.engine {
         Engine::Socket(path) => program.env("DOCKER_HOST", format!("unix://{}", path.display())),
         Engine::Client(args) => program.args(args),
+    }
+}
+
+/// Writes `compose.yaml` and has Compose make the container, not started. Returns its id.
+///
+/// # Errors
+/// When Compose cannot.
+pub async fn create(cx: &Context, engine: &engine::Engine, release: &Release) -> Result<String> {
+    let access = Access {
+        mode: 0o644,
+        owner: env::owner(cx)?,
+    };
+    let path = cx.settings.project().join("compose.yaml");
+    cx.host.write(path, release.compose.as_bytes(), access)?;
+    let answer = compose(cx, &["up", "--no-start", "--remove-orphans"]).await?;
+    if !answer.ok() {
+        let program = client(cx);
+        return Err(good(&program, answer)
+            .err()
+            .unwrap_or_else(|| Failure::new("compose failed"))
+            .cause("compose"));
+    }
+    let mut made = engine.gateways().await?.into_iter();
+    match made.find(|(_, shape)| *shape == Shape::Compose) {
+        Some((id, _)) => Ok(id),
+        None => Err(Failure::wanted(
+            "a container of the gateway",
+            "none after docker compose up",
+        )),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::Source;
-use crate::deploy::settings::Settings;
+use crate::deploy::settings::{Settings, Shape};
 
 /// Root only: the fingerprint of `.env` is in it.
 const ACCESS: Access = Access {
@@ -48,8 +48,14 @@ pub struct Release {
     pub version: String,
     /// Its revision label, or "".
     pub revision: String,
-    /// The whole `compose.yaml`.
+    /// How it ran.
+    #[serde(default)]
+    pub shape: Shape,
+    /// The whole `compose.yaml`, or the service that Swarm was given, as JSON.
     pub compose: String,
+    /// The names of the secrets of the swarm that it was given.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// The fingerprint of `.env` as it was started with.
     pub env: String,
     /// Seconds since 1970.
@@ -188,7 +194,9 @@ pub(crate) mod tests {
             source: Source::Pulled,
             version: String::new(),
             revision: String::new(),
+            shape: Shape::Compose,
             compose: String::new(),
+            secrets: Vec::new(),
             env: String::new(),
             since: 0,
             seconds: 0.0,

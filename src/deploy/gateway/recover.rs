@@ -37,7 +37,11 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
     });
     if let Some(container) = ours {
         let deadline = Instant::now() + cx.settings.health_timeout;
-        if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await? {
+        if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await?
+            && switch::is_ours(cx, engine, &container.id, &pending.release)
+                .await
+                .is_ok()
+        {
             cx.talk.note("the new version answers; keeping it");
             let mut release = pending.release;
             release.snapshot = pending.snapshot;

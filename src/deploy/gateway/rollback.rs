@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::records::{Pending, Records, Release};
-use super::{env, put_back, snapshot};
+use super::{env, put_back, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::Result;
 use crate::deploy::journal::now;
@@ -23,11 +23,13 @@ pub async fn go(
     target: &Release,
     state: Option<&str>,
 ) -> Result<u64> {
+    let form = shape::form(cx, engine, target.shape).await?;
     let id = records.next_id();
     let mut release = Release {
         id,
         since: now(),
         env: env::mark(cx)?,
+        secrets: form.secrets,
         snapshot: None,
         ..target.clone()
     };
@@ -41,10 +43,7 @@ pub async fn go(
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
-        if let Some(container) = engine.gateway().await? {
-            engine.restart_policy(&container.id, "no").await?;
-            engine.act(&container.id, "stop?t=30").await?;
-        }
+        shape::stop(engine, shape::GRACE).await?;
         snapshot::take(cx, engine, records, &mut release, state).await?;
         put_back::restore(cx, engine, &release, state).await
     }

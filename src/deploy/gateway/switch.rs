@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::compose::{compose, render};
 use super::health::{self, Unhealthy};
 use super::records::{Pending, Records, Release};
+use super::shape::{self, Form};
 use super::{Observed, env, logs, port, put_back, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::host::{Access, good};
 use crate::deploy::image::ladder::Acquired;
 use crate::deploy::journal::{now, round};
 use crate::deploy::reference::short;
@@ -30,10 +29,15 @@ impl Candidate {
     ///
     /// # Errors
     /// When `.env` cannot be read.
-    pub fn new(cx: &Context, records: &Records, requested: &str, got: &Acquired) -> Result<Self> {
+    pub fn new(
+        cx: &Context,
+        records: &Records,
+        form: &Form,
+        requested: &str,
+        got: &Acquired,
+    ) -> Result<Self> {
         let id = records.next_id();
         let state = snapshot::place(cx, id);
-        let source = got.source.word();
         Ok(Self {
             release: Release {
                 id,
@@ -43,7 +47,9 @@ impl Candidate {
                 source: got.source,
                 version: got.image.version.clone(),
                 revision: got.image.revision.clone(),
-                compose: render(&cx.settings, &got.image, &got.pinned, source, &state),
+                shape: form.shape,
+                compose: shape::render(cx, form.shape, got, &state),
+                secrets: form.secrets.clone(),
                 env: env::mark(cx)?,
                 since: now(),
                 seconds: 0.0,
@@ -138,21 +144,17 @@ async fn attempt(
     observed: &Observed,
     release: &mut Release,
 ) -> Result<&'static str> {
-    if let Some(container) = &observed.container {
+    if observed.container.is_some() {
         cx.talk.note("stopping the gateway");
-        // Ours comes last: a container that restarts by itself would write into the snapshot.
-        engine.restart_policy(&container.id, "no").await?;
-        engine.act(&container.id, "stop?t=30").await?;
     }
+    shape::stop(engine, shape::GRACE).await?;
     snapshot::take(cx, engine, records, release, None).await?;
-    let id = create(cx, engine, release).await?;
-    engine.restart_policy(&id, "no").await?;
     cx.talk.note(format!(
         "starting {} ({})",
         release.pinned,
         release.source.word()
     ));
-    engine.act(&id, "start").await?;
+    let id = shape::start(cx, engine, release).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match health::wait(engine, &id, port(cx), deadline).await? {
         Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
@@ -161,7 +163,10 @@ async fn attempt(
 }
 
 /// What answers is the container that was just started, with the right image, and private.
-async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+///
+/// # Errors
+/// When it is not.
+pub async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
     let container = engine.container(id).await?.unwrap_or_default();
     if !container.running || container.image != release.image {
         return Err(Failure::wanted(
@@ -169,6 +174,7 @@ async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> 
             format!("image {} ({})", short(&container.image), container.status),
         ));
     }
+    shape::assert_confined(cx, &container)?;
     match port(cx) {
         Some(port) => health::assert_private(&cx.host, &container, port),
         None => Ok(()),
@@ -189,35 +195,6 @@ pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy)
     Failure::new(why.to_string()).cause(cause).log(lines)
 }
 
-/// Writes `compose.yaml` and has Compose make the container, not started. Returns its id.
-///
-/// # Errors
-/// When Compose cannot.
-pub async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
-    let access = Access {
-        mode: 0o644,
-        owner: env::owner(cx)?,
-    };
-    let path = cx.settings.project().join("compose.yaml");
-    cx.host.write(path, release.compose.as_bytes(), access)?;
-    let answer = compose(cx, &["up", "--no-start", "--remove-orphans"]).await?;
-    if !answer.ok() {
-        let program = super::compose::client(cx);
-        return Err(good(&program, answer)
-            .err()
-            .unwrap_or_else(|| Failure::new("compose failed"))
-            .cause("compose"));
-    }
-    let Some(container) = engine.gateway().await? else {
-        return Err(Failure::wanted(
-            "a container of the gateway",
-            "none after docker compose up",
-        ));
-    };
-    snapshot::settle(cx, engine, &container.id).await?;
-    Ok(container.id)
-}
-
 /// It answers: this is now what runs.
 pub async fn finish(
     cx: &Context,
@@ -226,11 +203,7 @@ pub async fn finish(
     release: Release,
     sign: &'static str,
 ) -> Result<()> {
-    if let Some(container) = engine.gateway().await? {
-        engine
-            .restart_policy(&container.id, "unless-stopped")
-            .await?;
-    }
+    shape::settle(cx, engine, &release).await?;
     if sign == "TCP" {
         cx.talk
             .warn("this version has no health endpoint; only its port was checked");

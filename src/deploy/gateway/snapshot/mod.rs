@@ -96,6 +96,17 @@ pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()
     }
 }
 
+/// [`settle`] for a service, of which no container is made before it starts.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+    match cx.settings.engine.is_remote() {
+        true => volumes::settle_by_helper(engine, release).await,
+        false => Ok(()),
+    }
+}
+
 /// Mends what a run left that was killed while it put a snapshot back.
 ///
 /// # Errors

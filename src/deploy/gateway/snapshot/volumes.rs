@@ -123,6 +123,14 @@ pub async fn settle(engine: &Engine, container: &str) -> Result<()> {
     engine.put(container, "/", tar(STATE_OWNER, &entries)).await
 }
 
+/// [`settle`] in a container that is made for it.
+pub async fn settle_by_helper(engine: &Engine, release: &Release) -> Result<()> {
+    let id = helper(engine, release, &release.state).await?;
+    let settled = settle(engine, &id).await;
+    engine.remove_helpers(HELPER).await?;
+    settled
+}
+
 /// Removes the containers of copies, and our volumes but those of the states in `keep`.
 pub async fn prune(engine: &Engine, records: &Records, keep: &[String]) -> Result<()> {
     engine.remove_helpers(HELPER).await?;
