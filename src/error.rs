@@ -284,7 +284,7 @@ impl Error {
 
 /// `60 s`, `2.5 s`.
 fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
+    format!("{} s", (duration.as_secs_f64() * 100.0).round() / 100.0)
 }
 
 fn summary(problems: &[Problem]) -> String {
@@ -308,6 +308,17 @@ fn summary(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_of_time_is_told_in_few_digits() {
+        for (micros, text) in [
+            (1_999_995, "2 s"),
+            (1_500_000, "1.5 s"),
+            (60_000_000, "60 s"),
+        ] {
+            assert_eq!(seconds(Duration::from_micros(micros)), text);
+        }
+    }
 
     #[test]
     fn every_secret_at_fault_is_named_at_once() {

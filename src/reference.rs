@@ -1,8 +1,8 @@
 //! A secret reference: `op://vault/item[/section]/field[?query]`.
 //!
 //! A reference can also be made from parts, since item names may hold characters that the
-//! `op://` syntax cannot carry. [`Reference::inject_safe`] says whether `op inject` understands
-//! it; whatever it does not goes by the item itself.
+//! `op://` syntax cannot carry. [`Reference::fits_syntax`] says whether it can; what it cannot
+//! goes by the item itself.
 
 /// Where a secret is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,10 +92,10 @@ impl Reference {
         Ok(self)
     }
 
-    /// Whether the `op://` syntax can carry every part, so that `op inject` understands it.
+    /// Whether the `op://` syntax can carry every part, so that `op run` understands it.
     /// Source: 1Password's reference syntax, `[A-Za-z0-9-_. ]`; a query also holds `=`.
     #[must_use]
-    pub fn inject_safe(&self) -> bool {
+    pub fn fits_syntax(&self) -> bool {
         let carried = |part: &String| {
             part.trim() == part
                 && part
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn knows_what_the_syntax_cannot_carry() {
-        let safe = |text| Reference::parse(text).expect("parses").inject_safe();
+        let safe = |text| Reference::parse(text).expect("parses").fits_syntax();
         assert!(safe("op://v/a b.c-d_e/f"));
         assert!(safe("op://v/i/f?attribute=otp"));
         for text in [

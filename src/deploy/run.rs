@@ -14,6 +14,8 @@ use super::settings::Settings;
 use super::step::{Outcome, Ran, State, Step};
 use super::talk::Talk;
 use super::token::Token;
+use crate::name::EnvName;
+use crate::secret::Secret;
 
 /// What every step is given.
 pub struct Context {
@@ -27,6 +29,8 @@ pub struct Context {
     pub token: Option<Token>,
     /// `TAILSCALE_AUTH_KEY`, likewise.
     pub tailscale_key: Option<Token>,
+    /// The app secrets, likewise; for a Swarm service.
+    pub app_secrets: Vec<(EnvName, Secret)>,
     /// `SUDO_USER`: who called us through sudo.
     pub sudo_user: Option<String>,
     /// What was done, for `stats`.
@@ -46,6 +50,9 @@ impl Context {
         let mut redact = Redact::default();
         for token in [&self.token, &self.tailscale_key].into_iter().flatten() {
             redact.add(token.secret());
+        }
+        for (_, secret) in &self.app_secrets {
+            redact.add(secret);
         }
         redact
     }

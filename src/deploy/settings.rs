@@ -6,10 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::exit::{Failure, Result};
+use super::gateway::app_secrets;
 use super::reference::ImageRef;
+use crate::name::EnvName;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
@@ -47,8 +49,23 @@ pub struct Settings {
     pub root: PathBuf,
     /// Which engine.
     pub engine: Engine,
+    /// How the gateway is run; `None`: as it is run now.
+    pub shape: Option<Shape>,
+    /// The variables of our environment that a Swarm service is given as secrets.
+    pub swarm_secrets: Vec<EnvName>,
     /// What steps 1, 2 and 5 to 9 may be told.
     pub host: HostSettings,
+}
+
+/// How the gateway is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// As the container of a Compose project.
+    #[default]
+    Compose,
+    /// As the service of a Swarm stack.
+    Swarm,
 }
 
 /// Which Docker engine to talk to.
@@ -124,6 +141,8 @@ pub struct File {
     pull_timeout: Option<String>,
     health_timeout: Option<String>,
     build_context: Option<PathBuf>,
+    swarm: Option<bool>,
+    swarm_secrets: Option<Vec<String>>,
     host: HostSettings,
 }
 
@@ -167,6 +186,8 @@ pub struct Flags {
     pub allow_corrupt_fallback: bool,
     /// `--retry`.
     pub retry: bool,
+    /// `--swarm`.
+    pub swarm: Option<bool>,
     /// `--root`.
     pub root: Option<PathBuf>,
     /// `DOCKER_HOST` or `--host`.
@@ -210,6 +231,8 @@ impl Settings {
             build_context: flags.build_context.or(file.build_context),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
+            shape: flags.swarm.or(file.swarm).map(Shape::from),
+            swarm_secrets: app_secrets::names(file.swarm_secrets)?,
             root: root(flags.root, flags.state_home, &engine),
             engine,
             host: file.host,
@@ -250,6 +273,23 @@ impl Settings {
     #[must_use]
     pub fn records(&self) -> PathBuf {
         PathBuf::from("/var/lib/openclaw-deploy")
+    }
+}
+
+impl Shape {
+    /// What is done to a gateway that has another shape.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Compose => "move to Compose and replace",
+            Self::Swarm => "move to Swarm and replace",
+        }
+    }
+}
+
+impl From<bool> for Shape {
+    fn from(swarm: bool) -> Self {
+        if swarm { Self::Swarm } else { Self::Compose }
     }
 }
 
@@ -348,6 +388,21 @@ mod tests {
             "{failure}"
         );
         assert_eq!(failure.exit, super::super::exit::Exit::Usage);
+    }
+
+    #[test]
+    fn the_gateway_stays_in_its_shape_unless_another_is_asked_for() {
+        let shape = |flag, text| {
+            let flags = Flags {
+                swarm: flag,
+                ..Flags::default()
+            };
+            let file = File::parse(Path::new("f"), text).expect("it is good");
+            Settings::decide(flags, file).expect("decided").shape
+        };
+        assert_eq!(shape(None, ""), None);
+        assert_eq!(shape(None, "swarm = true"), Some(Shape::Swarm));
+        assert_eq!(shape(Some(false), "swarm = true"), Some(Shape::Compose));
     }
 
     #[test]

@@ -9,7 +9,11 @@ use std::ffi::CStr;
 use zeroize::Zeroize;
 
 use super::exit::{Failure, Result};
+use crate::name::EnvName;
 use crate::secret::Secret;
+
+/// What `op` shows instead of a concealed value.
+const PLACEHOLDER: &[u8] = b"[use 'op item get";
 
 /// A value that has the form of a token: visible ASCII without a blank.
 #[derive(Clone, Debug)]
@@ -22,7 +26,7 @@ impl Token {
     /// When it is a placeholder or holds what no token holds. The text never shows the value.
     pub fn new(name: &'static str, secret: Secret) -> Result<Self> {
         let bytes = secret.expose();
-        let why = if bytes.starts_with(b"[use 'op item get") {
+        let why = if bytes.starts_with(PLACEHOLDER) {
             "it is op's placeholder, not the secret"
         } else if bytes.is_empty() {
             "it is empty"
@@ -79,6 +83,30 @@ pub fn take(name: &str) -> Option<Secret> {
         }
     }
     found
+}
+
+/// Those of `names` that are in our environment, out of it.
+#[must_use]
+pub fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
+    let taken = names.into_iter().map(|name| (take(name.as_str()), name));
+    taken
+        .filter_map(|(value, name)| Some((name, value?)))
+        .collect()
+}
+
+/// Refuses a value that stands for a secret instead of being it.
+///
+/// # Errors
+/// For the first such value, without showing it.
+pub fn resolved(secrets: &[(EnvName, Secret)]) -> Result<()> {
+    let stands_for = |value: &[u8]| value.starts_with(b"op://") || value.starts_with(PLACEHOLDER);
+    match secrets.iter().find(|(_, it)| stands_for(it.expose())) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::usage(format!(
+            "{name} is not the secret, but a reference to it or op's placeholder"
+        ))
+        .hint("run this as: oc-secrets exec -- openclaw-deploy …")),
+    }
 }
 
 /// The C library's `environ`.

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
+
 use crate::error::{Error, Result};
 use crate::memory::Locked;
 use crate::secret::Secret;
@@ -107,7 +109,7 @@ impl Credentials {
     pub fn environment(&self, ours: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
         let mut theirs: Vec<_> = ours
             .iter()
-            .filter(|(name, _)| self.passes(name))
+            .filter(|(name, value)| self.passes(name) && !is_reference(value))
             .cloned()
             .collect();
         let mut set = |name: &str, value: &OsStr| theirs.push((name.into(), value.to_owned()));
@@ -151,6 +153,11 @@ impl Credentials {
         }
         ALLOWED.contains(&name) || name.starts_with("LC_")
     }
+}
+
+/// `op run` fetches what an inherited variable refers to, and fails as a whole where it cannot.
+fn is_reference(value: &OsStr) -> bool {
+    memmem::find(value.as_bytes(), b"op://").is_some()
 }
 
 /// What `op` needs to find its settings, the desktop app, the network and its certificates.
@@ -361,6 +368,15 @@ mod tests {
         ] {
             assert_eq!(names(&[(name, "x")]).1, [name, "PATH"], "{name}");
         }
+    }
+
+    #[test]
+    fn a_reference_among_the_settings_is_withheld() {
+        for value in ["op://v/i/f", "http://op://v/i/f"] {
+            assert_eq!(names(&[("https_proxy", value)]).1, ["PATH"], "{value}");
+        }
+        let plain = ["https_proxy", "PATH"];
+        assert_eq!(names(&[("https_proxy", "http://proxy")]).1, plain);
     }
 
     #[test]

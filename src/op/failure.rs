@@ -28,12 +28,21 @@ pub struct Context<'a> {
     pub account: Option<&'a str>,
 }
 
+/// `op run` has the value, and there is no child to print it.
+const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
+    why: "`op run` could not hand it over",
+};
+
 /// Classifies a failed call by its diagnostic.
 #[must_use]
 pub fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
     let text = readable(stderr);
     if text.starts_with("No accounts configured") || text.contains("\nNo accounts configured") {
         return Failure::Fatal(Error::NoAccount);
+    }
+    // An `env` that does not know `-0` says so without `op`'s prefix.
+    if text.starts_with("env: ") || text.starts_with("/usr/bin/env: ") {
+        return Failure::NotThere(NOT_HANDED_OVER);
     }
     let message = unwrapped(diagnostic(text));
     if let Some(trouble) = not_there(message) {
@@ -74,11 +83,16 @@ fn unwrapped(message: &str) -> &str {
         .strip_prefix("could not read secret '")
         .and_then(|rest| rest.split_once("': "))
         .map_or(message, |(_, rest)| rest);
-    ["error initializing client: ", "connecting to desktop app: "]
-        .iter()
-        .fold(read, |text, wrapper| {
-            text.strip_prefix(wrapper).unwrap_or(text)
-        })
+    [
+        "error initializing client: ",
+        "connecting to desktop app: ",
+        // Not recorded of `op`: the words of its ancestor's `run`, SecretHub.
+        "error while starting process: ",
+    ]
+    .iter()
+    .fold(read, |text, wrapper| {
+        text.strip_prefix(wrapper).unwrap_or(text)
+    })
 }
 
 fn not_there(message: &str) -> Option<Trouble> {
@@ -118,6 +132,14 @@ fn told(message: &str) -> Option<Trouble> {
     .any(|start| message.starts_with(start))
     {
         return missing("secret");
+    }
+    // The words of Go where a child cannot be started: the values are too large for an
+    // environment, hold a NUL, or there is no `env` here. The items themselves can still be had.
+    if ["fork/exec ", "exec: "]
+        .iter()
+        .any(|start| message.starts_with(start))
+    {
+        return Some(NOT_HANDED_OVER);
     }
     let claim = message.strip_prefix('"')?;
     [
@@ -296,6 +318,18 @@ mod tests {
                 "missing: no such vault",
             ),
             (
+                "fork/exec /usr/bin/env: argument list too long",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "error while starting process: fork/exec /usr/bin/env: argument list too long",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "exec: environment variable contains NUL",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
                 "\"f\" isn't a field in the \"T\" item",
                 "missing: no such field",
             ),
@@ -436,6 +470,17 @@ mod tests {
             classify(none, Context::default()),
             Failure::Fatal(Error::NoAccount)
         ));
+    }
+
+    #[test]
+    fn the_words_of_an_old_env_are_known() {
+        for text in [
+            "env: illegal option -- 0\nusage: env [-iv] …",
+            "/usr/bin/env: invalid option -- '0'\n",
+        ] {
+            let failure = classify(text.as_bytes(), Context::default());
+            assert_eq!(name(&failure), "unusable: `op run` could not hand it over");
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Item<'_> {
             }
             Some(_) => {
                 return Err(Trouble::Unusable {
-                    why: "this query works only with names that `op://` can carry",
+                    why: "this query is unknown, or works only with names that `op://` can carry",
                 });
             }
         };

@@ -1,10 +1,12 @@
 //! (3) The one door to `op`: which binary, as whom, how many processes, what its failures mean.
 //!
-//! All references that the `op://` syntax can carry go into one `op inject`. What it cannot
-//! carry, or would alter, comes from `op item get --format json`, one process per item. When
-//! the batch fails because something in it is missing, the same items are asked for one by one,
-//! which names everything that is missing at once: two rounds in sequence at the most. Processes
-//! run side by side only where no prompt can appear.
+//! All references that the `op://` syntax can carry go into one `op run`, which hands the values
+//! to a child that prints them. `op inject` would do with less, but it drops control characters
+//! without a word. What the syntax cannot carry, and what is to be exact whatever `op run` does,
+//! comes from `op item get --format json`, one process per item. When the batch fails because
+//! something in it is missing, the same items are asked for one by one, which names everything
+//! that is missing at once: two rounds in sequence at the most. Processes run side by side only
+//! where no prompt can appear.
 
 pub mod credentials;
 pub mod failure;
@@ -118,7 +120,7 @@ impl Op {
 
     async fn rounds(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
         let whole =
-            |&index: &usize| requests[index].reference.inject_safe() && !requests[index].exact;
+            |&index: &usize| requests[index].reference.fits_syntax() && !requests[index].exact;
         let (batch, singles): (Vec<usize>, Vec<usize>) = (0..requests.len()).partition(whole);
         let mut found = if self.promptless {
             let (batch, singles) =
@@ -142,10 +144,7 @@ impl Op {
             return Ok(vec![]);
         }
         let frame = Frame::new(batch.iter().map(|&index| requests[index].reference))?;
-        match self
-            .call(&["inject"], Some(frame.template().as_bytes()))
-            .await?
-        {
+        match self.call(frame::COMMAND, frame.variables()).await? {
             Ok(answer) => {
                 let values = frame.parse(&answer);
                 memory::burn_stack();
@@ -154,7 +153,9 @@ impl Op {
                 let slices = values.into_iter().map(|range| Ok(whole.slice(range)));
                 Ok(batch.iter().copied().zip(slices).collect())
             }
-            Err(trouble) if batch.len() == 1 => Ok(vec![(batch[0], Err(trouble))]),
+            Err(trouble) if batch.len() == 1 && settles(&trouble) => {
+                Ok(vec![(batch[0], Err(trouble))])
+            }
             Err(_) => self.items(requests, batch).await,
         }
     }
@@ -191,7 +192,7 @@ impl Op {
         }
         let vault = format!("--vault={vault}");
         let answer = self
-            .call(&["item", "get", &vault, "--format=json", "--", item], None)
+            .call(&["item", "get", &vault, "--format=json", "--", item], [])
             .await?;
         let mut outcomes = Vec::with_capacity(group.len());
         for &index in group {
@@ -209,17 +210,22 @@ impl Op {
         let item = item::parse(answer)?;
         let value = item.value(reference);
         memory::burn_stack();
-        let file = value.is_err() && item.has_file(reference) && reference.inject_safe();
+        let file = value.is_err() && item.has_file(reference) && reference.fits_syntax();
         if !file {
             return Ok(value);
         }
         let read = self
-            .call(&["read", "--no-newline", &reference.to_string()], None)
+            .call(&["read", "--no-newline", &reference.to_string()], [])
             .await?;
         Ok(read.map(Secret::new))
     }
 
-    async fn call(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Answered> {
+    /// Runs `op` once, with `variables` beside its environment.
+    async fn call(
+        &self,
+        arguments: &[&str],
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Answered> {
         let account = self
             .account
             .iter()
@@ -227,12 +233,12 @@ impl Op {
         let all: Vec<OsString> = account
             .chain(arguments.iter().map(OsString::from))
             .collect();
+        let variables: Vec<_> = variables.into_iter().collect();
         let begun = Instant::now();
         let answer = Call {
             program: &self.program,
             arguments: &all,
-            environment: &self.environment,
-            input,
+            environment: [&self.environment, &variables],
         }
         .run()
         .await?;
@@ -280,6 +286,15 @@ impl Provider for Op {
     fn limit(&mut self, timeout: Duration) {
         self.timeout = timeout.min(self.timeout);
     }
+}
+
+/// Whether the item itself could say no more. It can where `op run` did not take the reference,
+/// or could not hand the value over.
+fn settles(trouble: &Trouble) -> bool {
+    !matches!(
+        trouble,
+        Trouble::Unusable { .. } | Trouble::Missing { part: "secret", .. }
+    )
 }
 
 /// The wanted requests, grouped by the item that holds them; `op` ignores case in names.

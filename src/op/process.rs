@@ -1,9 +1,9 @@
-//! One `op` process: started, fed, read, and never left behind.
+//! One `op` process: started, read, and never left behind.
 //!
-//! `op` gets a process group of its own, and `/dev/null` or a pipe on stdin. Its end is learnt
-//! from its pid, not from the end of its output, since its cache daemon keeps our
-//! pipes open for hours. The group is killed while its leader is still unreaped, so that the
-//! number cannot have passed to a stranger; that is why this is not `tokio::process`.
+//! `op` gets a process group of its own, and `/dev/null` on stdin, since it takes any pipe there
+//! for data. Its end is learnt from its pid, not from the end of its output, since its cache
+//! daemon keeps our pipes open for hours. The group is killed while its leader is still unreaped,
+//! so that the number cannot have passed to a stranger; that is why this is not `tokio::process`.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{self, SignalKind, signal};
 
@@ -34,10 +34,8 @@ pub struct Call<'a> {
     pub program: &'a Path,
     /// Its arguments.
     pub arguments: &'a [OsString],
-    /// Its whole environment.
-    pub environment: &'a [(OsString, OsString)],
-    /// What it reads; `None` gives it `/dev/null`.
-    pub input: Option<&'a [u8]>,
+    /// Its whole environment, in two parts.
+    pub environment: [&'a [(OsString, OsString)]; 2],
 }
 
 /// What came back.
@@ -67,7 +65,7 @@ impl Call<'_> {
         let mut children = watch_children()?;
         let mut group = self.start()?;
         let mut pipes = Pipes::of(&mut group.leader)?;
-        pipes.until_end(&group, &mut children, self.input).await?;
+        pipes.until_end(&group, &mut children).await?;
         group.kill();
         // Whatever `op` wrote before it ended is in the pipes by now.
         pipes.drain()?;
@@ -84,15 +82,12 @@ impl Call<'_> {
     }
 
     fn start(&self) -> Result<Group> {
-        let stdin = match self.input {
-            Some(_) => Stdio::piped(),
-            None => Stdio::null(),
-        };
+        let environment = self.environment.into_iter().flatten();
         Command::new(self.program)
             .args(self.arguments)
             .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(stdin)
+            .envs(environment.map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -154,7 +149,6 @@ impl Drop for Group {
 
 /// Our ends of `op`'s pipes, and what came through them.
 struct Pipes {
-    stdin: Option<pipe::Sender>,
     stdout: pipe::Receiver,
     stderr: pipe::Receiver,
     answer: Locked,
@@ -169,12 +163,7 @@ impl Pipes {
             let end = end.ok_or_else(|| Error::system("read from `op`", "no pipe"))?;
             pipe::Receiver::from_owned_fd(end).map_err(failed)
         };
-        let stdin = child
-            .stdin
-            .take()
-            .map(|end| pipe::Sender::from_owned_fd(end.into()));
         Ok(Self {
-            stdin: stdin.transpose().map_err(failed)?,
             stdout: receiver(child.stdout.take().map(Into::into))?,
             stderr: receiver(child.stderr.take().map(Into::into))?,
             answer: Locked::with_capacity(4 * READ_SIZE),
@@ -184,28 +173,15 @@ impl Pipes {
     }
 
     /// Moves bytes until `op` has ended, whoever still holds the pipes.
-    async fn until_end(
-        &mut self,
-        group: &Group,
-        children: &mut unix::Signal,
-        input: Option<&[u8]>,
-    ) -> Result<()> {
+    async fn until_end(&mut self, group: &Group, children: &mut unix::Signal) -> Result<()> {
         tokio::select! {
             end = group.end(children) => return end,
-            moved = self.exchange(input.unwrap_or_default()) => moved?,
+            moved = self.exchange() => moved?,
         }
         group.end(children).await
     }
 
-    async fn exchange(&mut self, input: &[u8]) -> Result<()> {
-        let stdin = self.stdin.take();
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // `op` may well fail before it has read all; its own word on it counts.
-                let _ = stdin.write_all(input).await;
-            }
-            Ok(())
-        };
+    async fn exchange(&mut self) -> Result<()> {
         let answer = async {
             loop {
                 self.answer.reserve(READ_SIZE);
@@ -225,7 +201,7 @@ impl Pipes {
                 }
             }
         };
-        tokio::try_join!(feed, answer, diagnostic).map(|_| ())
+        tokio::try_join!(answer, diagnostic).map(|_| ())
     }
 
     /// Takes what lies in the pipes without waiting for more.

@@ -116,7 +116,7 @@ impl Watch {
                     }
                 }
                 if let Ok(mut seen) = store.lock()
-                    && (all.contains("ghp_") || seen.is_empty())
+                    && (all.contains("ghp_") || all.contains("canary") || seen.is_empty())
                 {
                     seen.push_str(&all);
                 }

@@ -26,12 +26,16 @@ fn main() {
         println!("listening with token {token}");
     }
     if mode == "exit78" {
+        // As a bad migration would: what was there is spoiled, and more is there.
+        for name in ["ledger", "migrated"] {
+            let _ = std::fs::write(state.join(name), "spoiled\n");
+        }
         eprintln!("state: cannot migrate database safely");
         std::process::exit(78);
     }
     let begin = Instant::now();
     let wait = if mode == "slow" { 3.0 } else { 0.0 };
-    let listener = TcpListener::bind("0.0.0.0:18789").expect("bind");
+    let listener = TcpListener::bind(address()).expect("bind");
     for stream in listener.incoming().flatten() {
         let mut stream = stream;
         let mode = mode.clone();
@@ -57,4 +61,12 @@ fn main() {
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
         });
     }
+}
+
+/// What `--bind` and `--port` say, as OpenClaw heeds them.
+fn address() -> String {
+    let args: Vec<String> = std::env::args().collect();
+    let after = |flag: &str| args.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
+    let host = if after("--bind").as_deref() == Some("loopback") { "127.0.0.1" } else { "0.0.0.0" };
+    format!("{host}:{}", after("--port").unwrap_or_else(|| "18789".into()))
 }

@@ -111,36 +111,7 @@ fn compose(world: &World) -> Outcome {
 }
 
 fn fleet(world: &World) -> Outcome {
-    // A second engine, reached over TCP as another machine's would be.
-    let data = world.scratch.join("second").display().to_string();
-    sh(
-        "ip link add br2 type bridge && ip address add 10.201.0.1/24 dev br2 && ip link set br2 up",
-    )?;
-    let engine = std::process::Command::new("dockerd")
-        .args([
-            "--data-root",
-            &data,
-            "--exec-root",
-            "/run/docker2",
-            "--pidfile",
-            "/run/docker2.pid",
-            "-H",
-            "tcp://127.0.0.1:2375",
-            "-b",
-            "br2",
-        ])
-        .env("PATH", crate::world::PATH)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn();
-    let mut engine = engine.map_err(|why| why.to_string())?;
-    let up = crate::world::wait_for(20, || sh("docker -H tcp://127.0.0.1:2375 version").is_ok());
-    let outcome = hold(up, "the second engine does not answer").and_then(|()| remote(world));
-    let _ =
-        sh("docker -H tcp://127.0.0.1:2375 ps -aq | xargs -r docker -H tcp://127.0.0.1:2375 rm -f");
-    let _ = sh(&format!("kill {}", engine.id()));
-    let _ = engine.wait();
-    outcome
+    crate::remote::with_engine(world, "", remote)
 }
 
 fn remote(world: &World) -> Outcome {

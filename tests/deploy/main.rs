@@ -6,6 +6,7 @@
 //!
 //! `cargo test --test deploy -- 13 14` runs checks 13 and 14 only.
 
+mod bench;
 mod gate;
 mod images;
 mod world;
@@ -14,7 +15,9 @@ mod cold;
 mod hosts;
 mod ladder;
 mod real;
+mod remote;
 mod safety;
+mod swarm;
 mod upgrade;
 
 use std::os::unix::process::CommandExt;
@@ -53,12 +56,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some((_, runs)) = wanted.split_first().filter(|(first, _)| *first == "bench") {
+        let runs = runs.first().and_then(|it| it.parse().ok()).unwrap_or(7);
+        let outcome = bench::run(&world, runs);
+        world.end();
+        return match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                println!("not measured: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut checks: Vec<&Check> = [
         cold::CHECKS,
         upgrade::CHECKS,
         ladder::CHECKS,
         safety::CHECKS,
         hosts::CHECKS,
+        remote::CHECKS,
+        swarm::CHECKS,
     ]
     .into_iter()
     .flatten()

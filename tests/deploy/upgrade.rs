@@ -1,4 +1,4 @@
-//! Checks 3, 4, 13, 14, 15, 17, 19, 29: one version in place of another, and the way back.
+//! Checks 3, 4, 13, 14, 15, 17, 19, 29, 46: one version in place of another, and the way back.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -32,6 +32,11 @@ pub const CHECKS: &[Check] = &[
         interrupted,
     ),
     check(29, "five upgrades leave N of our images", five_upgrades),
+    check(
+        46,
+        "killed before the stop, with only .env changed: it is not taken for done",
+        only_env,
+    ),
 ];
 
 const DATA: &str = "/home/deploy/.openclaw/state/data";
@@ -406,4 +411,27 @@ fn five_upgrades(world: &World) -> Outcome {
     let still =
         sh("docker images -q -f dangling=true --no-trunc; docker images -q --no-trunc foreign")?;
     same("images of others", still, foreign)
+}
+
+fn only_env(world: &World) -> Outcome {
+    let env = "/home/deploy/openclaw/.env";
+    let records = "/var/lib/openclaw-deploy/records.json";
+    let parsed = || serde_json::from_str::<serde_json::Value>(&text(records)).unwrap_or_default();
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(&format!("echo FRESH=yes >> {env}"))?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    let fresh = parsed()["releases"][1].clone();
+    sh(&format!("sed -i /FRESH/d {env}"))?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    // What a run leaves that was killed after it had written down what it was about to do.
+    sh(&format!("echo FRESH=yes >> {env}"))?;
+    let mut killed = parsed();
+    killed["pending"] = serde_json::json!({"release": fresh, "from": 3, "snapshot": null});
+    killed["pending"]["release"]["id"] = 4.into();
+    crate::world::put(records, &killed.to_string())?;
+    world.bootstrap("v1", &[]).exits(0)?.says("was cut off")?;
+    hold(
+        inspect("{{json .Config.Env}}")?.contains("FRESH=yes"),
+        "the gateway runs without the new variable",
+    )
 }

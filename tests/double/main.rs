@@ -21,6 +21,7 @@ mod dotenv;
 mod estate;
 mod failure;
 mod fields;
+mod forge;
 mod grammar;
 mod journal;
 mod json;

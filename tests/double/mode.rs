@@ -42,11 +42,13 @@
 //! | `endless-stdout` | 1 GB instead of it |
 //! | `stderr-flood` | 100 MB on stderr before it |
 //! | `older-read-texts` | a missing item is `could not resolve item UUID…`, bare under `read` |
-//! | **Forged `inject`** | where the template has two references or more |
-//! | `reorder` | the first two secrets change places with their separators |
-//! | `swap-values` | the first two secrets change places, the separators stay |
-//! | `duplicate` | the first secret and its separator come twice |
-//! | `drop-tail` | the last secret and all that follows it are missing |
+//! | `template-variables` | `run` takes inherited values for templates: a blank ends a reference |
+//! | `unresolved` | `run` starts its child with the references themselves |
+//! | **Forged `run -- env -0`** | where two variables or more hold a secret |
+//! | `reorder` | the first two entries change places |
+//! | `swap-values` | the first two values change places, the names stay |
+//! | `duplicate` | the first entry comes twice |
+//! | `drop-tail` | the last entry and all that follows it are missing |
 
 use crate::failure::Failure;
 
@@ -96,6 +98,8 @@ pub enum Mode {
     EndlessStdout,
     StderrFlood,
     OlderReadTexts,
+    TemplateVariables,
+    Unresolved,
     Reorder,
     SwapValues,
     Duplicate,
@@ -146,6 +150,8 @@ const WORDS: &[(&str, Mode)] = &[
     ("endless-stdout", Mode::EndlessStdout),
     ("stderr-flood", Mode::StderrFlood),
     ("older-read-texts", Mode::OlderReadTexts),
+    ("template-variables", Mode::TemplateVariables),
+    ("unresolved", Mode::Unresolved),
     ("reorder", Mode::Reorder),
     ("swap-values", Mode::SwapValues),
     ("duplicate", Mode::Duplicate),
@@ -213,6 +219,24 @@ impl Modes {
     /// Whether the word is there.
     pub fn has(&self, mode: Mode) -> bool {
         self.words.contains(&mode)
+    }
+
+    /// Whether what a child of `op run` prints has to be taken, to be spoilt.
+    pub fn spoil_answers(&self) -> bool {
+        [
+            Mode::Partial,
+            Mode::EmptyAnswer,
+            Mode::HangAfterPartial,
+            Mode::KillSelf,
+            Mode::EndlessStdout,
+            Mode::StderrFlood,
+            Mode::Reorder,
+            Mode::SwapValues,
+            Mode::Duplicate,
+            Mode::DropTail,
+        ]
+        .into_iter()
+        .any(|mode| self.has(mode))
     }
 
     /// Whether the version is at least this; one that is no number is the newest.

@@ -61,7 +61,7 @@ fn each_failure_has_its_exit_code_and_its_text() {
         (
             "empty-answer",
             5,
-            "`op` gave an answer that cannot be trusted: it is cut short",
+            "`op` gave an answer that cannot be trusted: a part of it is missing",
         ),
         (
             "partial",
@@ -71,17 +71,17 @@ fn each_failure_has_its_exit_code_and_its_text() {
         (
             "drop-tail",
             5,
-            "`op` gave an answer that cannot be trusted: it is cut short",
-        ),
-        (
-            "reorder",
-            5,
-            "`op` gave an answer that cannot be trusted: its parts are not in order",
+            "`op` gave an answer that cannot be trusted: a part of it is missing",
         ),
         (
             "duplicate",
             5,
-            "`op` gave an answer that cannot be trusted: its parts are not in order",
+            "`op` gave an answer that cannot be trusted: a part of it is repeated",
+        ),
+        (
+            "unresolved",
+            5,
+            "`op` gave an answer that cannot be trusted: it holds a reference in the place of a value",
         ),
         (
             "endless-stdout",

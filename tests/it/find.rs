@@ -135,10 +135,23 @@ fn op_gets_nothing_but_what_it_needs() {
     let op = sandbox.path("bin/op").display().to_string();
     assert_eq!(
         call["argv"],
-        serde_json::json!([op, "--account=acme", "inject"])
+        serde_json::json!([
+            op,
+            "--account=acme",
+            "run",
+            "--no-masking",
+            "--",
+            "/usr/bin/env",
+            "-0"
+        ])
     );
-    assert_eq!(call["stdin"], "fifo");
-    assert_eq!(call["env"], serde_json::json!(["HOME", "LC_ALL", "PATH"]));
+    assert_eq!(call["stdin"], "null");
+    let env = call["env"].as_array().expect("names").iter();
+    let (asked, given): (Vec<&str>, Vec<&str>) = env
+        .filter_map(serde_json::Value::as_str)
+        .partition(|name| name.starts_with("OC_"));
+    assert_eq!(given, ["HOME", "LC_ALL", "PATH"]);
+    assert_eq!(asked.len(), 1, "{asked:?}");
     let names = [
         "OP_BIOMETRIC_UNLOCK_ENABLED",
         "OP_CACHE",

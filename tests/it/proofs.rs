@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::sandbox::{CANARY, Sandbox, item};
+use crate::sandbox::{CANARY, Sandbox, item, until};
 
 const OC: &str = env!("CARGO_BIN_EXE_oc-secrets");
 
@@ -175,8 +176,11 @@ const MODES: &[&str] = &[
     "stderr-secret",
     "panic",
     "reorder",
+    "swap-values",
     "duplicate",
     "drop-tail",
+    "unresolved",
+    "template-variables",
     "rate-limited",
     "deleted-token",
     "bad-token",
@@ -257,26 +261,6 @@ fn control_every_spelling_is_caught() {
     }
 }
 
-#[test]
-fn starved_of_memory_it_ends_without_a_word_of_a_secret() {
-    let sandbox = Sandbox::with_fields(&[("A", format!("{CANARY}{}", "x".repeat(60_000)))]);
-    let mut ends = Vec::new();
-    for kilobytes in (2_000..20_000).step_by(500) {
-        let script = format!("ulimit -v {kilobytes}; exec {OC} --timeout 5s env");
-        let run = sandbox.run("/bin/sh".as_ref(), ["-c", &script]);
-        let done = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
-        if !done.status.success() {
-            says_nothing_of_it(&done.text(), "stdout");
-        }
-        says_nothing_of_it(&done.stderr, "stderr");
-        ends.push(done.status.success());
-    }
-    assert!(
-        ends.contains(&false) && ends.contains(&true),
-        "both ends of the range were reached: {ends:?}"
-    );
-}
-
 /// Whether the stand-in has written all of its answer, and a moment has passed to read it: its
 /// stdout was our pipe and is `/dev/null` then.
 fn has_answered(sandbox: &Sandbox) -> bool {
@@ -284,7 +268,7 @@ fn has_answered(sandbox: &Sandbox) -> bool {
     let closed = |pid| stdout(pid).is_ok_and(|target| target == Path::new("/dev/null"));
     let answered = sandbox.survivors().first().is_some_and(closed);
     if answered {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     answered
 }
@@ -306,20 +290,9 @@ impl Holding {
             .stderr(Stdio::null())
             .spawn()
             .expect("starts");
-        let mut holding = Self { child, sandbox };
-        holding.wait_until_read();
+        let holding = Self { child, sandbox };
+        until("`op` has answered", || has_answered(&holding.sandbox));
         holding
-    }
-
-    /// `op` has closed its stdout, which happens after all of it was written.
-    fn wait_until_read(&mut self) {
-        for _ in 0..600 {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            if has_answered(&self.sandbox) {
-                return;
-            }
-        }
-        panic!("`op` never answered");
     }
 }
 
@@ -343,9 +316,7 @@ fn leaves_a_core(sandbox: &Sandbox, command: &str, once: impl Fn() -> bool) -> b
     run = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x");
     let command = run.command().stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("starts");
-    while !once() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    until("it is ready to be aborted", once);
     let aborted = Command::new("kill")
         .args(["-ABRT", &child.id().to_string()])
         .status();
@@ -374,7 +345,7 @@ fn a_crash_while_the_secret_is_held_leaves_no_core() {
 fn control_an_ordinary_crash_leaves_a_core() {
     let sandbox = Sandbox::new();
     let started = || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         true
     };
     assert!(
@@ -455,6 +426,122 @@ fn what_waits_to_be_written_lies_in_locked_memory_only() {
     }
 }
 
+/// `oc-secrets env` that is stuck on its last write, into a pipe that was full before.
+struct Stuck {
+    child: std::process::Child,
+    reader: std::io::PipeReader,
+    filler: usize,
+}
+
+impl Stuck {
+    /// Starts it; where `starve` says so, it gets no more memory from when `op` is asked.
+    fn start(sandbox: &Sandbox, starve: bool) -> Self {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let stdout = writer.try_clone().expect("a second end");
+        let filler = fill(&mut writer);
+        sandbox.mode("latency=300");
+        let mut run = sandbox.oc(["env"]);
+        let command = run.command().stdout(stdout).stderr(Stdio::piped());
+        let child = command.spawn().expect("starts");
+        // It sleeps once it has all that it needs to wait for the answer.
+        sandbox.wait_for_calls(1);
+        until("it waits for `op`", || sleeps(child.id()));
+        if starve {
+            no_more_memory(child.id());
+        }
+        sandbox.wait_until_op_has_ended();
+        Self {
+            child,
+            reader,
+            filler,
+        }
+    }
+
+    /// Lets it write. Gives what it wrote, what it said, and its exit code.
+    fn end(self) -> (String, String, Option<i32>) {
+        let Self {
+            child,
+            mut reader,
+            filler,
+        } = self;
+        let mut written = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut written).expect("readable");
+        let output = child.wait_with_output().expect("ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            text(&written[filler..]),
+            text(&output.stderr),
+            output.status.code(),
+        )
+    }
+}
+
+/// Fills a pipe to the last byte; gives how many fitted.
+fn fill(writer: &mut std::io::PipeWriter) -> usize {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let set = |flags| fcntl(&*writer, FcntlArg::F_SETFL(flags)).expect("a flag");
+    set(OFlag::O_NONBLOCK);
+    let mut filler = 0;
+    while let Ok(bytes) = nix::unistd::write(&*writer, &[b'.'; 4096]) {
+        filler += bytes;
+    }
+    set(OFlag::empty());
+    filler
+}
+
+/// Whether a process waits for something other than its turn.
+fn sleeps(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    status.lines().any(|line| line.starts_with("State:\tS"))
+}
+
+/// Lowers the limit of a running process to what it has now.
+fn no_more_memory(pid: u32) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let bytes = kilobytes.expect("a size").parse::<u64>().expect("a number") * 1024;
+    let lowered = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), &format!("--as={bytes}")])
+        .status();
+    assert!(lowered.expect("prlimit runs").success());
+}
+
+/// A vault whose values need more room as text than any buffer that is let go before it is made.
+fn quotes() -> Sandbox {
+    Sandbox::with_fields(&[("A", CANARY), ("QUOTES", &"'".repeat(30_000))])
+}
+
+#[test]
+fn a_panic_with_the_secret_in_hand_wipes_it_and_says_nothing_of_it() {
+    let sandbox = quotes();
+    let stuck = Stuck::start(&sandbox, true);
+    let found = residue(stuck.child.id());
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(found.expect("root reads all memory"), (0, 0));
+    } else {
+        assert!(found.is_err());
+    }
+    let (out, err, code) = stuck.end();
+    assert_eq!((out.as_str(), code), ("false\n", Some(1)), "{err}");
+    assert!(err.contains("src/memory.rs"), "it did panic: {err}");
+    says_nothing_of_it(&err, "stderr of a panic");
+    sandbox.assert_nothing_is_left();
+}
+
+#[test]
+fn control_without_the_panic_the_secret_is_found_at_the_same_place() {
+    let sandbox = quotes();
+    let stuck = Stuck::start(&sandbox, false);
+    if nix::unistd::geteuid().is_root() {
+        let (locked, loose) = residue(stuck.child.id()).expect("root reads all memory");
+        assert!(locked > 0 && loose == 0, "{locked} {loose}");
+    }
+    let (out, err, code) = stuck.end();
+    assert!(out.contains("export A="), "{out}");
+    assert_eq!((err.as_str(), code), ("", Some(0)));
+}
+
 #[test]
 fn control_a_secret_in_ordinary_memory_is_found() {
     let script =
@@ -506,15 +593,11 @@ fn an_item_is_parsed_without_a_copy_outside_locked_memory() {
         .stderr(Stdio::null())
         .spawn()
         .expect("starts");
-    while sandbox.calls().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    sandbox.wait_for_calls(1);
+    std::thread::sleep(Duration::from_millis(100));
     sandbox.mode("hang");
-    while sandbox.calls().len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    sandbox.wait_for_calls(2);
+    std::thread::sleep(Duration::from_millis(100));
     let (locked, loose) = residue(child.id()).expect("root reads all memory");
     let _ = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])
@@ -565,7 +648,7 @@ fn the_process_is_closed_to_others_of_the_same_user() {
                 .expect("starts")
         };
         let mut control = nobody("/bin/sleep".as_ref(), &["5"]);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         assert!(
             look(control.id()),
             "the control: an ordinary process of the same user is open"

@@ -66,7 +66,7 @@ fn any_number_of_secrets_costs_one_process() {
     for total in [1, 7, 20, 50] {
         let sandbox = spread(total, &[], false);
         sandbox.oc(["exec", "--", "true"]).done().succeeds();
-        assert_eq!(sandbox.commands(), ["inject"], "{total} secrets");
+        assert_eq!(sandbox.commands(), ["run"], "{total} secrets");
     }
 }
 
@@ -81,7 +81,7 @@ fn missing_optional_secrets_cost_one_more_round_side_by_side() {
     assert_eq!(text.lines().count(), 5);
     assert_eq!(
         sandbox.commands(),
-        ["inject", "item get", "item get", "item get"]
+        ["run", "item get", "item get", "item get"]
     );
     assert_eq!(at_once(&sandbox), 3);
 }
@@ -119,7 +119,15 @@ fn a_single_missing_secret_costs_one_process() {
     let sandbox = spread(1, &[0], false);
     let done = sandbox.oc(["exec", "--", "true"]).done();
     assert_eq!(done.status.code(), Some(125));
-    assert_eq!(sandbox.commands(), ["inject"]);
+    assert_eq!(sandbox.commands(), ["run"]);
+}
+
+#[test]
+fn a_single_reference_that_op_run_does_not_take_is_had_from_its_item() {
+    let sandbox = spread(1, &[], false);
+    sandbox.mode("template-variables");
+    sandbox.oc(["exec", "--", "true"]).done().succeeds();
+    assert_eq!(sandbox.commands(), ["run", "item get"]);
 }
 
 #[test]
@@ -182,7 +190,7 @@ fn a_rate_limit_stops_everything_at_once() {
     sandbox.mode("rate-limited");
     let done = sandbox.oc(["exec", "--", "true"]).done();
     assert_eq!(done.status.code(), Some(125));
-    assert_eq!(sandbox.commands(), ["inject"]);
+    assert_eq!(sandbox.commands(), ["run"]);
 }
 
 #[test]

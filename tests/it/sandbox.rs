@@ -153,12 +153,13 @@ impl Sandbox {
             .collect()
     }
 
-    /// The command words of each call, such as `inject` or `item get`.
+    /// The command words of each call, such as `run` or `item get`.
     pub fn commands(&self) -> Vec<String> {
         let words = |call: &Value| {
             let words = call["argv"].as_array().expect("argv").iter().skip(1);
             let plain = words
                 .filter_map(Value::as_str)
+                .take_while(|word| *word != "--")
                 .filter(|word| !word.starts_with('-'));
             plain.take(2).collect::<Vec<_>>().join(" ")
         };
@@ -189,11 +190,18 @@ impl Sandbox {
     }
 
     /// Waits until a stand-in has ended, and a moment longer, in which its answer is used.
+    #[track_caller]
     pub fn wait_until_op_has_ended(&self) {
-        while !self.notes().iter().any(|note| note["end"].is_u64()) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until("`op` ends", || {
+            self.notes().iter().any(|note| note["end"].is_u64())
+        });
         std::thread::sleep(Duration::from_millis(300));
+    }
+
+    /// Waits until so many stand-ins have begun.
+    #[track_caller]
+    pub fn wait_for_calls(&self, count: usize) {
+        until("`op` is started", || self.calls().len() >= count);
     }
 
     /// The pids of this world's stand-ins that still run, whoever their parent is now.
@@ -206,6 +214,16 @@ impl Sandbox {
             })
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect()
+    }
+}
+
+/// Waits until `it` holds; a test never waits for ever.
+#[track_caller]
+pub fn until(what: &str, it: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !it() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

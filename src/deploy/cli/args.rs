@@ -163,6 +163,9 @@ pub struct Run {
     /// Try an image again that did not become healthy before
     #[arg(long)]
     retry: bool,
+    /// Run the gateway as a Swarm stack, its app secrets as Swarm secrets [default: as it runs now]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    swarm: Option<bool>,
     /// Wait for another run to end
     #[arg(long)]
     pub wait: bool,
@@ -201,6 +204,7 @@ impl Run {
         flags.allow_local_build = self.allow_local_build;
         flags.allow_corrupt_fallback = self.allow_corrupt_fallback;
         flags.retry = self.retry;
+        flags.swarm = self.swarm;
     }
 
     /// Which steps.

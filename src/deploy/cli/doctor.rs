@@ -5,9 +5,10 @@ use serde_json::json;
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::{compose, env, health, observe, snapshot};
+use crate::deploy::gateway::{compose, env, health, observe, service, snapshot};
 use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
+use crate::deploy::settings::Shape;
 use crate::ui::Tone;
 
 /// One finding.
@@ -93,6 +94,12 @@ async fn engine(cx: &Context) -> Vec<Finding> {
     match observe(cx, &engine).await {
         Ok(seen) => {
             let container = seen.container.clone().unwrap_or_default();
+            if cx.settings.shape.unwrap_or(container.shape) == Shape::Swarm {
+                all.push(match service::node(&engine).await {
+                    Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
+                    Err(failure) => Finding::bad("swarm", "fail", &failure),
+                });
+            }
             all.push(match seen.healthy {
                 true => Finding::ok("gateway", "answers"),
                 false => Finding::bad(

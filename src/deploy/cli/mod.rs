@@ -16,7 +16,7 @@ use self::args::{Cli, Command};
 use super::engine::Engine;
 use super::exit::{Exit, Failure, Result};
 use super::gateway::records::{Records, Release};
-use super::gateway::{logs, rollback, snapshot};
+use super::gateway::{app_secrets, logs, rollback, snapshot};
 use super::host::Host;
 use super::journal::Journal;
 use super::lock::Lock;
@@ -25,7 +25,7 @@ use super::settings::{CONFIG, File, Settings};
 use super::step::Outcome;
 use super::steps::backup;
 use super::talk::Talk;
-use super::token::{Token, take};
+use super::token::{self, Token, take};
 
 /// Runs the program.
 #[must_use]
@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
     // First of all: out of the environment, before anything is started.
     let ghcr = take("GHCR_TOKEN");
     let tailscale = take("TAILSCALE_AUTH_KEY");
+    let mut app = token::take_all(app_secrets::by_default());
     let cli = Cli::parse();
     let dry_run = matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run);
     let talk = Talk::new(
@@ -50,6 +51,9 @@ pub fn main() -> ExitCode {
     };
     let result = tokens().and_then(|(token, tailscale_key)| {
         let settings = settings(&cli)?;
+        // Those that only the configuration names.
+        app.extend(token::take_all(settings.swarm_secrets.clone()));
+        token::resolved(&app)?;
         let mut host = Host::new(&settings.root)?;
         host.heed_signals()?;
         let journal = settings.records().join("journal.jsonl");
@@ -66,6 +70,7 @@ pub fn main() -> ExitCode {
             ),
             token,
             tailscale_key,
+            app_secrets: app,
             sudo_user: std::env::var("SUDO_USER").ok(),
             planned: RefCell::default(),
             facts: RefCell::default(),
@@ -174,7 +179,7 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let engine = Engine::open(&cx.settings.engine).await?;
         let mut records = Records::load(&cx.host, &cx.settings)?;
         let target = report::target(&records, to)?.clone();
-        let snapshot = state_of(cx, &records, &target, keep_state)?;
+        let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
         let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
         cx.talk.line(&format!(
             "release {} runs and answers: {} (as release {new})",
@@ -185,24 +190,27 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
 }
 
 /// The snapshot that holds the state of `target`: the one taken when the release after it began.
-fn state_of(
+async fn state_of(
     cx: &Context,
+    engine: &Engine,
     records: &Records,
     target: &Release,
     keep_state: bool,
 ) -> Result<Option<String>> {
     let mut after = records.releases.iter().filter(|it| it.id > target.id);
     let pending = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    if keep_state {
+        return Ok(None);
+    }
     let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
-    let snapshot = snapshot.filter(|id| !keep_state && snapshot::is_there(cx, id));
-    if snapshot.is_none() && !keep_state && !cx.settings.engine.is_remote() {
-        return Err(Failure::new(format!(
+    match snapshot {
+        Some(id) if snapshot::is_there(cx, engine, &id).await? => Ok(Some(id)),
+        _ => Err(Failure::new(format!(
             "there is no snapshot of the state of release {}",
             target.id
         ))
-        .hint("go back with the state as it is now: add --keep-state"));
+        .hint("go back with the state as it is now: add --keep-state")),
     }
-    Ok(snapshot)
 }
 
 /// What the timer of step 8 runs.

@@ -8,10 +8,11 @@ use crate::deploy::engine::Engine;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::{Observed, env, observe};
+use crate::deploy::gateway::{Observed, app_secrets, env, observe, service};
 use crate::deploy::journal::{now, round};
 use crate::deploy::lock::clock;
 use crate::deploy::run::Context;
+use crate::deploy::settings::Shape;
 use crate::deploy::stats::Stats;
 use crate::deploy::step::{Outcome, Ran};
 use crate::ui::Tone;
@@ -172,18 +173,29 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
         json!({
             "id": it.id, "requested": it.requested, "image": it.pinned, "source": it.source.word(),
             "version": it.version, "revision": it.revision, "since": it.since, "seconds": it.seconds,
-            "snapshot": it.snapshot,
+            "snapshot": it.snapshot, "shape": it.shape, "secrets": it.secrets,
         })
     };
     json!({
         "gateway": word(observed).0,
         "url": format!("http://127.0.0.1:{}", cx.settings.port),
-        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "image": it.image, "status": it.status, "started": it.started})),
+        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "shape": it.shape, "image": it.image, "status": it.status, "started": it.started})),
         "current": records.current().map(release),
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
         "interrupted": records.pending.is_some(),
     })
+}
+
+/// `openclaw_gateway, with TELEGRAM_BOT_TOKEN`.
+fn service_line(release: &Release) -> String {
+    let secrets = release.secrets.iter();
+    let names: Vec<_> = secrets.filter_map(|it| app_secrets::parts(it)).collect();
+    let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
+    match names.as_slice() {
+        [] => format!("{}, without secrets", service::NAME),
+        names => format!("{}, with {}", service::NAME, names.join(", ")),
+    }
 }
 
 fn status_text(cx: &Context, records: &Records, observed: &Observed) {
@@ -197,6 +209,9 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     if let Some(current) = records.current() {
         line("image", &current.pinned);
         line("source", current.source.word());
+        if current.shape == Shape::Swarm {
+            line("service", &service_line(current));
+        }
         if !current.version.is_empty() {
             line("version", &current.version);
         }

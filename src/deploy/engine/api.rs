@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::auth::Auth;
 use super::{Engine, Reply};
 use crate::deploy::exit::Result;
+use crate::deploy::gateway::shape;
 use crate::deploy::reference::ImageRef;
+use crate::deploy::settings::Shape;
 
 /// An image that the engine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +50,21 @@ pub struct Container {
     pub started: String,
     /// `healthy`, `unhealthy`, `starting`, or "" without a health check.
     pub health: String,
-    /// The host's address and port of every published port.
+    /// Whether Compose made it, or Swarm.
+    pub shape: Shape,
+    /// The host's address and port of every published port; of a service, which publishes none,
+    /// those on which it was told to listen.
     pub published: Vec<(String, u16)>,
     /// Our label with the hash of what it was made from.
     pub render: String,
+    /// Our label that names its volumes, or "" where it has directories.
+    pub state: String,
     /// Whether the kernel ended it for lack of memory.
     pub out_of_memory: bool,
+    /// Whether it was made without any capability.
+    pub without_capabilities: bool,
+    /// Whether it was made so that it cannot gain privileges.
+    pub no_new_privileges: bool,
 }
 
 /// What a registry says of an image.
@@ -65,7 +76,7 @@ pub struct Remote {
     pub platforms: Vec<String>,
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -178,27 +189,40 @@ impl Engine {
         reply.good("remove an image").map(drop)
     }
 
-    /// The container of our compose project's gateway, if there is one.
+    /// Our gateway's container, if there is one: the one that runs, or else the newest.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn gateway(&self) -> Result<Option<Container>> {
-        use crate::deploy::gateway::compose::{PROJECT, SERVICE};
-        let filter = json!({"label": [
-            format!("com.docker.compose.project={PROJECT}"),
-            format!("com.docker.compose.service={SERVICE}"),
-            "com.docker.compose.oneoff=False",
-        ]});
-        let path = format!(
-            "/containers/json?all=1&filters={}",
-            quote(&filter.to_string())
-        );
-        let list = self.call(Method::GET, &path, None, None).await?;
-        let list = list.good("list containers")?;
-        match list[0]["Id"].as_str() {
-            Some(id) => self.container(id).await,
+        match self.gateways().await?.first() {
+            Some((id, _)) => self.container(id).await,
             None => Ok(None),
         }
+    }
+
+    /// The ids of all our gateway's containers and who made them, in the order in which one of
+    /// them is the gateway: what runs, what has run, what was only made; the newest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn gateways(&self) -> Result<Vec<(String, Shape)>> {
+        let list = self
+            .call(Method::GET, "/containers/json?all=1", None, None)
+            .await?;
+        let list = list.good("list containers")?;
+        let mut ours: Vec<_> = list
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| Some((shape::of(&it["Labels"])?, it)))
+            .collect();
+        ours.sort_by_key(|(_, it)| match it["State"].as_str() {
+            Some("running") => 0,
+            Some("created") => 2,
+            _ => 1,
+        });
+        let ours = ours.into_iter();
+        Ok(ours.map(|(shape, it)| (text(&it["Id"]), shape)).collect())
     }
 
     /// The container `id`, if it is there.
@@ -214,19 +238,27 @@ impl Engine {
         Ok(Some(container(&reply.good("look at a container")?)))
     }
 
-    /// `start`, `stop?t=30`, `kill` and the like.
+    /// Starts container `id`.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn act(&self, id: &str, verb: &str) -> Result<()> {
-        let path = format!("/containers/{id}/{verb}");
+    pub async fn start(&self, id: &str) -> Result<()> {
+        let path = format!("/containers/{id}/start");
         let reply = self.call(Method::POST, &path, None, None).await?;
-        reply
-            .good(&format!(
-                "{} the gateway",
-                verb.split('?').next().unwrap_or(verb)
-            ))
-            .map(drop)
+        reply.good("start the gateway").map(drop)
+    }
+
+    /// Stops container `id`, at the latest after so many seconds. One that is gone is stopped.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn stop(&self, id: &str, seconds: u32) -> Result<()> {
+        let path = format!("/containers/{id}/stop?t={seconds}");
+        let reply = self.call(Method::POST, &path, None, None).await?;
+        match reply.status {
+            404 => Ok(()),
+            _ => reply.good("stop the gateway").map(drop),
+        }
     }
 
     /// Sets the restart policy.
@@ -270,6 +302,11 @@ fn container(json: &Value) -> Container {
             let port = text(&binding["HostPort"]).parse().ok()?;
             Some((text(&binding["HostIp"]), port))
         });
+    let config = &json["Config"];
+    let listens = text(&config["Labels"][shape::PORT]).parse();
+    let listens = listens.map(|port| ("127.0.0.1".to_owned(), port));
+    let host = &json["HostConfig"];
+    let has = |list: &Value, word: &str| texts(list).iter().any(|it| it.starts_with(word));
     Container {
         id: text(&json["Id"]),
         image: text(&json["Image"]),
@@ -278,9 +315,13 @@ fn container(json: &Value) -> Container {
         restarts: json["RestartCount"].as_u64().unwrap_or(0),
         started: text(&state["StartedAt"]),
         health: text(&state["Health"]["Status"]),
-        published: published.collect(),
-        render: text(&json["Config"]["Labels"]["openclaw-deploy.render"]),
+        shape: shape::of(&config["Labels"]).unwrap_or_default(),
+        published: published.chain(listens).collect(),
+        render: text(&config["Labels"]["openclaw-deploy.render"]),
+        state: text(&config["Labels"]["openclaw-deploy.state"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
+        without_capabilities: has(&host["CapDrop"], "ALL"),
+        no_new_privileges: has(&host["SecurityOpt"], "no-new-privileges"),
         status,
     }
 }
@@ -305,7 +346,7 @@ fn with_selector(image: &ImageRef) -> String {
 }
 
 /// Percent-encoding for a query.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

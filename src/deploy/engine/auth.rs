@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use crate::memory::Locked;
 use crate::secret::Secret;
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Credentials for one registry, in the engine's form.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Auth {
         json.push(b"\"}");
         let json = Secret::new(json);
         let mut text = Locked::with_capacity(json.len() * 4 / 3 + 4);
-        encode(json.expose(), &mut text);
+        encode(json.expose(), URL_SAFE, &mut text);
         Self(Secret::new(text))
     }
 
@@ -52,7 +52,8 @@ fn escape(bytes: &[u8], out: &mut Locked) {
     }
 }
 
-fn encode(bytes: &[u8], out: &mut Locked) {
+/// Base64 with these digits, and padding.
+pub(super) fn encode(bytes: &[u8], digits: &[u8; 64], out: &mut Locked) {
     for chunk in bytes.chunks(3) {
         let mut three = [0; 3];
         three[..chunk.len()].copy_from_slice(chunk);
@@ -60,7 +61,7 @@ fn encode(bytes: &[u8], out: &mut Locked) {
         for place in 0..4 {
             if place <= chunk.len() {
                 let digit = (word >> (18 - 6 * place)) & 63;
-                out.push(&[DIGITS[digit as usize]]);
+                out.push(&[digits[digit as usize]]);
             } else {
                 out.push(b"=");
             }
@@ -74,7 +75,7 @@ mod tests {
 
     fn encoded(text: &[u8]) -> Vec<u8> {
         let mut out = Locked::with_capacity(64);
-        encode(text, &mut out);
+        encode(text, URL_SAFE, &mut out);
         Secret::new(out).expose().to_vec()
     }
 

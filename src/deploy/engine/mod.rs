@@ -5,16 +5,19 @@
 //! hosts hold. The API version is negotiated. The registry token goes into one header of the
 //! requests that pull, and nowhere else.
 //!
-//! Why not `bollard`: it brings some sixty crates; this needs fourteen calls over one kept
+//! Why not `bollard`: it brings some sixty crates; this needs some twenty calls over one kept
 //! HTTP client (`hyper`).
 
 pub mod api;
 pub mod auth;
+pub mod swarm;
+pub mod volumes;
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -23,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 
 use self::auth::Auth;
 use super::exit::{Exit, Failure, Result};
@@ -36,15 +40,30 @@ const OLDEST: (u32, u32) = (1, 40);
 /// How long an answer may take that is not a stream.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a request carries: a little JSON, or the answer to another request.
+type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
 /// A connection to an engine, with its negotiated version.
 pub struct Engine {
     choice: Choice,
     prefix: String,
-    idle: Mutex<Option<SendRequest<Full<Bytes>>>>,
+    idle: Mutex<Option<Line>>,
     /// Its platform, such as `linux/amd64`.
     pub platform: String,
     /// Its version, for people.
     pub version: String,
+}
+
+/// One HTTP connection. It ends when it is dropped, whatever is on its way then.
+struct Line {
+    sender: SendRequest<Body>,
+    task: AbortHandle,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// An answer of the engine.
@@ -128,17 +147,21 @@ impl Engine {
         body: Option<&Value>,
         auth: Option<&Auth>,
     ) -> Result<Reply> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.deliver(method, path, Bytes::from(body), auth).await
+    }
+
+    /// [`Engine::call`] with a body of bytes, which may lie in locked memory.
+    async fn deliver(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        auth: Option<&Auth>,
+    ) -> Result<Reply> {
         let work = async {
-            let (mut sender, response) = self.send(method, path, body, auth).await?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.map_err(broken)?;
-            if sender.ready().await.is_ok() {
-                *self.idle.lock().await = Some(sender);
-            }
-            Ok(Reply {
-                status,
-                body: body.to_bytes().to_vec(),
-            })
+            let (line, response) = self.send(method, path, body, auth).await?;
+            self.read(line, response).await
         };
         tokio::time::timeout(PATIENCE, work).await.map_err(|_| {
             Failure::new(format!(
@@ -160,7 +183,7 @@ impl Engine {
         auth: Option<&Auth>,
         mut each: impl FnMut(&Value),
     ) -> Result<Reply> {
-        let (_sender, response) = self.send(Method::POST, path, None, auth).await?;
+        let (_line, response) = self.send(Method::POST, path, Bytes::new(), auth).await?;
         let status = response.status().as_u16();
         let mut body = response.into_body();
         let mut rest = Vec::new();
@@ -186,20 +209,9 @@ impl Engine {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Bytes,
         auth: Option<&Auth>,
-    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>)> {
-        let idle = self
-            .idle
-            .lock()
-            .await
-            .take()
-            .filter(|idle| !idle.is_closed());
-        let mut sender = match idle {
-            Some(sender) => sender,
-            None => self.dial().await?,
-        };
-        let bytes = body.map(Value::to_string).unwrap_or_default();
+    ) -> Result<(Line, Response<Incoming>)> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.prefix))
@@ -208,14 +220,39 @@ impl Engine {
         if let Some(auth) = auth {
             request = request.header("x-registry-auth", auth.header());
         }
-        let request = request
-            .body(Full::new(Bytes::from(bytes)))
-            .map_err(|_| Failure::new("a request to the engine could not be written"))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        Ok((sender, response))
+        self.exchange(request.body(whole(body))).await
     }
 
-    async fn dial(&self) -> Result<SendRequest<Full<Bytes>>> {
+    /// Sends a request over the connection that is free, or a new one.
+    async fn exchange(
+        &self,
+        request: hyper::http::Result<Request<Body>>,
+    ) -> Result<(Line, Response<Incoming>)> {
+        let request =
+            request.map_err(|_| Failure::new("a request to the engine could not be written"))?;
+        let idle = self.idle.lock().await.take();
+        let mut line = match idle.filter(|idle| !idle.sender.is_closed()) {
+            Some(line) => line,
+            None => self.dial().await?,
+        };
+        let response = line.sender.send_request(request).await.map_err(broken)?;
+        Ok((line, response))
+    }
+
+    /// Reads an answer to its end and keeps its connection for the next request.
+    async fn read(&self, mut line: Line, response: Response<Incoming>) -> Result<Reply> {
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(broken)?;
+        if line.sender.ready().await.is_ok() {
+            *self.idle.lock().await = Some(line);
+        }
+        Ok(Reply {
+            status,
+            body: body.to_bytes().to_vec(),
+        })
+    }
+
+    async fn dial(&self) -> Result<Line> {
         match &self.choice {
             Choice::Socket(path) => {
                 let stream = tokio::net::UnixStream::connect(path).await;
@@ -226,12 +263,17 @@ impl Engine {
     }
 }
 
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send,
-) -> Result<SendRequest<Full<Bytes>>> {
+/// A body whose bytes are there already.
+fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send) -> Result<Line> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    tokio::spawn(connection);
-    Ok(sender)
+    let task = tokio::spawn(connection).abort_handle();
+    Ok(Line { sender, task })
 }
 
 /// The Docker client as a pipe to whatever engine its arguments name.

@@ -6,12 +6,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use super::env;
+use super::records::Release;
 use crate::deploy::engine::api::Image;
-use crate::deploy::engine::client_env;
+use crate::deploy::engine::{self, client_env};
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::host::{Answer, Program};
+use crate::deploy::host::{Access, Answer, Program, good};
 use crate::deploy::run::Context;
-use crate::deploy::settings::{Engine, Settings};
+use crate::deploy::settings::{Engine, Settings, Shape};
 
 /// The compose project.
 pub const PROJECT: &str = "openclaw";
@@ -19,14 +21,23 @@ pub const PROJECT: &str = "openclaw";
 pub const SERVICE: &str = "openclaw-gateway";
 /// The gateway's port inside its container.
 pub const INSIDE: u16 = 18789;
+/// Where the engine has the network that Compose makes for the project.
+pub const NETWORK: &str = "/networks/openclaw_default";
 
-/// The text of `compose.yaml` for this image.
+/// The text of `compose.yaml` for this image. On a remote engine `state` names its volumes; they
+/// are no part of its fingerprint, because every release has others.
 #[must_use]
-pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
+pub fn render(
+    settings: &Settings,
+    image: &Image,
+    pinned: &str,
+    source: &str,
+    state: &str,
+) -> String {
     let mut text = String::from(
         "# Written by openclaw-deploy, which replaces it. Put your own variables into .env.\n",
     );
-    let command = command(&image.command);
+    let command = command(&image.command, "lan", INSIDE);
     let _ = write!(
         text,
         "name: {PROJECT}\nservices:\n  {SERVICE}:\n    image: {}\n    pull_policy: never\n",
@@ -50,15 +61,17 @@ pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) ->
             "    healthcheck: {interval: 10s, timeout: 5s, start_period: 20s, retries: 5}\n",
         );
     }
+    let mark = fingerprint(text.as_bytes());
     let _ = writeln!(
         text,
-        "    labels: {{openclaw-deploy.source: {source}, openclaw-deploy.render: \"{}\"}}",
-        fingerprint(text.as_bytes())
+        "    labels:\n      openclaw-deploy.source: {source}\n      openclaw-deploy.render: \"{mark}\""
     );
     if settings.engine.is_remote() {
-        text.push_str("volumes:\n");
-        for (name, _) in volumes() {
-            let _ = writeln!(text, "  {name}: {{}}");
+        let _ = writeln!(text, "      openclaw-deploy.state: \"{state}\"\nvolumes:");
+        for (part, _) in volumes() {
+            // External: Compose never makes an empty one where the state should be.
+            let name = volume(part, state);
+            let _ = writeln!(text, "  {part}: {{external: true, name: {name}}}");
         }
     }
     text
@@ -96,7 +109,13 @@ pub fn mounts(settings: &Settings) -> [(std::path::PathBuf, &'static str); 3] {
     ]
 }
 
-/// The volumes that a remote engine keeps instead.
+/// The name of a volume.
+#[must_use]
+pub fn volume(part: &str, state: &str) -> String {
+    format!("{PROJECT}_{part}_{state}")
+}
+
+/// The parts of a state that a remote engine keeps in volumes instead.
 #[must_use]
 pub fn volumes() -> [(&'static str, &'static str); 2] {
     [
@@ -105,19 +124,22 @@ pub fn volumes() -> [(&'static str, &'static str); 2] {
     ]
 }
 
-/// The image's own command, told to listen where the published port reaches it. Loopback inside
-/// the container cannot be reached from outside.
-fn command(own: &[String]) -> Vec<String> {
+/// The image's own command, told to listen where it can be reached: by a published port, which
+/// does not reach the loopback inside of a container, on `lan`; in the host's network on `loopback`.
+#[must_use]
+pub fn command(own: &[String], bind: &str, port: u16) -> Vec<String> {
     let mut command = own.to_vec();
     if command.iter().any(|word| word == "gateway") && !command.iter().any(|word| word == "--bind")
     {
-        command.extend(["--bind", "lan", "--port"].map(str::to_owned));
-        command.push(INSIDE.to_string());
+        command.extend(["--bind", bind, "--port"].map(str::to_owned));
+        command.push(port.to_string());
     }
     command
 }
 
-fn settings_path(settings: &Settings, path: &Path) -> String {
+/// `path` as the engine sees it.
+#[must_use]
+pub fn settings_path(settings: &Settings, path: &Path) -> String {
     let inside = path.strip_prefix("/").unwrap_or(path);
     settings.root.join(inside).to_string_lossy().into_owned()
 }
@@ -140,11 +162,11 @@ pub fn fingerprint(bytes: &[u8]) -> String {
     format!("{hash:016x}")
 }
 
-/// The label that [`render`] put into `text`.
+/// The label that [`render`] put into `text`, in YAML or in a service's JSON.
 #[must_use]
 pub fn label_of(text: &str) -> &str {
-    text.split_once("openclaw-deploy.render: \"")
-        .and_then(|(_, rest)| rest.split('"').next())
+    text.split_once("openclaw-deploy.render")
+        .and_then(|(_, rest)| rest.trim_start_matches(['"', ':', ' ']).split('"').next())
         .unwrap_or_default()
 }
 
@@ -158,6 +180,35 @@ pub fn client(cx: &Context) -> Program {
     match &cx.settings.engine {
         Engine::Socket(path) => program.env("DOCKER_HOST", format!("unix://{}", path.display())),
         Engine::Client(args) => program.args(args),
+    }
+}
+
+/// Writes `compose.yaml` and has Compose make the container, not started. Returns its id.
+///
+/// # Errors
+/// When Compose cannot.
+pub async fn create(cx: &Context, engine: &engine::Engine, release: &Release) -> Result<String> {
+    let access = Access {
+        mode: 0o644,
+        owner: env::owner(cx)?,
+    };
+    let path = cx.settings.project().join("compose.yaml");
+    cx.host.write(path, release.compose.as_bytes(), access)?;
+    let answer = compose(cx, &["up", "--no-start", "--remove-orphans"]).await?;
+    if !answer.ok() {
+        let program = client(cx);
+        return Err(good(&program, answer)
+            .err()
+            .unwrap_or_else(|| Failure::new("compose failed"))
+            .cause("compose"));
+    }
+    let mut made = engine.gateways().await?.into_iter();
+    match made.find(|(_, shape)| *shape == Shape::Compose) {
+        Some((id, _)) => Ok(id),
+        None => Err(Failure::wanted(
+            "a container of the gateway",
+            "none after docker compose up",
+        )),
     }
 }
 
@@ -260,7 +311,7 @@ mod tests {
                 .to_vec(),
             ..Image::default()
         };
-        let text = render(&settings(), &image, "r/x@sha256:00", "pulled");
+        let text = render(&settings(), &image, "r/x@sha256:00", "pulled", "");
         assert!(
             text.contains("ports: [\"127.0.0.1:18789:18789\"]"),
             "{text}"
@@ -272,10 +323,27 @@ mod tests {
 
     #[test]
     fn another_image_has_another_label() {
-        let of =
-            |pinned| label_of(&render(&settings(), &Image::default(), pinned, "pulled")).to_owned();
+        let of = |pinned| {
+            let text = render(&settings(), &Image::default(), pinned, "pulled", "");
+            label_of(&text).to_owned()
+        };
         assert_ne!(of("a"), of("b"));
         assert_eq!(of("a"), of("a"));
+    }
+
+    #[test]
+    fn another_state_has_other_volumes_and_the_same_label() {
+        let flags = Flags {
+            docker_host: Some("ssh://root@vps".to_owned()),
+            ..Flags::default()
+        };
+        let remote = Settings::decide(flags, File::default()).expect("they are good");
+        let of = |state| render(&remote, &Image::default(), "x", "pulled", state);
+        let (one, two) = (of("1-1"), of("1-2"));
+        assert_eq!(label_of(&one), label_of(&two));
+        assert_eq!(one.replace("1-1", "1-2"), two);
+        assert!(two.contains("  auth: {external: true, name: openclaw_auth_1-2}\n"));
+        assert!(two.contains("openclaw-deploy.state: \"1-2\""), "{two}");
     }
 
     #[test]

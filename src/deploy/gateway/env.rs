@@ -174,7 +174,7 @@ pub fn conceal(cx: &Context, redact: &mut Redact) {
 }
 
 /// 64 hexadecimal digits from the OS.
-fn random_hex() -> Option<String> {
+pub(super) fn random_hex() -> Option<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).ok()?;
     Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -5,6 +5,7 @@
 //!                                                        └─▶ put back
 //! ```
 
+pub mod app_secrets;
 pub mod compose;
 pub mod env;
 pub mod health;
@@ -13,6 +14,8 @@ pub mod put_back;
 pub mod records;
 pub mod recover;
 pub mod rollback;
+pub mod service;
+pub mod shape;
 pub mod snapshot;
 pub mod switch;
 

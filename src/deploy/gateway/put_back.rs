@@ -7,8 +7,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::records::{Records, Release};
-use super::switch::{create, unhealthy};
-use super::{env, health, port, snapshot};
+use super::switch::unhealthy;
+use super::{env, health, port, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::journal::round;
@@ -25,7 +25,7 @@ pub async fn after(
     let pending = records.pending.clone();
     let from = pending.as_ref().and_then(|it| it.from);
     let Some(from) = from.and_then(|id| records.release(id)).cloned() else {
-        return first_install(cx, engine, records, failure).await;
+        return first_install(cx, engine, records, release, failure).await;
     };
     let its_fault = matches!(failure.cause, "exit-78" | "exited" | "memory" | "unhealthy");
     if its_fault && from.image != release.image {
@@ -46,7 +46,10 @@ pub async fn after(
         }
         Err(second) => lost(cx, &from, &failure, &second),
     };
-    let _ = records.save(&cx.host, &cx.settings);
+    // A snapshot goes only when no records on the disk name it any more.
+    if records.save(&cx.host, &cx.settings).is_ok() {
+        snapshot::prune(cx, engine, records).await;
+    }
     after
 }
 
@@ -99,22 +102,23 @@ fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Fa
     .log(log)
 }
 
-/// There is nothing to put back: the container stays, stopped, for inspection.
+/// There is nothing to put back: what was tried stays, stopped.
 async fn first_install(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
+    release: &Release,
     failure: Failure,
 ) -> Failure {
-    if let Ok(Some(container)) = engine.gateway().await {
-        let _ = engine.restart_policy(&container.id, "no").await;
-        let _ = engine.act(&container.id, "stop?t=10").await;
-    }
+    let _ = shape::stop(engine, 10).await;
     records.pending = None;
     let _ = records.save(&cx.host, &cx.settings);
     let mut after = failure;
     if after.exit != Exit::Interrupted {
-        after.what.push_str("\n  it was the first, so nothing could be put back; its container is left stopped for inspection");
+        after.what.push_str(&format!(
+            "\n  it was the first, so nothing could be put back; {}",
+            shape::left_behind(release.shape)
+        ));
         after
             .hint
             .get_or_insert_with(|| "see its log: openclaw-deploy logs".to_owned());
@@ -138,10 +142,7 @@ pub async fn restore(
             Failure::new(format!("its image {} is no longer here", to.pinned)).cause("image"),
         );
     }
-    if let Some(container) = engine.gateway().await? {
-        engine.restart_policy(&container.id, "no").await?;
-        engine.act(&container.id, "stop?t=10").await?;
-    }
+    shape::stop(engine, 10).await?;
     snapshot::mend(cx)?;
     if let Some(id) = snapshot {
         snapshot::restore(cx, id).await?;
@@ -149,12 +150,10 @@ pub async fn restore(
     if let Some(port) = port(cx) {
         health::port_is_free(port)?;
     }
-    let id = create(cx, engine, to).await?;
-    engine.restart_policy(&id, "no").await?;
-    engine.act(&id, "start").await?;
+    let id = shape::start(cx, engine, to).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match health::wait(engine, &id, port(cx), deadline).await? {
-        Ok(_) => engine.restart_policy(&id, "unless-stopped").await?,
+        Ok(_) => shape::settle(cx, engine, to).await?,
         Err(why) => return Err(unhealthy(cx, engine, &id, &why).await),
     }
     env::name_image(cx, &to.pinned, &[env_image(cx)?])

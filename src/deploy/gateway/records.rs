@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::Source;
-use crate::deploy::settings::Settings;
+use crate::deploy::settings::{Settings, Shape};
 
 /// Root only: the fingerprint of `.env` is in it.
 const ACCESS: Access = Access {
@@ -27,6 +27,8 @@ pub struct Records {
     pub bad: Vec<String>,
     /// A change that has begun and not ended.
     pub pending: Option<Pending>,
+    /// The mark of our volumes on a remote engine: another operator's records have another.
+    pub mark: String,
 }
 
 /// A version that ran, and all that is needed to run it again without a registry.
@@ -46,8 +48,14 @@ pub struct Release {
     pub version: String,
     /// Its revision label, or "".
     pub revision: String,
-    /// The whole `compose.yaml`.
+    /// How it ran.
+    #[serde(default)]
+    pub shape: Shape,
+    /// The whole `compose.yaml`, or the service that Swarm was given, as JSON.
     pub compose: String,
+    /// The names of the secrets of the swarm that it was given.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// The fingerprint of `.env` as it was started with.
     pub env: String,
     /// Seconds since 1970.
@@ -56,6 +64,9 @@ pub struct Release {
     pub seconds: f64,
     /// The state before it started: the way back from it.
     pub snapshot: Option<String>,
+    /// Its own volumes on a remote engine; "" where the state is in directories.
+    #[serde(default)]
+    pub state: String,
 }
 
 /// A change in flight.
@@ -69,6 +80,16 @@ pub struct Pending {
     pub snapshot: Option<String>,
 }
 
+impl Release {
+    /// Has it run with other volumes.
+    pub fn move_to(&mut self, state: String) {
+        if !self.state.is_empty() {
+            self.compose = self.compose.replace(&self.state, &state);
+            self.state = state;
+        }
+    }
+}
+
 impl Records {
     /// Reads them.
     ///
@@ -76,17 +97,21 @@ impl Records {
     /// When the file is there but is not ours to understand.
     pub fn load(host: &Host, settings: &Settings) -> Result<Self> {
         let path = settings.records().join("records.json");
-        let Some(text) = host.read(&path)? else {
-            return Ok(Self::default());
-        };
-        serde_json::from_str(&text).map_err(|why| {
-            Failure::new(format!(
-                "{} is damaged (line {})",
-                path.display(),
-                why.line()
-            ))
-            .hint(format!("move it away: mv {0} {0}.damaged", path.display()))
-        })
+        let text = host.read(&path)?;
+        let mut records: Self =
+            serde_json::from_str(text.as_deref().unwrap_or("{}")).map_err(|why| {
+                Failure::new(format!(
+                    "{} is damaged (line {})",
+                    path.display(),
+                    why.line()
+                ))
+                .hint(format!("move it away: mv {0} {0}.damaged", path.display()))
+            })?;
+        if records.mark.is_empty() {
+            records.mark = super::env::random_hex().unwrap_or_default();
+            records.mark.truncate(16);
+        }
+        Ok(records)
     }
 
     /// Writes them.
@@ -169,11 +194,14 @@ pub(crate) mod tests {
             source: Source::Pulled,
             version: String::new(),
             revision: String::new(),
+            shape: Shape::Compose,
             compose: String::new(),
+            secrets: Vec::new(),
             env: String::new(),
             since: 0,
             seconds: 0.0,
             snapshot: None,
+            state: String::new(),
         }
     }
 
@@ -188,6 +216,18 @@ pub(crate) mod tests {
         assert_eq!(ids(&gone), [2], "b is the oldest image, a came again");
         assert_eq!(ids(&records.releases), [1, 3, 4]);
         assert_eq!(records.next_id(), 5);
+    }
+
+    #[test]
+    fn only_a_release_with_volumes_moves() {
+        let mut here = release(1, "a");
+        here.compose = "x".to_owned();
+        here.move_to("7-2".to_owned());
+        assert_eq!((here.compose.as_str(), here.state.as_str()), ("x", ""));
+        here.compose = "name: openclaw_state_7-1".to_owned();
+        here.state = "7-1".to_owned();
+        here.move_to("7-2".to_owned());
+        assert_eq!(here.compose, "name: openclaw_state_7-2");
     }
 
     #[test]

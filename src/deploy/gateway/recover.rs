@@ -28,12 +28,20 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
     cx.talk
         .warn("an earlier run was cut off while it replaced the gateway; mending that first");
     snapshot::mend(cx)?;
-    let container = engine.gateway().await?;
-    let ours = container
-        .filter(|it| it.running && it.render == compose::label_of(&pending.release.compose));
+    // What runs while there is no snapshot yet was never replaced, however like the new it looks.
+    let begun = pending.snapshot.is_some() || pending.from.is_none();
+    let container = engine.gateway().await?.filter(|it| it.running && begun);
+    let ours = container.filter(|it| {
+        it.render == compose::label_of(&pending.release.compose)
+            && it.state == pending.release.state
+    });
     if let Some(container) = ours {
         let deadline = Instant::now() + cx.settings.health_timeout;
-        if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await? {
+        if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await?
+            && switch::is_ours(cx, engine, &container.id, &pending.release)
+                .await
+                .is_ok()
+        {
             cx.talk.note("the new version answers; keeping it");
             let mut release = pending.release;
             release.snapshot = pending.snapshot;
@@ -58,5 +66,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
             .log(why.log)
         })?;
     records.pending = None;
-    records.save(&cx.host, &cx.settings)
+    records.save(&cx.host, &cx.settings)?;
+    snapshot::prune(cx, engine, records).await;
+    Ok(())
 }

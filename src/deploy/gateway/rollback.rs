@@ -6,16 +6,16 @@
 use serde_json::json;
 
 use super::records::{Pending, Records, Release};
-use super::{env, put_back, snapshot};
+use super::{env, put_back, shape, snapshot};
 use crate::deploy::engine::Engine;
-use crate::deploy::exit::{Exit, Result};
+use crate::deploy::exit::Result;
 use crate::deploy::journal::now;
 use crate::deploy::run::Context;
 
 /// Runs `target` again with the state of `snapshot`. Returns the id of the new release.
 ///
 /// # Errors
-/// Exit 6 when it does not answer.
+/// Exit 5 when what ran before was put back and answers, 6 when nothing does.
 pub async fn go(
     cx: &Context,
     engine: &Engine,
@@ -23,17 +23,18 @@ pub async fn go(
     target: &Release,
     state: Option<&str>,
 ) -> Result<u64> {
+    let form = shape::form(cx, engine, target.shape).await?;
+    let id = records.next_id();
     let mut release = Release {
-        id: records.next_id(),
+        id,
         since: now(),
         env: env::mark(cx)?,
+        secrets: form.secrets,
         snapshot: None,
         ..target.clone()
     };
-    let local = !cx.settings.engine.is_remote();
-    if local {
-        snapshot::preflight(cx)?;
-    }
+    release.move_to(snapshot::place(cx, id));
+    snapshot::preflight(cx)?;
     records.pending = Some(Pending {
         release: release.clone(),
         from: records.current().map(|it| it.id),
@@ -42,32 +43,28 @@ pub async fn go(
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
-        if let Some(container) = engine.gateway().await? {
-            engine.restart_policy(&container.id, "no").await?;
-            engine.act(&container.id, "stop?t=30").await?;
-        }
-        if local {
-            let id = format!("{}-{}", now(), release.id);
-            snapshot::take(cx, &id).await?;
-            release.snapshot = Some(id.clone());
-            if let Some(pending) = &mut records.pending {
-                pending.snapshot = Some(id);
-            }
-            records.save(&cx.host, &cx.settings)?;
-        }
-        put_back::restore(cx, engine, target, state).await
+        shape::stop(engine, shape::GRACE).await?;
+        snapshot::take(cx, engine, records, &mut release, state).await?;
+        put_back::restore(cx, engine, &release, state).await
     }
     .await;
+    let failure = match restored {
+        Ok(()) => None,
+        Err(mut why) => {
+            let hint = "choose another release with --to: openclaw-deploy status lists them";
+            why.hint.get_or_insert_with(|| hint.to_owned());
+            Some(put_back::after(cx, engine, records, &release, why).await)
+        }
+    };
     cx.host.shield(false);
-    restored.map_err(|why| {
-        why.exit(Exit::Down)
-            .hint("the next run puts back what ran before: openclaw-deploy update")
-    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     cx.journal.add(json!({
         "event": "rollback", "to": target.id, "cause": "asked", "outcome": "answered",
     }));
-    let id = release.id;
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
+    snapshot::prune(cx, engine, records).await;
     Ok(id)
 }

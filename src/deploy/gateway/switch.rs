@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::compose::{compose, render};
 use super::health::{self, Unhealthy};
 use super::records::{Pending, Records, Release};
+use super::shape::{self, Form};
 use super::{Observed, env, logs, port, put_back, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::host::{Access, good};
 use crate::deploy::image::ladder::Acquired;
 use crate::deploy::journal::{now, round};
 use crate::deploy::reference::short;
@@ -30,21 +29,32 @@ impl Candidate {
     ///
     /// # Errors
     /// When `.env` cannot be read.
-    pub fn new(cx: &Context, records: &Records, requested: &str, got: &Acquired) -> Result<Self> {
+    pub fn new(
+        cx: &Context,
+        records: &Records,
+        form: &Form,
+        requested: &str,
+        got: &Acquired,
+    ) -> Result<Self> {
+        let id = records.next_id();
+        let state = snapshot::place(cx, id);
         Ok(Self {
             release: Release {
-                id: records.next_id(),
+                id,
                 requested: requested.to_owned(),
                 pinned: got.pinned.clone(),
                 image: got.image.id.clone(),
                 source: got.source,
                 version: got.image.version.clone(),
                 revision: got.image.revision.clone(),
-                compose: render(&cx.settings, &got.image, &got.pinned, got.source.word()),
+                shape: form.shape,
+                compose: shape::render(cx, form.shape, got, &state),
+                secrets: form.secrets.clone(),
                 env: env::mark(cx)?,
                 since: now(),
                 seconds: 0.0,
                 snapshot: None,
+                state,
             },
         })
     }
@@ -68,10 +78,7 @@ pub async fn switch(
     {
         health::port_is_free(port)?;
     }
-    let local = !cx.settings.engine.is_remote();
-    if local {
-        snapshot::preflight(cx)?;
-    }
+    snapshot::preflight(cx)?;
     let mut release = candidate.release;
     let from = previous(records, observed);
     records.pending = Some(Pending {
@@ -137,21 +144,17 @@ async fn attempt(
     observed: &Observed,
     release: &mut Release,
 ) -> Result<&'static str> {
-    if let Some(container) = &observed.container {
+    if observed.container.is_some() {
         cx.talk.note("stopping the gateway");
-        // Ours comes last: a container that restarts by itself would write into the snapshot.
-        engine.restart_policy(&container.id, "no").await?;
-        engine.act(&container.id, "stop?t=30").await?;
     }
-    keep_state(cx, records, observed, release).await?;
-    let id = create(cx, engine, release).await?;
-    engine.restart_policy(&id, "no").await?;
+    shape::stop(engine, shape::GRACE).await?;
+    snapshot::take(cx, engine, records, release, None).await?;
     cx.talk.note(format!(
         "starting {} ({})",
         release.pinned,
         release.source.word()
     ));
-    engine.act(&id, "start").await?;
+    let id = shape::start(cx, engine, release).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match health::wait(engine, &id, port(cx), deadline).await? {
         Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
@@ -159,33 +162,11 @@ async fn attempt(
     }
 }
 
-/// Copies the state of the stopped gateway, and remembers where.
-async fn keep_state(
-    cx: &Context,
-    records: &mut Records,
-    observed: &Observed,
-    release: &mut Release,
-) -> Result<()> {
-    if cx.settings.engine.is_remote() {
-        if observed.container.is_some() {
-            cx.talk.warn(
-                "the state on a remote engine is not copied before the change: \
-                 a way back has the old image, not the old state",
-            );
-        }
-        return Ok(());
-    }
-    let id = format!("{}-{}", now(), release.id);
-    snapshot::take(cx, &id).await?;
-    release.snapshot = Some(id.clone());
-    if let Some(pending) = &mut records.pending {
-        pending.snapshot = Some(id);
-    }
-    records.save(&cx.host, &cx.settings)
-}
-
 /// What answers is the container that was just started, with the right image, and private.
-async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+///
+/// # Errors
+/// When it is not.
+pub async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
     let container = engine.container(id).await?.unwrap_or_default();
     if !container.running || container.image != release.image {
         return Err(Failure::wanted(
@@ -193,6 +174,7 @@ async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> 
             format!("image {} ({})", short(&container.image), container.status),
         ));
     }
+    shape::assert_confined(cx, &container)?;
     match port(cx) {
         Some(port) => health::assert_private(&cx.host, &container, port),
         None => Ok(()),
@@ -213,34 +195,6 @@ pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy)
     Failure::new(why.to_string()).cause(cause).log(lines)
 }
 
-/// Writes `compose.yaml` and has Compose make the container, not started. Returns its id.
-///
-/// # Errors
-/// When Compose cannot.
-pub async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
-    let access = Access {
-        mode: 0o644,
-        owner: env::owner(cx)?,
-    };
-    let path = cx.settings.project().join("compose.yaml");
-    cx.host.write(path, release.compose.as_bytes(), access)?;
-    let answer = compose(cx, &["up", "--no-start", "--remove-orphans"]).await?;
-    if !answer.ok() {
-        let program = super::compose::client(cx);
-        return Err(good(&program, answer)
-            .err()
-            .unwrap_or_else(|| Failure::new("compose failed"))
-            .cause("compose"));
-    }
-    match engine.gateway().await? {
-        Some(container) => Ok(container.id),
-        None => Err(Failure::wanted(
-            "a container of the gateway",
-            "none after docker compose up",
-        )),
-    }
-}
-
 /// It answers: this is now what runs.
 pub async fn finish(
     cx: &Context,
@@ -249,11 +203,7 @@ pub async fn finish(
     release: Release,
     sign: &'static str,
 ) -> Result<()> {
-    if let Some(container) = engine.gateway().await? {
-        engine
-            .restart_policy(&container.id, "unless-stopped")
-            .await?;
-    }
+    shape::settle(cx, engine, &release).await?;
     if sign == "TCP" {
         cx.talk
             .warn("this version has no health endpoint; only its port was checked");
@@ -292,10 +242,6 @@ async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<(
             engine.untag(&release.pinned).await?;
         }
     }
-    if !cx.settings.engine.is_remote() {
-        let newest = records.releases.iter().rev().take(cx.settings.keep);
-        let keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
-        snapshot::prune(cx, &keep);
-    }
+    snapshot::prune(cx, engine, records).await;
     Ok(())
 }

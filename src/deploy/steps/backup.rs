@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Failure, Result};
-use crate::deploy::gateway::compose;
+use crate::deploy::gateway::records::Records;
+use crate::deploy::gateway::shape::GRACE;
+use crate::deploy::gateway::{compose, service};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::run::Context;
+use crate::deploy::settings::Shape;
 
 /// Where archives lie, for root alone.
 pub const PLACE: &str = "/var/backups/openclaw";
@@ -62,6 +66,9 @@ pub fn resume(cx: &Context) -> Result<()> {
         .collect();
     if !left.is_empty() {
         docker(cx, &[&["start"], left.as_slice()].concat())?;
+    }
+    if text.split_ascii_whitespace().any(|id| id == service::NAME) {
+        tell_swarm(cx, async |engine| service::go_on(engine).await)?;
     }
     cx.host.remove(STOPPED).map(drop)
 }
@@ -169,9 +176,7 @@ fn stopped<T>(cx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
     }
     cx.host
         .write(STOPPED, running.join("\n").as_bytes(), FILE)?;
-    let ids: Vec<&str> = running.iter().map(String::as_str).collect();
-    let outcome = docker(cx, &[&["stop", "--time", "30"], ids.as_slice()].concat());
-    let outcome = outcome.and_then(|_| work());
+    let outcome = stop(cx, &running).and_then(|()| work());
     cx.host.shield(true);
     let started = resume(cx);
     cx.host.shield(false);
@@ -179,14 +184,40 @@ fn stopped<T>(cx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
     started.map(|()| value)
 }
 
-/// The running containers of our project.
+/// Stops containers, and the service, by these names.
+fn stop(cx: &Context, running: &[String]) -> Result<()> {
+    let ids = running.iter().map(String::as_str);
+    let ids: Vec<&str> = ids.filter(|id| *id != service::NAME).collect();
+    if !ids.is_empty() {
+        docker(cx, &[&["stop", "--time", "30"], ids.as_slice()].concat())?;
+    }
+    if ids.len() == running.len() {
+        return Ok(());
+    }
+    tell_swarm(cx, async |engine| service::stop(engine, GRACE).await)
+}
+
+fn tell_swarm<T>(cx: &Context, what: impl AsyncFnOnce(&Engine) -> Result<T>) -> Result<T> {
+    cx.host.wait(async {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        what(&engine).await
+    })
+}
+
+/// The running containers of our project, and its service where it is one of Swarm's.
 fn running(cx: &Context) -> Result<Vec<String>> {
     if cx.host.find("docker").is_none() {
         return Ok(Vec::new());
     }
     let label = format!("label=com.docker.compose.project={}", compose::PROJECT);
     let ids = docker(cx, &["ps", "--quiet", "--no-trunc", "--filter", &label])?;
-    Ok(ids.lines().map(str::to_owned).collect())
+    let mut names: Vec<String> = ids.lines().map(str::to_owned).collect();
+    let records = Records::load(&cx.host, &cx.settings)?;
+    let swarm = records.current().is_some_and(|it| it.shape == Shape::Swarm);
+    if swarm && tell_swarm(cx, async |engine| service::is_up(engine).await)? {
+        names.push(service::NAME.to_owned());
+    }
+    Ok(names)
 }
 
 fn docker(cx: &Context, words: &[&str]) -> Result<String> {

@@ -15,7 +15,7 @@ use crate::deploy::settings::STATE_OWNER;
 use crate::deploy::step::{State, Step};
 
 /// The smallest configuration with which the gateway starts. It is OpenClaw's from then on.
-const CONFIG: &str = "{\n  \"gateway\": {\n    \"mode\": \"local\",\n    \"bind\": \"lan\",\n    \"auth\": { \"mode\": \"token\" },\n    \"controlUi\": { \"allowedOrigins\": [\"http://127.0.0.1:18789\", \"http://localhost:18789\"] }\n  }\n}\n";
+pub const CONFIG: &str = "{\n  \"gateway\": {\n    \"mode\": \"local\",\n    \"bind\": \"lan\",\n    \"auth\": { \"mode\": \"token\" },\n    \"controlUi\": { \"allowedOrigins\": [\"http://127.0.0.1:18789\", \"http://localhost:18789\"] }\n  }\n}\n";
 
 /// Directories, `.env`, `openclaw.json`.
 pub struct Files;

@@ -12,6 +12,7 @@ use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::compose::label_of;
 use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::shape::{self, Form};
 use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
 use crate::deploy::gateway::{Observed, env, health, observe, port, recover};
 use crate::deploy::image::Source;
@@ -84,12 +85,13 @@ impl Gateway {
         {
             health::port_is_free(port)?;
         }
+        let form = shape::wanted(cx, &engine, &records, &observed).await?;
         let wanted = &cx.settings.image;
         let resolved = resolve(cx, &engine, wanted).await?;
         let state = if recover::needed(&records) {
             State::of(vec!["mend what an interrupted run left".to_owned()])
         } else {
-            decide(cx, &records, &observed, &resolved)?
+            decide(cx, &records, &form, &observed, &resolved)?
         };
         if state == State::Done {
             tell(cx, &records);
@@ -111,51 +113,63 @@ fn without_engine(cx: &Context) -> State {
 fn decide(
     cx: &Context,
     records: &Records,
+    form: &Form,
     observed: &Observed,
     resolved: &Resolved,
 ) -> Result<State> {
     let wanted = &resolved.wanted;
-    let verb = match observed.container {
+    let verb = match &observed.container {
+        Some(container) if container.shape != form.shape => form.shape.verb(),
         Some(_) => "replace",
         None => "start",
     };
     Ok(match &resolved.resolution {
-        Resolution::Nowhere(trouble) if is_content(cx, records, observed, wanted)? => {
+        Resolution::Nowhere(trouble) if is_content(cx, records, form, observed, wanted)? => {
             cx.talk.warn(format!(
                 "{trouble}; the gateway runs that image already and was left alone"
             ));
             State::Done
         }
-        Resolution::Nowhere(trouble) => {
-            needed(format!("find another source for {wanted} ({trouble})"))
-        }
-        Resolution::There { remote, .. } => State::of(vec![
-            format!("pull {}", wanted.at(&remote.digest)),
-            format!("{verb} the gateway"),
-        ]),
+        Resolution::Nowhere(trouble) => needed(
+            form,
+            [format!("find another source for {wanted} ({trouble})")],
+        ),
+        Resolution::There { remote, .. } => needed(
+            form,
+            [
+                format!("pull {}", wanted.at(&remote.digest)),
+                format!("{verb} the gateway"),
+            ],
+        ),
         Resolution::Here { image, digest } => {
             let pinned = wanted.at(digest).to_string();
             let got = local(records, image.clone(), pinned.clone());
-            let candidate = Candidate::new(cx, records, &wanted.to_string(), &got)?;
+            let candidate = Candidate::new(cx, records, form, &wanted.to_string(), &got)?;
             if !same(observed, records, &candidate.release) {
-                needed(format!("{verb} the gateway with {pinned}"))
+                needed(form, [format!("{verb} the gateway with {pinned}")])
             } else if observed.healthy {
                 State::Done
             } else {
-                needed("start the gateway, which does not answer".to_owned())
+                needed(
+                    form,
+                    ["start the gateway, which does not answer".to_owned()],
+                )
             }
         }
     })
 }
 
-fn needed(what: String) -> State {
-    State::of(vec![what])
+fn needed<const N: usize>(form: &Form, what: [String; N]) -> State {
+    let secrets = form.fresh.iter();
+    let secrets = secrets.map(|name| format!("give Swarm the secret {name}"));
+    State::of(secrets.chain(what).collect())
 }
 
 /// Whether what runs is what `wanted` last meant, and answers.
 fn is_content(
     cx: &Context,
     records: &Records,
+    form: &Form,
     observed: &Observed,
     wanted: &ImageRef,
 ) -> Result<bool> {
@@ -163,7 +177,8 @@ fn is_content(
     let Some(current) = current.filter(|it| it.requested == wanted.to_string()) else {
         return Ok(false);
     };
-    Ok(observed.healthy && runs(observed, current) && current.env == env::mark(cx)?)
+    let as_wanted = current.shape == form.shape && current.secrets == form.secrets;
+    Ok(observed.healthy && runs(observed, current) && as_wanted && current.env == env::mark(cx)?)
 }
 
 /// An image that is here keeps the source that it is known by.
@@ -189,7 +204,7 @@ fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
     runs(observed, wanted)
         && records
             .current()
-            .is_some_and(|current| current.env == wanted.env)
+            .is_some_and(|it| it.env == wanted.env && it.secrets == wanted.secrets)
 }
 
 /// Gets the image and makes the gateway run it.
@@ -197,6 +212,7 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
     let mut records = Records::load(&cx.host, &cx.settings)?;
     recover::recover(cx, engine, &mut records).await?;
     let observed = observe(cx, engine).await?;
+    let form = shape::wanted(cx, engine, &records, &observed).await?;
     let wanted = resolved.wanted.to_string();
     let running = observed.running(&records);
     let got = cx
@@ -210,12 +226,12 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
         },
         ..got
     };
-    let candidate = Candidate::new(cx, &records, &wanted, &got)?;
+    let candidate = Candidate::new(cx, &records, &form, &wanted, &got)?;
     let note = format!("{} ({})", short_name(&got.pinned), got.source.word());
     if !same(&observed, &records, &candidate.release) {
         switch(cx, engine, &mut records, &observed, candidate).await?;
     } else if !observed.healthy {
-        revive(cx, engine, &observed).await?;
+        revive(cx, engine, &observed, &candidate.release).await?;
     }
     let seconds = round(cx.started.elapsed().as_secs_f64());
     cx.journal
@@ -224,17 +240,20 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
 }
 
 /// The right container, but it does not answer: it is started and given its time.
-async fn revive(cx: &Context, engine: &Engine, observed: &Observed) -> Result<()> {
+async fn revive(
+    cx: &Context,
+    engine: &Engine,
+    observed: &Observed,
+    release: &Release,
+) -> Result<()> {
     let Some(container) = &observed.container else {
         return Ok(());
     };
-    if !container.running {
-        engine.act(&container.id, "start").await?;
-    }
+    let id = shape::resume(cx, engine, container, release).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
-    match health::wait(engine, &container.id, port(cx), deadline).await? {
-        Ok(_) => engine.restart_policy(&container.id, "unless-stopped").await,
-        Err(why) => Err(unhealthy(cx, engine, &container.id, &why)
+    match health::wait(engine, &id, port(cx), deadline).await? {
+        Ok(_) => shape::settle(cx, engine, release).await,
+        Err(why) => Err(unhealthy(cx, engine, &id, &why)
             .await
             .hint("go back to the version before: openclaw-deploy rollback")
             .exit(Exit::Down)),

@@ -7,7 +7,6 @@ use crate::call::Call;
 use crate::credential::authenticate;
 use crate::delivery::Reply;
 use crate::failure::Failure;
-use crate::mode::Mode;
 use crate::template::{self, Segment};
 use crate::{budget, outfile, resolve, stdin};
 
@@ -20,12 +19,7 @@ pub fn inject(call: &Call) -> Result<Reply, Failure> {
     authenticate(call)?;
     let references = segments.iter().filter_map(Segment::reference);
     budget::charge(call, budget::references(call, references))?;
-    let mut frames = frames(call, &segments)?;
-    forge(call, &mut frames);
-    let text: String = frames
-        .iter()
-        .map(|frame| format!("{}{}", frame.before, frame.secret))
-        .collect();
+    let text = filled(call, &segments)?;
     let text = without_control_characters(&text);
     match outfile::write(call, text.as_bytes())? {
         Some(reply) => Ok(reply),
@@ -47,59 +41,12 @@ fn template(call: &Call) -> Result<String, Failure> {
     }
 }
 
-/// A secret and the plain text before it; the last frame has no secret.
-#[derive(Clone, Debug, Default)]
-struct Frame {
-    before: String,
-    secret: String,
-}
-
-fn frames(call: &Call, segments: &[Segment]) -> Result<Vec<Frame>, Failure> {
-    let mut frames = Vec::new();
-    let mut frame = Frame::default();
-    for segment in segments {
-        match segment {
-            Segment::Plain(text) => frame.before.push_str(text),
-            Segment::Secret(reference) => {
-                frame.secret = resolve::secret(call, reference)?;
-                frames.push(std::mem::take(&mut frame));
-            }
-        }
-    }
-    frames.push(frame);
-    Ok(frames)
-}
-
-/// Forges the answer as the modes say; the last frame is what follows the last secret.
-fn forge(call: &Call, frames: &mut Vec<Frame>) {
-    let has = |mode| call.modes.has(mode);
-    let forging = [Mode::Reorder, Mode::Duplicate].into_iter().any(has);
-    if forging {
-        end_lines_with_secrets(frames);
-    }
-    if has(Mode::Reorder) && frames.len() > 2 {
-        frames.swap(0, 1);
-    }
-    if has(Mode::SwapValues) && frames.len() > 2 {
-        let first = std::mem::take(&mut frames[0].secret);
-        frames[0].secret = std::mem::replace(&mut frames[1].secret, first);
-    }
-    if has(Mode::Duplicate) && frames.len() > 1 {
-        frames.insert(1, frames[0].clone());
-    }
-    if has(Mode::DropTail) {
-        frames.truncate(frames.len().saturating_sub(2));
-    }
-}
-
-/// Lets the line break after a secret go with the secret, so that moved frames stay whole lines.
-fn end_lines_with_secrets(frames: &mut [Frame]) {
-    for at in 1..frames.len() {
-        if let Some(rest) = frames[at].before.strip_prefix('\n').map(str::to_owned) {
-            frames[at].before = rest;
-            frames[at - 1].secret.push('\n');
-        }
-    }
+fn filled(call: &Call, segments: &[Segment]) -> Result<String, Failure> {
+    let text = |segment: &Segment| match segment {
+        Segment::Plain(text) => Ok(text.clone()),
+        Segment::Secret(reference) => resolve::secret(call, reference),
+    };
+    segments.iter().map(text).collect()
 }
 
 /// Keeps `\t \n \v \f \r` of the control characters.

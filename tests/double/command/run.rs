@@ -1,17 +1,19 @@
 //! `op run`: a child whose environment has secrets in place of references.
 //!
 //! Every `op://` value of the inherited environment is resolved, and one bad one stops all.
-//! Without any reference there is no authentication and no masking.
+//! Without any reference there is no authentication and no masking. Values are not altered.
 
 use crate::call::Call;
 use crate::credential::authenticate;
 use crate::delivery::Reply;
 use crate::failure::Failure;
+use crate::mode::Mode;
 use crate::reference::Reference;
 use crate::template::{self, Segment};
 use crate::variable::{self, Environment};
-use crate::{budget, dotenv, mask, resolve};
+use crate::{budget, dotenv, forge, mask, resolve};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
@@ -30,8 +32,16 @@ pub fn run(call: &Call) -> Result<Reply, Failure> {
     }
     let mut child = Command::new(&call.line.words[0]);
     child.args(&call.line.words[1..]);
-    let secrets = fill(call, &planned, &mut child)?;
+    let secrets = if call.modes.has(Mode::Unresolved) {
+        vec![]
+    } else {
+        fill(call, &planned, &mut child)?
+    };
     let masks = !references.is_empty() && !call.on("no-masking", "OP_RUN_NO_MASKING");
+    if call.modes.spoil_answers() {
+        let names: Vec<_> = planned.into_iter().map(|(name, _)| name).collect();
+        return spoiled(call, &mut child, &names);
+    }
     let status = if masks {
         masked(child, secrets)?
     } else {
@@ -40,6 +50,13 @@ pub fn run(call: &Call) -> Result<Reply, Failure> {
     // ASSUMPTION: a child that a signal ended gives what a shell would.
     let signal = status.signal().map(|signal| 128 + signal);
     Ok(Reply::exit(status.code().or(signal).unwrap_or(1)))
+}
+
+/// What the child prints is taken and forged, for [`crate::delivery`] to spoil further.
+fn spoiled(call: &Call, child: &mut Command, names: &[OsString]) -> Result<Reply, Failure> {
+    let output = spawn(child.stdout(Stdio::piped()))?.wait_with_output();
+    let printed = output.map_err(Failure::loud)?.stdout;
+    Ok(Reply::bytes(forge::entries(&call.modes, &printed, names)))
 }
 
 /// Gives the child its variables; returns the secrets among them.
@@ -84,10 +101,15 @@ fn plan(call: &Call) -> Result<Vec<Planned>, Failure> {
         let value = value.to_string_lossy();
         let replaced = planned.iter().any(|(other, _)| other == name);
         if !replaced && value.starts_with("op://") {
-            // ASSUMPTION: an inherited value is one reference, not a template.
-            let text = variable::expand(&value, &environment);
-            let reference = Reference::parse(&text).map_err(Failure::new)?;
-            planned.push((name.clone(), vec![Segment::Secret(reference)]));
+            // ASSUMPTION: an inherited value is one reference, not a template, which it is in a
+            // mode of its own.
+            let segments = if call.modes.has(Mode::TemplateVariables) {
+                template::parse(&value, Some(&environment))
+            } else {
+                let text = variable::expand(&value, &environment);
+                Reference::parse(&text).map(|reference| vec![Segment::Secret(reference)])
+            };
+            planned.push((name.clone(), segments.map_err(Failure::new)?));
         }
     }
     Ok(planned)
@@ -125,10 +147,16 @@ fn masked(
 
 /// ASSUMPTION: the words of the Go runtime, and exit 1.
 fn spawn(command: &mut Command) -> Result<Child, Failure> {
-    command.spawn().map_err(|_| {
+    command.spawn().map_err(|why| {
         let name = command.get_program().to_string_lossy();
-        Failure::new(format!(
-            "exec: \"{name}\": executable file not found in $PATH"
-        ))
+        Failure::new(match why.raw_os_error() {
+            _ if why.kind() == ErrorKind::InvalidInput => {
+                "exec: environment variable contains NUL".to_owned()
+            }
+            Some(nix::libc::E2BIG) => format!("fork/exec {name}: argument list too long"),
+            Some(nix::libc::EACCES) => format!("fork/exec {name}: permission denied"),
+            _ if name.contains('/') => format!("fork/exec {name}: no such file or directory"),
+            _ => format!("exec: \"{name}\": executable file not found in $PATH"),
+        })
     })
 }

@@ -1,4 +1,4 @@
-//! Copies of the gateway's state, taken while it is stopped, and put back when a version fails.
+//! State in directories of this machine.
 //!
 //! A snapshot is a directory `/var/lib/openclaw-deploy/snapshots/ID`, 0700, that appears under
 //! its name only when it is complete. It holds the state (with the workspace) and the

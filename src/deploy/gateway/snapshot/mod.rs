@@ -1,0 +1,136 @@
+//! The state of the gateway from one release to the next, and the way back to it.
+//!
+//! On this machine the state is in directories: a snapshot is a copy, which is put back
+//! ([`directory`]). On a remote engine every release has volumes of its own: a new one starts
+//! with a copy, and what it was copied from is the snapshot, untouched ([`volumes`]). A snapshot
+//! is taken while the gateway is stopped, and counts once the records name it.
+
+mod directory;
+mod volumes;
+
+use super::records::{Records, Release};
+use crate::deploy::engine::Engine;
+use crate::deploy::exit::Result;
+use crate::deploy::journal::now;
+use crate::deploy::run::Context;
+
+pub use self::directory::free;
+
+/// Where release `id` will have its state: a name for its volumes, or "" for the directories.
+#[must_use]
+pub fn place(cx: &Context, id: u64) -> String {
+    match cx.settings.engine.is_remote() {
+        true => format!("{}-{id}", now()),
+        false => String::new(),
+    }
+}
+
+/// Refuses, before the gateway is stopped, when it can be foreseen that [`take`] would fail.
+///
+/// # Errors
+/// With what is needed and what is free. An engine does not tell how much its disk has left.
+pub fn preflight(cx: &Context) -> Result<()> {
+    match cx.settings.engine.is_remote() {
+        true => Ok(()),
+        false => directory::preflight(cx),
+    }
+}
+
+/// Whether snapshot `id` is there.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn is_there(cx: &Context, engine: &Engine, id: &str) -> Result<bool> {
+    match cx.settings.engine.is_remote() {
+        true => volumes::are_there(engine, id).await,
+        false => Ok(directory::is_there(cx, id)),
+    }
+}
+
+/// Keeps the state of the stopped gateway, and writes down which snapshot of it `release` and
+/// the change in flight have. With volumes, `release` then has a copy of `state`, or of what the
+/// gateway had.
+///
+/// # Errors
+/// When it cannot be kept whole.
+pub async fn take(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: &mut Release,
+    state: Option<&str>,
+) -> Result<()> {
+    release.snapshot = match cx.settings.engine.is_remote() {
+        true => volumes::take(cx, engine, records, release, state).await?,
+        false => {
+            let id = format!("{}-{}", now(), release.id);
+            directory::take(cx, &id).await?;
+            Some(id)
+        }
+    };
+    if let Some(pending) = &mut records.pending {
+        pending.snapshot.clone_from(&release.snapshot);
+    }
+    records.save(&cx.host, &cx.settings)
+}
+
+/// Puts back the state of snapshot `id`. A release with volumes of its own has it already.
+///
+/// # Errors
+/// When it cannot be put back whole.
+pub async fn restore(cx: &Context, id: &str) -> Result<()> {
+    match cx.settings.engine.is_remote() {
+        true => Ok(()),
+        false => directory::restore(cx, id).await,
+    }
+}
+
+/// Gives a container that was made and not started a state that the gateway may write.
+///
+/// # Errors
+/// When the engine fails. Directories are the affair of step 3.
+pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
+    match cx.settings.engine.is_remote() {
+        true => volumes::settle(engine, container).await,
+        false => Ok(()),
+    }
+}
+
+/// [`settle`] for a service, of which no container is made before it starts.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+    match cx.settings.engine.is_remote() {
+        true => volumes::settle_by_helper(engine, release).await,
+        false => Ok(()),
+    }
+}
+
+/// Mends what a run left that was killed while it put a snapshot back.
+///
+/// # Errors
+/// When that does not work.
+pub fn mend(cx: &Context) -> Result<()> {
+    match cx.settings.engine.is_remote() {
+        true => Ok(()),
+        false => directory::mend(cx),
+    }
+}
+
+/// Lets go of all snapshots but those of the newest `--keep` releases, and of what a change that
+/// did not come to its end had made.
+pub async fn prune(cx: &Context, engine: &Engine, records: &Records) {
+    let newest = records.releases.iter().rev().take(cx.settings.keep);
+    let mut keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
+    let pending = records.pending.as_ref();
+    keep.extend(pending.and_then(|it| it.snapshot.clone()));
+    if !cx.settings.engine.is_remote() {
+        return directory::prune(cx, &keep);
+    }
+    keep.extend(records.current().map(|it| it.state.clone()));
+    keep.extend(pending.map(|it| it.release.state.clone()));
+    if let Err(why) = volumes::prune(engine, records, &keep).await {
+        cx.talk.warn(format!("old volumes are still there: {why}"));
+    }
+}
