@@ -52,7 +52,7 @@ all_are() {
 	vps_answers
 	[[ $output == *'ssh deploy@HOST'*'-L 18789:127.0.0.1:18789'*'--show-token'* ]]
 	# One `op` for all secrets.
-	[ "$(grep -c '"inject"' "$GUEST/vault/calls.jsonl")" -eq 1 ]
+	[ "$(grep -c '"argv"' "$GUEST/vault/calls.jsonl")" -eq 1 ]
 }
 
 @test "it is published on loopback alone" {
