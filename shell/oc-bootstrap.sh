@@ -2,12 +2,13 @@
 # Bootstraps a gateway on a bare VPS: finds or installs oc-secrets and openclaw-deploy, then becomes
 # `oc-secrets exec -- openclaw-deploy bootstrap` with the arguments given here.
 #
-#   ssh root@host 'bash -s' < oc-bootstrap.sh
+#   ssh root@host 'OC_SECRETS_TOKEN_FILE=/root/op-token bash -s' < oc-bootstrap.sh
 #   ssh root@host 'bash -s -- --dry-run' < oc-bootstrap.sh
 #   ssh deploy@host 'sudo bash -s' < oc-bootstrap.sh      once step 9 has closed root's door
 #
-# It reads nothing from stdin, where this very script may be, and needs no terminal. The service-account token of 1Password
-# must be on the host already: `oc-secrets login`, or OC_SECRETS_TOKEN_FILE.
+# It reads nothing from stdin, where this very script may be, and needs no terminal. `op` must be on the host already, and
+# its service-account token in the file that OC_SECRETS_TOKEN_FILE names: root's alone, mode 0600. A token in the line of
+# ssh would be in an argument.
 #
 # OC_SECRETS_REPOSITORY  OWNER/NAME of the GitHub repository whose release is installed, when nothing is there yet
 # OC_SECRETS_VERSION     the release, such as v1.2.3; default: the newest

@@ -37,6 +37,8 @@ pub struct Context {
     pub journal: Journal,
     /// When we were started.
     pub started: Instant,
+    /// Names of the steps that a dry run has planned so far: what they bring is not there yet.
+    pub planned: RefCell<Vec<&'static str>>,
     /// What a step wants the summary to tell: name and value.
     pub facts: RefCell<Vec<(&'static str, String)>>,
 }
@@ -157,7 +159,10 @@ fn perform(cx: &Context, step: &dyn Step, dry_run: bool) -> Outcome {
     let result = step.check(cx).and_then(|state| match state {
         State::Done => Ok(Outcome::Unchanged),
         State::Skip { reason } => Ok(Outcome::Skipped { reason }),
-        State::Needed { what } if dry_run => Ok(Outcome::Planned { what }),
+        State::Needed { what } if dry_run => {
+            cx.planned.borrow_mut().push(step.name());
+            Ok(Outcome::Planned { what })
+        }
         State::Needed { .. } => {
             let note = step.apply(cx)?;
             step.verify(cx)?;

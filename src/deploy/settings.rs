@@ -53,7 +53,7 @@ pub struct Settings {
     pub shape: Option<Shape>,
     /// The variables of our environment that a Swarm service is given as secrets.
     pub swarm_secrets: Vec<EnvName>,
-    /// What steps 2 and 5 to 9 may be told.
+    /// What steps 1, 2 and 5 to 9 may be told.
     pub host: HostSettings,
 }
 
@@ -85,7 +85,7 @@ impl Engine {
     }
 }
 
-/// `[host]` in the configuration: steps 2 and 5 to 9.
+/// `[host]` in the configuration: steps 1, 2 and 5 to 9.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostSettings {
@@ -93,6 +93,10 @@ pub struct HostSettings {
     pub sudo: bool,
     /// Put the deploy user into the group `docker`, which equals root.
     pub docker_group: bool,
+    /// Where Compose v2 comes from on a host whose own sources have none: Docker's repository or a mirror.
+    pub docker_repository: String,
+    /// The fingerprint of the one key that may sign it.
+    pub docker_fingerprint: String,
     /// Arguments for `tailscale up` beside the key.
     pub tailscale_args: Vec<String>,
     /// Where Tailscale's packages come from: its own repository or a mirror of it.
@@ -112,6 +116,8 @@ impl Default for HostSettings {
         Self {
             sudo: true,
             docker_group: false,
+            docker_repository: "https://download.docker.com/linux".to_owned(),
+            docker_fingerprint: "9DC858229FC7DD38854AE2D88D81803C0EBFCD88".to_owned(),
             tailscale_args: Vec::new(),
             tailscale_repository: "https://pkgs.tailscale.com/stable".to_owned(),
             tailscale_fingerprint: "2596A99EAAB33821893C0A79458CA832957F5868".to_owned(),

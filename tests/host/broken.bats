@@ -60,6 +60,7 @@ nothing_trusted() {
 	[ "$status" -eq 1 ]
 	outcome 5 tailscale failed
 	[ ! -e "$GUEST/root/usr/bin/tailscale" ]
+	[ ! -e "$GUEST/root/etc/apt/sources.list.d/tailscale.list" ]
 }
 
 @test "an auth key that is refused is not shown" {

@@ -23,15 +23,25 @@ guest_tree() {
 	install -D -m 0755 "$OC_HOST_BIN" "$GUEST/root/usr/local/bin/openclaw-deploy"
 }
 
+# guest_options: what else systemd-nspawn is told, a word a line. A test file may have its own.
+guest_options() { :; }
+
 # guest_boot: systemd in its own namespaces. After guest_crash it starts again as after a power cut.
 guest_boot() {
+	local -a options
+	mapfile -t options < <(guest_options)
 	systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \
 		--directory="$GUEST/root" --machine="oc-${GUEST##*.}" \
-		--bind-ro="$GUEST_CACHE/debian:/srv/debian" --boot \
+		--bind-ro="$GUEST_CACHE/debian:/srv/debian" "${options[@]}" --boot \
 		<<<'' >"$GUEST/console" 2>&1 3>&- &
 	GUEST_SUPERVISOR=$!
 	export GUEST_SUPERVISOR
 	guest_wait
+}
+
+# guest_again: the guest of this file, though another test may have started it anew.
+guest_again() {
+	if [ -e "$GUEST/pid" ]; then GUEST_PID=$(cat "$GUEST/pid"); fi
 }
 
 # guest_crash: nothing in it lives on, and nothing is told.
@@ -52,6 +62,7 @@ guest_wait() {
 		GUEST_PID=$(pgrep -P "$GUEST_SUPERVISOR" | head -n 1) || true
 		if [ -n "$GUEST_PID" ] && guest systemctl is-active -q multi-user.target 2>/dev/null; then
 			export GUEST_PID
+			printf '%s\n' "$GUEST_PID" >"$GUEST/pid"
 			return 0
 		fi
 		sleep 0.2
@@ -72,7 +83,7 @@ guest_net() {
 	nsenter --target "$GUEST_PID" --net -- "$@" 3>&-
 }
 
-# Serves the vendor's repository on the guest's loopback, as a mirror would.
+# Serves the vendors' repositories on the guest's loopback, as a mirror would.
 guest_serve_vendor() {
 	nsenter --target "$GUEST_PID" --net -- \
 		python3 -m http.server --bind 127.0.0.1 --directory "$GUEST_CACHE/vendor" 8099 \
@@ -112,6 +123,7 @@ guest_stop() {
 	for pid in "${GUEST_VENDOR:-}" "${GUEST_NEIGHBOUR:-}" $(cat "$GUEST/listeners" 2>/dev/null); do
 		if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; fi
 	done
+	guest_again
 	if [ -n "${GUEST_PID:-}" ]; then guest_crash 2>/dev/null || true; fi
 	umount "$GUEST/root" 2>/dev/null || umount --lazy "$GUEST/root"
 	rm -rf -- "$GUEST"
@@ -136,12 +148,25 @@ outcome() {
 	}
 }
 
-# The configuration that points the guest at the vendor's repository on its loopback.
+# The guest's files but its logs and our journal: name, mode, owner, time and size.
+guest_files() {
+	(cd "$GUEST/upper" && find . -path ./var/log -prune -o -path ./run -prune -o \
+		-path ./var/lib/systemd -prune -o -name journal.jsonl -o -type f -printf '%p %m %U %T@ %s\n' | sort)
+}
+
+# untouched: whether they are as they were when guest_files was written to "$GUEST/before".
+untouched() {
+	guest_files | diff "$GUEST/before" -
+}
+
+# The configuration that points the guest at the vendors' repositories on its loopback.
 guest_config() {
 	cat >"$GUEST/root/etc/openclaw-deploy.toml" <<-CONFIG
 		[host]
 		tailscale_repository = "http://127.0.0.1:8099/stable"
 		tailscale_fingerprint = "$(cat "$GUEST_CACHE/fingerprint")"
+		docker_repository = "http://127.0.0.1:8099/linux"
+		docker_fingerprint = "$(cat "$GUEST_CACHE/docker-fingerprint")"
 	CONFIG
 }
 

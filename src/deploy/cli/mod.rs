@@ -72,6 +72,7 @@ pub fn main() -> ExitCode {
             tailscale_key,
             app_secrets: app,
             sudo_user: std::env::var("SUDO_USER").ok(),
+            planned: RefCell::default(),
             facts: RefCell::default(),
             started: Instant::now(),
         })

@@ -67,6 +67,30 @@ pub fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
             cx.talk.line(&format!("{name:10}  {value}"));
         }
         cx.talk.line(&format!("{:10}  {seconds:.1} s", "took"));
+        if !cx.settings.engine.is_remote() {
+            what_next(cx, ran);
+        }
+    }
+}
+
+/// What whoever has never done this needs to know: how to get to what is now shut off.
+fn what_next(cx: &Context, ran: &[Ran]) {
+    let outcome = |name| ran.iter().find(|it| it.name == name).map(|it| &it.outcome);
+    let changed = |name| matches!(outcome(name), Some(Outcome::Changed { .. }));
+    let hardened = changed("ssh") || outcome("ssh") == Some(&Outcome::Unchanged);
+    let user = if hardened { &cx.settings.user } else { "root" };
+    let port = cx.settings.port;
+    if changed("ssh") {
+        cx.talk.line(&format!(
+            "log in      ssh {user}@HOST, then sudo; root and passwords are no longer let in"
+        ));
+    }
+    if changed("gateway") {
+        cx.talk.line(&format!(
+            "open it     ssh -N -L {port}:127.0.0.1:{port} {user}@HOST, and there http://127.0.0.1:{port}"
+        ));
+        cx.talk
+            .line("its token   sudo openclaw-deploy status --show-token");
     }
 }
 

@@ -3,10 +3,10 @@
 //! An earlier run that was killed in the middle of dpkg is tidied up first; a lock held by the
 //! machine's own updates is waited for. Services that a package wants to restart are left alone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::deploy::exit::Result;
-use crate::deploy::host::{Host, Program};
+use crate::deploy::exit::{Failure, Result};
+use crate::deploy::host::{Answer, Host, Program, good};
 
 /// Whether this host has apt at all.
 #[must_use]
@@ -59,22 +59,46 @@ pub fn install(host: &Host, packages: &[&str]) -> Result<()> {
 }
 
 fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
-    host.must(&program("dpkg").args(["--configure", "-a"]))?;
+    let configure = program("dpkg").args(["--configure", "-a"]);
+    good(&configure, patiently(host, &configure)?)?;
     // A foreign repository that fails must not keep us from what the others have.
-    let update = host.run(&program("apt-get").args(["-q", "update"]))?;
+    let updated = update(host)?;
     let install = program("apt-get")
         .arg("install")
         .args(ARGUMENTS)
         .args(wanted);
-    host.must(&install).map(drop).map_err(|failure| {
+    let answer = patiently(host, &install)?;
+    good(&install, answer).map(drop).map_err(|failure| {
         let failure = failure.hint(format!("apt-get install {}", wanted.join(" ")));
-        if update.ok() {
+        if updated {
             failure
         } else {
             failure.cause("network")
         }
     })
 }
+
+/// Runs apt or dpkg; one that already runs is waited for: the machine's own at its first boot, or what
+/// a run that was killed left going. Only apt-get's installation knows how to wait by itself.
+fn patiently(host: &Host, program: &Program) -> Result<Answer> {
+    let deadline = Instant::now() + LOCK;
+    loop {
+        let answer = host.run(program)?;
+        if answer.ok() || !BUSY.iter().any(|words| answer.stderr.contains(words)) {
+            return Ok(answer);
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::new("another installation holds dpkg's locks")
+                .hint("see what it is: ps -ef | grep -E 'apt|dpkg|unattended'; run this again when it is done"));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// What dpkg and apt say when another holds their lock.
+const BUSY: [&str; 2] = ["was locked by", "Could not get lock"];
+/// How long that one is waited for.
+const LOCK: Duration = Duration::from_secs(300);
 
 const ARGUMENTS: [&str; 9] = [
     "-q",
@@ -87,6 +111,15 @@ const ARGUMENTS: [&str; 9] = [
     "-o",
     "Dpkg::Options::=--force-confold",
 ];
+
+/// Reads all lists. A source that cannot be read is no error here: what it lacks will be.
+///
+/// # Errors
+/// When apt cannot be run.
+pub fn update(host: &Host) -> Result<bool> {
+    let update = program("apt-get").args(["-q", "update"]);
+    Ok(patiently(host, &update)?.ok())
+}
 
 /// Reads the lists of one sources file only, and of no other.
 ///
@@ -104,7 +137,7 @@ pub fn update_only(host: &Host, list: &str) -> Result<()> {
         ])
         // An unsigned or wrongly signed repository is a warning unless it is made an error.
         .args(["-o", "APT::Update::Error-Mode=any"]);
-    host.must(&update).map(drop)
+    good(&update, patiently(host, &update)?).map(drop)
 }
 
 /// `apt-config dump`, which shows what is in force after all files have been read.

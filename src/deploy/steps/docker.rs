@@ -1,10 +1,12 @@
-//! Step 1: the Docker engine and Compose v2, from the distribution's packages.
+//! Step 1: the Docker engine and Compose v2, from packages.
 //!
-//! Nothing is downloaded and run. Where the distribution has no Compose v2 (Debian 12), that is
-//! said, with the way out.
+//! The engine is the distribution's, and so is Compose v2 where it has one. Debian 12 has none:
+//! there, and only there, the plugin comes from Docker's own repository ([`super::vendor`]), and apt
+//! is told to take nothing else from it.
 
 use std::time::{Duration, Instant};
 
+use super::vendor::{Layout, Source};
 use super::{apt, systemd};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
@@ -15,11 +17,33 @@ use crate::deploy::settings::Engine as Choice;
 use crate::deploy::step::{State, Step};
 
 /// Names of the package with Compose v2, in the order of preference.
-const COMPOSE: [&str; 3] = [
-    "docker-compose-v2",
-    "docker-compose-plugin",
-    "docker-compose",
-];
+const COMPOSE: [&str; 3] = ["docker-compose-v2", PLUGIN, "docker-compose"];
+const PLUGIN: &str = "docker-compose-plugin";
+/// The names that Docker's own instructions use: whoever follows them later meets no contradiction.
+const REPOSITORY: Layout = Layout {
+    key: "gpg",
+    keyring: "/etc/apt/keyrings/docker.asc",
+    list: "/etc/apt/sources.list.d/docker.list",
+    component: "stable",
+    pins: Some(("/etc/apt/preferences.d/openclaw-deploy-docker", PINS)),
+};
+/// A host name cannot be forged by a signed `Release` file, an origin survives on a mirror: either is enough.
+/// Compose 5 no longer promises to talk to engines as old as Debian 12's.
+const PINS: &str = "\
+Explanation: Written by openclaw-deploy: Docker's repository is here for Compose v2 alone.
+Explanation: Remove this file to install other packages of Docker's.
+Package: docker-compose-plugin
+Pin: version 2.*
+Pin-Priority: 500
+
+Package: *
+Pin: release o=Docker
+Pin-Priority: -1
+
+Package: *
+Pin: origin \"download.docker.com\"
+Pin-Priority: -1
+";
 
 /// Docker and Compose.
 pub struct Docker;
@@ -38,47 +62,49 @@ impl Step for Docker {
     }
 
     fn check(&self, cx: &Context) -> Result<State> {
+        let engine = cx.host.wait(Engine::open(&cx.settings.engine));
         let mut what = Vec::new();
-        if cx.host.find("docker").is_none() && !cx.settings.engine.is_remote() {
-            what.push("install docker.io".to_owned());
-        }
-        if let Err(failure) = cx.host.wait(Engine::open(&cx.settings.engine)) {
-            let can_start = failure.cause == "daemon" && systemd::runs(&cx.host);
-            match () {
-                () if !what.is_empty() => {}
-                () if can_start && local(cx) => what.push("start the Docker engine".to_owned()),
-                () => return Err(failure),
+        if !cx.settings.engine.is_remote() && !has_docker(cx, engine.is_ok()) {
+            if !can_install(cx) {
+                return Err(Failure::new("Docker is not installed")
+                    .hint("install Docker and Compose v2, then run this again: https://docs.docker.com/engine/install/")
+                    .exit(Exit::Docker)
+                    .cause("daemon"));
             }
+            what.push("install docker.io".to_owned());
+        } else if let Err(failure) = engine {
+            if failure.cause != "daemon" || !local(cx) || !systemd::runs(&cx.host) {
+                return Err(failure);
+            }
+            what.push("start the Docker engine".to_owned());
         }
-        if what.is_empty()
-            && let Err(failure) = cx.host.wait(compose::version(cx))
-        {
-            what.push(format!("install Compose v2 ({failure})"));
+        if let Err(failure) = cx.host.wait(compose::version(cx)) {
             if !can_install(cx) {
                 return Err(failure);
             }
-        }
-        if !what.is_empty() && !can_install(cx) {
-            return Err(Failure::new("Docker is not installed")
-                .hint("install Docker and Compose v2, then run this again: https://docs.docker.com/engine/install/")
-                .exit(Exit::Docker)
-                .cause("daemon"));
+            what.extend(compose_plan(cx)?);
         }
         Ok(State::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<String> {
-        if cx.host.find("docker").is_none() {
-            apt::install(&cx.host, &docker_packages(cx)?)?;
+        let answers = cx.host.wait(Engine::open(&cx.settings.engine)).is_ok();
+        if !has_docker(cx, answers) {
+            install(cx, &Offers::fresh(cx)?.docker())?;
         }
         if systemd::runs(&cx.host) && !systemd::active(&cx.host, "docker") {
             systemd::tell(&cx.host, &["enable", "--now", "docker"])?;
         }
-        cx.host.wait(engine_is_up(cx))?;
+        let engine = cx.host.wait(engine_is_up(cx))?;
+        let mut from = String::new();
         if cx.host.wait(compose::version(cx)).is_err() {
-            apt::install(&cx.host, &[compose_package(cx)?])?;
+            from = install_compose(cx)?;
         }
-        Ok(String::new())
+        let compose = cx.host.wait(compose::version(cx))?;
+        Ok(format!(
+            "Docker {}, Compose {compose}{from}",
+            engine.version
+        ))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
@@ -98,59 +124,116 @@ fn can_install(cx: &Context) -> bool {
     local(cx) && cx.host.is_real_root() && apt::here(&cx.host) && nix::unistd::geteuid().is_root()
 }
 
-async fn engine_is_up(cx: &Context) -> Result<()> {
+async fn engine_is_up(cx: &Context) -> Result<Engine> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match Engine::open(&cx.settings.engine).await {
-            Ok(_) => return Ok(()),
+            Ok(engine) => return Ok(engine),
             Err(failure) if Instant::now() >= deadline => return Err(failure),
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
 }
 
-/// Debian 13 and later have the client in a package of its own.
-fn docker_packages(cx: &Context) -> Result<Vec<&'static str>> {
-    let mut packages = vec!["docker.io"];
-    if candidate(cx, "docker-cli")?.is_some() {
-        packages.push("docker-cli");
-    }
-    Ok(packages)
+/// Whether the client is there, and an engine that answers or could. What an interrupted
+/// installation left does not count.
+fn has_docker(cx: &Context, answers: bool) -> bool {
+    let could_answer = || !local(cx) || apt::ready(&cx.host, "dockerd", "docker.io");
+    cx.host.find("docker").is_some() && (answers || could_answer())
 }
 
-fn compose_package(cx: &Context) -> Result<&'static str> {
-    for name in COMPOSE {
-        if candidate(cx, name)?.is_some_and(|version| is_v2(&version)) {
-            return Ok(name);
+fn install(cx: &Context, packages: &[&str]) -> Result<()> {
+    cx.talk.note(format!("installing {}", packages.join(", ")));
+    apt::install(&cx.host, packages)
+}
+
+fn compose_plan(cx: &Context) -> Result<Vec<String>> {
+    let offers = Offers::of(cx)?;
+    Ok(match (offers.compose(), docker_source(cx)?) {
+        (Some(package), _) => vec![format!("install {package}")],
+        (None, Some(source)) if offers.are_known() => vec![
+            format!("add {}, for {PLUGIN} alone", source.url),
+            format!("install {PLUGIN}"),
+        ],
+        _ => vec!["install Compose v2".to_owned()],
+    })
+}
+
+/// Returns where it came from, if not from the sources that this host had.
+fn install_compose(cx: &Context) -> Result<String> {
+    if let Some(package) = Offers::fresh(cx)?.compose() {
+        return install(cx, &[package]).map(|()| String::new());
+    }
+    let source = docker_source(cx)?.ok_or_else(|| {
+        Failure::new("no package source of this host has Compose v2")
+            .hint("install it by hand, then run this again: https://docs.docker.com/compose/install/linux/")
+            .exit(Exit::Docker)
+            .cause("compose")
+    })?;
+    source
+        .add(&cx.host)
+        .map_err(|failure| failure.exit(Exit::Docker))?;
+    install(cx, &[PLUGIN])?;
+    Ok(format!(" from {}", source.url))
+}
+
+fn docker_source(cx: &Context) -> Result<Option<Source>> {
+    let settings = &cx.settings.host;
+    Source::of(
+        &cx.host,
+        REPOSITORY,
+        &settings.docker_repository,
+        &settings.docker_fingerprint,
+    )
+}
+
+/// `apt-cache policy`: what the sources of this host offer.
+struct Offers(String);
+
+impl Offers {
+    fn of(cx: &Context) -> Result<Self> {
+        let ask = Program::new("apt-cache").args(["policy", "docker.io", "docker-cli"]);
+        cx.host.must(&ask.args(COMPOSE)).map(Self)
+    }
+
+    /// A fresh machine has no package lists yet: then it gets them.
+    fn fresh(cx: &Context) -> Result<Self> {
+        let offers = Self::of(cx)?;
+        if offers.are_known() {
+            return Ok(offers);
         }
+        apt::update(&cx.host)?;
+        Self::of(cx)
     }
-    Err(Failure::new("no package source of this host has Compose v2")
-        .hint("add Docker's own apt repository (https://docs.docker.com/engine/install/debian/), then: apt-get install docker-compose-plugin")
-        .exit(Exit::Docker)
-        .cause("compose"))
-}
 
-/// The version of a package that apt would install.
-fn candidate(cx: &Context, package: &str) -> Result<Option<String>> {
-    let ask = || {
-        cx.host
-            .must(&Program::new("apt-cache").args(["policy", package]))
-    };
-    let mut text = ask()?;
-    if text.is_empty() {
-        // A fresh machine has no package lists yet.
-        let update = Program::new("apt-get").args(["-q", "update"]);
-        cx.host.run(&update.deadline(Duration::from_secs(300)))?;
-        text = ask()?;
+    fn are_known(&self) -> bool {
+        self.version("docker.io").is_some()
     }
-    Ok(candidate_of(&text).map(str::to_owned))
-}
 
-fn candidate_of(policy: &str) -> Option<&str> {
-    let found = policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate: "))?;
-    (found != "(none)").then_some(found)
+    /// The engine and what it merely recommends: without AppArmor's tools it confines no container.
+    /// Debian 13 and later have the client in a package of its own.
+    fn docker(&self) -> Vec<&'static str> {
+        let mut packages = vec!["docker.io", "apparmor"];
+        packages.extend(self.version("docker-cli").map(|_| "docker-cli"));
+        packages
+    }
+
+    /// The package with Compose v2.
+    fn compose(&self) -> Option<&'static str> {
+        COMPOSE
+            .into_iter()
+            .find(|name| self.version(name).is_some_and(is_v2))
+    }
+
+    /// The version of a package that apt would install.
+    fn version(&self, package: &str) -> Option<&str> {
+        let mut lines = self.0.lines();
+        lines.find(|line| line.strip_suffix(':') == Some(package))?;
+        let found = lines
+            .take_while(|line| line.starts_with(' '))
+            .find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+        (found != "(none)").then_some(found)
+    }
 }
 
 /// `2.26.1-4`, `5:2.29`; not `1.29.2-3`.
@@ -170,11 +253,58 @@ mod tests {
         assert!(!is_v2("1.29.2-3") && !is_v2("") && !is_v2("x"));
     }
 
+    /// As apt prints it: a block for each package that it knows.
+    fn offers(packages: &[(&str, &str)]) -> Offers {
+        let block = |(name, version): &(&str, &str)| {
+            format!(
+                "{name}:\n  Installed: (none)\n  Candidate: {version}\n  Version table:\n     {version} 500\n"
+            )
+        };
+        Offers(packages.iter().map(block).collect())
+    }
+
     #[test]
-    fn the_candidate_is_read_from_aptitudes_words() {
-        let text =
-            "docker-compose:\n  Installed: (none)\n  Candidate: 1.29.2-3\n  Version table:\n";
-        assert_eq!(candidate_of(text), Some("1.29.2-3"));
-        assert_eq!(candidate_of("x:\n  Candidate: (none)\n"), None);
+    fn each_distribution_names_its_packages_in_its_own_way() {
+        let bookworm = offers(&[
+            ("docker.io", "20.10.24+dfsg1-1+deb12u1"),
+            ("docker-compose", "1.29.2-3"),
+        ]);
+        assert_eq!(bookworm.docker(), ["docker.io", "apparmor"]);
+        assert_eq!(bookworm.compose(), None);
+        let trixie = offers(&[
+            ("docker.io", "26.1.5+dfsg1-9"),
+            ("docker-cli", "26.1.5+dfsg1-9"),
+            ("docker-compose", "2.26.1-4"),
+        ]);
+        assert_eq!(trixie.docker(), ["docker.io", "apparmor", "docker-cli"]);
+        assert_eq!(trixie.compose(), Some("docker-compose"));
+        let noble = offers(&[
+            ("docker.io", "26.1.3-0ubuntu1~24.04.1"),
+            ("docker-compose", "1.29.2-6ubuntu1"),
+            ("docker-compose-v2", "2.24.6+ds1-0ubuntu1~24.04.1"),
+        ]);
+        assert_eq!(noble.docker(), ["docker.io", "apparmor"]);
+        assert_eq!(noble.compose(), Some("docker-compose-v2"));
+    }
+
+    #[test]
+    fn what_docker_itself_offers_serves_where_its_repository_is_there_already() {
+        let theirs = offers(&[
+            ("docker.io", "20.10.24"),
+            (PLUGIN, "5.0.1-1~debian.12~bookworm"),
+        ]);
+        assert_eq!(theirs.compose(), Some(PLUGIN));
+    }
+
+    #[test]
+    fn what_apt_does_not_know_or_would_not_install_is_not_offered() {
+        assert!(!Offers(String::new()).are_known());
+        assert!(!offers(&[("docker.io", "(none)")]).are_known());
+        // Docker's repository is there, and our pins hide everything of it but Compose 2.
+        let pinned = offers(&[("docker.io", "20.10.24"), (PLUGIN, "(none)")]);
+        assert_eq!(pinned.compose(), None);
+        // A package's own block ends where the next begins.
+        let half = Offers("docker.io:\ndocker-cli:\n  Candidate: 26.1.5\n".to_owned());
+        assert_eq!(half.version("docker.io"), None);
     }
 }

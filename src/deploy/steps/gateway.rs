@@ -74,7 +74,10 @@ impl Step for Gateway {
 
 impl Gateway {
     async fn look(&self, cx: &Context) -> Result<State> {
-        let engine = Engine::open(&cx.settings.engine).await?;
+        let engine = match Engine::open(&cx.settings.engine).await {
+            Err(_) if cx.planned.borrow().contains(&"docker") => return Ok(without_engine(cx)),
+            engine => engine?,
+        };
         let records = Records::load(&cx.host, &cx.settings)?;
         let observed = observe(cx, &engine).await?;
         if let Some(port) = port(cx)
@@ -96,6 +99,14 @@ impl Gateway {
         *self.seen.borrow_mut() = Some(Seen { engine, resolved });
         Ok(state)
     }
+}
+
+/// The plan where step 1 has yet to bring the engine, which alone can ask the registry.
+fn without_engine(cx: &Context) -> State {
+    State::of(vec![
+        format!("pull {}, once Docker runs", cx.settings.image),
+        "start the gateway".to_owned(),
+    ])
 }
 
 /// What has to be done, from what was seen.

@@ -21,6 +21,7 @@ pub mod tailscale;
 pub mod ufw;
 pub mod upkeep;
 pub mod user;
+pub mod vendor;
 
 use super::run::Context;
 use super::step::{State, Step};

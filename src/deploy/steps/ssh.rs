@@ -26,6 +26,8 @@ const ACCESS: Access = Access {
 #[derive(Clone, Copy, Debug)]
 pub struct Ssh;
 
+const KEY_ONLY: &str = "allow SSH by key only, and not for root";
+
 impl Step for Ssh {
     fn number(&self) -> u8 {
         9
@@ -44,6 +46,11 @@ impl Step for Ssh {
             return Ok(State::Skip { reason });
         }
         if Account::find(host, &cx.settings.user)?.is_none() {
+            if cx.planned.borrow().contains(&"user") {
+                let user = &cx.settings.user;
+                let what = format!("{KEY_ONLY}, once {user} can log in with one");
+                return Ok(State::of(vec![what]));
+            }
             let reason = format!("there is no user {} to log in", cx.settings.user);
             return Ok(State::Skip { reason });
         }
@@ -56,7 +63,7 @@ impl Step for Ssh {
             what.push("finish the change that was interrupted".to_owned());
         }
         if !survey.settled() {
-            what.push("allow SSH by key only, and not for root".to_owned());
+            what.push(KEY_ONLY.to_owned());
         }
         Ok(State::of(what))
     }
