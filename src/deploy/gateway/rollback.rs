@@ -8,7 +8,7 @@ use serde_json::json;
 use super::records::{Pending, Records, Release};
 use super::{env, put_back, snapshot};
 use crate::deploy::engine::Engine;
-use crate::deploy::exit::{Exit, Result};
+use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::journal::now;
 use crate::deploy::run::Context;
 
@@ -23,6 +23,16 @@ pub async fn go(
     target: &Release,
     state: Option<&str>,
 ) -> Result<u64> {
+    put_back::image_is_here(engine, target)
+        .await
+        .map_err(|why| {
+            let pull = format!("docker pull {}", target.pinned);
+            Failure::new(format!(
+                "cannot go back to release {}: {}; the gateway was not touched",
+                target.id, why.what
+            ))
+            .hint(format!("pull it: {pull}"))
+        })?;
     let mut release = Release {
         id: records.next_id(),
         since: now(),
