@@ -71,6 +71,15 @@ impl Images {
         found.map_or("none", |(_, digest)| digest)
     }
 
+    /// The digests of the layers of `tag`, the lowest first.
+    pub fn layers(&self, tag: &str) -> Result<Vec<String>, String> {
+        let found = sh(&format!(
+            "curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' http://127.0.0.1:5000/v2/me/openclaw/manifests/{tag}-amd64 | \
+             tr -d ' \\n' | sed 's/.*\"layers\"://' | grep -o 'sha256:[0-9a-f]*'"
+        ))?;
+        Ok(found.lines().map(str::to_owned).collect())
+    }
+
     /// Makes `tag` mean what `to` means.
     pub fn move_tag(tag: &str, to: &str) -> Result<(), String> {
         let list = "application/vnd.docker.distribution.manifest.list.v2+json";

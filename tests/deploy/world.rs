@@ -12,8 +12,12 @@ use crate::Outcome;
 use crate::gate::Gate;
 use crate::images::Images;
 
-/// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_openclaw-deploy");
+/// The program under test, copied to where no check looks for tokens.
+pub const PROGRAM: &str = "/mnt/openclaw-deploy";
+/// Its companion, and the stand-in for `op`, whose vault is below `/mnt/double`.
+pub const SECRETS: &str = "/mnt/oc-secrets";
+/// See [`SECRETS`].
+pub const OP: &str = "/mnt/bin/op";
 /// A token that the registry accepts.
 pub const GOOD: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 /// Steps that need no systemd.
@@ -83,6 +87,9 @@ impl World {
         let engine = start_engine(&scratch)?;
         let gate = Gate::open(5000);
         let images = Images::publish(&scratch)?;
+        copy_programs()?;
+        // The developer's home is not searched for tokens; nothing needs it from here on.
+        sh("mount -t tmpfs -o mode=700 tmpfs /root && mkdir /root/.docker")?;
         Ok(Self {
             scratch,
             gate,
@@ -124,8 +131,8 @@ impl World {
             "docker ps -aq | xargs -r docker rm -f >/dev/null; docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f >/dev/null 2>&1; \
             docker network prune -f >/dev/null; docker volume ls -q | xargs -r docker volume rm -f >/dev/null",
         )?;
-        sh("rm -rf /home/* /root/.docker/* /root/.docker/.[!.]* /run/openclaw-deploy*; \
-            find /var/lib/openclaw-deploy -mindepth 1 -delete; install -d -m 755 -o 1001 -g 1001 /home/deploy")
+        sh("rm -rf /home/* /run/openclaw-deploy*; find /root /var/lib/openclaw-deploy -mindepth 1 -delete; mkdir /root/.docker; \
+            install -d -m 755 -o 1001 -g 1001 /home/deploy")
             .map(drop)
     }
 
@@ -154,6 +161,21 @@ impl World {
         command
     }
 
+    /// The program under strace, which writes to `trace`; its arguments and its token are still to come.
+    pub fn traced(&self, options: &[&str], trace: &Path) -> Command {
+        let mut command = Command::new("strace");
+        command
+            .args(["-qq", "-o"])
+            .arg(trace)
+            .args(options)
+            .arg(PROGRAM)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("HOME", "/root")
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Bootstraps `tag` through the gate with the steps that need no systemd.
     pub fn bootstrap(&self, tag: &str, more: &[&str]) -> Ran {
         self.bootstrap_as(Some(GOOD), tag, more)
@@ -175,6 +197,15 @@ impl World {
         ];
         args.extend(more);
         self.with_token(token, &args)
+    }
+
+    /// Files below `places` (words for a shell) that hold one of `needles`, one a line. The needles
+    /// are on no command line.
+    pub fn files_with<T: AsRef<str>>(&self, needles: &[T], places: &str) -> Result<String, String> {
+        let list = self.scratch.join("needles").display().to_string();
+        let needles: Vec<&str> = needles.iter().map(AsRef::as_ref).collect();
+        put(&list, &needles.join("\n"))?;
+        sh(&format!("grep -rlasF -f {list} -- {places} || true"))
     }
 
     /// The reference of `tag` at the gate.
@@ -309,7 +340,7 @@ pub fn wait_for(seconds: u64, mut truth: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Where Compose v2 was installed by `tests/deploy/packages`.
+/// Where Compose v2 was installed by `tests/deploy/setup`.
 fn compose_plugin() -> Result<PathBuf, String> {
     [
         "/usr/libexec/docker/cli-plugins",
@@ -319,7 +350,22 @@ fn compose_plugin() -> Result<PathBuf, String> {
     .iter()
     .map(|place| Path::new(place).join("docker-compose"))
     .find(|path| path.is_file())
-    .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/packages".to_owned())
+    .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/setup".to_owned())
+}
+
+/// The programs of this tree, before the directory that they lie in may be hidden.
+fn copy_programs() -> Outcome {
+    sh("mount -t tmpfs -o mode=755 tmpfs /mnt && mkdir /mnt/bin /mnt/double")?;
+    let deploy = Path::new(env!("CARGO_BIN_EXE_openclaw-deploy"));
+    let double = deploy.with_file_name("examples").join("op-double");
+    for (from, to) in [
+        (deploy, PROGRAM),
+        (Path::new(env!("CARGO_BIN_EXE_oc-secrets")), SECRETS),
+        (&double, OP),
+    ] {
+        fs::copy(from, to).map_err(|why| format!("{}: {why}", from.display()))?;
+    }
+    Ok(())
 }
 
 /// A deploy user, and names for 127.0.0.1, on private copies of the system's files.
