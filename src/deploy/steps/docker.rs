@@ -25,18 +25,6 @@ const COMPOSE: [&str; 3] = [
 pub struct Docker;
 
 impl Step for Docker {
-    fn number(&self) -> u8 {
-        1
-    }
-
-    fn name(&self) -> &'static str {
-        "docker"
-    }
-
-    fn is_for_remote(&self) -> bool {
-        true
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
         let mut what = Vec::new();
         if cx.host.find("docker").is_none() && !cx.settings.engine.is_remote() {

@@ -27,18 +27,7 @@ const ACCESS: Access = Access {
 pub struct Ssh;
 
 impl Step for Ssh {
-    fn number(&self) -> u8 {
-        9
-    }
-
-    fn name(&self) -> &'static str {
-        "ssh"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let host = &cx.host;
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });

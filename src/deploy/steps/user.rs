@@ -25,18 +25,7 @@ const RULE_ACCESS: Access = Access {
 pub struct User;
 
 impl Step for User {
-    fn number(&self) -> u8 {
-        2
-    }
-
-    fn name(&self) -> &'static str {
-        "user"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let (host, name) = (&cx.host, &cx.settings.user);
         if host.find("useradd").is_none() {
             let reason = "this host has no useradd".to_owned();
