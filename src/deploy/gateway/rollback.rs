@@ -25,14 +25,7 @@ pub async fn go(
 ) -> Result<u64> {
     put_back::image_is_here(engine, target)
         .await
-        .map_err(|why| {
-            let pull = format!("docker pull {}", target.pinned);
-            Failure::new(format!(
-                "cannot go back to release {}: {}; the gateway was not touched",
-                target.id, why.what
-            ))
-            .hint(format!("pull it: {pull}"))
-        })?;
+        .map_err(|why| untouched(target, why))?;
     let mut release = Release {
         id: records.next_id(),
         since: now(),
@@ -80,4 +73,15 @@ pub async fn go(
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
     Ok(id)
+}
+
+/// What is refused before the gateway is stopped.
+fn untouched(target: &Release, why: Failure) -> Failure {
+    Failure {
+        what: format!(
+            "cannot go back to release {}: {}; the gateway was not touched",
+            target.id, why.what
+        ),
+        ..why.hint(format!("docker pull {}", target.pinned))
+    }
 }
