@@ -8,7 +8,7 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Child, Command, Stdio};
 
-use crate::world::{GOOD, Ran, STEPS, World, finish, hold, put, sh, wait_for};
+use crate::world::{GOOD, Ran, World, finish, hold, put, sh, wait_for};
 use crate::{Check, Outcome, check};
 
 /// The checks of this file.
@@ -89,16 +89,7 @@ fn at_registry(world: &World, begin: &str, end: &str) -> Result<Ran, String> {
     let mut server = serve(world, &place)?;
     let up = wait_for(10, || std::net::TcpStream::connect("10.9.9.9:5443").is_ok());
     let image = format!("{REGISTRY}/me/openclaw:v1");
-    let args = [
-        "bootstrap",
-        "--only",
-        STEPS,
-        "--image",
-        &image,
-        "--upstream-image",
-        "",
-    ];
-    let run = finish(world.command(Some(GOOD), &args));
+    let run = finish(world.bootstrapping(Some(GOOD), &image, &[]));
     let _ = server.kill();
     let _ = server.wait();
     hold(up, "the registry with TLS does not answer").map(|()| run)

@@ -140,16 +140,8 @@ fn web_page(world: &World) -> Outcome {
 
 fn two_at_once(world: &World) -> Outcome {
     world.gate.harm(Harm::Slow(400_000));
-    let image = world.image("v1");
-    let args = [
-        "bootstrap",
-        "--only",
-        crate::world::STEPS,
-        "--image",
-        &image,
-    ];
-    let mut command = world.command(Some(GOOD), &args);
-    let first = command
+    let first = world
+        .bootstrapping(Some(GOOD), &world.image("v1"), &[])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

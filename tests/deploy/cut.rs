@@ -268,16 +268,8 @@ fn within(world: &World, signal: &str, moment: &str) -> Outcome {
     world.gate.requests();
     let image = world.image(tag);
     let digest = world.images.digest(tag);
-    let args = [
-        "bootstrap",
-        "--only",
-        STEPS,
-        "--image",
-        &image,
-        "--health-timeout",
-        "20s",
-    ];
-    let run = strike(world.command(Some(GOOD), &args), signal, || match moment {
+    let command = world.bootstrapping(Some(GOOD), &image, &["--health-timeout", "20s"]);
+    let run = strike(command, signal, || match moment {
         "pull" => world
             .gate
             .requests()

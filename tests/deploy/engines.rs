@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::world::{GOOD, PATH, PROGRAM, Ran, STEPS, World, finish, hold, put, same, sh, wait_for};
+use crate::world::{GOOD, PATH, PROGRAM, Ran, World, finish, hold, put, same, sh, wait_for};
 use crate::{Check, Outcome, check};
 
 /// The checks of this file.
@@ -20,9 +20,7 @@ pub const CHECKS: &[Check] = &[
 
 /// The program at an engine.
 fn at(world: &World, host: &str) -> Ran {
-    let image = world.image("v1");
-    let args = ["bootstrap", "--only", STEPS, "--image", &image];
-    let mut command = world.command(Some(GOOD), &args);
+    let mut command = world.bootstrapping(Some(GOOD), &world.image("v1"), &[]);
     command.env("DOCKER_HOST", host);
     finish(command)
 }
@@ -66,17 +64,8 @@ fn engines(world: &World) -> Outcome {
     rootless(world)?;
     at(world, "nonsense").exits(2)?.says("not an engine")?;
     refuses(&at(world, "tcp://127.0.0.1:1"), "engine", "docker")?;
-    let image = world.image("v1");
-    let args = [
-        "bootstrap",
-        "--only",
-        STEPS,
-        "--image",
-        &image,
-        "--context",
-        "nowhere",
-    ];
-    refuses(&world.run(&args), "engine", "docker")?;
+    let nowhere = world.bootstrap("v1", &["--context", "nowhere"]);
+    refuses(&nowhere, "engine", "docker")?;
     ages(world)?;
     // The control: with the engine of this machine all is well.
     at(world, "").exits(0).map(drop)
@@ -133,8 +122,7 @@ fn rootless(world: &World) -> Outcome {
     sh(&format!(
         "docker context create rootless --docker host={socket}"
     ))?;
-    let image = world.image("v1");
-    let mut command = world.command(Some(GOOD), &["bootstrap", "--image", &image]);
+    let mut command = world.bootstrapping(Some(GOOD), &world.image("v1"), &[]);
     command.env("DOCKER_CONTEXT", "rootless");
     let by_context = finish(command);
     let _ = engine.kill();

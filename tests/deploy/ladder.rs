@@ -201,6 +201,7 @@ fn cut(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let layers = world.images.layers("big")?;
     same("layers of big", layers.len(), 4)?;
+    // After so many bytes and not so many seconds: no machine is too fast for that.
     world.gate.harm(Harm::Cut {
         after: 8_000_000,
         spare: layers[..2].to_vec(),

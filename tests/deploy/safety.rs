@@ -140,6 +140,12 @@ fn stale_login(world: &World) -> Outcome {
         ),
     )?;
     let before = text("/root/.docker/config.json");
+    // The control: the client itself is refused because of it.
+    let pull = sh(&format!("HOME=/root docker pull -q {}", world.image("v1")));
+    let refused = pull
+        .err()
+        .ok_or("the client could pull, so this proves nothing")?;
+    hold(refused.contains("denied"), refused)?;
     world
         .bootstrap("v1", &[])
         .exits(0)?

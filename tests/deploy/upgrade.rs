@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::gate::{Harm, Rule};
 use crate::images::Images;
 use crate::world::{
-    GOOD, Ran, STEPS, World, answering, finish, hold, inspect, ran, same, sh, text, wait_for,
+    GOOD, Ran, World, answering, finish, hold, inspect, ran, same, sh, text, wait_for,
 };
 use crate::{Check, Outcome, check};
 
@@ -74,8 +74,19 @@ fn new_digest(world: &World) -> Outcome {
         .run(&["status", "--json"])
         .exits(0)?
         .says("\"gateway\":\"answers\"")?
-        .says(old)
-        .map(drop)
+        .says(old)?;
+    // Without the other image nobody can go back, and nothing is stopped to find that out.
+    let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
+    let gone = format!("127.0.0.1:5001/me/openclaw@{}", world.images.digest("v2"));
+    sh(&format!(
+        "docker rmi -f $(docker image inspect --format '{{{{.Id}}}}' {gone})"
+    ))?;
+    world
+        .run(&["rollback"])
+        .exits(1)?
+        .says("is no longer here; the gateway was not touched")?
+        .says(&format!("hint: docker pull {gone}"))?;
+    same("v1", inspect("{{.Id}} {{.State.StartedAt}}")?, before)
 }
 
 fn same_image(world: &World) -> Outcome {
@@ -289,19 +300,7 @@ fn five_upgrades(world: &World) -> Outcome {
     for tag in ["v1", "v2", "v5", "v6", "2026.9.6", "slow"] {
         Images::move_tag("moving", tag)?;
         let image = world.image("moving");
-        finish(world.command(
-            Some(GOOD),
-            &[
-                "bootstrap",
-                "--only",
-                STEPS,
-                "--image",
-                &image,
-                "--keep",
-                "2",
-            ],
-        ))
-        .exits(0)?;
+        finish(world.bootstrapping(Some(GOOD), &image, &["--keep", "2"])).exits(0)?;
     }
     let kept = sh("docker images --no-trunc -q openclaw-deploy/kept | sort -u | wc -l")?;
     same("our images", kept.as_str(), "2")?;

@@ -183,20 +183,22 @@ impl World {
 
     /// The same with another token.
     pub fn bootstrap_as(&self, token: Option<&str>, tag: &str, more: &[&str]) -> Ran {
-        let image = self.image(tag);
-        let mut args = vec![
+        let args = [&["--health-timeout", "8s"], more].concat();
+        finish(self.bootstrapping(token, &self.image(tag), &args))
+    }
+
+    /// A bootstrap of the image of this name, as a command.
+    pub fn bootstrapping(&self, token: Option<&str>, image: &str, more: &[&str]) -> Command {
+        let args = [
             "bootstrap",
             "--only",
             STEPS,
             "--image",
-            &image,
-            "--health-timeout",
-            "8s",
+            image,
             "--upstream-image",
             "",
         ];
-        args.extend(more);
-        self.with_token(token, &args)
+        self.command(token, &[&args, more].concat())
     }
 
     /// Files below `places` (words for a shell) that hold one of `needles`, one a line. The needles
