@@ -80,7 +80,7 @@ pub fn strike(
 fn nothing_left(world: &World) -> Outcome {
     hold(
         sh(&format!("flock -n {LOCK} true")).is_ok(),
-        "the lock is held by nobody",
+        "somebody holds the lock",
     )?;
     // The form of a credential file, and the token in any form.
     let mut needles = crate::token::forms(GOOD);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::gate::Gate;
-use crate::images::Images;
+use crate::images::{self, Images};
 
 /// The program under test, copied to where no check looks for tokens.
 pub const PROGRAM: &str = "/mnt/openclaw-deploy";
@@ -62,14 +62,18 @@ impl World {
         fs::create_dir_all(&scratch).map_err(|why| why.to_string())?;
         // An engine trusts whatever resolves to 127.0.0.0/8; a registry with TLS needs another address.
         sh("ip link set lo up && ip address add 10.9.9.9/32 dev lo")?;
+        // All that lies where developers have it, before their homes are hidden: nothing needs them from
+        // then on, and no token is looked for there.
+        images::compile(&scratch)?;
+        copy_programs(&scratch)?;
         let plugin = compose_plugin()?;
         let copied = scratch.join("docker-compose");
         fs::copy(plugin, &copied).map_err(|why| format!("copy compose: {why}"))?;
         for place in [
             "/run",
             "/home",
+            "/root",
             "/var/lib/docker",
-            "/root/.docker",
             "/etc/docker",
             PLUGINS,
         ] {
@@ -87,9 +91,6 @@ impl World {
         let engine = start_engine(&scratch)?;
         let gate = Gate::open(5000);
         let images = Images::publish(&scratch)?;
-        copy_programs()?;
-        // The developer's home is not searched for tokens; nothing needs it from here on.
-        sh("mount -t tmpfs -o mode=700 tmpfs /root && mkdir /root/.docker")?;
         Ok(Self {
             scratch,
             gate,
@@ -355,19 +356,22 @@ fn compose_plugin() -> Result<PathBuf, String> {
     .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/setup".to_owned())
 }
 
-/// The programs of this tree, before the directory that they lie in may be hidden.
-fn copy_programs() -> Outcome {
-    sh("mount -t tmpfs -o mode=755 tmpfs /mnt && mkdir /mnt/bin /mnt/double")?;
+/// The programs of this tree, to where no check looks for tokens.
+fn copy_programs(scratch: &Path) -> Outcome {
+    let place = scratch.join("programs");
+    let place = place.display();
     let deploy = Path::new(env!("CARGO_BIN_EXE_openclaw-deploy"));
     let double = deploy.with_file_name("examples").join("op-double");
+    sh(&format!("mkdir -p {place}/bin {place}/double"))?;
     for (from, to) in [
         (deploy, PROGRAM),
         (Path::new(env!("CARGO_BIN_EXE_oc-secrets")), SECRETS),
         (&double, OP),
     ] {
+        let to = format!("{place}{}", to.trim_start_matches("/mnt"));
         fs::copy(from, to).map_err(|why| format!("{}: {why}", from.display()))?;
     }
-    Ok(())
+    sh(&format!("mount --bind {place} /mnt")).map(drop)
 }
 
 /// A deploy user, and names for 127.0.0.1, on private copies of the system's files.

@@ -14,7 +14,7 @@ use crate::{Check, Outcome, check};
 /// The checks of this file.
 pub const CHECKS: &[Check] = &[check(34, "the shell wrapper, up to a gateway", wrapper)];
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shell/oc-bootstrap.sh");
+const SCRIPT: &str = include_str!("../../shell/oc-bootstrap.sh");
 const PLACE: &str = "/srv/a b";
 
 fn wrapper(world: &World) -> Outcome {
@@ -30,11 +30,10 @@ fn wrapper(world: &World) -> Outcome {
 
 /// What a host has after an earlier visit: the programs, `op`, and the service account's token.
 fn install() -> Outcome {
-    let script = std::fs::read_to_string(SCRIPT).map_err(|why| format!("{SCRIPT}: {why}"))?;
     sh(&format!(
         "mkdir '{PLACE}' && ln -s {SECRETS} {PROGRAM} {OP} /usr/local/bin/ && umask 077 && echo ops_made_up > '{PLACE}/the token'"
     ))?;
-    put(&format!("{PLACE}/oc bootstrap.sh"), &script)?;
+    put(&format!("{PLACE}/oc bootstrap.sh"), SCRIPT)?;
     vault("GitHub GHCR Pull Token")
 }
 
