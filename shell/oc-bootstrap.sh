@@ -7,7 +7,9 @@
 #   ssh deploy@host 'sudo bash -s' < oc-bootstrap.sh      once step 9 has closed root's door
 #
 # It reads nothing from stdin, where this very script may be, and needs no terminal. The service-account token of 1Password
-# must be on the host already: `oc-secrets login`, or OC_SECRETS_TOKEN_FILE.
+# must be on the host already, in a file (0600) whose name OC_SECRETS_TOKEN_FILE holds:
+#
+#   ssh root@host 'OC_SECRETS_TOKEN_FILE=/root/op-token bash -s' < oc-bootstrap.sh
 #
 # OC_SECRETS_REPOSITORY  OWNER/NAME of the GitHub repository whose release is installed, when nothing is there yet
 # OC_SECRETS_VERSION     the release, such as v1.2.3; default: the newest
