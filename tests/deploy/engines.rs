@@ -63,9 +63,11 @@ fn engines(world: &World) -> Outcome {
     not_permitted()?;
     rootless(world)?;
     at(world, "nonsense").exits(2)?.says("not an engine")?;
-    refuses(&at(world, "tcp://127.0.0.1:1"), "engine", "docker")?;
+    let broke = "the connection to the Docker engine broke";
+    let remote = at(world, "tcp://127.0.0.1:1");
+    refuses(&remote, broke, "docker --host tcp://127.0.0.1:1 version")?;
     let nowhere = world.bootstrap("v1", &["--context", "nowhere"]);
-    refuses(&nowhere, "engine", "docker")?;
+    refuses(&nowhere, broke, "docker --context nowhere version")?;
     ages(world)?;
     // The control: with the engine of this machine all is well.
     at(world, "").exits(0).map(drop)

@@ -105,7 +105,8 @@ impl Engine {
             version: String::new(),
             data_root: String::new(),
         };
-        let reply = engine.call(Method::GET, "/version", None, None).await?;
+        let reply = engine.call(Method::GET, "/version", None, None).await;
+        let reply = reply.map_err(|why| engine.out_of_reach(why))?;
         let about = reply.good("ask the Docker engine for its version")?;
         engine.prefix = negotiate(
             about["MinAPIVersion"].as_str(),
@@ -122,6 +123,16 @@ impl Engine {
         refuse_rootless(&info)?;
         engine.data_root = info["DockerRootDir"].as_str().unwrap_or("").to_owned();
         Ok(engine)
+    }
+
+    /// Why another machine's engine is out of reach only the Docker client can tell.
+    fn out_of_reach(&self, why: Failure) -> Failure {
+        match &self.choice {
+            Choice::Client(args) if why.cause == "daemon" => {
+                why.hint(format!("see why: docker {} version", args.join(" ")))
+            }
+            _ => why,
+        }
     }
 
     /// One request whose answer is read to its end.
@@ -257,7 +268,7 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
         Failure::system("run the Docker client", why)
             .hint("install it: apt-get install docker.io")
             .exit(Exit::Docker)
-            .cause("daemon")
+            .cause("client")
     })?;
     let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
         return Err(Failure::new("the Docker client has no pipes"));
