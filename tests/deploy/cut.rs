@@ -38,6 +38,7 @@ fn interrupted(world: &World) -> Outcome {
     env_write(world)?;
     env_image(world)?;
     boundaries(world)?;
+    same_second(world)?;
     for moment in ["pull", "snapshot", "up", "started"] {
         for signal in SIGNALS {
             within(world, signal, moment).map_err(|why| format!("{signal} in {moment}: {why}"))?;
@@ -246,6 +247,23 @@ fn boundaries(world: &World) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The next run may begin within the second of the one that was cut off, whose snapshot has the same name.
+fn same_second(world: &World) -> Outcome {
+    world.reset()?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    let snapshots = "/var/lib/openclaw-deploy/snapshots";
+    sh(&format!(
+        "now=$(date +%s); for s in $(seq $now $((now + 60))); do mkdir -p {snapshots}/$s-2/state/old; done"
+    ))?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    same("who answers", answering(), "v2".to_owned())?;
+    let kept = sh(&format!("ls {snapshots}/*-2/state"))?;
+    hold(
+        kept.contains("workspace") && !kept.contains("old"),
+        format!("the snapshot holds {kept}"),
+    )
 }
 
 /// In the middle of an upgrade, with a state that has to survive it.
