@@ -7,8 +7,10 @@
 #   ssh deploy@host 'sudo bash -s' < oc-bootstrap.sh      once step 9 has closed root's door
 #
 # It reads nothing from stdin, where this very script may be, and needs no terminal. `op` must be on the host already, and
-# its service-account token in the file that OC_SECRETS_TOKEN_FILE names: root's alone, mode 0600. A token in the line of
-# ssh would be in an argument.
+# the service-account token of 1Password in a file (0600, root's alone) that OC_SECRETS_TOKEN_FILE names. The token itself
+# in the line of ssh would be in an argument.
+#
+#   ssh root@host 'OC_SECRETS_TOKEN_FILE=/root/op-token bash -s' < oc-bootstrap.sh
 #
 # OC_SECRETS_REPOSITORY  OWNER/NAME of the GitHub repository whose release is installed, when nothing is there yet
 # OC_SECRETS_VERSION     the release, such as v1.2.3; default: the newest

@@ -11,7 +11,7 @@ use super::host::{Host, interrupted};
 use super::journal::Journal;
 use super::redact::Redact;
 use super::settings::Settings;
-use super::step::{Outcome, Ran, State, Step};
+use super::step::{Listed, Outcome, Ran, Reach, State};
 use super::talk::Talk;
 use super::token::Token;
 use crate::name::EnvName;
@@ -81,8 +81,8 @@ impl Choice {
     ///
     /// # Errors
     /// For the first such name.
-    pub fn known(&self, steps: &[Box<dyn Step>]) -> Result<()> {
-        let is_step = |word: &str| steps.iter().any(|step| answers_to(step.as_ref(), word));
+    pub fn known(&self, steps: &[Listed]) -> Result<()> {
+        let is_step = |word: &str| steps.iter().any(|step| answers_to(step, word));
         match self
             .only
             .iter()
@@ -91,14 +91,14 @@ impl Choice {
         {
             None => Ok(()),
             Some(word) => {
-                let names: Vec<_> = steps.iter().map(|step| step.name()).collect();
+                let names: Vec<_> = steps.iter().map(|step| step.name).collect();
                 Err(Failure::usage(format!("no step is called {word}"))
                     .hint(format!("the steps are {}", names.join(", "))))
             }
         }
     }
 
-    fn refusal(&self, step: &dyn Step) -> Option<&'static str> {
+    fn refusal(&self, step: &Listed) -> Option<&'static str> {
         let named = |list: &[String]| list.iter().any(|word| answers_to(step, word));
         if named(&self.skip) {
             Some("--skip")
@@ -111,31 +111,31 @@ impl Choice {
 }
 
 /// A step is known by its name and its number.
-fn answers_to(step: &dyn Step, word: &str) -> bool {
-    word == step.name() || word.parse() == Ok(step.number())
+fn answers_to(step: &Listed, word: &str) -> bool {
+    word == step.name || word.parse() == Ok(step.number)
 }
 
 /// Runs the steps in order, up to and including the first that fails.
-pub fn run(cx: &Context, steps: &[Box<dyn Step>], choice: &Choice) -> Vec<Ran> {
+pub fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();
-        let remote = cx.settings.engine.is_remote() && !step.is_for_remote();
+        let remote = cx.settings.engine.is_remote() && step.reach == Reach::ThisHost;
         let refusal = choice
-            .refusal(step.as_ref())
+            .refusal(step)
             .or(remote.then_some("the engine is on another machine"));
         if refusal.is_none() {
-            cx.talk.step_begins(step.number(), step.name());
+            cx.talk.step_begins(step.number, step.name);
         }
         let outcome = match refusal {
             Some(reason) => Outcome::Skipped {
                 reason: reason.to_owned(),
             },
-            None => perform(cx, step.as_ref(), choice.dry_run),
+            None => perform(cx, step, choice.dry_run),
         };
         let ran = Ran {
-            number: step.number(),
-            name: step.name(),
+            number: step.number,
+            name: step.name,
             outcome,
             took: start.elapsed(),
         };
@@ -152,7 +152,8 @@ pub fn run(cx: &Context, steps: &[Box<dyn Step>], choice: &Choice) -> Vec<Ran> {
     all
 }
 
-fn perform(cx: &Context, step: &dyn Step, dry_run: bool) -> Outcome {
+fn perform(cx: &Context, listed: &Listed, dry_run: bool) -> Outcome {
+    let step = &listed.step;
     if cx.host.is_interrupted() {
         return Outcome::Failed(interrupted());
     }
@@ -160,7 +161,7 @@ fn perform(cx: &Context, step: &dyn Step, dry_run: bool) -> Outcome {
         State::Done => Ok(Outcome::Unchanged),
         State::Skip { reason } => Ok(Outcome::Skipped { reason }),
         State::Needed { what } if dry_run => {
-            cx.planned.borrow_mut().push(step.name());
+            cx.planned.borrow_mut().push(listed.name);
             Ok(Outcome::Planned { what })
         }
         State::Needed { .. } => {

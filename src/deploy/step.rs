@@ -39,16 +39,29 @@ impl State {
     }
 }
 
-/// One of the nine steps.
-pub trait Step {
+/// What a step works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The engine, be it this machine's or another's.
+    AnyEngine,
+    /// This very host; skipped when the engine, and so the gateway, is on another machine.
+    ThisHost,
+}
+
+/// A step, and what the runner knows of it.
+pub struct Listed {
     /// 1 to 9, as in the contract.
-    fn number(&self) -> u8;
+    pub number: u8,
     /// The word for `--only` and `--skip`, and in the journal.
-    fn name(&self) -> &'static str;
-    /// Whether it also makes sense when the engine is another machine's.
-    fn is_for_remote(&self) -> bool {
-        false
-    }
+    pub name: &'static str,
+    /// What it works on.
+    pub reach: Reach,
+    /// What it does.
+    pub step: Box<dyn Step>,
+}
+
+/// What one of the nine steps does.
+pub trait Step {
     /// What is there and what is missing. Changes nothing.
     fn check(&self, cx: &Context) -> Result<State>;
     /// Does what `check` found to be needed. Returns a short note for the step's line, or "".

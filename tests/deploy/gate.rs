@@ -21,6 +21,8 @@ pub enum Rule {
         /// Whether it also goes without one.
         public: bool,
     },
+    /// Everybody is refused, in words that repeat the credentials that were given.
+    Echo,
     /// HTTP basic auth.
     Basic {
         /// base64 of `user:token`.
@@ -36,8 +38,14 @@ pub enum Harm {
     None,
     /// So many bytes each second.
     Slow(usize),
-    /// The connection closes after so many bytes, and no other is taken.
-    Cut(usize),
+    /// The connection closes after so many bytes, and no other is taken. Layers of these digests are
+    /// let through first.
+    Cut {
+        /// So many bytes of a layer.
+        after: usize,
+        /// Digests of layers.
+        spare: Vec<String>,
+    },
     /// A byte is changed.
     Corrupt,
     /// The end is missing, with a length that agrees.
@@ -52,6 +60,7 @@ struct Inside {
     harm: Harm,
     log: Vec<String>,
     cut: bool,
+    spared: usize,
 }
 
 /// The gate.
@@ -93,6 +102,7 @@ impl Gate {
         let mut inside = look(&self.inside);
         inside.harm = harm;
         inside.cut = false;
+        inside.spared = 0;
     }
 
     /// Open, harmless, and nothing logged.
@@ -149,13 +159,15 @@ fn serve(mut client: TcpStream, behind: u16, inside: &Mutex<Inside>) -> std::io:
         registry,
         "{method} {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n"
     )?;
-    pass(
-        &mut client,
-        &mut registry,
-        method == "GET" && path.contains("/blobs/"),
-        &harm,
-        inside,
-    )
+    let layer = method == "GET" && path.contains("/blobs/");
+    let is_spared =
+        matches!(&harm, Harm::Cut { spare, .. } if spare.iter().any(|it| path.ends_with(it)));
+    if !is_spared {
+        return pass(&mut client, &mut registry, layer, &harm, inside);
+    }
+    pass(&mut client, &mut registry, layer, &Harm::None, inside)?;
+    look(inside).spared += 1;
+    Ok(())
 }
 
 /// The answer of somebody who is not let in, or of the token endpoint.
@@ -168,6 +180,22 @@ fn admit(rule: &Rule, method: &str, path: &str, given: Option<&str>) -> Option<S
     };
     match rule {
         Rule::Open => None,
+        Rule::Echo if given.is_none() => json(
+            "401 Unauthorized",
+            "WWW-Authenticate: Basic realm=\"test\"\r\n",
+            "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}",
+        ),
+        Rule::Echo => {
+            let given = given.unwrap_or_default();
+            let word = password(given).unwrap_or_default();
+            let word = String::from_utf8_lossy(&word)
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"");
+            let said = format!(
+                "{{\"errors\":[{{\"code\":\"DENIED\",\"message\":\"denied: {word} and {given}\"}}]}}"
+            );
+            json("403 Forbidden", "", &said)
+        }
         Rule::Basic { pair } if given == Some(&format!("Basic {pair}")) => None,
         Rule::Basic { .. } => json(
             "401 Unauthorized",
@@ -176,9 +204,8 @@ fn admit(rule: &Rule, method: &str, path: &str, given: Option<&str>) -> Option<S
         ),
         Rule::Tokens { token, public } if path.starts_with("/token") => match given {
             _ if method != "GET" => json("405 Method Not Allowed", "", ""),
-            Some(basic)
-                if basic == format!("Basic {}", base64(&format!("x-access-token:{token}"))) =>
-            {
+            // As GHCR does, whatever the user's name is.
+            Some(basic) if password(basic) == Some(token.as_bytes().to_vec()) => {
                 json("200 OK", "", "{\"token\":\"full\"}")
             }
             Some(_) => json(
@@ -247,6 +274,9 @@ fn pass(
         head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
             .as_bytes(),
     )?;
+    if let Harm::Cut { spare, .. } = &harm {
+        crate::world::wait_for(20, || look(inside).spared >= spare.len());
+    }
     let mut sent = 0;
     let mut buffer = vec![0; 16 << 10];
     while left > 0 {
@@ -260,11 +290,11 @@ fn pass(
         client.write_all(&buffer[..count])?;
         sent += count;
         left -= count;
-        match harm {
+        match &harm {
             Harm::Slow(speed) => {
-                std::thread::sleep(Duration::from_secs_f64(count as f64 / speed as f64))
+                std::thread::sleep(Duration::from_secs_f64(count as f64 / *speed as f64))
             }
-            Harm::Cut(after) if sent >= after => {
+            Harm::Cut { after, .. } if sent >= *after => {
                 look(inside).cut = true;
                 return Ok(());
             }
@@ -274,9 +304,26 @@ fn pass(
     Ok(())
 }
 
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The password of `Basic …`.
+fn password(header: &str) -> Option<Vec<u8>> {
+    let digits = header.strip_prefix("Basic ")?.trim_end_matches('=').bytes();
+    let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
+    for digit in digits {
+        bits = bits << 6 | u32::try_from(DIGITS.iter().position(|it| *it == digit)?).ok()?;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held & 0xff) as u8);
+        }
+    }
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    Some(bytes.split_off(colon + 1))
+}
+
 /// base64, for credentials.
 pub fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in text.as_bytes().chunks(3) {
         let mut three = [0; 3];

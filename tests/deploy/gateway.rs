@@ -1,7 +1,8 @@
 //! The tiny gateway of the tests: answers like OpenClaw's, in the mode that its image names.
 //!
 //! Modes: good, slow (3 s), never, exit78, html, old. It first writes `state/data` with its version, so that
-//! a state that was put back can be told from one that was not.
+//! a state that was put back can be told from one that was not. `never` and `exit78` also write over every
+//! other file there, as a migration that goes wrong would.
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -22,6 +23,12 @@ fn main() {
     let _ = std::fs::create_dir_all(state);
     let written = std::fs::write(state.join("data"), format!("written by {version}\n"));
     println!("gateway {version} mode {mode} state {:?} args {:?}", written.is_ok(), std::env::args().skip(1).collect::<Vec<_>>());
+    if mode == "never" || mode == "exit78" {
+        println!("migrated {} files", migrate(state, &version));
+    }
+    if mode == "never" {
+        (1..=60).for_each(|line| println!("line {line} of 60"));
+    }
     if let Ok(token) = std::env::var("OPENCLAW_GATEWAY_TOKEN") {
         println!("listening with token {token}");
     }
@@ -69,4 +76,11 @@ fn address() -> String {
     let after = |flag: &str| args.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
     let host = if after("--bind").as_deref() == Some("loopback") { "127.0.0.1" } else { "0.0.0.0" };
     format!("{host}:{}", after("--port").unwrap_or_else(|| "18789".into()))
+}
+
+/// Writes over every file but `data`. Returns how many.
+fn migrate(state: &std::path::Path, version: &str) -> usize {
+    let files = std::fs::read_dir(state).into_iter().flatten().flatten();
+    let others = files.filter(|it| it.file_name() != "data");
+    others.filter(|it| std::fs::write(it.path(), format!("migrated by {version}\n")).is_ok()).count()
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::world::{put, sh};
+use crate::Outcome;
+use crate::world::{hold, put, sh};
 
 /// What was published.
 pub struct Images {
@@ -27,28 +28,9 @@ const ALL: [(&str, &str, &str, usize); 11] = [
 ];
 
 impl Images {
-    /// Builds and pushes all of them.
+    /// Builds and pushes all of them; the gateway in them is compiled.
     pub fn publish(scratch: &Path) -> Result<Self, String> {
         let place = scratch.join("images");
-        fs::create_dir_all(&place).map_err(|why| why.to_string())?;
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/gateway.rs");
-        let built = Command::new("rustc")
-            .args([
-                "--edition",
-                "2024",
-                "-O",
-                "-C",
-                "target-feature=+crt-static",
-                "-C",
-                "strip=symbols",
-                source,
-                "-o",
-            ])
-            .arg(place.join("node"))
-            .status();
-        if !built.is_ok_and(|status| status.success()) {
-            return Err("the tiny gateway cannot be built".to_owned());
-        }
         let mut digests = Vec::new();
         for (tag, mode, version, megabytes) in ALL {
             build(&place, tag, mode, version, megabytes)?;
@@ -71,12 +53,37 @@ impl Images {
         found.map_or("none", |(_, digest)| digest)
     }
 
+    /// The digests of the layers of `tag`, the lowest first.
+    pub fn layers(&self, tag: &str) -> Result<Vec<String>, String> {
+        let found = sh(&format!(
+            "curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' http://127.0.0.1:5000/v2/me/openclaw/manifests/{tag}-amd64 | \
+             tr -d ' \\n' | sed 's/.*\"layers\"://' | grep -o 'sha256:[0-9a-f]*'"
+        ))?;
+        Ok(found.lines().map(str::to_owned).collect())
+    }
+
     /// Makes `tag` mean what `to` means.
     pub fn move_tag(tag: &str, to: &str) -> Result<(), String> {
         let list = "application/vnd.docker.distribution.manifest.list.v2+json";
         let base = "http://127.0.0.1:5000/v2/me/openclaw/manifests";
         sh(&format!("f=$(mktemp); curl -sf -H 'Accept: {list}' {base}/{to} -o $f && curl -sf -X PUT -H 'Content-Type: {list}' --data-binary @$f {base}/{tag}; rc=$?; rm $f; exit $rc")).map(drop)
     }
+}
+
+/// Compiles the tiny gateway. It is what an image calls `node`.
+pub fn compile(scratch: &Path) -> Outcome {
+    let place = scratch.join("images");
+    fs::create_dir_all(&place).map_err(|why| why.to_string())?;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/gateway.rs");
+    let built = Command::new("rustc")
+        .args(["--edition", "2024", "-O", source, "-o"])
+        .arg(place.join("node"))
+        .args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"])
+        .status();
+    hold(
+        built.is_ok_and(|status| status.success()),
+        "the tiny gateway cannot be built",
+    )
 }
 
 fn build(

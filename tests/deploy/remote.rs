@@ -5,8 +5,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::cold::Watch;
 use crate::gate::Rule;
+use crate::token::{Watch, forms};
 use crate::world::{
     GOOD, PATH, Ran, World, answering, finish, hold, ran, same, sh, text, wait_for,
 };
@@ -160,7 +160,7 @@ fn spoiled(world: &World) -> Outcome {
             token: GOOD.to_owned(),
             public: false,
         });
-        let watch = Watch::begin();
+        let watch = Watch::begin(forms(GOOD));
         deploy(world, "v1").exits(0)?;
         let (name, tree) = (live()?, volume(world, &live()?));
         same(
@@ -197,8 +197,7 @@ fn spoiled(world: &World) -> Outcome {
         same("the volume", live()?, name)?;
         same("the state", portrait(&tree)?, before)?;
         nothing_left(1)?;
-        let seen = watch.end();
-        hold(!seen.contains(GOOD), "the token was in a process")?;
+        watch.saw_nothing()?;
         let found = sh(&format!(
             "grep -rlF -- '{GOOD}' {}/second /root /home /run/docker2 2>/dev/null; true",
             world.scratch.display()

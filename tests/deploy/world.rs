@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::gate::Gate;
-use crate::images::Images;
+use crate::images::{self, Images};
 
-/// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_openclaw-deploy");
+/// The program under test, copied to where no check looks for tokens.
+pub const PROGRAM: &str = "/mnt/openclaw-deploy";
+/// Its companion, and the stand-in for `op`, whose vault is below `/mnt/double`.
+pub const SECRETS: &str = "/mnt/oc-secrets";
+/// See [`SECRETS`].
+pub const OP: &str = "/mnt/bin/op";
 /// A token that the registry accepts.
 pub const GOOD: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 /// Steps that need no systemd.
@@ -58,14 +62,18 @@ impl World {
         fs::create_dir_all(&scratch).map_err(|why| why.to_string())?;
         // An engine trusts whatever resolves to 127.0.0.0/8; a registry with TLS needs another address.
         sh("ip link set lo up && ip address add 10.9.9.9/32 dev lo")?;
+        // All that lies where developers have it, before their homes are hidden: nothing needs them from
+        // then on, and no token is looked for there.
+        images::compile(&scratch)?;
+        copy_programs(&scratch)?;
         let plugin = compose_plugin()?;
         let copied = scratch.join("docker-compose");
         fs::copy(plugin, &copied).map_err(|why| format!("copy compose: {why}"))?;
         for place in [
             "/run",
             "/home",
+            "/root",
             "/var/lib/docker",
-            "/root/.docker",
             "/etc/docker",
             PLUGINS,
         ] {
@@ -124,8 +132,8 @@ impl World {
             "docker ps -aq | xargs -r docker rm -f >/dev/null; docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f >/dev/null 2>&1; \
             docker network prune -f >/dev/null; docker volume ls -q | xargs -r docker volume rm -f >/dev/null",
         )?;
-        sh("rm -rf /home/* /root/.docker/* /root/.docker/.[!.]* /run/openclaw-deploy*; \
-            find /var/lib/openclaw-deploy -mindepth 1 -delete; install -d -m 755 -o 1001 -g 1001 /home/deploy")
+        sh("rm -rf /home/* /run/openclaw-deploy*; find /root /var/lib/openclaw-deploy -mindepth 1 -delete; mkdir /root/.docker; \
+            install -d -m 755 -o 1001 -g 1001 /home/deploy")
             .map(drop)
     }
 
@@ -154,6 +162,21 @@ impl World {
         command
     }
 
+    /// The program under strace, which writes to `trace`; its arguments and its token are still to come.
+    pub fn traced(&self, options: &[&str], trace: &Path) -> Command {
+        let mut command = Command::new("strace");
+        command
+            .args(["-qq", "-o"])
+            .arg(trace)
+            .args(options)
+            .arg(PROGRAM)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("HOME", "/root")
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Bootstraps `tag` through the gate with the steps that need no systemd.
     pub fn bootstrap(&self, tag: &str, more: &[&str]) -> Ran {
         self.bootstrap_as(Some(GOOD), tag, more)
@@ -161,20 +184,31 @@ impl World {
 
     /// The same with another token.
     pub fn bootstrap_as(&self, token: Option<&str>, tag: &str, more: &[&str]) -> Ran {
-        let image = self.image(tag);
-        let mut args = vec![
+        let args = [&["--health-timeout", "8s"], more].concat();
+        finish(self.bootstrapping(token, &self.image(tag), &args))
+    }
+
+    /// A bootstrap of the image of this name, as a command.
+    pub fn bootstrapping(&self, token: Option<&str>, image: &str, more: &[&str]) -> Command {
+        let args = [
             "bootstrap",
             "--only",
             STEPS,
             "--image",
-            &image,
-            "--health-timeout",
-            "8s",
+            image,
             "--upstream-image",
             "",
         ];
-        args.extend(more);
-        self.with_token(token, &args)
+        self.command(token, &[&args, more].concat())
+    }
+
+    /// Files below `places` (words for a shell) that hold one of `needles`, one a line. The needles
+    /// are on no command line.
+    pub fn files_with<T: AsRef<str>>(&self, needles: &[T], places: &str) -> Result<String, String> {
+        let list = self.scratch.join("needles").display().to_string();
+        let needles: Vec<&str> = needles.iter().map(AsRef::as_ref).collect();
+        put(&list, &needles.join("\n"))?;
+        sh(&format!("grep -rlasF -f {list} -- {places} || true"))
     }
 
     /// The reference of `tag` at the gate.
@@ -309,7 +343,7 @@ pub fn wait_for(seconds: u64, mut truth: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Where Compose v2 was installed by `tests/deploy/packages`.
+/// Where Compose v2 was installed by `tests/deploy/setup`.
 fn compose_plugin() -> Result<PathBuf, String> {
     [
         "/usr/libexec/docker/cli-plugins",
@@ -319,7 +353,25 @@ fn compose_plugin() -> Result<PathBuf, String> {
     .iter()
     .map(|place| Path::new(place).join("docker-compose"))
     .find(|path| path.is_file())
-    .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/packages".to_owned())
+    .ok_or_else(|| "Compose v2 is not installed; see tests/deploy/setup".to_owned())
+}
+
+/// The programs of this tree, to where no check looks for tokens.
+fn copy_programs(scratch: &Path) -> Outcome {
+    let place = scratch.join("programs");
+    let place = place.display();
+    let deploy = Path::new(env!("CARGO_BIN_EXE_openclaw-deploy"));
+    let double = deploy.with_file_name("examples").join("op-double");
+    sh(&format!("mkdir -p {place}/bin {place}/double"))?;
+    for (from, to) in [
+        (deploy, PROGRAM),
+        (Path::new(env!("CARGO_BIN_EXE_oc-secrets")), SECRETS),
+        (&double, OP),
+    ] {
+        let to = format!("{place}{}", to.trim_start_matches("/mnt"));
+        fs::copy(from, to).map_err(|why| format!("{}: {why}", from.display()))?;
+    }
+    sh(&format!("mount --bind {place} /mnt")).map(drop)
 }
 
 /// A deploy user, and names for 127.0.0.1, on private copies of the system's files.

@@ -4,11 +4,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{self, SigHandler, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -139,6 +140,7 @@ impl Sandbox {
             .env("HOME", self.path("home"))
             .current_dir(self.path("work"))
             .stdin(Stdio::null());
+        heed_signals(&mut command);
         Run {
             command,
             input: None,
@@ -241,6 +243,25 @@ pub fn item<N: AsRef<str>, V: AsRef<str>>(title: &str, fields: &[(N, V)]) -> Val
         "id": id.to_lowercase(), "title": title, "category": "API_CREDENTIAL",
         "fields": fields.iter().map(field).collect::<Vec<_>>()
     })
+}
+
+/// Has it start with no signal ignored, however these tests were started: `nohup` and a shell's `&`
+/// leave some ignored, and that is inherited.
+fn heed_signals(command: &mut Command) {
+    let reset = || {
+        for signal in [
+            Signal::SIGHUP,
+            Signal::SIGINT,
+            Signal::SIGQUIT,
+            Signal::SIGTERM,
+        ] {
+            // SAFETY: the default action replaces whatever was there; no handler of ours is involved.
+            unsafe { signal::signal(signal, SigHandler::SigDfl)? };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only signal(2) is called, which is async-signal-safe.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// The stand-in, which cargo builds beside the programs.

@@ -52,6 +52,8 @@ pub struct Engine {
     pub platform: String,
     /// Its version, for people.
     pub version: String,
+    /// Where it keeps images, on its own machine.
+    pub data_root: String,
 }
 
 /// One HTTP connection. It ends when it is dropped, whatever is on its way then.
@@ -112,7 +114,7 @@ impl Engine {
     /// Connects and negotiates.
     ///
     /// # Errors
-    /// When there is no engine, we may not use it, or it is too old or too new.
+    /// When there is no engine, we may not use it, it is too old or too new, or it is rootless.
     pub async fn open(choice: &Choice) -> Result<Self> {
         let mut engine = Self {
             choice: choice.clone(),
@@ -120,8 +122,10 @@ impl Engine {
             idle: Mutex::new(None),
             platform: String::new(),
             version: String::new(),
+            data_root: String::new(),
         };
-        let reply = engine.call(Method::GET, "/version", None, None).await?;
+        let reply = engine.call(Method::GET, "/version", None, None).await;
+        let reply = reply.map_err(|why| engine.out_of_reach(why))?;
         let about = reply.good("ask the Docker engine for its version")?;
         engine.prefix = negotiate(
             about["MinAPIVersion"].as_str(),
@@ -133,7 +137,21 @@ impl Engine {
             about["Os"].as_str().unwrap_or("linux"),
             about["Arch"].as_str().unwrap_or("?")
         );
+        let info = engine.call(Method::GET, "/info", None, None).await?;
+        let info = info.good("ask the Docker engine about itself")?;
+        refuse_rootless(&info)?;
+        engine.data_root = info["DockerRootDir"].as_str().unwrap_or("").to_owned();
         Ok(engine)
+    }
+
+    /// Why another machine's engine is out of reach only the Docker client can tell.
+    fn out_of_reach(&self, why: Failure) -> Failure {
+        match &self.choice {
+            Choice::Client(args) if why.cause == "daemon" => {
+                why.hint(format!("see why: docker {} version", args.join(" ")))
+            }
+            _ => why,
+        }
     }
 
     /// One request whose answer is read to its end.
@@ -292,7 +310,7 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
         Failure::system("run the Docker client", why)
             .hint("install it: apt-get install docker.io")
             .exit(Exit::Docker)
-            .cause("daemon")
+            .cause("client")
     })?;
     let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
         return Err(Failure::new("the Docker client has no pipes"));
@@ -341,6 +359,24 @@ fn unreachable_socket(path: &Path, why: &std::io::Error) -> Failure {
             .cause("daemon"),
     };
     failure.exit(Exit::Docker)
+}
+
+/// A rootless engine cannot hold the gateway: its containers' uid 1000 is another one on the host, so
+/// the state would be out of their reach, and it ends when its user logs out.
+fn refuse_rootless(info: &Value) -> Result<()> {
+    let options = info["SecurityOptions"].as_array().into_iter().flatten();
+    let is_rootless = |option: &Value| {
+        option
+            .as_str()
+            .is_some_and(|it| it.split(',').any(|it| it == "name=rootless"))
+    };
+    if !options.into_iter().any(is_rootless) {
+        return Ok(());
+    }
+    Err(Failure::new("the Docker engine is rootless: its containers cannot use the gateway's state, which belongs to uid 1000")
+        .hint("use the system's engine: openclaw-deploy bootstrap --docker-host unix:///var/run/docker.sock")
+        .exit(Exit::Docker)
+        .cause("rootless"))
 }
 
 /// The path prefix of the newest version that both sides know.
@@ -395,5 +431,15 @@ mod tests {
         assert!(negotiate(Some("1.12"), Some("1.25")).is_err());
         assert!(negotiate(Some("1.99"), Some("1.99")).is_err());
         assert!(negotiate(None, None).is_err());
+    }
+
+    #[test]
+    fn a_rootless_engine_is_told_by_its_security_options() {
+        let info = |options: &[&str]| serde_json::json!({ "SecurityOptions": options });
+        assert!(
+            refuse_rootless(&info(&["name=seccomp,profile=default", "name=rootless"])).is_err()
+        );
+        assert!(refuse_rootless(&info(&["name=seccomp,profile=rootless"])).is_ok());
+        assert!(refuse_rootless(&Value::Null).is_ok());
     }
 }

@@ -137,12 +137,9 @@ pub async fn restore(
     to: &Release,
     snapshot: Option<&str>,
 ) -> Result<()> {
-    if engine.image(&to.pinned).await?.is_none() {
-        return Err(
-            Failure::new(format!("its image {} is no longer here", to.pinned)).cause("image"),
-        );
-    }
+    // Whatever comes of this, the version that failed does not run on.
     shape::stop(engine, 10).await?;
+    image_is_here(engine, to).await?;
     snapshot::mend(cx)?;
     if let Some(id) = snapshot {
         snapshot::restore(cx, id).await?;
@@ -157,6 +154,19 @@ pub async fn restore(
         Err(why) => return Err(unhealthy(cx, engine, &id, &why).await),
     }
     env::name_image(cx, &to.pinned, &[env_image(cx)?])
+}
+
+/// Refuses a release whose image was taken away.
+///
+/// # Errors
+/// When the engine does not have it.
+pub async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
+    match engine.image(&to.pinned).await? {
+        Some(_) => Ok(()),
+        None => {
+            Err(Failure::new(format!("its image {} is no longer here", to.pinned)).cause("image"))
+        }
+    }
 }
 
 /// What `.env` names now is ours to replace when we are the ones who go back.

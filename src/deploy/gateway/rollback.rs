@@ -8,7 +8,7 @@ use serde_json::json;
 use super::records::{Pending, Records, Release};
 use super::{env, put_back, shape, snapshot};
 use crate::deploy::engine::Engine;
-use crate::deploy::exit::Result;
+use crate::deploy::exit::{Failure, Result};
 use crate::deploy::journal::now;
 use crate::deploy::run::Context;
 
@@ -23,6 +23,9 @@ pub async fn go(
     target: &Release,
     state: Option<&str>,
 ) -> Result<u64> {
+    put_back::image_is_here(engine, target)
+        .await
+        .map_err(|why| untouched(target, why))?;
     let form = shape::form(cx, engine, target.shape).await?;
     let id = records.next_id();
     let mut release = Release {
@@ -67,4 +70,15 @@ pub async fn go(
     records.save(&cx.host, &cx.settings)?;
     snapshot::prune(cx, engine, records).await;
     Ok(id)
+}
+
+/// What is refused before the gateway is stopped.
+fn untouched(target: &Release, why: Failure) -> Failure {
+    Failure {
+        what: format!(
+            "cannot go back to release {}: {}; the gateway was not touched",
+            target.id, why.what
+        ),
+        ..why.hint(format!("docker pull {}", target.pinned))
+    }
 }

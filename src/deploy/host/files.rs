@@ -58,7 +58,17 @@ impl Host {
         }
         replace(&self.path(path), bytes, access)
             .map(|()| true)
-            .map_err(|why| Failure::system(format!("write {}", path.display()), why))
+            .map_err(|why| {
+                let full = why.kind() == io::ErrorKind::StorageFull;
+                let failure = Failure::system(format!("write {}", path.display()), why);
+                if !full {
+                    return failure;
+                }
+                let folder = path.parent().unwrap_or(path).display();
+                failure
+                    .hint(format!("free some space: df -h {folder}"))
+                    .cause("disk")
+            })
     }
 
     /// Makes a directory (parents 0755) with this mode and owner. Returns whether anything

@@ -266,7 +266,7 @@ fn advice(cx: &Context, cause: Cause, wanted: &ImageRef) -> String {
         Cause::Auth => "GHCR_TOKEN was refused: put a classic token with read:packages into the 1Password item \"GitHub GHCR Pull Token\"".to_owned(),
         Cause::AuthMissing => "run it as: oc-secrets exec -- openclaw-deploy bootstrap (no GHCR_TOKEN in the environment)".to_owned(),
         Cause::NotFound => format!("check the name and the tag: docker manifest inspect {wanted}"),
-        Cause::Network => format!("check that this host reaches {}; then run it again, finished layers are kept", wanted.registry()),
+        Cause::Network => format!("check that this host reaches {}; then run it again", wanted.registry()),
         Cause::Clock => "check this host's clock: timedatectl".to_owned(),
         Cause::Integrity => "run it again; if it stays, the image in the registry is damaged: build it anew".to_owned(),
         Cause::Platform => "choose an image for this machine with --image".to_owned(),

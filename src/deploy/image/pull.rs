@@ -4,6 +4,7 @@
 //! engine then shows under its digest, for this machine's platform, counts.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::deploy::engine::Engine;
 use crate::deploy::engine::api::Image;
 use crate::deploy::engine::auth::Auth;
 use crate::deploy::exit::Result;
+use crate::deploy::gateway::snapshot::free;
 use crate::deploy::reference::ImageRef;
 use crate::deploy::run::Context;
 
@@ -100,7 +102,10 @@ async fn once(
     }
     if let Some(text) = said {
         let cause = classify(200, &text, auth.is_some());
-        let text = cx.redact().text(&text);
+        let mut text = cx.redact().text(&text);
+        if cause == Cause::Disk {
+            text.push_str(&room(cx, engine, meter));
+        }
         return Ok(Err(Trouble { cause, text }));
     }
     let Some(arrived) = engine.image(&image.to_string()).await? else {
@@ -120,6 +125,21 @@ async fn once(
         }));
     }
     Ok(Ok(arrived))
+}
+
+/// What a pull that did not fit needs and has. The engine has removed by then what had arrived.
+fn room(cx: &Context, engine: &Engine, meter: &Meter) -> String {
+    let need = format!(
+        "; its layers are {} packed and grow when unpacked",
+        size(meter.total())
+    );
+    if cx.settings.engine.is_remote() {
+        return need;
+    }
+    match free(Path::new(&engine.data_root)) {
+        Ok(free) => format!("{need}, {} free at {}", size(free), engine.data_root),
+        Err(_) => need,
+    }
 }
 
 /// Bytes of every layer.
@@ -154,8 +174,12 @@ impl Meter {
         self.layers.values().map(|(now, _)| now).sum()
     }
 
+    fn total(&self) -> u64 {
+        self.layers.values().map(|(_, all)| all).sum()
+    }
+
     fn line(&self) -> String {
-        let total: u64 = self.layers.values().map(|(_, all)| all).sum();
+        let total = self.total();
         let now = self.bytes();
         if total == 0 {
             return "pulling …".to_owned();

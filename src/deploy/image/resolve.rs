@@ -187,3 +187,18 @@ pub fn pause(tries: u32) -> Duration {
     let base = 500_u64 << tries.min(4);
     Duration::from_millis(base + base * u64::from(byte[0]) / 256)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_no_two_hosts_pause_alike() {
+        for tries in 1..=3 {
+            let least = Duration::from_millis(500 << tries);
+            let drawn: Vec<_> = (0..64).map(|_| pause(tries)).collect();
+            assert!(drawn.iter().all(|it| (least..2 * least).contains(it)));
+            assert!(drawn.iter().any(|it| *it != drawn[0]), "not jittered");
+        }
+    }
+}

@@ -49,18 +49,6 @@ Pin-Priority: -1
 pub struct Docker;
 
 impl Step for Docker {
-    fn number(&self) -> u8 {
-        1
-    }
-
-    fn name(&self) -> &'static str {
-        "docker"
-    }
-
-    fn is_for_remote(&self) -> bool {
-        true
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
         let engine = cx.host.wait(Engine::open(&cx.settings.engine));
         let mut what = Vec::new();

@@ -29,18 +29,7 @@ const LIMITS: [(&str, &str); 3] = [("maxretry", "5"), ("findtime", "600"), ("ban
 pub struct Fail2ban;
 
 impl Step for Fail2ban {
-    fn number(&self) -> u8 {
-        7
-    }
-
-    fn name(&self) -> &'static str {
-        "fail2ban"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let host = &cx.host;
         if !systemd::runs(host) {
             let reason = systemd::ABSENT.to_owned();

@@ -27,18 +27,6 @@ struct Dir {
 }
 
 impl Step for Files {
-    fn number(&self) -> u8 {
-        3
-    }
-
-    fn name(&self) -> &'static str {
-        "files"
-    }
-
-    fn is_for_remote(&self) -> bool {
-        true
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
         let mut what = Vec::new();
         if cx.settings.engine.is_remote() {

@@ -23,18 +23,7 @@ const TAILNET: &str = "tailscale0";
 pub struct Firewall;
 
 impl Step for Firewall {
-    fn number(&self) -> u8 {
-        6
-    }
-
-    fn name(&self) -> &'static str {
-        "firewall"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let host = &cx.host;
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });

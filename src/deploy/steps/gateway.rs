@@ -36,18 +36,6 @@ struct Seen {
 }
 
 impl Step for Gateway {
-    fn number(&self) -> u8 {
-        4
-    }
-
-    fn name(&self) -> &'static str {
-        "gateway"
-    }
-
-    fn is_for_remote(&self) -> bool {
-        true
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
         warn_of_stale_logins(cx);
         cx.host.wait(cx.host.unless_interrupted(self.look(cx)))

@@ -23,30 +23,32 @@ pub mod upkeep;
 pub mod user;
 pub mod vendor;
 
-use super::run::Context;
-use super::step::{State, Step};
+use super::step::Reach::{self, AnyEngine, ThisHost};
+use super::step::{Listed, Step};
 
 /// All steps.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Step>> {
+pub fn all() -> Vec<Listed> {
     vec![
-        Box::new(docker::Docker),
-        Box::new(user::User),
-        Box::new(files::Files),
-        Box::new(gateway::Gateway::default()),
-        Box::new(tailscale::Tailscale),
-        Box::new(firewall::Firewall),
-        Box::new(fail2ban::Fail2ban),
-        Box::new(upkeep::Upkeep),
-        Box::new(ssh::Ssh),
+        list(1, "docker", AnyEngine, docker::Docker),
+        list(2, "user", ThisHost, user::User),
+        list(3, "files", AnyEngine, files::Files),
+        list(4, "gateway", AnyEngine, gateway::Gateway::default()),
+        list(5, "tailscale", ThisHost, tailscale::Tailscale),
+        list(6, "firewall", ThisHost, firewall::Firewall),
+        list(7, "fail2ban", ThisHost, fail2ban::Fail2ban),
+        list(8, "upkeep", ThisHost, upkeep::Upkeep),
+        list(9, "ssh", ThisHost, ssh::Ssh),
     ]
 }
 
-/// What the steps that work on this very host do when the engine, and so the gateway, is on another.
-#[must_use]
-pub fn elsewhere(cx: &Context) -> Option<State> {
-    let reason = || "the engine is on another machine: run this step there".to_owned();
-    (cx.settings.engine.is_remote()).then(|| State::Skip { reason: reason() })
+fn list(number: u8, name: &'static str, reach: Reach, step: impl Step + 'static) -> Listed {
+    Listed {
+        number,
+        name,
+        reach,
+        step: Box::new(step),
+    }
 }
 
 #[cfg(test)]
@@ -55,9 +57,9 @@ mod tests {
 
     #[test]
     fn steps_are_numbered_in_order_and_named_once() {
-        let numbers: Vec<_> = all().iter().map(|step| step.number()).collect();
+        let numbers: Vec<_> = all().iter().map(|step| step.number).collect();
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        let names: std::collections::BTreeSet<_> = all().iter().map(|step| step.name()).collect();
+        let names: std::collections::BTreeSet<_> = all().iter().map(|step| step.name).collect();
         assert_eq!(names.len(), 9);
     }
 }

@@ -29,18 +29,7 @@ pub struct Ssh;
 const KEY_ONLY: &str = "allow SSH by key only, and not for root";
 
 impl Step for Ssh {
-    fn number(&self) -> u8 {
-        9
-    }
-
-    fn name(&self) -> &'static str {
-        "ssh"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let host = &cx.host;
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });

@@ -29,18 +29,7 @@ const REPOSITORY: Layout = Layout {
 pub struct Tailscale;
 
 impl Step for Tailscale {
-    fn number(&self) -> u8 {
-        5
-    }
-
-    fn name(&self) -> &'static str {
-        "tailscale"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let host = &cx.host;
         let installed = apt::ready(host, "tailscale", "tailscale");
         if installed && systemd::runs(host) && backend(host).as_deref() == Some("Running") {

@@ -51,18 +51,7 @@ WantedBy=timers.target
 pub struct Upkeep;
 
 impl Step for Upkeep {
-    fn number(&self) -> u8 {
-        8
-    }
-
-    fn name(&self) -> &'static str {
-        "upkeep"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let host = &cx.host;
         if !systemd::runs(host) {
             let reason = systemd::ABSENT.to_owned();

@@ -5,7 +5,9 @@
 //! say so: that would be a second, silent way to root. Keys are added, never replaced.
 
 use crate::deploy::exit::{Failure, Result};
+use crate::deploy::gateway::snapshot::free;
 use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
@@ -23,18 +25,7 @@ const RULE_ACCESS: Access = Access {
 pub struct User;
 
 impl Step for User {
-    fn number(&self) -> u8 {
-        2
-    }
-
-    fn name(&self) -> &'static str {
-        "user"
-    }
-
     fn check(&self, cx: &Context) -> Result<State> {
-        if let Some(skip) = super::elsewhere(cx) {
-            return Ok(skip);
-        }
         let (host, name) = (&cx.host, &cx.settings.user);
         if host.find("useradd").is_none() {
             let reason = "this host has no useradd".to_owned();
@@ -88,6 +79,25 @@ impl Step for User {
     }
 }
 
+/// What `useradd` needs for the copies of its tables: on a full disk it speaks of a lock instead.
+const ROOM: u64 = 1 << 20;
+
+/// Refuses to begin what a full `/etc` would leave half done.
+fn room(host: &Host) -> Result<()> {
+    let free = free(&host.path("/etc"))?;
+    if free >= ROOM {
+        return Ok(());
+    }
+    let what = format!(
+        "no space in /etc to create a user: {} needed, {} free",
+        size(ROOM),
+        size(free)
+    );
+    Err(Failure::new(what)
+        .hint("free some space: df -h /etc")
+        .cause("disk"))
+}
+
 /// Makes the account, or gives an old one a shell.
 fn account(host: &Host, name: &str) -> Result<()> {
     let program = match Account::find(host, name)? {
@@ -100,6 +110,7 @@ fn account(host: &Host, name: &str) -> Result<()> {
         }
         Some(_) => return Ok(()),
     };
+    room(host)?;
     host.must(&program).map(drop)
 }
 

@@ -77,6 +77,8 @@ pub async fn take(cx: &Context, id: &str) -> Result<()> {
             copy(cx, &path, &fresh.join(name)).await?;
         }
     }
+    // A run that was interrupted within this second may have left one of that name; its release is none.
+    wipe(cx, &home(cx).join(id))?;
     rename(cx, &fresh, &home(cx).join(id))
 }
 
