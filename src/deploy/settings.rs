@@ -83,6 +83,22 @@ impl Engine {
     pub fn is_remote(&self) -> bool {
         matches!(self, Self::Client(_))
     }
+
+    /// Whether what is sent to it can be read on the way: `tcp://` to another machine, without
+    /// the Docker client's `tls`.
+    #[must_use]
+    pub fn is_in_the_clear(&self, tls: bool) -> bool {
+        let here = |host: &str| {
+            ["127.", "localhost", "[::1]"]
+                .iter()
+                .any(|start| host.starts_with(start))
+        };
+        let Self::Client(args) = self else {
+            return false;
+        };
+        let mut hosts = args.iter().filter_map(|arg| arg.strip_prefix("tcp://"));
+        !tls && hosts.any(|host| !here(host))
+    }
 }
 
 /// `[host]` in the configuration: steps 1, 2 and 5 to 9.
@@ -412,6 +428,17 @@ mod tests {
         for bad in ["", "0", "-1", "soon", "99999999"] {
             assert!(duration(Some(bad.into()), 1).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_engine_beyond_this_machine_without_tls_is_in_the_clear() {
+        let engine = |host: &str| Engine::Client(vec!["--host".into(), host.into()]);
+        assert!(engine("tcp://10.0.0.7:2375").is_in_the_clear(false));
+        assert!(!engine("tcp://10.0.0.7:2376").is_in_the_clear(true));
+        for host in ["tcp://127.0.0.1:1", "tcp://localhost:1", "ssh://root@vps"] {
+            assert!(!engine(host).is_in_the_clear(false), "{host}");
+        }
+        assert!(!Engine::Socket("/x".into()).is_in_the_clear(false));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Instant;
 use clap::Parser;
 use serde_json::json;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, Common};
 use super::engine::Engine;
 use super::exit::{Exit, Failure, Result};
 use super::gateway::records::{Records, Release};
@@ -26,64 +26,73 @@ use super::step::Outcome;
 use super::steps::backup;
 use super::talk::Talk;
 use super::token::{self, Token, take};
+use crate::name::EnvName;
+use crate::secret::Secret;
+
+/// The secrets of our environment, which are in it no more.
+struct Taken {
+    ghcr: Option<Secret>,
+    tailscale: Option<Secret>,
+    app: Vec<(EnvName, Secret)>,
+}
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     // First of all: out of the environment, before anything is started.
-    let ghcr = take("GHCR_TOKEN");
-    let tailscale = take("TAILSCALE_AUTH_KEY");
-    let mut app = token::take_all(app_secrets::by_default());
-    let cli = Cli::parse();
-    let dry_run = matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run);
-    let talk = Talk::new(
-        cli.common.color.into(),
-        cli.common.json,
-        cli.common.quiet,
-        dry_run,
-    );
-    let tokens = || -> Result<_> {
-        let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
-        Ok((
-            check("GHCR_TOKEN", ghcr)?,
-            check("TAILSCALE_AUTH_KEY", tailscale)?,
-        ))
+    let taken = Taken {
+        ghcr: take("GHCR_TOKEN"),
+        tailscale: take("TAILSCALE_AUTH_KEY"),
+        app: token::take_all(app_secrets::by_default()),
     };
-    let result = tokens().and_then(|(token, tailscale_key)| {
-        let settings = settings(&cli)?;
-        // Those that only the configuration names.
-        app.extend(token::take_all(settings.swarm_secrets.clone()));
-        token::resolved(&app)?;
-        let mut host = Host::new(&settings.root)?;
-        host.heed_signals()?;
-        let journal = settings.records().join("journal.jsonl");
-        let journal = (!dry_run).then(|| host.path(journal));
-        Ok(Context {
-            journal: Journal::new(journal),
-            host,
-            settings,
-            talk: Talk::new(
-                cli.common.color.into(),
-                cli.common.json,
-                cli.common.quiet,
-                dry_run,
-            ),
-            token,
-            tailscale_key,
-            app_secrets: app,
-            sudo_user: std::env::var("SUDO_USER").ok(),
-            planned: RefCell::default(),
-            facts: RefCell::default(),
-            started: Instant::now(),
-        })
-    });
-    match result.and_then(|cx| command(&cx, &cli)) {
+    let cli = Cli::parse();
+    match context(&cli, taken).and_then(|cx| command(&cx, &cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            talk.error(&failure);
+            talk(&cli).error(&failure);
             failure.exit.into()
         }
     }
+}
+
+fn talk(cli: &Cli) -> Talk {
+    let Common {
+        color, json, quiet, ..
+    } = cli.common;
+    Talk::new(color.into(), json, quiet, is_dry_run(cli))
+}
+
+fn is_dry_run(cli: &Cli) -> bool {
+    matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run)
+}
+
+/// Everything that a command is given.
+fn context(cli: &Cli, taken: Taken) -> Result<Context> {
+    let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
+    let token = check("GHCR_TOKEN", taken.ghcr)?;
+    let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
+    let settings = settings(cli)?;
+    let mut app = taken.app;
+    // Those that only the configuration names.
+    app.extend(token::take_all(settings.swarm_secrets.clone()));
+    token::resolved(&app)?;
+    let mut host = Host::new(&settings.root)?;
+    host.heed_signals()?;
+    let journal = settings.records().join("journal.jsonl");
+    let journal = (!is_dry_run(cli)).then(|| host.path(journal));
+    Ok(Context {
+        journal: Journal::new(journal),
+        host,
+        settings,
+        talk: talk(cli),
+        token,
+        tailscale_key,
+        app_secrets: app,
+        sudo_user: std::env::var("SUDO_USER").ok(),
+        planned: RefCell::default(),
+        facts: RefCell::default(),
+        started: Instant::now(),
+    })
 }
 
 fn settings(cli: &Cli) -> Result<Settings> {
@@ -146,6 +155,12 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
         true => None,
         false => Some(Lock::take(&cx.host, wait)?),
     };
+    let tls = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|it| !it.is_empty());
+    if cx.settings.engine.is_in_the_clear(tls) {
+        cx.talk.warn(
+            "that engine is spoken to in the clear: whoever is on the way reads the token; use ssh:// or TLS",
+        );
+    }
     if !choice.dry_run {
         prepare(cx)?;
     }
