@@ -208,7 +208,7 @@ impl World {
         let list = self.scratch.join("needles").display().to_string();
         let needles: Vec<&str> = needles.iter().map(AsRef::as_ref).collect();
         put(&list, &needles.join("\n"))?;
-        sh(&format!("grep -rlasF -f {list} -- {places} || true"))
+        sh(&format!("grep -rlasF -f {list} -- {places}; rm {list}"))
     }
 
     /// The reference of `tag` at the gate.

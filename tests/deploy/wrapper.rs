@@ -24,7 +24,7 @@ fn wrapper(world: &World) -> Outcome {
     });
     sh("mount -t tmpfs -o mode=755 tmpfs /usr/local/bin && mount -t tmpfs -o mode=755 tmpfs /srv")?;
     let outcome = install().and_then(|()| runs(world));
-    sh("umount /srv; umount /usr/local/bin")?;
+    sh("umount /srv; umount /usr/local/bin; rm -f /mnt/double/*")?;
     outcome
 }
 
