@@ -46,10 +46,7 @@ pub async fn after(
         }
         Err(second) => lost(cx, &from, &failure, &second),
     };
-    // A snapshot goes only when no records on the disk name it any more.
-    if records.save(&cx.host, &cx.settings).is_ok() {
-        snapshot::prune(cx, engine, records).await;
-    }
+    snapshot::prune(cx, engine, records).await;
     after
 }
 
