@@ -43,11 +43,11 @@ pub const CHECKS: &[Check] = &[
 const DATA: &str = "/home/deploy/.openclaw/state/data";
 const TELEGRAM: &str = "1234567:telegram-canary \"quoted\" \\ and\na second line";
 const NOTION: &str = "ntn_notion-canary-0123456789";
-const HERE: &str = "docker";
+pub const HERE: &str = "docker";
 const THERE: &str = "docker -H tcp://127.0.0.1:2375";
 
 /// Runs `work` on an engine that manages a swarm.
-fn in_swarm(docker: &str, world: &World, work: impl FnOnce(&World) -> Outcome) -> Outcome {
+pub fn in_swarm(docker: &str, world: &World, work: impl FnOnce(&World) -> Outcome) -> Outcome {
     sh(&format!(
         "{docker} swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1:2377"
     ))?;

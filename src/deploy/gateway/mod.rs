@@ -36,6 +36,8 @@ pub struct Observed {
     pub container: Option<Container>,
     /// Whether it answers.
     pub healthy: bool,
+    /// Whether somebody changed by hand how it is run.
+    pub altered: bool,
 }
 
 impl Observed {
@@ -43,7 +45,8 @@ impl Observed {
     #[must_use]
     pub fn holds_port(&self, port: u16) -> bool {
         self.container.as_ref().is_some_and(|container| {
-            container.running && container.published.iter().any(|(_, at)| *at == port)
+            let holds = container.running || container.is_paused();
+            holds && container.published.iter().any(|(_, at)| *at == port)
         })
     }
 
@@ -80,7 +83,15 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
         }
         _ => false,
     };
-    Ok(Observed { container, healthy })
+    let altered = match &container {
+        Some(container) => shape::is_altered(cx, engine, container).await?,
+        None => false,
+    };
+    Ok(Observed {
+        container,
+        healthy,
+        altered,
+    })
 }
 
 async fn old(port: Option<u16>) -> Option<Seen> {

@@ -180,11 +180,12 @@ fn local(records: &Records, image: crate::deploy::engine::api::Image, pinned: St
     }
 }
 
-/// Whether the container was made from this release.
+/// Whether the container was made from this release, and is as it was made.
 fn runs(observed: &Observed, release: &Release) -> bool {
-    observed.container.as_ref().is_some_and(|container| {
-        container.image == release.image && container.render == label_of(&release.compose)
-    })
+    !observed.altered
+        && observed.container.as_ref().is_some_and(|container| {
+            container.image == release.image && container.render == label_of(&release.compose)
+        })
 }
 
 /// Whether what runs is what `wanted` would be.
