@@ -1,4 +1,6 @@
-//! Checks 49 and 50: a gateway that was changed by hand.
+//! Checks 49 to 51: a gateway that was changed by hand, and what a program reads of us.
+
+use serde_json::Value;
 
 use crate::swarm::{HERE, in_swarm};
 use crate::world::{World, answering, hold, inspect, same, sh};
@@ -15,6 +17,11 @@ pub const CHECKS: &[Check] = &[
         50,
         "Swarm: scaled or removed by hand: the next run puts it right",
         swarm,
+    ),
+    check(
+        51,
+        "a changed .env costs no way back; rollback and errors as JSON",
+        way_back,
     ),
 ];
 
@@ -72,4 +79,55 @@ fn swarm(world: &World) -> Outcome {
         }
         Ok(())
     })
+}
+
+fn way_back(world: &World) -> Outcome {
+    let json = |text: &str| -> Result<Value, String> {
+        serde_json::from_str(text).map_err(|why| format!("{why}: {text}"))
+    };
+    world.bootstrap("v1", &[]).exits(0)?;
+    world.bootstrap("v2", &["--keep", "2"]).exits(0)?;
+    for count in 0..3 {
+        sh(&format!("echo KEY{count}=1 >> {PROJECT}/.env"))?;
+        let run = world.bootstrap("v2", &["--keep", "2"]);
+        run.exits(0)?.says("4/9  gateway     changed")?;
+    }
+    let run = world.run(&["rollback", "--json"]);
+    let told = json(&run.exits(0)?.out)?;
+    same("the image", &told["release"], &Value::from(6))?;
+    same("who answers", answering(), "v1".to_owned())?;
+    let refused = world.run(&["rollback", "--to", "99", "--json"]);
+    let told = json(&refused.exits(1)?.out)?;
+    same("the exit", &told["exit"], &Value::from(1))?;
+    hold(
+        told["error"]["what"]
+            .as_str()
+            .is_some_and(|it| it.contains("no such release")),
+        format!("no error: {told}"),
+    )?;
+    sh("echo > /var/lib/openclaw-deploy/records.json")?;
+    let doctor = world.run(&["doctor"]);
+    doctor.exits(1)?.says("records.json is damaged")?;
+    sh("rm /var/lib/openclaw-deploy/records.json; docker rm -f openclaw-openclaw-gateway-1")?;
+    let doctor = world.run(&["doctor"]);
+    doctor
+        .exits(1)?
+        .says("there is none")?
+        .says("free in /var")?;
+    world
+        .run(&["status", "--port", "0"])
+        .exits(2)?
+        .says("not a port: 0")?;
+    // Nobody listens there: what is said of a remote engine's disk and backups needs none.
+    let remote = "--docker-host=tcp://127.0.0.1:1";
+    world
+        .run(&["doctor", remote])
+        .exits(1)?
+        .never_says("free in")?
+        .never_says("cannot ask")?;
+    let backup = world.run(&["backup", remote]);
+    backup
+        .exits(1)?
+        .says("a remote engine has volumes instead")
+        .map(drop)
 }

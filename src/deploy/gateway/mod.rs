@@ -28,6 +28,7 @@ use crate::deploy::engine::api::Container;
 use crate::deploy::exit::Result;
 use crate::deploy::image::ladder::Running;
 use crate::deploy::run::Context;
+use crate::deploy::settings::Settings;
 
 /// What is there now.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +97,16 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
 
 async fn old(port: Option<u16>) -> Option<Seen> {
     Some(health::probe(port?).await)
+}
+
+/// Where it answers, for people: a remote engine's loopback is not the reader's.
+#[must_use]
+pub fn place(settings: &Settings) -> String {
+    let there = match settings.engine.is_remote() {
+        true => " of the engine's machine",
+        false => "",
+    };
+    format!("http://127.0.0.1:{}{there}", settings.port)
 }
 
 /// The port to probe; on a remote engine there is none within reach.

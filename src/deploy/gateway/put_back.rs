@@ -90,7 +90,7 @@ fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Fa
     let mut log = failure.log.clone();
     log.extend(second.log.clone());
     Failure::new(format!(
-        "{}\n  and {} could not be put back: {}\n  no gateway is running now",
+        "{}\n  and {} could not be put back: {}\n  no gateway answers now",
         failure.what, from.pinned, second.what
     ))
     .hint(format!("openclaw-deploy rollback --to {}", from.id))

@@ -14,7 +14,7 @@ use crate::deploy::gateway::compose::label_of;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::shape::{self, Form};
 use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
-use crate::deploy::gateway::{Observed, env, health, observe, port, recover};
+use crate::deploy::gateway::{self, Observed, env, health, observe, port, recover};
 use crate::deploy::image::Source;
 use crate::deploy::image::ladder::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
@@ -253,7 +253,7 @@ fn tell(cx: &Context, records: &Records) {
     if let Some(current) = records.current() {
         cx.fact("image", &current.pinned);
         cx.fact("source", current.source.word());
-        cx.fact("gateway", format!("http://127.0.0.1:{}", cx.settings.port));
+        cx.fact("gateway", gateway::place(&cx.settings));
     }
 }
 
