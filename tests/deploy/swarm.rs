@@ -119,6 +119,12 @@ fn deployed(world: &World) -> Outcome {
         .says("this engine manages no swarm; the gateway was not touched")?
         .says("hint: docker swarm init --advertise-addr 127.0.0.1")?;
     same("what was made", sh("docker ps -aq")?.as_str(), "")?;
+    // Where nothing was about to be touched, nothing is said of that.
+    put("/run/swarm.toml", "swarm = true\n")?;
+    world
+        .run(&["doctor", "--config", "/run/swarm.toml"])
+        .exits(1)?
+        .says("this engine manages no swarm\n")?;
     in_swarm(HERE, world, |world| {
         let plan = finish(command(world, "v1", NOTION, &["--swarm", "--dry-run"]));
         plan.exits(0)?

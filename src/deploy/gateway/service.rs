@@ -52,7 +52,7 @@ pub async fn node(engine: &Engine) -> Result<String> {
                  or run it under Compose: --swarm=false",
             ),
         };
-        Failure::new(format!("{what}; the gateway was not touched"))
+        Failure::new(what)
             .hint(hint)
             .exit(Exit::Docker)
             .cause("swarm")

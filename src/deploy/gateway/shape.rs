@@ -70,7 +70,10 @@ pub async fn form(cx: &Context, engine: &Engine, shape: Shape) -> Result<Form> {
         ..Form::default()
     };
     if shape == Shape::Swarm {
-        service::node(engine).await?;
+        service::node(engine).await.map_err(|why| Failure {
+            what: format!("{}; the gateway was not touched", why.what),
+            ..why
+        })?;
         (form.secrets, form.fresh) = app_secrets::wanted(cx, engine).await?;
     }
     Ok(form)
