@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::exit::{Exit, Failure, Result};
-use super::host::Host;
+use super::host::{Host, interrupted};
 use super::journal::now;
 
 const PATH: &str = "/run/openclaw-deploy.lock";
@@ -45,7 +45,8 @@ impl Lock {
         let mut file = loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => break locked,
-                Err((back, _)) if wait && !host.is_interrupted() => {
+                Err(_) if wait && host.is_interrupted() => return Err(interrupted()),
+                Err((back, _)) if wait => {
                     file = back;
                     if !std::mem::replace(&mut told, true) {
                         let _ = std::io::stderr().write_all(b"    waiting for another run\n");

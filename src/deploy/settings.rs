@@ -239,7 +239,7 @@ impl Settings {
                 .registry_user
                 .unwrap_or_else(|| "x-access-token".to_owned()),
             user: user(file.user.unwrap_or_else(|| "deploy".to_owned()))?,
-            port: flags.port.or(file.port).unwrap_or(18789),
+            port: port(flags.port.or(file.port))?,
             keep: flags.keep.or(file.keep).unwrap_or(3).max(1),
             pull_timeout: duration(flags.pull_timeout.or(file.pull_timeout), 600)?,
             health_timeout: duration(flags.health_timeout.or(file.health_timeout), 120)?,
@@ -360,6 +360,14 @@ fn user(name: String) -> Result<String> {
     }
 }
 
+/// 0 would have the engine choose another port each time, at which nobody looks for the gateway.
+fn port(given: Option<u16>) -> Result<u16> {
+    match given {
+        Some(0) => Err(Failure::usage("not a port: 0").hint("write one from 1 to 65535")),
+        given => Ok(given.unwrap_or(18789)),
+    }
+}
+
 /// `90`, `90s`, `2m`.
 fn duration(text: Option<String>, default: u64) -> Result<Duration> {
     let Some(text) = text else {
@@ -419,6 +427,13 @@ mod tests {
         assert_eq!(shape(None, ""), None);
         assert_eq!(shape(None, "swarm = true"), Some(Shape::Swarm));
         assert_eq!(shape(Some(false), "swarm = true"), Some(Shape::Compose));
+    }
+
+    #[test]
+    fn no_port_is_no_port() {
+        let refused = port(Some(0)).expect_err("refused");
+        assert_eq!(refused.exit, super::super::exit::Exit::Usage);
+        assert_eq!((port(None), port(Some(1))), (Ok(18789), Ok(1)));
     }
 
     #[test]

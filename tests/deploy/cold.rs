@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::gate::{Harm, Rule};
 use crate::token::{Watch, forms, nowhere};
-use crate::world::{GOOD, World, answering, hold, inspect, ran, same, sh, text, wait_for};
+use crate::world::{GOOD, PROGRAM, World, answering, hold, inspect, ran, same, sh, text, wait_for};
 use crate::{Check, Outcome, check};
 
 /// The checks of this file.
@@ -169,6 +169,9 @@ fn two_at_once(world: &World) -> Outcome {
         format!("it names a start that is {late} s off"),
     )?;
     hold(second.took < 1.0, "the second did not exit at once")?;
+    // Whoever waits can be told to stop waiting.
+    let stopped = format!("timeout --preserve-status -s INT 0.3 {PROGRAM} backup --wait; echo $?");
+    same("its exit", sh(&stopped)?.as_str(), "130")?;
     let waiting = world.bootstrap("v1", &["--wait"]);
     waiting.exits(0)?.says("gateway     unchanged")?;
     let output = first.wait_with_output().map_err(|why| why.to_string())?;

@@ -13,6 +13,7 @@ mod gate;
 mod images;
 mod world;
 
+mod by_hand;
 mod clock;
 mod cold;
 mod cut;
@@ -124,6 +125,7 @@ fn main() -> ExitCode {
 /// All checks by their numbers; 1 to 34 are those of the reference, 35 and on our own.
 fn all() -> Vec<Check> {
     let mut checks: Vec<Check> = [
+        by_hand::CHECKS,
         clock::CHECKS,
         cold::CHECKS,
         cut::CHECKS,

@@ -43,11 +43,11 @@ pub const CHECKS: &[Check] = &[
 const DATA: &str = "/home/deploy/.openclaw/state/data";
 const TELEGRAM: &str = "1234567:telegram-canary \"quoted\" \\ and\na second line";
 const NOTION: &str = "ntn_notion-canary-0123456789";
-const HERE: &str = "docker";
+pub const HERE: &str = "docker";
 const THERE: &str = "docker -H tcp://127.0.0.1:2375";
 
 /// Runs `work` on an engine that manages a swarm.
-fn in_swarm(docker: &str, world: &World, work: impl FnOnce(&World) -> Outcome) -> Outcome {
+pub fn in_swarm(docker: &str, world: &World, work: impl FnOnce(&World) -> Outcome) -> Outcome {
     sh(&format!(
         "{docker} swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1:2377"
     ))?;
@@ -119,6 +119,12 @@ fn deployed(world: &World) -> Outcome {
         .says("this engine manages no swarm; the gateway was not touched")?
         .says("hint: docker swarm init --advertise-addr 127.0.0.1")?;
     same("what was made", sh("docker ps -aq")?.as_str(), "")?;
+    // Where nothing was about to be touched, nothing is said of that.
+    put("/run/swarm.toml", "swarm = true\n")?;
+    world
+        .run(&["doctor", "--config", "/run/swarm.toml"])
+        .exits(1)?
+        .says("this engine manages no swarm\n")?;
     in_swarm(HERE, world, |world| {
         let plan = finish(command(world, "v1", NOTION, &["--swarm", "--dry-run"]));
         plan.exits(0)?

@@ -247,7 +247,7 @@ fn both_fail(world: &World) -> Outcome {
     sh("docker rmi -f $(docker images -q --no-trunc openclaw-deploy/kept)")?;
     let output = child.wait_with_output().map_err(|why| why.to_string())?;
     let run = ran(&output, 0.0);
-    run.exits(6)?.says("no gateway is running now")?;
+    run.exits(6)?.says("no gateway answers now")?;
     same("what runs", sh("docker ps -q")?.as_str(), "")?;
     // The next command is what the hint says, once the image can be had again.
     let hint = run

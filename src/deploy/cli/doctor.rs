@@ -64,7 +64,17 @@ pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
             Err(failure) => Finding::bad("env", "fail", &failure),
         },
     );
-    all.push(match snapshot::free(&cx.host.path("/var")) {
+    // A remote engine does not tell how much its disk has left, and ours does not matter then.
+    if !cx.settings.engine.is_remote() {
+        all.push(disk(cx));
+    }
+    print(cx, &all, json);
+    let failed = all.iter().any(|finding| finding.word == "fail");
+    Ok(if failed { Exit::Step } else { Exit::Done })
+}
+
+fn disk(cx: &Context) -> Finding {
+    match snapshot::free(&cx.host.path("/var")) {
         Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
         Ok(free) => Finding::bad(
             "disk",
@@ -72,10 +82,7 @@ pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
             &Failure::new(format!("{} free in /var", size(free))).hint("docker system df"),
         ),
         Err(failure) => Finding::bad("disk", "fail", &failure),
-    });
-    print(cx, &all, json);
-    let failed = all.iter().any(|finding| finding.word == "fail");
-    Ok(if failed { Exit::Step } else { Exit::Done })
+    }
 }
 
 async fn engine(cx: &Context) -> Vec<Finding> {
@@ -100,13 +107,13 @@ async fn engine(cx: &Context) -> Vec<Finding> {
                     Err(failure) => Finding::bad("swarm", "fail", &failure),
                 });
             }
-            all.push(match seen.healthy {
-                true => Finding::ok("gateway", "answers"),
-                false => Finding::bad(
-                    "gateway",
-                    "fail",
-                    &Failure::new("does not answer").hint("openclaw-deploy logs"),
-                ),
+            let bad = |what: &str, mend: &str| {
+                Finding::bad("gateway", "fail", &Failure::new(what).hint(mend))
+            };
+            all.push(match (&seen.container, seen.healthy) {
+                (_, true) => Finding::ok("gateway", "answers"),
+                (None, _) => bad("there is none", "openclaw-deploy bootstrap"),
+                (Some(_), _) => bad("does not answer", "openclaw-deploy logs"),
             });
             if seen.healthy
                 && let Err(failure) = health::assert_private(&cx.host, &container, cx.settings.port)
@@ -116,14 +123,14 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         }
         Err(failure) => all.push(Finding::bad("gateway", "fail", &failure)),
     }
-    if let Ok(records) = Records::load(&cx.host, &cx.settings)
-        && records.pending.is_some()
-    {
-        all.push(Finding::bad(
+    match Records::load(&cx.host, &cx.settings) {
+        Ok(records) if records.pending.is_some() => all.push(Finding::bad(
             "records",
             "warn",
             &Failure::new("an earlier run was cut off").hint("openclaw-deploy bootstrap"),
-        ));
+        )),
+        Ok(_) => {}
+        Err(failure) => all.push(Finding::bad("records", "fail", &failure)),
     }
     all
 }

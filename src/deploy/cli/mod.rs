@@ -49,7 +49,9 @@ pub fn main() -> ExitCode {
     match context(&cli, taken).and_then(|cx| command(&cx, &cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            talk(&cli).error(&failure);
+            let talk = talk(&cli);
+            talk.result(&json!({"exit": failure.exit as u8, "error": report::error(&failure)}));
+            talk.error(&failure);
             failure.exit.into()
         }
     }
@@ -196,6 +198,10 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let target = report::target(&records, to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
         let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
+        cx.talk.result(&json!({
+            "exit": 0, "to": target.id, "release": new, "image": target.pinned,
+            "warnings": cx.talk.warnings(), "error": null,
+        }));
         cx.talk.line(&format!(
             "release {} runs and answers: {} (as release {new})",
             target.id, target.pinned
@@ -235,8 +241,10 @@ fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
     if resume {
         backup::resume(cx)?;
     } else {
-        let path = backup::run(cx)?;
-        cx.talk.data(&path.display().to_string());
+        let path = backup::run(cx)?.display().to_string();
+        cx.talk
+            .result(&json!({"exit": 0, "archive": path, "error": null}));
+        cx.talk.line(&path);
     }
     Ok(Exit::Done)
 }

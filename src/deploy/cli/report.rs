@@ -8,7 +8,7 @@ use crate::deploy::engine::Engine;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::{Observed, app_secrets, env, observe, service};
+use crate::deploy::gateway::{self, Observed, app_secrets, env, observe, service};
 use crate::deploy::journal::{now, round};
 use crate::deploy::lock::clock;
 use crate::deploy::run::Context;
@@ -60,7 +60,7 @@ pub fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
         "steps": steps,
         "facts": facts,
         "warnings": cx.talk.warnings(),
-        "error": failure.map(|it| json!({"what": it.what, "hint": it.hint, "cause": it.cause})),
+        "error": failure.map(error),
     }));
     if failure.is_none() && !cx.talk.is_dry_run() {
         for (name, value) in cx.facts.borrow().iter() {
@@ -71,6 +71,11 @@ pub fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
             what_next(cx, ran);
         }
     }
+}
+
+/// A failure as JSON.
+pub fn error(failure: &Failure) -> Value {
+    json!({"what": failure.what, "hint": failure.hint, "cause": failure.cause})
 }
 
 /// What whoever has never done this needs to know: how to get to what is now shut off.
@@ -201,10 +206,10 @@ fn service_line(release: &Release) -> String {
 fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     let (word, tone) = word(observed);
     let line = |name: &str, value: &str| cx.talk.data(&format!("{name:10}  {value}"));
-    let url = format!("http://127.0.0.1:{}", cx.settings.port);
+    let place = gateway::place(&cx.settings);
     line(
         "gateway",
-        &format!("{} at {url}", cx.talk.paint(tone, word)),
+        &format!("{} at {place}", cx.talk.paint(tone, word)),
     );
     if let Some(current) = records.current() {
         line("image", &current.pinned);

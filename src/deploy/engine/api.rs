@@ -52,8 +52,8 @@ pub struct Container {
     pub health: String,
     /// Whether Compose made it, or Swarm.
     pub shape: Shape,
-    /// The host's address and port of every published port; of a service, which publishes none,
-    /// those on which it was told to listen.
+    /// The host's address and port of every port that is published, or will be when it starts; of a
+    /// service, which publishes none, those on which it was told to listen.
     pub published: Vec<(String, u16)>,
     /// Our label with the hash of what it was made from.
     pub render: String,
@@ -65,6 +65,20 @@ pub struct Container {
     pub without_capabilities: bool,
     /// Whether it was made so that it cannot gain privileges.
     pub no_new_privileges: bool,
+}
+
+impl Container {
+    /// Whether somebody froze it: it answers nothing, and holds its port.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.status == "paused"
+    }
+
+    /// Whether it is published at this address and port, and nowhere else.
+    #[must_use]
+    pub fn is_published_at(&self, address: &str, port: u16) -> bool {
+        self.published == [(address.to_owned(), port)]
+    }
 }
 
 /// What a registry says of an image.
@@ -290,22 +304,32 @@ impl Engine {
     }
 }
 
+/// The addresses and ports of the host in a map of published ports.
+fn bindings(ports: &Value) -> Vec<(String, u16)> {
+    let all = ports.as_object().into_iter().flat_map(|it| it.values());
+    all.filter_map(Value::as_array)
+        .flatten()
+        .filter_map(|binding| {
+            let address = match text(&binding["HostIp"]) {
+                every if every.is_empty() => "0.0.0.0".to_owned(),
+                one => one,
+            };
+            Some((address, text(&binding["HostPort"]).parse().ok()?))
+        })
+        .collect()
+}
+
 fn container(json: &Value) -> Container {
     let state = &json["State"];
     let status = text(&state["Status"]);
-    let ports = json["NetworkSettings"]["Ports"].as_object();
-    let published = ports
-        .into_iter()
-        .flat_map(|ports| ports.values())
-        .flat_map(|bindings| bindings.as_array().into_iter().flatten())
-        .filter_map(|binding| {
-            let port = text(&binding["HostPort"]).parse().ok()?;
-            Some((text(&binding["HostIp"]), port))
-        });
+    let host = &json["HostConfig"];
+    let ports = [&json["NetworkSettings"]["Ports"], &host["PortBindings"]];
+    let mut published: Vec<_> = ports.into_iter().flat_map(bindings).collect();
     let config = &json["Config"];
     let listens = text(&config["Labels"][shape::PORT]).parse();
-    let listens = listens.map(|port| ("127.0.0.1".to_owned(), port));
-    let host = &json["HostConfig"];
+    published.extend(listens.map(|port| ("127.0.0.1".to_owned(), port)));
+    published.sort();
+    published.dedup();
     let has = |list: &Value, word: &str| texts(list).iter().any(|it| it.starts_with(word));
     Container {
         id: text(&json["Id"]),
@@ -316,7 +340,7 @@ fn container(json: &Value) -> Container {
         started: text(&state["StartedAt"]),
         health: text(&state["Health"]["Status"]),
         shape: shape::of(&config["Labels"]).unwrap_or_default(),
-        published: published.chain(listens).collect(),
+        published,
         render: text(&config["Labels"]["openclaw-deploy.render"]),
         state: text(&config["Labels"]["openclaw-deploy.state"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
@@ -368,6 +392,25 @@ mod tests {
         assert_eq!(demultiplex(framed), b"onetwo\n");
         assert_eq!(demultiplex(b"a terminal's log"), b"a terminal's log");
         assert_eq!(demultiplex(b"\x01\0\0\0\0\0\0\x09cut"), b"cut");
+    }
+
+    #[test]
+    fn a_port_is_known_before_it_is_published_and_is_no_second_one_then() {
+        let of = |address: &str, live: bool| {
+            let ports =
+                json!({"18789/tcp": [{"HostIp": address, "HostPort": "18789"}], "1/tcp": null});
+            let live = if live { ports.clone() } else { json!({}) };
+            container(
+                &json!({"HostConfig": {"PortBindings": ports}, "NetworkSettings": {"Ports": live}}),
+            )
+        };
+        for live in [true, false] {
+            assert!(of("127.0.0.1", live).is_published_at("127.0.0.1", 18789));
+            assert!(!of("127.0.0.1", live).is_published_at("127.0.0.1", 1));
+            assert!(!of("0.0.0.0", live).is_published_at("127.0.0.1", 18789));
+        }
+        assert_eq!(of("", false).published, [("0.0.0.0".to_owned(), 18789)]);
+        assert!(!container(&json!({})).is_published_at("127.0.0.1", 18789));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::deploy::engine::api::Container;
 use crate::deploy::exit::Result;
 use crate::deploy::image::ladder::Running;
 use crate::deploy::run::Context;
+use crate::deploy::settings::Settings;
 
 /// What is there now.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct Observed {
     pub container: Option<Container>,
     /// Whether it answers.
     pub healthy: bool,
+    /// Whether somebody changed by hand how it is run.
+    pub altered: bool,
 }
 
 impl Observed {
@@ -43,7 +46,8 @@ impl Observed {
     #[must_use]
     pub fn holds_port(&self, port: u16) -> bool {
         self.container.as_ref().is_some_and(|container| {
-            container.running && container.published.iter().any(|(_, at)| *at == port)
+            let holds = container.running || container.is_paused();
+            holds && container.published.iter().any(|(_, at)| *at == port)
         })
     }
 
@@ -80,11 +84,29 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
         }
         _ => false,
     };
-    Ok(Observed { container, healthy })
+    let altered = match &container {
+        Some(container) => shape::is_altered(cx, engine, container).await?,
+        None => false,
+    };
+    Ok(Observed {
+        container,
+        healthy,
+        altered,
+    })
 }
 
 async fn old(port: Option<u16>) -> Option<Seen> {
     Some(health::probe(port?).await)
+}
+
+/// Where it answers, for people: a remote engine's loopback is not the reader's.
+#[must_use]
+pub fn place(settings: &Settings) -> String {
+    let there = match settings.engine.is_remote() {
+        true => " of the engine's machine",
+        false => "",
+    };
+    format!("http://127.0.0.1:{}{there}", settings.port)
 }
 
 /// The port to probe; on a remote engine there is none within reach.

@@ -46,10 +46,7 @@ pub async fn after(
         }
         Err(second) => lost(cx, &from, &failure, &second),
     };
-    // A snapshot goes only when no records on the disk name it any more.
-    if records.save(&cx.host, &cx.settings).is_ok() {
-        snapshot::prune(cx, engine, records).await;
-    }
+    snapshot::prune(cx, engine, records).await;
     after
 }
 
@@ -93,7 +90,7 @@ fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Fa
     let mut log = failure.log.clone();
     log.extend(second.log.clone());
     Failure::new(format!(
-        "{}\n  and {} could not be put back: {}\n  no gateway is running now",
+        "{}\n  and {} could not be put back: {}\n  no gateway answers now",
         failure.what, from.pinned, second.what
     ))
     .hint(format!("openclaw-deploy rollback --to {}", from.id))

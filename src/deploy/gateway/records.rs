@@ -164,6 +164,35 @@ impl Records {
         self.bad.drain(..surplus);
     }
 
+    /// Lets go of all but `keep` snapshots, and returns those. The first to stay are the ways back
+    /// to another image: a release of the same image (its `.env` or a secret changed) must not
+    /// push them out.
+    pub fn keep_snapshots(&mut self, keep: usize) -> Vec<String> {
+        let mut seen: Vec<&str> = Vec::new();
+        let (mut ways, mut others) = (Vec::new(), Vec::new());
+        let mut after: Option<&Release> = None;
+        for release in self.releases.iter().rev() {
+            let last_of_its_image = !seen.contains(&release.image.as_str());
+            seen.push(&release.image);
+            if let Some(id) = after.and_then(|it| it.snapshot.clone()) {
+                let list = if last_of_its_image {
+                    &mut ways
+                } else {
+                    &mut others
+                };
+                list.push(id);
+            }
+            after = Some(release);
+        }
+        others.extend(after.and_then(|it| it.snapshot.clone()));
+        ways.extend(others);
+        ways.truncate(keep.max(1));
+        for release in &mut self.releases {
+            release.snapshot.take_if(|it| !ways.contains(it));
+        }
+        ways
+    }
+
     /// Forgets all but the newest releases of `keep` images. Returns what is forgotten.
     pub fn prune(&mut self, keep: usize) -> Vec<Release> {
         let mut images = Vec::new();
@@ -216,6 +245,49 @@ pub(crate) mod tests {
         assert_eq!(ids(&gone), [2], "b is the oldest image, a came again");
         assert_eq!(ids(&records.releases), [1, 3, 4]);
         assert_eq!(records.next_id(), 5);
+    }
+
+    #[test]
+    fn a_release_of_the_same_image_pushes_no_way_back_out() {
+        let mut records = Records::default();
+        for (id, image) in [(1, "a"), (2, "b"), (3, "b"), (4, "b"), (5, "b")] {
+            let snapshot = Some(format!("s{id}"));
+            let release = Release {
+                snapshot,
+                ..release(id, image)
+            };
+            records.commit(release);
+        }
+        assert_eq!(
+            records.keep_snapshots(3),
+            ["s2", "s5", "s4"],
+            "s2 is the state of a"
+        );
+        let left: Vec<_> = records
+            .releases
+            .iter()
+            .map(|it| it.snapshot.is_some())
+            .collect();
+        assert_eq!(
+            left,
+            [false, true, false, true, true],
+            "no release names what is gone"
+        );
+        assert_eq!(records.keep_snapshots(1), ["s2"]);
+    }
+
+    #[test]
+    fn of_releases_of_other_images_the_newest_snapshots_stay() {
+        let mut records = Records::default();
+        for (id, image) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+            let snapshot = Some(format!("s{id}"));
+            let release = Release {
+                snapshot,
+                ..release(id, image)
+            };
+            records.commit(release);
+        }
+        assert_eq!(records.keep_snapshots(2), ["s4", "s3"]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
         .await
         .map_err(|why| {
             Failure::new(format!(
-                "{} could not be put back: {}\n  no gateway is running now",
+                "{} could not be put back: {}\n  no gateway answers now",
                 from.pinned, why.what
             ))
             .hint(format!("openclaw-deploy rollback --to {}", from.id))

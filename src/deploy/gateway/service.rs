@@ -52,7 +52,7 @@ pub async fn node(engine: &Engine) -> Result<String> {
                  or run it under Compose: --swarm=false",
             ),
         };
-        Failure::new(format!("{what}; the gateway was not touched"))
+        Failure::new(what)
             .hint(hint)
             .exit(Exit::Docker)
             .cause("swarm")
@@ -244,15 +244,18 @@ fn swarm_failed(what: &str) -> Failure {
 /// # Errors
 /// When it does not end in time.
 pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
-    match engine.service(NAME).await? {
-        None => return Ok(()),
-        Some(service) if is_stopped(&service.spec) => {}
-        Some(_) => scale(engine, 0).await?,
+    let service = engine.service(NAME).await?;
+    if service.as_ref().is_some_and(|it| !is_stopped(&it.spec)) {
+        scale(engine, 0).await?;
     }
+    // Also where the service was removed by hand: its last container outlives it by seconds.
     for (id, shape) in engine.gateways().await? {
         if shape == Shape::Swarm {
             engine.stop(&id, seconds).await?;
         }
+    }
+    if service.is_none() {
+        return Ok(());
     }
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -285,8 +288,21 @@ pub async fn is_up(engine: &Engine) -> Result<bool> {
     Ok(service.is_some_and(|service| !is_stopped(&service.spec)))
 }
 
+/// Whether there is a service, and it wants one gateway: two would share one state.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn is_one(engine: &Engine) -> Result<bool> {
+    let service = engine.service(NAME).await?;
+    Ok(service.is_some_and(|service| replicas(&service.spec) == Some(1)))
+}
+
 fn is_stopped(spec: &Value) -> bool {
-    spec["Mode"]["Replicated"]["Replicas"].as_u64() == Some(0)
+    replicas(spec) == Some(0)
+}
+
+fn replicas(spec: &Value) -> Option<u64> {
+    spec["Mode"]["Replicated"]["Replicas"].as_u64()
 }
 
 /// Removes the service.

@@ -70,7 +70,10 @@ pub async fn form(cx: &Context, engine: &Engine, shape: Shape) -> Result<Form> {
         ..Form::default()
     };
     if shape == Shape::Swarm {
-        service::node(engine).await?;
+        service::node(engine).await.map_err(|why| Failure {
+            what: format!("{}; the gateway was not touched", why.what),
+            ..why
+        })?;
         (form.secrets, form.fresh) = app_secrets::wanted(cx, engine).await?;
     }
     Ok(form)
@@ -166,6 +169,18 @@ pub async fn settle(cx: &Context, engine: &Engine, release: &Release) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether it is run in another way than we made it: published elsewhere, which is how it gets on
+/// the Internet, paused, or by a service that was scaled or removed. Its labels tell nothing of that.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn is_altered(cx: &Context, engine: &Engine, container: &Container) -> Result<bool> {
+    if !container.is_published_at("127.0.0.1", cx.settings.port) || container.is_paused() {
+        return Ok(true);
+    }
+    Ok(container.shape == Shape::Swarm && container.running && !service::is_one(engine).await?)
 }
 
 /// The container was made as narrow as we asked for. An engine passes over what it does not know.

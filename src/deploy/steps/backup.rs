@@ -94,6 +94,14 @@ pub fn archives(host: &Host) -> Vec<String> {
 
 fn make(cx: &Context) -> Result<PathBuf> {
     let host = &cx.host;
+    if cx.settings.engine.is_remote() {
+        return Err(Failure::new(
+            "a backup copies directories, and a remote engine has volumes instead",
+        )
+        .hint(
+            "each release there keeps the volumes of the one before it: openclaw-deploy status",
+        ));
+    }
     resume(cx)?;
     let members = members(cx);
     if members.is_empty() {

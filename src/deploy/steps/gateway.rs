@@ -14,7 +14,7 @@ use crate::deploy::gateway::compose::label_of;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::shape::{self, Form};
 use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
-use crate::deploy::gateway::{Observed, env, health, observe, port, recover};
+use crate::deploy::gateway::{self, Observed, env, health, observe, port, recover};
 use crate::deploy::image::Source;
 use crate::deploy::image::ladder::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
@@ -180,11 +180,12 @@ fn local(records: &Records, image: crate::deploy::engine::api::Image, pinned: St
     }
 }
 
-/// Whether the container was made from this release.
+/// Whether the container was made from this release, and is as it was made.
 fn runs(observed: &Observed, release: &Release) -> bool {
-    observed.container.as_ref().is_some_and(|container| {
-        container.image == release.image && container.render == label_of(&release.compose)
-    })
+    !observed.altered
+        && observed.container.as_ref().is_some_and(|container| {
+            container.image == release.image && container.render == label_of(&release.compose)
+        })
 }
 
 /// Whether what runs is what `wanted` would be.
@@ -252,7 +253,7 @@ fn tell(cx: &Context, records: &Records) {
     if let Some(current) = records.current() {
         cx.fact("image", &current.pinned);
         cx.fact("source", current.source.word());
-        cx.fact("gateway", format!("http://127.0.0.1:{}", cx.settings.port));
+        cx.fact("gateway", gateway::place(&cx.settings));
     }
 }
 

@@ -118,11 +118,13 @@ pub fn mend(cx: &Context) -> Result<()> {
     }
 }
 
-/// Lets go of all snapshots but those of the newest `--keep` releases, and of what a change that
-/// did not come to its end had made.
-pub async fn prune(cx: &Context, engine: &Engine, records: &Records) {
-    let newest = records.releases.iter().rev().take(cx.settings.keep);
-    let mut keep: Vec<_> = newest.filter_map(|it| it.snapshot.clone()).collect();
+/// Lets go of all snapshots but `--keep` of them, and of what a change that did not come to its
+/// end had made. A snapshot goes only when no records on the disk name it any more.
+pub async fn prune(cx: &Context, engine: &Engine, records: &mut Records) {
+    let mut keep = records.keep_snapshots(cx.settings.keep);
+    if records.save(&cx.host, &cx.settings).is_err() {
+        return;
+    }
     let pending = records.pending.as_ref();
     keep.extend(pending.and_then(|it| it.snapshot.clone()));
     if !cx.settings.engine.is_remote() {

@@ -1,0 +1,133 @@
+//! Checks 49 to 51: a gateway that was changed by hand, and what a program reads of us.
+
+use serde_json::Value;
+
+use crate::swarm::{HERE, in_swarm};
+use crate::world::{World, answering, hold, inspect, same, sh};
+use crate::{Check, Outcome, check};
+
+/// The checks of this file.
+pub const CHECKS: &[Check] = &[
+    check(
+        49,
+        "published elsewhere or paused by hand: the next run puts it right",
+        compose,
+    ),
+    check(
+        50,
+        "Swarm: scaled or removed by hand: the next run puts it right",
+        swarm,
+    ),
+    check(
+        51,
+        "a changed .env costs no way back; rollback and errors as JSON",
+        way_back,
+    ),
+];
+
+const PROJECT: &str = "/home/deploy/openclaw";
+
+fn compose(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    for port in ["0.0.0.0:18789:18789", "127.0.0.1:28789:18789"] {
+        sh(&format!(
+            "sed -i 's/127.0.0.1:18789:18789/{port}/' {PROJECT}/compose.yaml && docker compose -f {PROJECT}/compose.yaml up -d"
+        ))?;
+        let ports = "{{json .HostConfig.PortBindings}}";
+        let before = inspect(ports)?;
+        let run = world.bootstrap("v1", &[]);
+        run.exits(0)?.says("4/9  gateway     changed")?;
+        same("who answers", answering(), "v1".to_owned())?;
+        let after = inspect(ports)?;
+        hold(before != after, "the control: nothing was changed by hand")?;
+        same(
+            "what is published",
+            after.as_str(),
+            r#"{"18789/tcp":[{"HostIp":"127.0.0.1","HostPort":"18789"}]}"#,
+        )?;
+    }
+    sh("docker pause openclaw-openclaw-gateway-1")?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    world
+        .bootstrap("v1", &[])
+        .exits(0)?
+        .says("4/9  gateway     unchanged")
+        .map(drop)
+}
+
+fn swarm(world: &World) -> Outcome {
+    in_swarm(HERE, world, |world| {
+        world.bootstrap("v1", &["--swarm"]).exits(0)?;
+        let lines = [
+            "docker service scale -d openclaw_gateway=2",
+            // Its container outlives it by seconds.
+            "docker service rm openclaw_gateway",
+        ];
+        for line in lines {
+            sh(line)?;
+            world.bootstrap("v1", &[]).exits(0)?;
+            same("who answers", answering(), "v1".to_owned())?;
+            let wanted = "{{.Spec.Mode.Replicated.Replicas}}";
+            let saw = sh(&format!(
+                "docker service inspect openclaw_gateway --format '{wanted}'"
+            ))?;
+            same(line, saw.as_str(), "1")?;
+            let running =
+                sh("docker ps -q --filter label=com.docker.swarm.service.name=openclaw_gateway")?;
+            same("how many run", running.lines().count(), 1)?;
+        }
+        Ok(())
+    })
+}
+
+fn way_back(world: &World) -> Outcome {
+    let json = |text: &str| -> Result<Value, String> {
+        serde_json::from_str(text).map_err(|why| format!("{why}: {text}"))
+    };
+    world.bootstrap("v1", &[]).exits(0)?;
+    world.bootstrap("v2", &["--keep", "2"]).exits(0)?;
+    for count in 0..3 {
+        sh(&format!("echo KEY{count}=1 >> {PROJECT}/.env"))?;
+        let run = world.bootstrap("v2", &["--keep", "2"]);
+        run.exits(0)?.says("4/9  gateway     changed")?;
+    }
+    let run = world.run(&["rollback", "--json"]);
+    let told = json(&run.exits(0)?.out)?;
+    same("the image", &told["release"], &Value::from(6))?;
+    same("who answers", answering(), "v1".to_owned())?;
+    let refused = world.run(&["rollback", "--to", "99", "--json"]);
+    let told = json(&refused.exits(1)?.out)?;
+    same("the exit", &told["exit"], &Value::from(1))?;
+    hold(
+        told["error"]["what"]
+            .as_str()
+            .is_some_and(|it| it.contains("no such release")),
+        format!("no error: {told}"),
+    )?;
+    sh("echo > /var/lib/openclaw-deploy/records.json")?;
+    let doctor = world.run(&["doctor"]);
+    doctor.exits(1)?.says("records.json is damaged")?;
+    sh("rm /var/lib/openclaw-deploy/records.json; docker rm -f openclaw-openclaw-gateway-1")?;
+    let doctor = world.run(&["doctor"]);
+    doctor
+        .exits(1)?
+        .says("there is none")?
+        .says("free in /var")?;
+    world
+        .run(&["status", "--port", "0"])
+        .exits(2)?
+        .says("not a port: 0")?;
+    // Nobody listens there: what is said of a remote engine's disk and backups needs none.
+    let remote = "--docker-host=tcp://127.0.0.1:1";
+    world
+        .run(&["doctor", remote])
+        .exits(1)?
+        .never_says("free in")?
+        .never_says("cannot ask")?;
+    let backup = world.run(&["backup", remote]);
+    backup
+        .exits(1)?
+        .says("a remote engine has volumes instead")
+        .map(drop)
+}
