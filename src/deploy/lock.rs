@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -64,6 +64,22 @@ impl Lock {
     }
 }
 
+/// Whether a run holds the lock now. The kernel's list is asked: to try the lock would be in the
+/// way of a run that begins at that moment.
+#[must_use]
+pub fn is_held(host: &Host) -> bool {
+    use nix::sys::stat::{major, minor};
+    let Ok(file) = std::fs::metadata(host.path(PATH)) else {
+        return false;
+    };
+    let (device, inode) = (file.dev(), file.ino());
+    let place = format!(" {:02x}:{:02x}:{inode} ", major(device), minor(device));
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks
+        .lines()
+        .any(|line| line.contains(" FLOCK ") && line.contains(&place))
+}
+
 fn held(file: &mut File) -> Failure {
     let mut text = String::new();
     let _ = file.take(100).read_to_string(&mut text);
@@ -120,7 +136,9 @@ mod tests {
             failure.what.contains(&pid) && failure.what.contains("started 20"),
             "{failure}"
         );
+        assert!(is_held(&host));
         drop(first);
+        assert!(!is_held(&host));
         assert!(Lock::take(&host, false).is_ok());
     }
 

@@ -103,7 +103,7 @@ impl Choice {
         if named(&self.skip) {
             Some("--skip")
         } else if !self.only.is_empty() && !named(&self.only) {
-            Some("not in --only")
+            Some("not chosen")
         } else {
             None
         }

@@ -3,6 +3,8 @@
 //! Pure. Everything later in the pipeline reads [`Settings`] and never a flag, a file or the
 //! environment again. Unknown keys of the file are errors.
 
+mod engine;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use super::exit::{Failure, Result};
 use super::gateway::app_secrets;
 use super::reference::ImageRef;
 use crate::name::EnvName;
+
+pub use self::engine::Engine;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
@@ -66,39 +70,6 @@ pub enum Shape {
     Compose,
     /// As the service of a Swarm stack.
     Swarm,
-}
-
-/// Which Docker engine to talk to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// A socket on this machine.
-    Socket(PathBuf),
-    /// Whatever the Docker client reaches with these arguments (`--host …`, `--context …`).
-    Client(Vec<String>),
-}
-
-impl Engine {
-    /// Whether steps 2 and 5 to 9 would change another machine than the engine's.
-    #[must_use]
-    pub fn is_remote(&self) -> bool {
-        matches!(self, Self::Client(_))
-    }
-
-    /// Whether what is sent to it can be read on the way: `tcp://` to another machine, without
-    /// the Docker client's `tls`.
-    #[must_use]
-    pub fn is_in_the_clear(&self, tls: bool) -> bool {
-        let here = |host: &str| {
-            ["127.", "localhost", "[::1]"]
-                .iter()
-                .any(|start| host.starts_with(start))
-        };
-        let Self::Client(args) = self else {
-            return false;
-        };
-        let mut hosts = args.iter().filter_map(|arg| arg.strip_prefix("tcp://"));
-        !tls && hosts.any(|host| !here(host))
-    }
 }
 
 /// `[host]` in the configuration: steps 1, 2 and 5 to 9.
@@ -220,7 +191,7 @@ impl Settings {
     /// # Errors
     /// When a value is not what it should be.
     pub fn decide(flags: Flags, file: File) -> Result<Self> {
-        let engine = engine(&flags)?;
+        let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
         let owner = flags.github_user.as_deref().unwrap_or("aleccool213");
         let image = flags
             .image
@@ -314,38 +285,10 @@ impl From<bool> for Shape {
 fn root(given: Option<PathBuf>, state_home: Option<PathBuf>, engine: &Engine) -> PathBuf {
     match (given, state_home, engine) {
         (Some(root), _, _) => root,
-        (None, Some(home), Engine::Client(args)) => {
-            let name = args.last().map_or("engine", String::as_str);
-            let safe = |c: char| {
-                if c.is_ascii_alphanumeric() || c == '.' {
-                    c
-                } else {
-                    '-'
-                }
-            };
-            home.join("openclaw-deploy")
-                .join(name.chars().map(safe).collect::<String>())
-        }
+        (None, Some(home), Engine::Client(args)) => home
+            .join("openclaw-deploy")
+            .join(engine::file_name(args.last().map_or("", String::as_str))),
         _ => PathBuf::from("/"),
-    }
-}
-
-fn engine(flags: &Flags) -> Result<Engine> {
-    if let Some(context) = &flags.context {
-        return Ok(Engine::Client(vec!["--context".into(), context.clone()]));
-    }
-    let Some(host) = flags.docker_host.as_deref().filter(|host| !host.is_empty()) else {
-        return Ok(Engine::Socket(PathBuf::from("/var/run/docker.sock")));
-    };
-    match host.split_once("://") {
-        Some(("unix", path)) if path.starts_with('/') => Ok(Engine::Socket(PathBuf::from(path))),
-        Some(("ssh" | "tcp", rest)) if !rest.is_empty() => {
-            Ok(Engine::Client(vec!["--host".into(), host.to_owned()]))
-        }
-        _ => Err(
-            Failure::usage(format!("DOCKER_HOST is not an engine: {host}"))
-                .hint("use unix:///path, ssh://user@host or tcp://host:port"),
-        ),
     }
 }
 
@@ -443,30 +386,5 @@ mod tests {
         for bad in ["", "0", "-1", "soon", "99999999"] {
             assert!(duration(Some(bad.into()), 1).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_engine_beyond_this_machine_without_tls_is_in_the_clear() {
-        let engine = |host: &str| Engine::Client(vec!["--host".into(), host.into()]);
-        assert!(engine("tcp://10.0.0.7:2375").is_in_the_clear(false));
-        assert!(!engine("tcp://10.0.0.7:2376").is_in_the_clear(true));
-        for host in ["tcp://127.0.0.1:1", "tcp://localhost:1", "ssh://root@vps"] {
-            assert!(!engine(host).is_in_the_clear(false), "{host}");
-        }
-        assert!(!Engine::Socket("/x".into()).is_in_the_clear(false));
-    }
-
-    #[test]
-    fn an_engine_is_a_socket_or_what_the_client_reaches() {
-        let of = |host: &str| {
-            engine(&Flags {
-                docker_host: Some(host.to_owned()),
-                ..Flags::default()
-            })
-        };
-        assert_eq!(of("unix:///x").ok(), Some(Engine::Socket("/x".into())));
-        assert!(of("ssh://root@vps").is_ok_and(|engine| engine.is_remote()));
-        assert!(of("file:///x").is_err());
-        assert!(of("-x").is_err());
     }
 }

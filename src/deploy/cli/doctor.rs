@@ -7,6 +7,7 @@ use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::{compose, env, health, observe, service, snapshot};
 use crate::deploy::image::pull::size;
+use crate::deploy::lock;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 use crate::ui::Tone;
@@ -124,11 +125,13 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         Err(failure) => all.push(Finding::bad("gateway", "fail", &failure)),
     }
     match Records::load(&cx.host, &cx.settings) {
-        Ok(records) if records.pending.is_some() => all.push(Finding::bad(
-            "records",
-            "warn",
-            &Failure::new("an earlier run was cut off").hint("openclaw-deploy bootstrap"),
-        )),
+        Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => {
+            all.push(Finding::bad(
+                "records",
+                "warn",
+                &Failure::new("an earlier run was cut off").hint("openclaw-deploy bootstrap"),
+            ))
+        }
         Ok(_) => {}
         Err(failure) => all.push(Finding::bad("records", "fail", &failure)),
     }

@@ -10,7 +10,7 @@ use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::{self, Observed, app_secrets, env, observe, service};
 use crate::deploy::journal::{now, round};
-use crate::deploy::lock::clock;
+use crate::deploy::lock::{self, clock};
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 use crate::deploy::stats::Stats;
@@ -224,7 +224,11 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
         line("since", &format!("{} ({days} days)", clock(current.since)));
     }
     if records.pending.is_some() {
-        line("pending", "a run was cut off; the next one mends it");
+        let word = match lock::is_held(&cx.host) {
+            true => "a run is under way",
+            false => "a run was cut off; the next one mends it",
+        };
+        line("pending", word);
     }
     for it in records.releases.iter().rev() {
         let snapshot = if it.snapshot.is_some() {

@@ -17,6 +17,9 @@ const ACCESS: Access = Access {
     owner: None,
 };
 
+/// How many releases are remembered at the most: the file of records is read whole.
+const MOST: usize = 100;
+
 /// All that is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -105,7 +108,10 @@ impl Records {
                     path.display(),
                     why.line()
                 ))
-                .hint(format!("move it away: mv {0} {0}.damaged", path.display()))
+                .hint(format!(
+                    "repair it; or begin anew, without the way back: mv {0} {0}.damaged",
+                    path.display()
+                ))
             })?;
         if records.mark.is_empty() {
             records.mark = super::env::random_hex().unwrap_or_default();
@@ -193,7 +199,8 @@ impl Records {
         ways
     }
 
-    /// Forgets all but the newest releases of `keep` images. Returns what is forgotten.
+    /// Forgets all but the newest releases of `keep` images, and the oldest of very many. Returns
+    /// those whose image is forgotten.
     pub fn prune(&mut self, keep: usize) -> Vec<Release> {
         let mut images = Vec::new();
         for release in self.releases.iter().rev() {
@@ -206,6 +213,8 @@ impl Records {
             .into_iter()
             .partition(|release| images.contains(&release.image));
         self.releases = kept;
+        let excess = self.releases.len().saturating_sub(MOST);
+        self.releases.drain(..excess);
         gone
     }
 }
@@ -300,6 +309,17 @@ pub(crate) mod tests {
         here.state = "7-1".to_owned();
         here.move_to("7-2".to_owned());
         assert_eq!(here.compose, "name: openclaw_state_7-2");
+    }
+
+    #[test]
+    fn the_file_of_records_has_an_end() {
+        let mut records = Records {
+            releases: (0..300).map(|id| release(id, "a")).collect(),
+            ..Records::default()
+        };
+        assert_eq!(records.prune(3), [], "its image is still there");
+        let ids: Vec<_> = records.releases.iter().map(|it| it.id).collect();
+        assert_eq!(ids, (200..300).collect::<Vec<_>>());
     }
 
     #[test]

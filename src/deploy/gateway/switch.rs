@@ -188,6 +188,8 @@ pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy)
         .unwrap_or_default();
     let cause = match why {
         Unhealthy::Exited(78) => "exit-78",
+        // By SIGTERM: somebody stopped it, or its engine went down.
+        Unhealthy::Exited(143) => "stopped",
         Unhealthy::Exited(_) => "exited",
         Unhealthy::OutOfMemory => "memory",
         Unhealthy::TooLate(_) => "unhealthy",
