@@ -10,38 +10,27 @@
 
 pub mod api;
 pub mod auth;
+mod fit;
+mod line;
 pub mod swarm;
 pub mod volumes;
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
-use tokio::task::AbortHandle;
 
 use self::auth::Auth;
+pub use self::line::client_env;
+use self::line::{Body, Line, broken};
 use super::exit::{Exit, Failure, Result};
-use super::host::SEARCH;
 use super::settings::Engine as Choice;
 
-/// The newest API that we know.
-const NEWEST: (u32, u32) = (1, 47);
-/// The oldest that has what we need (Docker 19.03).
-const OLDEST: (u32, u32) = (1, 40);
 /// How long an answer may take that is not a stream.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a request carries: a little JSON, or the answer to another request.
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// A connection to an engine, with its negotiated version.
 pub struct Engine {
@@ -54,18 +43,6 @@ pub struct Engine {
     pub version: String,
     /// Where it keeps images, on its own machine.
     pub data_root: String,
-}
-
-/// One HTTP connection. It ends when it is dropped, whatever is on its way then.
-struct Line {
-    sender: SendRequest<Body>,
-    task: AbortHandle,
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 /// An answer of the engine.
@@ -127,7 +104,7 @@ impl Engine {
         let reply = engine.call(Method::GET, "/version", None, None).await;
         let reply = reply.map_err(|why| engine.out_of_reach(why))?;
         let about = reply.good("ask the Docker engine for its version")?;
-        engine.prefix = negotiate(
+        engine.prefix = fit::negotiate(
             about["MinAPIVersion"].as_str(),
             about["ApiVersion"].as_str(),
         )?;
@@ -139,7 +116,7 @@ impl Engine {
         );
         let info = engine.call(Method::GET, "/info", None, None).await?;
         let info = info.good("ask the Docker engine about itself")?;
-        refuse_rootless(&info)?;
+        fit::refuse_rootless(&info)?;
         engine.data_root = info["DockerRootDir"].as_str().unwrap_or("").to_owned();
         Ok(engine)
     }
@@ -251,7 +228,7 @@ impl Engine {
         let idle = self.idle.lock().await.take();
         let mut line = match idle.filter(|idle| !idle.sender.is_closed()) {
             Some(line) => line,
-            None => self.dial().await?,
+            None => line::dial(&self.choice).await?,
         };
         let response = line.sender.send_request(request).await.map_err(broken)?;
         Ok((line, response))
@@ -269,16 +246,6 @@ impl Engine {
             body: body.to_bytes().to_vec(),
         })
     }
-
-    async fn dial(&self) -> Result<Line> {
-        match &self.choice {
-            Choice::Socket(path) => {
-                let stream = tokio::net::UnixStream::connect(path).await;
-                speak(stream.map_err(|why| unreachable_socket(path, &why))?).await
-            }
-            Choice::Client(args) => speak(dial_stdio(args)?).await,
-        }
-    }
 }
 
 /// A body whose bytes are there already.
@@ -286,160 +253,4 @@ fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into())
         .map_err(|never| match never {})
         .boxed_unsync()
-}
-
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send) -> Result<Line> {
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let task = tokio::spawn(connection).abort_handle();
-    Ok(Line { sender, task })
-}
-
-/// The Docker client as a pipe to whatever engine its arguments name.
-fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-    let mut command = tokio::process::Command::new("docker");
-    command
-        .args(args)
-        .args(["system", "dial-stdio"])
-        .env_clear()
-        .envs(client_env())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|why| {
-        Failure::system("run the Docker client", why)
-            .hint("install it: apt-get install docker.io")
-            .exit(Exit::Docker)
-            .cause("client")
-    })?;
-    let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
-        return Err(Failure::new("the Docker client has no pipes"));
-    };
-    // The client ends by itself when its stdin closes with the connection.
-    tokio::spawn(async move { child.wait().await });
-    Ok(tokio::io::join(out, into))
-}
-
-/// What the Docker client may see of our environment: its configuration and ssh's agent.
-#[must_use]
-pub fn client_env() -> Vec<(&'static str, std::ffi::OsString)> {
-    let mut env = vec![("PATH", SEARCH.into()), ("LC_ALL", "C.UTF-8".into())];
-    for name in [
-        "HOME",
-        "SSH_AUTH_SOCK",
-        "DOCKER_CERT_PATH",
-        "DOCKER_TLS_VERIFY",
-    ] {
-        if let Some(value) = std::env::var_os(name) {
-            env.push((name, value));
-        }
-    }
-    env
-}
-
-fn broken(_: hyper::Error) -> Failure {
-    Failure::new("the connection to the Docker engine broke")
-        .hint("see what the engine says: journalctl -u docker, or docker info")
-        .exit(Exit::Docker)
-        .cause("daemon")
-}
-
-fn unreachable_socket(path: &Path, why: &std::io::Error) -> Failure {
-    use std::io::ErrorKind;
-    let path = path.display();
-    let failure = match why.kind() {
-        ErrorKind::PermissionDenied => Failure::new(format!("not permitted to use the Docker engine at {path}"))
-            .hint("run this as root: sudo openclaw-deploy …")
-            .cause("permission"),
-        ErrorKind::NotFound => Failure::new(format!("no Docker engine: {path} is not there"))
-            .hint("start it with `systemctl start docker`, or let step 1 install it: openclaw-deploy bootstrap --only docker")
-            .cause("daemon"),
-        _ => Failure::new(format!("the Docker engine at {path} is not running"))
-            .hint("start it: systemctl start docker")
-            .cause("daemon"),
-    };
-    failure.exit(Exit::Docker)
-}
-
-/// A rootless engine cannot hold the gateway: its containers' uid 1000 is another one on the host, so
-/// the state would be out of their reach, and it ends when its user logs out.
-fn refuse_rootless(info: &Value) -> Result<()> {
-    let options = info["SecurityOptions"].as_array().into_iter().flatten();
-    let is_rootless = |option: &Value| {
-        option
-            .as_str()
-            .is_some_and(|it| it.split(',').any(|it| it == "name=rootless"))
-    };
-    if !options.into_iter().any(is_rootless) {
-        return Ok(());
-    }
-    Err(Failure::new("the Docker engine is rootless: its containers cannot use the gateway's state, which belongs to uid 1000")
-        .hint("use the system's engine: openclaw-deploy bootstrap --docker-host unix:///var/run/docker.sock")
-        .exit(Exit::Docker)
-        .cause("rootless"))
-}
-
-/// The path prefix of the newest version that both sides know.
-fn negotiate(least: Option<&str>, most: Option<&str>) -> Result<String> {
-    let parse = |text: &str| -> Option<(u32, u32)> {
-        let (major, minor) = text.split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    let refuse = |what: String, hint: &str| {
-        Failure::new(what)
-            .hint(hint)
-            .exit(Exit::Docker)
-            .cause("version")
-    };
-    let Some(most) = most.and_then(parse) else {
-        return Err(refuse(
-            "what answers at the Docker socket does not speak the Docker API".to_owned(),
-            "check DOCKER_HOST",
-        ));
-    };
-    let least = least.and_then(parse).unwrap_or((1, 12));
-    if most < OLDEST {
-        return Err(refuse(
-            format!(
-                "the Docker engine speaks API {}.{}, at least 1.40 is needed",
-                most.0, most.1
-            ),
-            "upgrade Docker: apt-get install docker.io",
-        ));
-    }
-    if least > NEWEST {
-        return Err(refuse(
-            format!(
-                "the Docker engine asks for API {}.{} or newer, we know 1.47",
-                least.0, least.1
-            ),
-            "upgrade openclaw-deploy",
-        ));
-    }
-    let chosen = most.min(NEWEST);
-    Ok(format!("/v{}.{}", chosen.0, chosen.1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_version_that_both_know_is_chosen() {
-        assert_eq!(negotiate(Some("1.12"), Some("1.41")), Ok("/v1.41".into()));
-        assert_eq!(negotiate(Some("1.44"), Some("1.52")), Ok("/v1.47".into()));
-        assert!(negotiate(Some("1.12"), Some("1.25")).is_err());
-        assert!(negotiate(Some("1.99"), Some("1.99")).is_err());
-        assert!(negotiate(None, None).is_err());
-    }
-
-    #[test]
-    fn a_rootless_engine_is_told_by_its_security_options() {
-        let info = |options: &[&str]| serde_json::json!({ "SecurityOptions": options });
-        assert!(
-            refuse_rootless(&info(&["name=seccomp,profile=default", "name=rootless"])).is_err()
-        );
-        assert!(refuse_rootless(&info(&["name=seccomp,profile=rootless"])).is_ok());
-        assert!(refuse_rootless(&Value::Null).is_ok());
-    }
 }
