@@ -8,9 +8,10 @@
 //! Why not `bollard`: it brings some sixty crates; this needs some twenty calls over one kept
 //! HTTP client (`hyper`).
 
-pub mod api;
 pub mod auth;
+pub mod containers;
 mod fit;
+pub mod images;
 mod line;
 pub mod swarm;
 pub mod volumes;
@@ -253,4 +254,36 @@ fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into())
         .map_err(|never| match never {})
         .boxed_unsync()
+}
+
+/// A text of the engine's JSON, "" where there is none.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
+
+/// Percent-encoding for a query.
+fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_encoded() {
+        assert_eq!(quote("sha256:a/b c"), "sha256%3Aa%2Fb%20c");
+    }
 }

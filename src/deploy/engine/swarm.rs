@@ -8,9 +8,8 @@ use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::Engine;
-use super::api::{quote, text};
 use super::auth::encode;
+use super::{Engine, quote, text};
 use crate::deploy::exit::Result;
 use crate::memory::Locked;
 use crate::secret::Secret;

@@ -13,8 +13,7 @@ use hyper::body::Bytes;
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use super::api::quote;
-use super::{Body, Engine, PATIENCE, whole};
+use super::{Body, Engine, PATIENCE, quote, whole};
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::image::cause::{Cause, classify};
 

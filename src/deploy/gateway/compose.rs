@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::env;
 use super::records::Release;
-use crate::deploy::engine::api::Image;
+use crate::deploy::engine::images::Image;
 use crate::deploy::engine::{self, client_env};
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::host::{Access, Answer, Program, good};

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::deploy::engine::Engine;
-use crate::deploy::engine::api::Container;
+use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::host::Host;
 

@@ -24,7 +24,7 @@ use std::time::Instant;
 use self::health::Seen;
 use self::records::Records;
 use crate::deploy::engine::Engine;
-use crate::deploy::engine::api::Container;
+use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::Result;
 use crate::deploy::image::ladder::Running;
 use crate::deploy::run::Context;

@@ -19,7 +19,7 @@ use super::compose::{self, PROJECT, fingerprint};
 use super::records::Release;
 use super::{app_secrets, env, shape, snapshot};
 use crate::deploy::engine::Engine;
-use crate::deploy::engine::api::Image;
+use crate::deploy::engine::images::Image;
 use crate::deploy::engine::swarm::{Service, Task};
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::exit::{Exit, Failure, Result};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::records::{Records, Release};
 use super::{Observed, app_secrets, compose, service, snapshot};
 use crate::deploy::engine::Engine;
-use crate::deploy::engine::api::Container;
+use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::image::ladder::Acquired;
 use crate::deploy::run::Context;

@@ -15,7 +15,7 @@ use super::pull::{Fetched, pull, size};
 use super::resolve::{Resolution, Resolved, resolve};
 use super::{Source, Trouble};
 use crate::deploy::engine::Engine;
-use crate::deploy::engine::api::Image;
+use crate::deploy::engine::images::Image;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::journal::round;
 use crate::deploy::reference::{ImageRef, short};

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Trouble;
 use super::cause::{Cause, classify};
-use crate::deploy::engine::api::{Image, Remote};
 use crate::deploy::engine::auth::Auth;
+use crate::deploy::engine::images::{Image, Remote};
 use crate::deploy::engine::{Engine, Reply};
 use crate::deploy::exit::Result;
 use crate::deploy::reference::ImageRef;

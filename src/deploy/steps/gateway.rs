@@ -170,7 +170,11 @@ fn is_content(
 }
 
 /// An image that is here keeps the source that it is known by.
-fn local(records: &Records, image: crate::deploy::engine::api::Image, pinned: String) -> Acquired {
+fn local(
+    records: &Records,
+    image: crate::deploy::engine::images::Image,
+    pinned: String,
+) -> Acquired {
     let known = records.releases.iter().rev().find(|it| it.pinned == pinned);
     let source = known.map_or(Source::Local, |it| it.source);
     Acquired {
