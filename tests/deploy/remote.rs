@@ -43,8 +43,7 @@ pub const CHECKS: &[Check] = &[
 
 const ENGINE: &str = "tcp://127.0.0.1:2375";
 /// What is kept here about that engine.
-const RECORDS: &str =
-    "/home/.local/state/openclaw-deploy/tcp---127.0.0.1-2375/var/lib/openclaw-deploy/records.json";
+const RECORDS: &str = "/home/.local/state/openclaw-deploy/tcp%3A%2F%2F127.0.0.1%3A2375/var/lib/openclaw-deploy/records.json";
 
 /// Runs `work` with a second engine, reached over TCP as another machine's would be. Its data
 /// are on a disk of `size` (as `mount -t tmpfs` takes it), or of this machine where that is "".
