@@ -112,6 +112,21 @@ fn build(
     sh(&format!("DOCKER_BUILDKIT=0 docker build -q -t {name} {place} && docker push -q {name} && rm -f {place}/random*")).map(drop)
 }
 
+/// Publishes under `tag` the good gateway with other lines at the end of its Dockerfile.
+pub fn variant(scratch: &Path, tag: &str, lines: &str) -> Outcome {
+    let name = "127.0.0.1:5000/me/openclaw";
+    sh(&format!(
+        "docker pull -q {name}:v5-amd64 && printf 'FROM {name}:v5-amd64\\n{lines}\\n' | DOCKER_BUILDKIT=0 docker build -q -t {name}:{tag}-amd64 - && docker push -q {name}:{tag}-amd64"
+    ))?;
+    push_index(
+        &scratch.join("images"),
+        tag,
+        &format!("{tag}-amd64"),
+        "amd64",
+    )
+    .map(drop)
+}
+
 /// Wraps the manifest of `of` in an index with this platform. Returns the index's digest.
 pub fn push_index(place: &Path, tag: &str, of: &str, architecture: &str) -> Result<String, String> {
     let base = "http://127.0.0.1:5000/v2/me/openclaw/manifests";

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::gate::{Rule, base64};
-use crate::images::push_index;
+use crate::images::variant;
 use crate::token::Watch;
 use crate::world::{
     GOOD, Ran, STEPS, World, answering, finish, hold, put, same, sh, text, wait_for,
@@ -324,7 +324,9 @@ fn chosen(world: &World) -> Outcome {
 }
 
 fn put_back(world: &World) -> Outcome {
-    wide_image(world)?;
+    // An image that listens everywhere, whatever it is told.
+    let wide = "CMD [\"node\",\"gateway\",\"--bind\",\"lan\"]";
+    variant(&world.scratch, "wide", wide)?;
     in_swarm(HERE, world, |world| {
         deploy(world, "v3")
             .exits(6)?
@@ -387,15 +389,6 @@ fn killed(world: &World) -> Outcome {
     run.wait().map_err(|why| why.to_string())?;
     deploy(world, "v2").exits(0)?.says("putting back")?;
     same("who answers after the kill", answering(), "v2".to_owned())
-}
-
-/// An image that listens everywhere, whatever it is told.
-fn wide_image(world: &World) -> Outcome {
-    let name = "127.0.0.1:5000/me/openclaw";
-    sh(&format!(
-        "docker pull -q {name}:v5-amd64 && printf 'FROM {name}:v5-amd64\\nCMD [\"node\",\"gateway\",\"--bind\",\"lan\"]\\n' | DOCKER_BUILDKIT=0 docker build -q -t {name}:wide-amd64 - && docker push -q {name}:wide-amd64"
-    ))?;
-    push_index(&world.scratch.join("images"), "wide", "wide-amd64", "amd64").map(drop)
 }
 
 fn moved(world: &World) -> Outcome {

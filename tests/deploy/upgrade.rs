@@ -1,9 +1,9 @@
-//! Checks 3, 4, 13, 14, 15, 17, 29, 46: one version in place of another, and the way back.
+//! Checks 3, 4, 13, 14, 15, 17, 29, 46, 53: one version in place of another, and the way back.
 
 use std::process::Stdio;
 
 use crate::gate::{Harm, Rule};
-use crate::images::Images;
+use crate::images::{Images, variant};
 use crate::world::{
     GOOD, Ran, World, answering, finish, hold, inspect, ran, same, sh, text, wait_for,
 };
@@ -30,6 +30,11 @@ pub const CHECKS: &[Check] = &[
         46,
         "killed before the stop, with only .env changed: it is not taken for done",
         only_env,
+    ),
+    check(
+        53,
+        "an image without a command is refused before the stop",
+        nothing_to_start,
     ),
 ];
 
@@ -344,4 +349,30 @@ fn only_env(world: &World) -> Outcome {
         inspect("{{json .Config.Env}}")?.contains("FRESH=yes"),
         "the gateway runs without the new variable",
     )
+}
+
+fn nothing_to_start(world: &World) -> Outcome {
+    variant(&world.scratch, "inert", "CMD []\\nENTRYPOINT []")?;
+    let refused = |when: &str| {
+        let run = world.bootstrap("inert", &[]);
+        run.exits(4)
+            .map_err(|why| format!("{when}: {why}"))?
+            .says("has no command; nothing was changed")?
+            .says("hint: give its Dockerfile a CMD")
+            .map(drop)
+    };
+    refused("a first one")?;
+    same("what was made", sh("docker ps -aq")?.as_str(), "")?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
+    refused("an upgrade")?;
+    same("v1", inspect("{{.Id}} {{.State.StartedAt}}")?, before)?;
+    // The control: an entry point is something to start.
+    variant(
+        &world.scratch,
+        "entry",
+        "CMD []\\nENTRYPOINT [\"node\",\"gateway\",\"--bind\",\"lan\"]",
+    )?;
+    world.bootstrap("entry", &[]).exits(0)?;
+    same("who answers", answering(), "v5".to_owned())
 }

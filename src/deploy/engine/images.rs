@@ -21,6 +21,8 @@ pub struct Image {
     pub platform: String,
     /// Its default command.
     pub command: Vec<String>,
+    /// Whether it has neither command nor entry point.
+    pub is_inert: bool,
     /// Whether it brings a health check.
     pub has_health_check: bool,
     /// `org.opencontainers.image.version`, or "".
@@ -101,6 +103,7 @@ impl Engine {
             tags: texts(&json["RepoTags"]),
             platform: format!("{}/{}", text(&json["Os"]), text(&json["Architecture"])),
             command: texts(&config["Cmd"]),
+            is_inert: texts(&config["Cmd"]).is_empty() && texts(&config["Entrypoint"]).is_empty(),
             has_health_check: !config["Healthcheck"]["Test"].is_null(),
             version: label("org.opencontainers.image.version"),
             revision: label("org.opencontainers.image.revision"),

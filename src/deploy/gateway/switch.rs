@@ -28,7 +28,7 @@ impl Candidate {
     /// Decides all that a release is made of. Changes nothing.
     ///
     /// # Errors
-    /// When `.env` cannot be read.
+    /// When `.env` cannot be read, or the image has nothing to start.
     pub fn new(
         cx: &Context,
         records: &Records,
@@ -36,6 +36,15 @@ impl Candidate {
         requested: &str,
         got: &Acquired,
     ) -> Result<Self> {
+        if got.image.is_inert {
+            return Err(Failure::new(format!(
+                "{} has no command; nothing was changed",
+                got.pinned
+            ))
+            .hint("give its Dockerfile a CMD, or choose another image with --image")
+            .exit(Exit::Image)
+            .cause("no-command"));
+        }
         let id = records.next_id();
         let state = snapshot::place(cx, id);
         Ok(Self {
