@@ -1,65 +1,93 @@
-//! The fleet: an engine on another machine.
+//! The fleet: an engine on another machine, by every way that reaches one.
 
-use crate::world::{GOOD, World, finish, hold, same, sh};
+use crate::gate::Rule;
+use crate::remote::{BY_SSH, empty, there, with_engine, with_ssh};
+use crate::token::{PLACES, Watch, forms};
+use crate::world::{GOOD, Ran, World, answering, finish, put, same, sh};
 use crate::{Check, Outcome, check};
 
 /// The checks of this file.
 pub const CHECKS: &[Check] = &[check(
     35,
-    "fleet: steps 3 and 4 against another engine",
+    "fleet: another engine, by tcp, by ssh, by a context",
     fleet,
 )];
 
+/// Name and value of a variable that names the engine.
+type Way = (&'static str, &'static str);
+
 fn fleet(world: &World) -> Outcome {
-    crate::remote::with_engine(world, "", remote)
+    with_engine(world, "", |world| {
+        let watch = Watch::begin(forms(GOOD));
+        life(world, ("DOCKER_HOST", "tcp://127.0.0.1:2375"))?;
+        with_ssh(|| {
+            life(world, ("DOCKER_HOST", BY_SSH))?;
+            sh(&format!(
+                "HOME=/home docker context create vps --docker host={BY_SSH}"
+            ))?;
+            life(world, ("DOCKER_CONTEXT", "vps"))?;
+            // A flag beats the environment, as with docker.
+            let away = ("DOCKER_HOST", "tcp://127.0.0.1:1");
+            run(world, away, &["status"]).exits(3)?;
+            run(world, away, &["status", "--context", "vps"])
+                .exits(1)?
+                .says("gateway     absent")
+                .map(drop)
+        })?;
+        watch.saw_nothing()
+    })
 }
 
-fn remote(world: &World) -> Outcome {
-    world.gate.rule(crate::gate::Rule::Tokens {
+/// First, again, next, a bad one; nothing on this machine but what is kept about that engine.
+fn life(world: &World, way: Way) -> Outcome {
+    stages(world, way).map_err(|why| format!("{way:?}: {why}"))?;
+    empty()
+}
+
+fn stages(world: &World, way: Way) -> Outcome {
+    world.gate.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });
-    let at = |tag: &str, more: &[&str]| {
+    let run = |args: &[&str]| run(world, way, args);
+    let at = |tag: &str| {
         let image = world.image(tag);
-        let mut args = vec![
-            "bootstrap",
-            "--image",
-            &image,
-            "--upstream-image",
-            "",
-            "--health-timeout",
-            "20s",
-        ];
-        args.extend(more);
-        let mut command = world.command(Some(GOOD), &args);
-        command
-            .env("DOCKER_HOST", "tcp://127.0.0.1:2375")
-            .env("HOME", "/home");
-        finish(command)
+        let args = ["bootstrap", "--image", &image, "--upstream-image", ""];
+        run(&[&args[..], &["--health-timeout", "20s"]].concat())
     };
-    at("v1", &[])
+    at("v1")
         .exits(0)?
         .says("the engine is on another machine")?;
-    same("who answers", crate::world::answering(), "v1".to_owned())?;
-    hold(
-        sh("docker ps -aq")?.is_empty(),
-        "the engine of this machine was used",
-    )?;
-    hold(
-        sh("docker -H tcp://127.0.0.1:2375 ps -q")?.lines().count() == 1,
-        "the other engine was not used",
-    )?;
-    at("v1", &[]).exits(0)?.says("gateway     unchanged")?;
-    at("v2", &[]).exits(0)?;
-    same("who answers", crate::world::answering(), "v2".to_owned())?;
-    at("v4", &[]).exits(5)?;
-    same(
-        "who answers after the way back",
-        crate::world::answering(),
-        "v2".to_owned(),
-    )?;
-    let found = sh(&format!(
-        "grep -rlF -- '{GOOD}' /root /home /run/openclaw* /etc/docker 2>/dev/null; true"
-    ))?;
-    same("files with the token", found.as_str(), "")
+    same("who answers", answering(), "v1".to_owned())?;
+    let here = sh("docker ps -aq; docker images -q; docker volume ls -q")?;
+    same("what this machine's engine has", here.as_str(), "")?;
+    let running = there("ps -q")?.lines().count();
+    same("what runs on the other engine", running, 1)?;
+    at("v1").exits(0)?.says("gateway     unchanged")?;
+    at("v2").exits(0)?;
+    same("who answers", answering(), "v2".to_owned())?;
+    at("v4").exits(5)?;
+    same("after the way back", answering(), "v2".to_owned())?;
+    run(&["status"]).exits(0)?.says("of the engine's machine")?;
+    run(&["logs"]).exits(0)?.says("gateway v2 mode good")?;
+    run(&["rollback"]).exits(0)?;
+    same("after the rollback", answering(), "v1".to_owned())?;
+    no_file(world)
+}
+
+fn run(world: &World, (name, value): Way, args: &[&str]) -> Ran {
+    let mut command = world.command(Some(GOOD), args);
+    command.env(name, value).env("HOME", "/home");
+    finish(command)
+}
+
+/// The token is in no file of this machine or of the other engine; a planted one is found.
+fn no_file(world: &World) -> Outcome {
+    let places = format!("{PLACES} {}/second", world.scratch.display());
+    let found = || world.files_with(&forms(GOOD), &places);
+    same("files with the token", found()?.as_str(), "")?;
+    let planted = world.scratch.join("second/planted").display().to_string();
+    put(&planted, &format!("x{}x", forms(GOOD)[0]))?;
+    same("the control", found()?, planted.clone())?;
+    sh(&format!("rm {planted}")).map(drop)
 }

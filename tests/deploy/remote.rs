@@ -42,6 +42,8 @@ pub const CHECKS: &[Check] = &[
 ];
 
 const ENGINE: &str = "tcp://127.0.0.1:2375";
+/// The same engine, within [`with_ssh`].
+pub const BY_SSH: &str = "ssh://root@127.0.0.1:2222";
 /// What is kept here about that engine.
 const RECORDS: &str = "/home/.local/state/openclaw-deploy/tcp%3A%2F%2F127.0.0.1%3A2375/var/lib/openclaw-deploy/records.json";
 
@@ -68,7 +70,7 @@ pub fn with_engine(world: &World, size: &str, work: fn(&World) -> Outcome) -> Ou
     let mut engine = engine.map_err(|why| why.to_string())?;
     let up = wait_for(20, || there("version").is_ok());
     let outcome = hold(up, "the second engine does not answer").and_then(|()| work(world));
-    let _ = there("ps -aq | xargs -r docker -H tcp://127.0.0.1:2375 rm -f");
+    let _ = empty();
     let _ = sh(&format!("kill {}", engine.id()));
     let _ = engine.wait();
     let _ = sh(&format!(
@@ -77,8 +79,39 @@ pub fn with_engine(world: &World, size: &str, work: fn(&World) -> Outcome) -> Ou
     outcome
 }
 
+/// Takes everything from the other engine.
+pub fn empty() -> Outcome {
+    sh(&format!(
+        "d='docker -H {ENGINE}'; $d ps -aq | xargs -r $d rm -f >/dev/null; $d volume ls -q | xargs -r $d volume rm >/dev/null; \
+         $d images -aq --no-trunc | sort -u | xargs -r $d rmi -f >/dev/null"
+    ))
+    .map(drop)
+}
+
+/// Runs `work` with an ssh server that lets root's key do what reaching an engine takes, no more.
+pub fn with_ssh(work: impl FnOnce() -> Outcome) -> Outcome {
+    let place = "/root/.ssh";
+    sh(&format!(
+        "mkdir -p {place} && mount -t tmpfs -o mode=700 tmpfs {place} && cd {place} && ssh-keygen -q -t ed25519 -N '' -f id_ed25519 && dropbearkey -t ed25519 -f host >/dev/null 2>&1 && \
+         printf 'command=\"docker -H {ENGINE} system dial-stdio\" %s\n' \"$(cat id_ed25519.pub)\" > authorized_keys && printf 'StrictHostKeyChecking accept-new\n' > config && chmod 600 *"
+    ))?;
+    let server = Command::new("dropbear")
+        .args(["-F", "-E", "-s", "-p", "127.0.0.1:2222"])
+        .args(["-r", "/root/.ssh/host", "-P", "/run/dropbear.pid"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut server = server.map_err(|why| format!("dropbear: {why}"))?;
+    let up = wait_for(10, || sh("ss -ltnH 'sport = :2222' | grep -q .").is_ok());
+    let outcome = hold(up, "the ssh server does not answer").and_then(|()| work());
+    let _ = server.kill();
+    let _ = server.wait();
+    sh(&format!("umount {place}"))?;
+    outcome
+}
+
 /// The Docker client, told to use the other engine.
-fn there(line: &str) -> Result<String, String> {
+pub fn there(line: &str) -> Result<String, String> {
     sh(&format!("docker -H {ENGINE} {line}"))
 }
 

@@ -518,33 +518,5 @@ fn over(world: &World, host: &str, then: fn(&World) -> Outcome) -> Outcome {
 
 /// The same engine, by ssh as another machine's is reached.
 fn over_ssh(world: &World) -> Outcome {
-    let _ = world;
-    let place = "/root/.ssh";
-    sh(&format!(
-        "mkdir -p {place} && mount -t tmpfs -o mode=700 tmpfs {place} && cd {place} && ssh-keygen -q -t ed25519 -N '' -f id_ed25519 && dropbearkey -t ed25519 -f host >/dev/null 2>&1 && \
-         printf 'command=\"{THERE} system dial-stdio\" %s\\n' \"$(cat id_ed25519.pub)\" > authorized_keys && printf 'StrictHostKeyChecking accept-new\\n' > config && chmod 600 *"
-    ))?;
-    let server = Command::new("dropbear")
-        .args([
-            "-F",
-            "-E",
-            "-s",
-            "-p",
-            "127.0.0.1:2222",
-            "-r",
-            "/root/.ssh/host",
-            "-P",
-            "/run/dropbear.pid",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut server = server.map_err(|why| format!("dropbear: {why}"))?;
-    let up = wait_for(10, || sh("ss -ltnH 'sport = :2222' | grep -q .").is_ok());
-    let outcome = hold(up, "the ssh server does not answer")
-        .and_then(|()| over(world, "ssh://root@127.0.0.1:2222", |_| Ok(())));
-    let _ = server.kill();
-    let _ = server.wait();
-    sh(&format!("umount {place}"))?;
-    outcome
+    remote::with_ssh(|| over(world, remote::BY_SSH, |_| Ok(())))
 }

@@ -44,7 +44,7 @@ pub struct Common {
     /// Engine to use: unix://, ssh:// or tcp:// [default: $DOCKER_HOST]
     #[arg(long, global = true, value_name = "URL")]
     docker_host: Option<String>,
-    /// Context of the Docker client to use
+    /// Context of the Docker client to use [default: $DOCKER_CONTEXT]
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
     /// The gateway's port on 127.0.0.1

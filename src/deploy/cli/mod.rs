@@ -106,10 +106,9 @@ fn settings(cli: &Cli) -> Result<Settings> {
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
     if flags.docker_host.is_none() && flags.context.is_none() {
-        flags.docker_host = std::env::var("DOCKER_HOST").ok();
-        flags.context = std::env::var("DOCKER_CONTEXT")
-            .ok()
-            .filter(|name| !name.is_empty() && name != "default" && flags.docker_host.is_none());
+        let named = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
+        flags.docker_host = named("DOCKER_HOST");
+        flags.context = named("DOCKER_CONTEXT").filter(|_| flags.docker_host.is_none());
     }
     let root = flags.root.as_deref().unwrap_or(Path::new("/"));
     let path = match &cli.common.config {
