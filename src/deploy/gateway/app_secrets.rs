@@ -6,16 +6,15 @@
 //! what is no longer in `swarm_secrets` goes.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use super::compose::PROJECT;
+use super::salted;
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::swarm::{FINGERPRINT, Listed};
 use crate::deploy::exit::{Failure, Result};
-use crate::deploy::gateway::compose::PROJECT;
 use crate::deploy::run::Context;
 use crate::deploy::settings::STATE_OWNER;
 use crate::manifest::builtin;
-use crate::memory::burn_stack;
 use crate::name::EnvName;
 use crate::secret::Secret;
 
@@ -87,7 +86,7 @@ fn choose(names: &[EnvName], given: &[(EnvName, Secret)], there: &[Listed]) -> V
         let Some((_, value)) = given.iter().find(|(it, _)| it == name) else {
             return newest.map(|(_, it)| it.name.clone());
         };
-        let same = versions().find(|(_, it)| matches(&it.fingerprint, value));
+        let same = versions().find(|(_, it)| salted::matches(&it.fingerprint, value));
         let next = newest.map_or(1, |(version, _)| version + 1);
         Some(same.map_or_else(
             || format!("{PROJECT}_{name}_v{next}"),
@@ -139,11 +138,9 @@ pub async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> Result<
 }
 
 async fn make(engine: &Engine, object: &str, value: &Secret) -> Result<String> {
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).map_err(|why| Failure::system("get a random salt", why))?;
     let labels = json!({
         "com.docker.stack.namespace": PROJECT,
-        FINGERPRINT: fingerprint(&hex(&salt), value),
+        FINGERPRINT: salted::fingerprint(value)?,
     });
     engine.create_secret(object, &labels, value).await
 }
@@ -182,25 +179,6 @@ pub fn parts(object: &str) -> Option<(&str, u64)> {
     Some((name, version.parse().ok()?))
 }
 
-/// `salt:hash`. The salt keeps equal values from looking equal, and tables useless.
-fn fingerprint(salt: &str, value: &Secret) -> String {
-    let mut hash = Sha256::new();
-    hash.update(salt);
-    hash.update(value.expose());
-    let text = format!("{salt}:{}", hex(&hash.finalize()));
-    burn_stack();
-    text
-}
-
-fn matches(label: &str, value: &Secret) -> bool {
-    let salt = label.split_once(':').map_or("", |(salt, _)| salt);
-    fingerprint(salt, value) == label
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +191,7 @@ mod tests {
         Listed {
             id: object.to_lowercase(),
             name: object.to_owned(),
-            fingerprint: fingerprint("00ff", &Secret::copy_of(value)),
+            fingerprint: salted::fingerprint(&Secret::copy_of(value)).expect("random"),
         }
     }
 
@@ -264,17 +242,5 @@ mod tests {
         );
         assert_eq!(parts("other_A_v1"), None);
         assert_eq!(parts("openclaw_A"), None);
-    }
-
-    #[test]
-    fn the_salt_makes_equal_values_look_different() {
-        let value = Secret::copy_of(b"hunter2");
-        assert_ne!(fingerprint("00", &value), fingerprint("01", &value));
-        assert!(matches(&fingerprint("00", &value), &value));
-        assert!(!matches(
-            &fingerprint("00", &value),
-            &Secret::copy_of(b"hunter3")
-        ));
-        assert!(!matches("", &value));
     }
 }

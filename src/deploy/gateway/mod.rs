@@ -15,6 +15,7 @@ pub mod records;
 pub mod recover;
 pub mod rollback;
 pub mod service;
+pub mod salted;
 pub mod shape;
 pub mod snapshot;
 pub mod switch;
