@@ -21,6 +21,7 @@ mod disks;
 mod engines;
 mod hosts;
 mod ladder;
+mod lent;
 mod real;
 mod remote;
 mod safety;
@@ -133,6 +134,7 @@ fn all() -> Vec<Check> {
         engines::CHECKS,
         hosts::CHECKS,
         ladder::CHECKS,
+        lent::CHECKS,
         remote::CHECKS,
         safety::CHECKS,
         swarm::CHECKS,

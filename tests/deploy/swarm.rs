@@ -73,7 +73,7 @@ fn deploy(world: &World, tag: &str) -> Ran {
 }
 
 /// The task's container that runs, by this format.
-fn task(docker: &str, format: &str) -> Result<String, String> {
+pub fn task(docker: &str, format: &str) -> Result<String, String> {
     sh(&format!(
         "{docker} inspect --format '{format}' $({docker} ps -q --filter label=com.docker.swarm.service.name=openclaw_gateway)"
     ))
@@ -258,7 +258,7 @@ fn nowhere(world: &World) -> Outcome {
 
 /// The files on disks that hold one of `needles`: the engine's (the swarm's log among them), the
 /// registry's but for images, ours; not the vault of the stand-in for `op`. What is mounted below them, as the secrets in memory are, is no disk.
-fn files_with(world: &World, needles: &[&str]) -> Result<String, String> {
+pub fn files_with(world: &World, needles: &[&str]) -> Result<String, String> {
     let words: Vec<_> = needles.iter().map(|it| format!("-e '{it}'")).collect();
     sh(&format!(
         "find {} /home /root /run /etc/docker /var/lib/openclaw-deploy -xdev \\( -path '*/registry/docker' -o -path '*/programs/double' \\) -prune -o -type f ! -name 'random*' -print0 | LC_ALL=C xargs -0 grep -laF {} 2>/dev/null || true",

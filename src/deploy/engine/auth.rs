@@ -32,6 +32,20 @@ impl Auth {
         Self(Secret::new(text))
     }
 
+    /// None, in place of some that the engine keeps.
+    #[must_use]
+    pub fn none() -> Self {
+        let mut text = Locked::with_capacity(4);
+        encode(b"{}", URL_SAFE, &mut text);
+        Self(Secret::new(text))
+    }
+
+    /// What the header carries, for its fingerprint.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+
     /// The header's value.
     #[must_use]
     pub fn header(&self) -> HeaderValue {

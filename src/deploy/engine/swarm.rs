@@ -1,14 +1,13 @@
 //! The calls about Swarm: its state, one service, its tasks, and secrets.
 //!
 //! A secret's value goes into the body of one request, built in locked memory from which the
-//! client writes it; the engine never gives a value back. No call here takes the registry's
-//! credentials: Swarm would keep them in its log, and an image that is here needs none.
+//! client writes it; the engine never gives a value back.
 
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::auth::encode;
+use super::auth::{Auth, encode};
 use super::{Engine, quote, text};
 use crate::deploy::exit::Result;
 use crate::memory::Locked;
@@ -106,16 +105,22 @@ impl Engine {
         }))
     }
 
-    /// Makes a service, or turns the one that is there into this.
+    /// Makes a service, or turns the one that is there into this. Credentials that Swarm holds
+    /// for it stay, unless `auth` takes their place; it keeps them on its disk.
     ///
     /// # Errors
     /// When Swarm refuses.
-    pub async fn put_service(&self, there: Option<&Service>, spec: &Value) -> Result<()> {
+    pub async fn put_service(
+        &self,
+        there: Option<&Service>,
+        spec: &Value,
+        auth: Option<&Auth>,
+    ) -> Result<()> {
         let path = match there {
             Some(it) => format!("/services/{}/update?version={}", it.id, it.version),
             None => "/services/create".to_owned(),
         };
-        let reply = self.call(Method::POST, &path, Some(spec), None).await?;
+        let reply = self.call(Method::POST, &path, Some(spec), auth).await?;
         reply.good("hand the service to Swarm").map(drop)
     }
 

@@ -13,9 +13,10 @@ pub mod logs;
 pub mod put_back;
 pub mod records;
 pub mod recover;
+pub mod registry_auth;
 pub mod rollback;
-pub mod service;
 pub mod salted;
+pub mod service;
 pub mod shape;
 pub mod snapshot;
 pub mod switch;
@@ -29,7 +30,7 @@ use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::Result;
 use crate::deploy::image::ladder::Running;
 use crate::deploy::run::Context;
-use crate::deploy::settings::Settings;
+use crate::deploy::settings::{Settings, Shape};
 
 /// What is there now.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Observed {
     pub healthy: bool,
     /// Whether somebody changed by hand how it is run.
     pub altered: bool,
+    /// The registry whose credentials Swarm holds for it, or "".
+    pub lent: String,
 }
 
 impl Observed {
@@ -89,10 +92,16 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
         Some(container) => shape::is_altered(cx, engine, container).await?,
         None => false,
     };
+    let service = match &container {
+        Some(container) if container.shape == Shape::Swarm => engine.service(service::NAME).await?,
+        _ => None,
+    };
+    let lent = service.as_ref().map_or("", registry_auth::registry);
     Ok(Observed {
         container,
         healthy,
         altered,
+        lent: lent.to_owned(),
     })
 }
 

@@ -4,8 +4,7 @@
 //! - Swarm publishes on every address of the host, never on loopback alone. So the service
 //!   publishes nothing, shares the host's network and is told to listen on loopback.
 //! - It is pinned to this node, where its state is, and where the image has been pulled already,
-//!   by digest. So no node ever asks a registry, and Swarm is not given the token
-//!   (`--with-registry-auth`), which it would keep in its log on disk.
+//!   by digest. So as long as that is there, Swarm asks no registry and needs no credentials.
 //! - A task's restart policy cannot be changed without replacing the task, so there is but one:
 //!   `any`, after [`PAUSE`]. A version that is being tried is watched; at its first exit the
 //!   service goes to no replicas, before that pause is over.
@@ -17,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::compose::{self, PROJECT, fingerprint};
 use super::records::Release;
-use super::{app_secrets, env, shape, snapshot};
+use super::{app_secrets, env, registry_auth, shape, snapshot};
 use crate::deploy::engine::Engine;
+use crate::deploy::engine::auth::Auth;
 use crate::deploy::engine::images::Image;
 use crate::deploy::engine::swarm::{Service, Task};
 use crate::deploy::env_file::EnvFile;
@@ -162,23 +162,31 @@ fn complete(cx: &Context, release: &Release, node: &str, secrets: Vec<Value>) ->
 pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     let node = node(engine).await?;
     let secrets = app_secrets::mount(cx, engine, &release.secrets).await?;
-    let spec = complete(cx, release, &node, secrets)?;
+    let mut spec = complete(cx, release, &node, secrets)?;
     snapshot::settle_volumes(cx, engine, release).await?;
-    let before = match engine.service(NAME).await? {
+    let there = engine.service(NAME).await?;
+    let before = match there {
         Some(_) => engine.tasks(NAME).await?,
         None => Vec::new(),
     };
-    put(engine, |_| spec.clone()).await?;
+    let auth = registry_auth::carry(cx, there.as_ref(), &release.pinned, &mut spec);
+    put(engine, auth.as_ref(), |_| spec.clone()).await?;
     first_container(cx, engine, &before).await
 }
 
 /// Makes the service into what `spec` says, given what it is.
-async fn put(engine: &Engine, spec: impl Fn(Option<&Value>) -> Value) -> Result<()> {
+///
+/// # Errors
+/// When Swarm refuses.
+pub async fn put(
+    engine: &Engine,
+    auth: Option<&Auth>,
+    spec: impl Fn(Option<&Value>) -> Value,
+) -> Result<()> {
     loop {
         let there = engine.service(NAME).await?;
-        let outcome = engine
-            .put_service(there.as_ref(), &spec(there.as_ref().map(|it| &it.spec)))
-            .await;
+        let next = spec(there.as_ref().map(|it| &it.spec));
+        let outcome = engine.put_service(there.as_ref(), &next, auth).await;
         let version = |service: Option<Service>| service.map(|it| it.version);
         // An update has to name the version, and Swarm itself may have changed it meanwhile.
         if outcome.is_ok() || version(engine.service(NAME).await?) == version(there) {
@@ -189,7 +197,7 @@ async fn put(engine: &Engine, spec: impl Fn(Option<&Value>) -> Value) -> Result<
 
 /// So many replicas of the service as it is.
 async fn scale(engine: &Engine, replicas: u8) -> Result<()> {
-    put(engine, |there| {
+    put(engine, None, |there| {
         let mut spec = there.cloned().unwrap_or_default();
         spec["Mode"] = json!({"Replicated": {"Replicas": replicas}});
         spec

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::records::{Records, Release};
-use super::{Observed, app_secrets, compose, service, snapshot};
+use super::{Observed, app_secrets, compose, registry_auth, service, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Failure, Result};
@@ -47,7 +47,8 @@ pub fn of(labels: &Value) -> Option<Shape> {
 /// How the gateway is to run: as it was asked for, or else as it runs.
 ///
 /// # Errors
-/// Exit 3 when a service is wanted of an engine that manages no swarm.
+/// Exit 3 when a service is wanted of an engine that manages no swarm, 2 for a
+/// `--with-registry-auth` without a service or without credentials.
 pub async fn wanted(
     cx: &Context,
     engine: &Engine,
@@ -56,8 +57,14 @@ pub async fn wanted(
 ) -> Result<Form> {
     let running = observed.container.as_ref().map(|it| it.shape);
     let current = records.current().map(|it| it.shape);
-    let shape = cx.settings.shape.or(running).or(current);
-    form(cx, engine, shape.unwrap_or_default()).await
+    let shape = cx
+        .settings
+        .shape
+        .or(running)
+        .or(current)
+        .unwrap_or_default();
+    registry_auth::refuse(cx, shape)?;
+    form(cx, engine, shape).await
 }
 
 /// What this shape needs.
@@ -102,6 +109,21 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
         }
     }
     service::stop(engine, seconds).await
+}
+
+/// Ends Swarm's own tries at an image that its node does not have. The engine downloads a layer
+/// once for all who want it at a time, so with them ours would fail for want of credentials.
+/// Returns whether there were any; then [`service::go_on`] lets it try again.
+///
+/// # Errors
+/// When they do not end.
+pub async fn end_tries(engine: &Engine, observed: &Observed) -> Result<bool> {
+    let runs = observed.container.as_ref().is_some_and(|it| it.running);
+    let tries = !runs && service::is_up(engine).await?;
+    if tries {
+        service::stop(engine, GRACE).await?;
+    }
+    Ok(tries)
 }
 
 /// Makes `release` and starts it. The gateway is stopped. Returns the id of the container.

@@ -57,11 +57,11 @@ pub async fn acquire(
     resolved: Resolved,
     running: Option<&Running>,
 ) -> Result<Acquired> {
-    let wanted = resolved.wanted;
-    let trouble = match first_rung(cx, engine, &wanted, resolved.resolution).await? {
+    let trouble = match first_rung(cx, engine, &resolved).await? {
         Ok(acquired) => return Ok(acquired),
         Err(trouble) => trouble,
     };
+    let wanted = resolved.wanted;
     cx.journal.add(json!({"event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": trouble.cause.word()}));
     if trouble.cause.is_final() {
         return Err(failure(cx, &wanted, &[trouble], running));
@@ -96,33 +96,33 @@ pub async fn acquire(
 async fn first_rung(
     cx: &Context,
     engine: &Engine,
-    wanted: &ImageRef,
-    resolution: Resolution,
+    resolved: &Resolved,
 ) -> Result<std::result::Result<Acquired, Trouble>> {
-    let (remote, auth) = match resolution {
-        Resolution::Nowhere(trouble) => return Ok(Err(trouble)),
+    let remote = match &resolved.resolution {
+        Resolution::Nowhere(trouble) => return Ok(Err(trouble.clone())),
         Resolution::Here { image, digest } => {
-            let pinned = wanted.at(&digest).to_string();
             return Ok(Ok(Acquired {
-                image,
-                pinned,
+                image: image.clone(),
+                pinned: resolved.wanted.at(digest).to_string(),
                 source: Source::Local,
             }));
         }
-        Resolution::There { remote, auth } => (remote, auth),
+        Resolution::There { remote } => remote,
     };
-    let pinned = wanted.at(&remote.digest);
-    Ok(match pull(cx, engine, &pinned, auth.as_ref()).await? {
-        Ok(fetched) => {
-            announce(cx, &pinned, &fetched);
-            Ok(Acquired {
-                image: fetched.image,
-                pinned: pinned.to_string(),
-                source: Source::Pulled,
-            })
-        }
-        Err(trouble) => Err(trouble),
-    })
+    let pinned = resolved.wanted.at(&remote.digest);
+    Ok(
+        match pull(cx, engine, &pinned, resolved.auth.as_ref()).await? {
+            Ok(fetched) => {
+                announce(cx, &pinned, &fetched);
+                Ok(Acquired {
+                    image: fetched.image,
+                    pinned: pinned.to_string(),
+                    source: Source::Pulled,
+                })
+            }
+            Err(trouble) => Err(trouble),
+        },
+    )
 }
 
 fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {
@@ -193,7 +193,7 @@ async fn upstream(
     cx.talk
         .warn(format!("{}; trying upstream's {image}", troubles[0]));
     let resolved = resolve(cx, engine, &image).await?;
-    match first_rung(cx, engine, &image, resolved.resolution).await? {
+    match first_rung(cx, engine, &resolved).await? {
         Ok(acquired) => Ok(Some(Acquired {
             source: Source::Upstream,
             ..acquired

@@ -29,8 +29,6 @@ pub enum Resolution {
     There {
         /// What the registry says.
         remote: Remote,
-        /// The credentials that worked.
-        auth: Option<Auth>,
     },
     /// It cannot be had.
     Nowhere(Trouble),
@@ -43,6 +41,8 @@ pub struct Resolved {
     pub wanted: ImageRef,
     /// What it means now.
     pub resolution: Resolution,
+    /// The credentials for it, unless the registry refused them.
+    pub auth: Option<Auth>,
 }
 
 /// Looks up the wanted image.
@@ -50,23 +50,26 @@ pub struct Resolved {
 /// # Errors
 /// When the engine itself fails.
 pub async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
-    let resolution = look(cx, engine, wanted).await?;
+    let (resolution, auth) = look(cx, engine, wanted).await?;
     Ok(Resolved {
         wanted: wanted.clone(),
         resolution,
+        auth,
     })
 }
 
-async fn look(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolution> {
+type Looked = (Resolution, Option<Auth>);
+
+async fn look(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Looked> {
     if let Some(digest) = wanted.digest()
         && let Some(image) = engine.image(&wanted.at(digest).to_string()).await?
     {
         let digest = digest.to_owned();
-        return Ok(Resolution::Here { image, digest });
+        return Ok((Resolution::Here { image, digest }, credentials(cx, wanted)));
     }
     let (remote, auth) = match ask(cx, engine, wanted).await? {
         Ok(found) => found,
-        Err(trouble) => return Ok(Resolution::Nowhere(trouble)),
+        Err(trouble) => return Ok((Resolution::Nowhere(trouble), None)),
     };
     if !remote.platforms.is_empty() && !remote.platforms.contains(&engine.platform) {
         let text = format!(
@@ -75,16 +78,17 @@ async fn look(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolu
             engine.platform
         );
         let cause = Cause::Platform;
-        return Ok(Resolution::Nowhere(Trouble { cause, text }));
+        return Ok((Resolution::Nowhere(Trouble { cause, text }), None));
     }
     let pinned = wanted.at(&remote.digest).to_string();
-    Ok(match engine.image(&pinned).await? {
+    let resolution = match engine.image(&pinned).await? {
         Some(image) => Resolution::Here {
             image,
             digest: remote.digest,
         },
-        None => Resolution::There { remote, auth },
-    })
+        None => Resolution::There { remote },
+    };
+    Ok((resolution, auth))
 }
 
 type Asked = std::result::Result<(Remote, Option<Auth>), Trouble>;

@@ -12,9 +12,10 @@ use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::compose::label_of;
 use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::registry_auth::{self, Change};
 use crate::deploy::gateway::shape::{self, Form};
 use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
-use crate::deploy::gateway::{self, Observed, env, health, observe, port, recover};
+use crate::deploy::gateway::{self, Observed, env, health, observe, port, recover, service};
 use crate::deploy::image::Source;
 use crate::deploy::image::ladder::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
@@ -81,6 +82,9 @@ impl Gateway {
         } else {
             decide(cx, &records, &form, &observed, &resolved)?
         };
+        let auth = resolved.auth.as_ref();
+        let lend = registry_auth::wanted(cx, &engine, form.shape, auth).await?;
+        let state = state.and(lend.map(Change::plan));
         if state == State::Done {
             tell(cx, &records);
         }
@@ -122,7 +126,7 @@ fn decide(
             form,
             [format!("find another source for {wanted} ({trouble})")],
         ),
-        Resolution::There { remote, .. } => needed(
+        Resolution::There { remote } => needed(
             form,
             [
                 format!("pull {}", wanted.at(&remote.digest)),
@@ -207,11 +211,17 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
     let observed = observe(cx, engine).await?;
     let form = shape::wanted(cx, engine, &records, &observed).await?;
     let wanted = resolved.wanted.to_string();
+    let auth = resolved.auth.clone();
     let running = observed.running(&records);
+    let tries = shape::end_tries(engine, &observed).await?;
     let got = cx
         .host
         .unless_interrupted(acquire(cx, engine, resolved, running.as_ref()))
-        .await?;
+        .await;
+    if got.is_err() && tries {
+        service::go_on(engine).await?;
+    }
+    let got = got?;
     let got = Acquired {
         source: match got.source {
             Source::Local => local(&records, got.image.clone(), got.pinned.clone()).source,
@@ -226,6 +236,7 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
     } else if !observed.healthy {
         revive(cx, engine, &observed, &candidate.release).await?;
     }
+    registry_auth::settle(cx, engine, form.shape, &got.pinned, auth.as_ref()).await?;
     let seconds = round(cx.started.elapsed().as_secs_f64());
     cx.journal
         .add(json!({"event": "provisioned", "image": got.pinned, "seconds": seconds}));
