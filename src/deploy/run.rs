@@ -92,7 +92,7 @@ impl Choice {
             None => Ok(()),
             Some(word) => {
                 let names: Vec<_> = steps.iter().map(|step| step.name).collect();
-                Err(Failure::usage(format!("no step is called {word}"))
+                Err(Failure::usage(format!("no step is called {word:?}"))
                     .hint(format!("the steps are {}", names.join(", "))))
             }
         }

@@ -4,6 +4,7 @@
 //! environment again. Unknown keys of the file are errors.
 
 mod engine;
+mod file;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::reference::ImageRef;
 use crate::name::EnvName;
 
 pub use self::engine::Engine;
+pub use self::file::{File, HostSettings};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
@@ -72,82 +74,6 @@ pub enum Shape {
     Compose,
     /// As the service of a Swarm stack.
     Swarm,
-}
-
-/// `[host]` in the configuration: steps 1, 2 and 5 to 9.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(default, deny_unknown_fields)]
-pub struct HostSettings {
-    /// Let the deploy user use `sudo` without a password.
-    pub sudo: bool,
-    /// Put the deploy user into the group `docker`, which equals root.
-    pub docker_group: bool,
-    /// Where Compose v2 comes from on a host whose own sources have none: Docker's repository or a mirror.
-    pub docker_repository: String,
-    /// The fingerprint of the one key that may sign it.
-    pub docker_fingerprint: String,
-    /// Arguments for `tailscale up` beside the key.
-    pub tailscale_args: Vec<String>,
-    /// Where Tailscale's packages come from: its own repository or a mirror of it.
-    pub tailscale_repository: String,
-    /// The fingerprint of the one key that may sign them.
-    pub tailscale_fingerprint: String,
-    /// Further ports to open, as UFW writes them (`443/tcp`).
-    pub allow: Vec<String>,
-    /// Reboot by itself after an upgrade that needs it.
-    pub automatic_reboot: bool,
-    /// How many good backups stay.
-    pub backup_keep: usize,
-}
-
-impl Default for HostSettings {
-    fn default() -> Self {
-        Self {
-            sudo: true,
-            docker_group: false,
-            docker_repository: "https://download.docker.com/linux".to_owned(),
-            docker_fingerprint: "9DC858229FC7DD38854AE2D88D81803C0EBFCD88".to_owned(),
-            tailscale_args: Vec::new(),
-            tailscale_repository: "https://pkgs.tailscale.com/stable".to_owned(),
-            tailscale_fingerprint: "2596A99EAAB33821893C0A79458CA832957F5868".to_owned(),
-            allow: Vec::new(),
-            automatic_reboot: false,
-            backup_keep: 14,
-        }
-    }
-}
-
-/// The configuration file.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(default, deny_unknown_fields)]
-pub struct File {
-    image: Option<String>,
-    upstream_image: Option<String>,
-    registry_user: Option<String>,
-    user: Option<String>,
-    port: Option<u16>,
-    keep: Option<usize>,
-    pull_timeout: Option<String>,
-    health_timeout: Option<String>,
-    build_context: Option<PathBuf>,
-    swarm: Option<bool>,
-    swarm_secrets: Option<Vec<String>>,
-    host: HostSettings,
-}
-
-impl File {
-    /// Reads the text of a configuration file.
-    ///
-    /// # Errors
-    /// With the line, when it is not what it should be.
-    pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|why| {
-            let before = &text[..why.span().map_or(0, |span| span.start.min(text.len()))];
-            let line = before.matches('\n').count() + 1;
-            Failure::usage(format!("{}:{line}: {}", path.display(), why.message()))
-                .hint("see the README for the keys of openclaw-deploy.toml")
-        })
-    }
 }
 
 /// What the command line and the environment choose.
@@ -349,17 +275,6 @@ mod tests {
         assert_eq!((settings.keep, settings.port), (2, 1234));
         assert_eq!(settings.pull_timeout, Duration::from_secs(600));
         assert!(!settings.host.sudo && !settings.host.docker_group);
-    }
-
-    #[test]
-    fn an_unknown_key_is_an_error_with_its_line() {
-        let failure = File::parse(Path::new("/etc/x.toml"), "keep = 5\nkep = 4\n");
-        let failure = failure.expect_err("unknown");
-        assert!(
-            failure.what.starts_with("/etc/x.toml:2: unknown field"),
-            "{failure}"
-        );
-        assert_eq!(failure.exit, super::super::exit::Exit::Usage);
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! `/etc/openclaw-deploy.toml`: what may be written there. Unknown keys are errors.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::deploy::exit::{Failure, Result};
+
+/// `[host]` in the configuration: steps 1, 2 and 5 to 9.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostSettings {
+    /// Let the deploy user use `sudo` without a password.
+    pub sudo: bool,
+    /// Put the deploy user into the group `docker`, which equals root.
+    pub docker_group: bool,
+    /// Where Compose v2 comes from on a host whose own sources have none: Docker's repository or a mirror.
+    pub docker_repository: String,
+    /// The fingerprint of the one key that may sign it.
+    pub docker_fingerprint: String,
+    /// Arguments for `tailscale up` beside the key.
+    pub tailscale_args: Vec<String>,
+    /// Where Tailscale's packages come from: its own repository or a mirror of it.
+    pub tailscale_repository: String,
+    /// The fingerprint of the one key that may sign them.
+    pub tailscale_fingerprint: String,
+    /// Further ports to open, as UFW writes them (`443/tcp`).
+    pub allow: Vec<String>,
+    /// Reboot by itself after an upgrade that needs it.
+    pub automatic_reboot: bool,
+    /// How many good backups stay.
+    pub backup_keep: usize,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            sudo: true,
+            docker_group: false,
+            docker_repository: "https://download.docker.com/linux".to_owned(),
+            docker_fingerprint: "9DC858229FC7DD38854AE2D88D81803C0EBFCD88".to_owned(),
+            tailscale_args: Vec::new(),
+            tailscale_repository: "https://pkgs.tailscale.com/stable".to_owned(),
+            tailscale_fingerprint: "2596A99EAAB33821893C0A79458CA832957F5868".to_owned(),
+            allow: Vec::new(),
+            automatic_reboot: false,
+            backup_keep: 14,
+        }
+    }
+}
+
+/// The configuration file.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    pub(super) image: Option<String>,
+    pub(super) upstream_image: Option<String>,
+    pub(super) registry_user: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) keep: Option<usize>,
+    pub(super) pull_timeout: Option<String>,
+    pub(super) health_timeout: Option<String>,
+    pub(super) build_context: Option<PathBuf>,
+    pub(super) swarm: Option<bool>,
+    pub(super) swarm_secrets: Option<Vec<String>>,
+    pub(super) host: HostSettings,
+}
+
+impl File {
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    /// With the line, when it is not what it should be.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|why| {
+            let before = &text[..why.span().map_or(0, |span| span.start.min(text.len()))];
+            let line = before.matches('\n').count() + 1;
+            Failure::usage(format!("{}:{line}: {}", path.display(), why.message()))
+                .hint("see the README for the keys of openclaw-deploy.toml")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::exit::Exit;
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        let failure = File::parse(Path::new("/etc/x.toml"), "keep = 5\nkep = 4\n");
+        let failure = failure.expect_err("unknown");
+        assert!(
+            failure.what.starts_with("/etc/x.toml:2: unknown field"),
+            "{failure}"
+        );
+        assert_eq!(failure.exit, Exit::Usage);
+    }
+}
