@@ -26,6 +26,7 @@ mod real;
 mod remote;
 mod safety;
 mod swarm;
+mod terminal;
 mod token;
 mod upgrade;
 mod wrapper;
@@ -138,6 +139,7 @@ fn all() -> Vec<Check> {
         remote::CHECKS,
         safety::CHECKS,
         swarm::CHECKS,
+        terminal::CHECKS,
         token::CHECKS,
         upgrade::CHECKS,
         wrapper::CHECKS,

@@ -41,7 +41,8 @@ pub const CHECKS: &[Check] = &[
     ),
 ];
 
-const ENGINE: &str = "tcp://127.0.0.1:2375";
+/// Where it listens.
+pub const ENGINE: &str = "tcp://127.0.0.1:2375";
 /// The same engine, within [`with_ssh`].
 pub const BY_SSH: &str = "ssh://root@127.0.0.1:2222";
 /// What is kept here about that engine.

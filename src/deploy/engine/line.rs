@@ -61,6 +61,8 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        // Ctrl-C is for us, who need the engine to put things back.
+        .process_group(0)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|why| {
         Failure::system("run the Docker client", why)

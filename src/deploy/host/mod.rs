@@ -227,6 +227,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_has_started_ends_with_it_when_it_is_ended_and_not_otherwise() {
+        let (root, host) = (tempfile::tempdir().expect("a directory"), Host::new("/"));
+        let host = host.expect("a host");
+        let child_of = |then: &str, deadline: u64| {
+            let file = root.path().join("pid");
+            let script = format!("sleep 60 >&- 2>&- & echo $! > {}; {then}", file.display());
+            let shell = Program::new("sh").args(["-c", &script]);
+            let ended = host.run(&shell.deadline(Duration::from_millis(deadline)));
+            let pid = fs::read_to_string(file).expect("it began");
+            (ended.is_ok(), format!("/proc/{}/stat", pid.trim()))
+        };
+        let runs = |stat: &str| fs::read_to_string(stat).is_ok_and(|it| !it.contains(") Z "));
+        let (ended, daemon) = child_of("exit", 10_000);
+        assert!(ended && runs(&daemon), "a daemon is left alone");
+        let (ended, plugin) = child_of("sleep 600", 500);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!ended && !runs(&plugin), "a plugin is not");
+        let pid: i32 = daemon
+            .split('/')
+            .nth(2)
+            .and_then(|it| it.parse().ok())
+            .expect("a pid");
+        let daemon = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGKILL).expect("it ran");
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_named() {
         let host = Host::new("/").expect("a host");
         let failure = host

@@ -1,4 +1,7 @@
 //! Foreign programs: what to run, how it is run, and what it answered.
+//!
+//! Each has a process group of its own: Ctrl-C is for us, who go on to put things back, and would
+//! otherwise end dpkg in the middle, or Compose while it brings the old version back.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
 
 use super::{Host, SEARCH};
 use crate::deploy::exit::{Failure, Result};
@@ -150,6 +156,7 @@ impl Host {
         let label = program.label();
         let fail = |why: io::Error| Failure::system(format!("run {label}"), why);
         let mut child = self.command(program)?.spawn().map_err(fail)?;
+        let group = Group::of(&child);
         let (mut stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async {
@@ -181,7 +188,9 @@ impl Host {
                 ))),
             }
         };
-        self.unless_interrupted(limited).await
+        let answer = self.unless_interrupted(limited).await?;
+        group.has_ended();
+        Ok(answer)
     }
 
     fn command(&self, program: &Program) -> Result<tokio::process::Command> {
@@ -216,8 +225,32 @@ impl Host {
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true);
         Ok(command)
+    }
+}
+
+/// A program and what it has started. Asked to end when it is dropped before its end: the Docker
+/// client leaves its plugins running otherwise.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let leader = child.id().map(|id| Pid::from_raw(id.cast_signed()));
+        Self(leader)
+    }
+
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            let _ = killpg(leader, Signal::SIGTERM);
+        }
     }
 }
 
