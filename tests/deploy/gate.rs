@@ -59,6 +59,7 @@ struct Inside {
     rule: Rule,
     harm: Harm,
     log: Vec<String>,
+    passwords: Vec<String>,
     cut: bool,
     spared: usize,
 }
@@ -110,6 +111,11 @@ impl Gate {
         *look(&self.inside) = Inside::default();
     }
 
+    /// The password of every request so far that had one; forgets them.
+    pub fn passwords(&self) -> Vec<String> {
+        std::mem::take(&mut look(&self.inside).passwords)
+    }
+
     /// `GET /v2/…` of every request so far; forgets them.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut look(&self.inside).log)
@@ -137,6 +143,10 @@ fn serve(mut client: TcpStream, behind: u16, inside: &Mutex<Inside>) -> std::io:
         name.eq_ignore_ascii_case("authorization")
             .then(|| value.trim().to_owned())
     });
+    if let Some(word) = given.as_deref().and_then(password) {
+        let word = String::from_utf8_lossy(&word).into_owned();
+        look(inside).passwords.push(word);
+    }
     if let Some(answer) = admit(&rule, method, path, given.as_deref()) {
         return client.write_all(answer.as_bytes());
     }

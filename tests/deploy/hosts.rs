@@ -26,12 +26,20 @@ fn fleet(world: &World) -> Outcome {
                 "HOME=/home docker context create vps --docker host={BY_SSH}"
             ))?;
             life(world, ("DOCKER_CONTEXT", "vps"))?;
-            // A flag beats the environment, as with docker.
+            // A flag beats the environment, and an empty variable is none, as with docker.
             let away = ("DOCKER_HOST", "tcp://127.0.0.1:1");
             run(world, away, &["status"]).exits(3)?;
             run(world, away, &["status", "--context", "vps"])
                 .exits(1)?
-                .says("gateway     absent")
+                .says("gateway     absent")?;
+            let mut command = world.command(None, &["status"]);
+            command
+                .env("DOCKER_HOST", "")
+                .env("DOCKER_CONTEXT", "vps")
+                .env("HOME", "/home");
+            finish(command)
+                .exits(1)?
+                .says("of the engine's machine")
                 .map(drop)
         })?;
         watch.saw_nothing()

@@ -17,7 +17,8 @@ pub const CHECKS: &[Check] = &[check(
 
 /// The token that takes the place of the good one.
 const NEXT: &str = "ghp_next56789abcdefghijABCDEFGHIJ012345";
-const GIVE: &str = "--with-registry-auth";
+/// Lends.
+pub const GIVE: &str = "--with-registry-auth";
 const TAKE: &str = "--with-registry-auth=false";
 const HELD: &str = "registry    Swarm holds the credentials of 127.0.0.1:5001";
 
@@ -25,31 +26,37 @@ fn lent(world: &World) -> Outcome {
     world.gate.rule(tokens(GOOD));
     in_swarm(HERE, world, |world| {
         refused(world)?;
-        let watch = Watch::begin([forms(GOOD), forms(NEXT)].concat());
-        let life = life(world);
-        watch.saw_nothing()?;
-        only_swarm_has_them(world, &life?)
+        let run = watched(|| {
+            unasked(world)?;
+            given(world)?;
+            renewed(world)
+        })?;
+        only_swarm_has_them(world, &run)?;
+        watched(|| {
+            taken_back(world)?;
+            elsewhere(world)
+        })
     })
 }
 
-/// Returns the run that renewed them.
-fn life(world: &World) -> Result<Ran, String> {
-    unasked(world)?;
-    given(world)?;
-    let run = renewed(world)?;
-    taken_back(world)?;
-    elsewhere(world)?;
-    Ok(run)
+/// Whatever is done there, no process has a token among its arguments.
+fn watched<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let watch = Watch::begin([forms(GOOD), forms(NEXT)].concat());
+    let outcome = work();
+    watch.saw_nothing()?;
+    outcome
 }
 
-fn tokens(token: &str) -> Rule {
+/// A registry as GHCR is, for this token alone.
+pub fn tokens(token: &str) -> Rule {
     Rule::Tokens {
         token: token.to_owned(),
         public: false,
     }
 }
 
-fn deploy(world: &World, token: Option<&str>, image: &str, more: &[&str]) -> Ran {
+/// Bootstraps `image` with this token or none.
+pub fn deploy(world: &World, token: Option<&str>, image: &str, more: &[&str]) -> Ran {
     let mut args = vec!["bootstrap", "--only", STEPS, "--image", image];
     args.extend(["--health-timeout", "20s", "--upstream-image", ""]);
     finish(world.command(token, &[&args, more].concat()))
@@ -60,9 +67,9 @@ fn v1(world: &World, token: &str, more: &[&str]) -> Ran {
 }
 
 fn refused(world: &World) -> Outcome {
-    v1(world, GOOD, &[GIVE])
-        .exits(2)?
-        .says("--with-registry-auth is for a gateway under Swarm")?;
+    v1(world, GOOD, &[GIVE]).exits(2)?.says(
+        "--with-registry-auth is for a gateway under Swarm; this one would be run by Compose",
+    )?;
     deploy(world, None, &world.image("v1"), &["--swarm", GIVE])
         .exits(2)?
         .says("--with-registry-auth has no credentials to give: there is no GHCR_TOKEN")?;
@@ -104,7 +111,20 @@ fn given(world: &World) -> Outcome {
             .says("gateway     unchanged")?;
     }
     runs_on("the gateway afterwards")?;
+    world.gate.passwords();
     comes_back("given")?;
+    let given = world.gate.passwords();
+    hold(
+        given.contains(&GOOD.to_owned()),
+        "the gate sees no password",
+    )?;
+    // By its digest the image is here, and the registry would not be asked about it.
+    let digest = format!("127.0.0.1:5001/me/openclaw@{}", world.images.digest("v1"));
+    deploy(world, Some(GOOD), &digest, &[]).exits(0)?;
+    deploy(world, Some(NEXT), &digest, &[])
+        .exits(0)?
+        .says("Swarm is not given the credentials of 127.0.0.1:5001: ")?;
+    comes_back("after a token that is none")?;
     // Another version, and the way back from a bad one, lose nothing.
     deploy(world, Some(GOOD), &world.image("v2"), &[]).exits(0)?;
     deploy(world, Some(GOOD), &world.image("v4"), &[]).exits(5)?;
@@ -152,24 +172,40 @@ fn taken_back(world: &World) -> Outcome {
     deploy(world, Some(NEXT), &v2, &[]).exits(0).map(drop)
 }
 
-/// They are offered to no other registry than their own.
+/// A bad version keeps nobody from taking back; and no other registry is offered them.
 fn elsewhere(world: &World) -> Outcome {
-    deploy(world, Some(NEXT), &world.image("v2"), &[GIVE]).exits(0)?;
+    let (v2, v4) = (world.image("v2"), world.image("v4"));
+    deploy(world, Some(NEXT), &v2, &[GIVE]).exits(0)?;
+    deploy(world, Some(NEXT), &v4, &["--retry"]).exits(5)?;
     shows(world, true)?;
-    let other = "localhost:5000/me/openclaw:v1";
+    deploy(world, Some(NEXT), &v4, &[TAKE]).exits(5)?;
+    shows(world, false)?;
+    deploy(world, Some(NEXT), &v2, &[GIVE]).exits(0)?;
+    // The same gate by another name, which is another registry.
+    let other = "localhost:5001/me/openclaw:v1";
     deploy(world, Some(NEXT), other, &[])
         .exits(0)?
         .says("the credentials of 127.0.0.1:5001 are taken back from Swarm")?;
     same("who answers", answering(), "v1".to_owned())?;
-    shows(world, false)
+    shows(world, false)?;
+    world.gate.passwords();
+    stays_away(world, "at another registry")?;
+    let offered = world.gate.passwords();
+    hold(offered.is_empty(), format!("it was offered {offered:?}"))?;
+    sh(
+        "docker service rollback --detach --quiet openclaw_gateway && docker service scale --detach openclaw_gateway=0",
+    )?;
+    stays_away(world, "after docker's own rollback")?;
+    let offered = world.gate.passwords();
+    hold(offered.is_empty(), format!("it was offered {offered:?}"))
 }
 
 /// Takes the image away and has Swarm make a new task.
-fn begin_anew() -> Outcome {
+pub fn begin_anew() -> Outcome {
     sh("docker service scale --detach openclaw_gateway=0")?;
     let gone = wait_for(30, || sh("docker ps -q").is_ok_and(|it| it.is_empty()));
     hold(gone, "the task does not end")?;
-    sh("docker ps -aq | xargs -r docker rm && docker images -aq --no-trunc | sort -u | xargs docker rmi -f && docker service scale --detach openclaw_gateway=1")
+    sh("docker ps -aq | xargs -r docker rm && docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f && docker service scale --detach openclaw_gateway=1")
         .map(drop)
 }
 

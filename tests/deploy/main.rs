@@ -22,6 +22,7 @@ mod engines;
 mod hosts;
 mod ladder;
 mod lent;
+mod lost;
 mod real;
 mod remote;
 mod safety;
@@ -136,6 +137,7 @@ fn all() -> Vec<Check> {
         hosts::CHECKS,
         ladder::CHECKS,
         lent::CHECKS,
+        lost::CHECKS,
         remote::CHECKS,
         safety::CHECKS,
         swarm::CHECKS,

@@ -26,6 +26,15 @@ pub struct Service {
     pub spec: Value,
 }
 
+impl Service {
+    /// The image that its next task will have.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        let image = &self.spec["TaskTemplate"]["ContainerSpec"]["Image"];
+        image.as_str().unwrap_or_default()
+    }
+}
+
 /// One attempt of Swarm to run a service.
 #[derive(Clone, Debug)]
 pub struct Task {

@@ -30,7 +30,7 @@ use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::Result;
 use crate::deploy::image::ladder::Running;
 use crate::deploy::run::Context;
-use crate::deploy::settings::{Settings, Shape};
+use crate::deploy::settings::Settings;
 
 /// What is there now.
 #[derive(Clone, Debug, Default)]
@@ -92,10 +92,8 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
         Some(container) => shape::is_altered(cx, engine, container).await?,
         None => false,
     };
-    let service = match &container {
-        Some(container) if container.shape == Shape::Swarm => engine.service(service::NAME).await?,
-        _ => None,
-    };
+    // Also without a container: that may be for want of the image.
+    let service = engine.service(service::NAME).await?;
     let lent = service.as_ref().map_or("", registry_auth::registry);
     Ok(Observed {
         container,

@@ -42,20 +42,16 @@ impl Change {
     }
 }
 
-/// Refuses `--with-registry-auth` where there is nobody to give anything to, or nothing to give.
+/// Refuses `--with-registry-auth` where there is nobody to give anything to.
 ///
 /// # Errors
 /// Exit 2.
 pub fn refuse(cx: &Context, shape: Shape) -> Result<()> {
     match (cx.settings.registry_auth, shape) {
-        (Some(_), Shape::Compose) => Err(Failure::usage(
-            "--with-registry-auth is for a gateway under Swarm; this one is run by Compose",
+        (Some(true), Shape::Compose) => Err(Failure::usage(
+            "--with-registry-auth is for a gateway under Swarm; this one would be run by Compose",
         )
         .hint("add --swarm, or leave it out")),
-        (Some(true), Shape::Swarm) if cx.token.is_none() => Err(Failure::usage(
-            "--with-registry-auth has no credentials to give: there is no GHCR_TOKEN",
-        )
-        .hint("run this as: oc-secrets exec -- openclaw-deploy …")),
         _ => Ok(()),
     }
 }
@@ -74,7 +70,43 @@ fn parts(label: &str) -> (&str, &str) {
     label.split_once(' ').unwrap_or_default()
 }
 
-/// What is to be done, given the credentials that the registry took.
+/// Of these credentials for the wanted image, those that may be given. Where they may not, although
+/// it was asked for, or although Swarm holds others, that is said.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn usable(
+    cx: &Context,
+    engine: &Engine,
+    shape: Shape,
+    auth: Option<Auth>,
+) -> Result<Option<Auth>> {
+    let refused = |why: &str| {
+        let registry = cx.settings.image.registry();
+        let text = format!("Swarm is not given the credentials of {registry}: {why}");
+        cx.talk.warn(text);
+        Ok(None)
+    };
+    match wanted(cx, engine, shape, auth.as_ref()).await? {
+        // For an image that is here by its digest nobody has asked the registry.
+        Some(Change::Give) => match engine
+            .distribution(&cx.settings.image, auth.as_ref())
+            .await?
+        {
+            Ok(_) => Ok(auth),
+            Err(reply) => refused(&cx.redact().text(&reply.message())),
+        },
+        None if shape == Shape::Swarm
+            && cx.settings.registry_auth == Some(true)
+            && auth.is_none() =>
+        {
+            refused("it did not take them, or does not answer")
+        }
+        _ => Ok(auth),
+    }
+}
+
+/// What is to be done, given these credentials.
 ///
 /// # Errors
 /// When the engine fails.
@@ -102,7 +134,20 @@ fn change(asked: Option<bool>, held: &str, auth: Option<&Auth>) -> Option<Change
     }
 }
 
-/// Does what is to be done. The gateway, which runs `pinned`, runs on.
+/// Before the gateway is replaced: takes back, or renews, what Swarm holds for the one that is
+/// there. Whatever comes of the new version, that is done.
+///
+/// # Errors
+/// When Swarm refuses.
+pub async fn renew(cx: &Context, engine: &Engine, shape: Shape, auth: Option<&Auth>) -> Result<()> {
+    let there = engine.service(service::NAME).await?;
+    match there.filter(|it| !label(&it.spec).is_empty()) {
+        Some(_) => settle(cx, engine, shape, auth).await,
+        None => Ok(()),
+    }
+}
+
+/// Does what is to be done. The gateway runs on.
 ///
 /// # Errors
 /// When Swarm refuses.
@@ -110,31 +155,46 @@ pub async fn settle(
     cx: &Context,
     engine: &Engine,
     shape: Shape,
-    pinned: &str,
     auth: Option<&Auth>,
 ) -> Result<()> {
-    let ours = cx.settings.image.registry();
     match (wanted(cx, engine, shape, auth).await?, auth) {
-        (Some(Change::Give), Some(auth)) if is_at(pinned, ours) => {
-            let label = format!("{ours} {}", salted::fingerprint(auth.secret())?);
-            put(engine, auth, Some(&label)).await?;
-            cx.talk.warn(format!(
-                "Swarm holds the credentials of {ours} now, in plain on its disk; \
-                 --with-registry-auth=false takes them back"
-            ));
-        }
-        (Some(Change::Give), _) => cx.talk.warn(format!(
-            "Swarm was not given the registry's credentials: {pinned} is not at {ours}"
-        )),
-        (Some(Change::TakeBack), _) => {
-            // Swarm also keeps what a service was before its last change.
-            for _ in 0..2 {
-                put(engine, &Auth::none(), None).await?;
-            }
-        }
-        (None, _) => {}
+        (Some(Change::Give), Some(auth)) => give(cx, engine, auth).await,
+        (Some(Change::TakeBack), _) => take_back(engine).await,
+        _ => Ok(()),
     }
+}
+
+async fn give(cx: &Context, engine: &Engine, auth: &Auth) -> Result<()> {
+    let ours = cx.settings.image.registry();
+    let there = engine.service(service::NAME).await?;
+    let image = there.as_ref().map_or("", Service::image);
+    if !is_at(image, ours) {
+        cx.talk.warn(format!(
+            "Swarm is not given the credentials of {ours}: {image} is not there"
+        ));
+        return Ok(());
+    }
+    let label = format!("{ours} {}", salted::fingerprint(auth.secret())?);
+    put(engine, auth, Some(&label)).await?;
+    cx.talk.warn(format!(
+        "Swarm holds the credentials of {ours} now, in plain on its disk; \
+         --with-registry-auth=false takes them back"
+    ));
     Ok(())
+}
+
+/// The label goes last, so that a run that is killed before is not taken for done.
+async fn take_back(engine: &Engine) -> Result<()> {
+    let there = engine.service(service::NAME).await?;
+    let label = there.as_ref().map_or("", |it| label(&it.spec));
+    put(engine, &Auth::none(), Some(label)).await?;
+    forget(engine).await
+}
+
+/// Twice, for Swarm also keeps what a service was before its last change.
+async fn forget(engine: &Engine) -> Result<()> {
+    put(engine, &Auth::none(), None).await?;
+    put(engine, &Auth::none(), None).await
 }
 
 async fn put(engine: &Engine, auth: &Auth, label: Option<&str>) -> Result<()> {
@@ -158,25 +218,28 @@ fn is_at(pinned: &str, registry: &str) -> bool {
     pinned.contains('/') && ImageRef::parse(pinned).is_ok_and(|it| it.registry() == registry)
 }
 
-/// Leaves with a service that is to run `pinned` what it holds, in `spec`. Where it is for another
-/// registry than the image's: credentials to put in its place, which are none.
+/// Leaves in `spec`, which is to run `pinned`, the label of what Swarm holds. Says whether that is
+/// for another registry than the image's, and so has to be [given up](give_up).
 #[must_use]
-pub fn carry(
-    cx: &Context,
-    there: Option<&Service>,
-    pinned: &str,
-    spec: &mut Value,
-) -> Option<Auth> {
-    let there = there.filter(|it| !label(&it.spec).is_empty())?;
-    let registry = registry(there);
-    if is_at(pinned, registry) {
-        mark(spec, Some(label(&there.spec)));
-        return None;
-    }
+pub fn carry(there: Option<&Service>, pinned: &str, spec: &mut Value) -> bool {
+    let Some(there) = there.filter(|it| !label(&it.spec).is_empty()) else {
+        return false;
+    };
+    mark(spec, Some(label(&there.spec)));
+    !is_at(pinned, registry(there))
+}
+
+/// Ends, with the change of a service to another registry's image, what Swarm held for it.
+///
+/// # Errors
+/// When Swarm refuses.
+pub async fn give_up(cx: &Context, engine: &Engine, there: &Service) -> Result<()> {
     cx.talk.warn(format!(
-        "the credentials of {registry} are taken back from Swarm: {pinned} is not there"
+        "the credentials of {} are taken back from Swarm, for the image is of another registry; \
+         --with-registry-auth gives them anew",
+        registry(there)
     ));
-    Some(Auth::none())
+    forget(engine).await
 }
 
 #[cfg(test)]

@@ -111,19 +111,17 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
     service::stop(engine, seconds).await
 }
 
-/// Ends Swarm's own tries at an image that its node does not have. The engine downloads a layer
-/// once for all who want it at a time, so with them ours would fail for want of credentials.
-/// Returns whether there were any; then [`service::go_on`] lets it try again.
+/// Keeps Swarm from pulling the gateway's image while we do, where the node has lost it: the engine
+/// downloads a layer once for all who want it at a time, and without credentials that fails for
+/// all. Returns whether [`service::let_go`] has to follow when we fail.
 ///
 /// # Errors
-/// When they do not end.
-pub async fn end_tries(engine: &Engine, observed: &Observed) -> Result<bool> {
-    let runs = observed.container.as_ref().is_some_and(|it| it.running);
-    let tries = !runs && service::is_up(engine).await?;
-    if tries {
-        service::stop(engine, GRACE).await?;
+/// When its tries do not end.
+pub async fn hold_back(engine: &Engine, observed: &Observed) -> Result<bool> {
+    match &observed.container {
+        Some(container) if container.running => Ok(false),
+        _ => service::hold_back(engine).await,
     }
-    Ok(tries)
 }
 
 /// Makes `release` and starts it. The gateway is stopped. Returns the id of the container.

@@ -41,7 +41,8 @@ pub struct Resolved {
     pub wanted: ImageRef,
     /// What it means now.
     pub resolution: Resolution,
-    /// The credentials for it, unless the registry refused them.
+    /// The credentials for it, unless the registry refused them; not asked about an image that is
+    /// here by its digest.
     pub auth: Option<Auth>,
 }
 

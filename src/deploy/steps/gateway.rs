@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::deploy::engine::Engine;
+use crate::deploy::engine::auth::Auth;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::compose::label_of;
 use crate::deploy::gateway::records::{Records, Release};
@@ -27,13 +28,14 @@ use crate::deploy::step::{State, Step};
 /// The gateway.
 #[derive(Default)]
 pub struct Gateway {
-    seen: RefCell<Option<Seen>>,
+    seen: RefCell<Option<(Engine, Seen)>>,
 }
 
 /// What `check` saw, for `apply`.
 struct Seen {
-    engine: Engine,
     resolved: Resolved,
+    /// The credentials that Swarm may be given.
+    lend: Option<Auth>,
 }
 
 impl Step for Gateway {
@@ -44,8 +46,8 @@ impl Step for Gateway {
 
     fn apply(&self, cx: &Context) -> Result<String> {
         let seen = self.seen.borrow_mut().take();
-        let Seen { engine, resolved } = seen.ok_or_else(|| Failure::new("check did not run"))?;
-        cx.host.wait(provide(cx, &engine, resolved))
+        let (engine, seen) = seen.ok_or_else(|| Failure::new("check did not run"))?;
+        cx.host.wait(provide(cx, &engine, seen))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
@@ -82,13 +84,14 @@ impl Gateway {
         } else {
             decide(cx, &records, &form, &observed, &resolved)?
         };
-        let auth = resolved.auth.as_ref();
-        let lend = registry_auth::wanted(cx, &engine, form.shape, auth).await?;
-        let state = state.and(lend.map(Change::plan));
+        let auth = resolved.auth.clone();
+        let lend = registry_auth::usable(cx, &engine, form.shape, auth).await?;
+        let change = registry_auth::wanted(cx, &engine, form.shape, lend.as_ref()).await?;
+        let state = state.and(change.map(Change::plan));
         if state == State::Done {
             tell(cx, &records);
         }
-        *self.seen.borrow_mut() = Some(Seen { engine, resolved });
+        *self.seen.borrow_mut() = Some((engine, Seen { resolved, lend }));
         Ok(state)
     }
 }
@@ -204,43 +207,59 @@ fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
             .is_some_and(|it| it.env == wanted.env && it.secrets == wanted.secrets)
 }
 
-/// Gets the image and makes the gateway run it.
-async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<String> {
+/// Makes the gateway run what is wanted, and Swarm hold what it shall.
+async fn provide(cx: &Context, engine: &Engine, seen: Seen) -> Result<String> {
     let mut records = Records::load(&cx.host, &cx.settings)?;
     recover::recover(cx, engine, &mut records).await?;
     let observed = observe(cx, engine).await?;
     let form = shape::wanted(cx, engine, &records, &observed).await?;
-    let wanted = resolved.wanted.to_string();
-    let auth = resolved.auth.clone();
-    let running = observed.running(&records);
-    let tries = shape::end_tries(engine, &observed).await?;
-    let got = cx
-        .host
-        .unless_interrupted(acquire(cx, engine, resolved, running.as_ref()))
-        .await;
-    if got.is_err() && tries {
-        service::go_on(engine).await?;
+    let lend = seen.lend.as_ref();
+    registry_auth::renew(cx, engine, form.shape, lend).await?;
+    let waits = shape::hold_back(engine, &observed).await?;
+    let got = replace(cx, engine, &mut records, &observed, &form, seen.resolved).await;
+    if waits && got.is_err() {
+        // Why we failed says more than why this would.
+        let _ = service::let_go(engine).await;
     }
     let got = got?;
+    registry_auth::settle(cx, engine, form.shape, lend).await?;
+    let seconds = round(cx.started.elapsed().as_secs_f64());
+    cx.journal
+        .add(json!({"event": "provisioned", "image": got.pinned, "seconds": seconds}));
+    Ok(format!(
+        "{} ({})",
+        short_name(&got.pinned),
+        got.source.word()
+    ))
+}
+
+/// Gets the image and makes the gateway run it.
+async fn replace(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+    form: &Form,
+    resolved: Resolved,
+) -> Result<Acquired> {
+    let wanted = resolved.wanted.to_string();
+    let running = observed.running(records);
+    let got = acquire(cx, engine, resolved, running.as_ref());
+    let got = cx.host.unless_interrupted(got).await?;
     let got = Acquired {
         source: match got.source {
-            Source::Local => local(&records, got.image.clone(), got.pinned.clone()).source,
+            Source::Local => local(records, got.image.clone(), got.pinned.clone()).source,
             other => other,
         },
         ..got
     };
-    let candidate = Candidate::new(cx, &records, &form, &wanted, &got)?;
-    let note = format!("{} ({})", short_name(&got.pinned), got.source.word());
-    if !same(&observed, &records, &candidate.release) {
-        switch(cx, engine, &mut records, &observed, candidate).await?;
+    let candidate = Candidate::new(cx, records, form, &wanted, &got)?;
+    if !same(observed, records, &candidate.release) {
+        switch(cx, engine, records, observed, candidate).await?;
     } else if !observed.healthy {
-        revive(cx, engine, &observed, &candidate.release).await?;
+        revive(cx, engine, observed, &candidate.release).await?;
     }
-    registry_auth::settle(cx, engine, form.shape, &got.pinned, auth.as_ref()).await?;
-    let seconds = round(cx.started.elapsed().as_secs_f64());
-    cx.journal
-        .add(json!({"event": "provisioned", "image": got.pinned, "seconds": seconds}));
-    Ok(note)
+    Ok(got)
 }
 
 /// The right container, but it does not answer: it is started and given its time.

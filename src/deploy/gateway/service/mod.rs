@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 pub use self::spec::render;
 use super::records::Release;
-use super::{app_secrets, registry_auth, snapshot};
+use super::{app_secrets, registry_auth, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::auth::Auth;
 use crate::deploy::engine::swarm::{Service, Task};
@@ -27,6 +27,8 @@ use crate::deploy::settings::Shape;
 
 /// The service.
 pub const NAME: &str = "openclaw_gateway";
+/// The label of a service that was stopped while we pull an image that its node has lost.
+const WAITS: &str = "openclaw-deploy.waits";
 /// How long Swarm waits before it starts a gateway again that has ended.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long Swarm may take for what it does itself.
@@ -72,8 +74,12 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
         Some(_) => engine.tasks(NAME).await?,
         None => Vec::new(),
     };
-    let auth = registry_auth::carry(cx, there.as_ref(), &release.pinned, &mut spec);
-    put(engine, auth.as_ref(), |_| spec.clone()).await?;
+    let foreign = registry_auth::carry(there.as_ref(), &release.pinned, &mut spec);
+    let none = foreign.then(Auth::none);
+    put(engine, none.as_ref(), |_| spec.clone()).await?;
+    if let Some(there) = there.filter(|_| foreign) {
+        registry_auth::give_up(cx, engine, &there).await?;
+    }
     first_container(cx, engine, &before).await
 }
 
@@ -98,11 +104,16 @@ pub async fn put(
     }
 }
 
-/// So many replicas of the service as it is.
-async fn scale(engine: &Engine, replicas: u8) -> Result<()> {
+/// So many replicas of the service as it is, and whether that [waits](hold_back) for an image.
+async fn scale(engine: &Engine, replicas: u8, waits: bool) -> Result<()> {
     put(engine, None, |there| {
         let mut spec = there.cloned().unwrap_or_default();
         spec["Mode"] = json!({"Replicated": {"Replicas": replicas}});
+        if waits {
+            spec["Labels"][WAITS] = json!("");
+        } else if let Some(labels) = spec["Labels"].as_object_mut() {
+            labels.remove(WAITS);
+        }
         spec
     })
     .await
@@ -157,7 +168,7 @@ fn swarm_failed(what: &str) -> Failure {
 pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
     let service = engine.service(NAME).await?;
     if service.as_ref().is_some_and(|it| !is_stopped(&it.spec)) {
-        scale(engine, 0).await?;
+        scale(engine, 0, false).await?;
     }
     // Also where the service was removed by hand: its last container outlives it by seconds.
     for (id, shape) in engine.gateways().await? {
@@ -186,7 +197,7 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
 pub async fn go_on(engine: &Engine) -> Result<()> {
     match engine.service(NAME).await? {
         None => Ok(()),
-        Some(_) => scale(engine, 1).await,
+        Some(_) => scale(engine, 1, false).await,
     }
 }
 
@@ -197,6 +208,41 @@ pub async fn go_on(engine: &Engine) -> Result<()> {
 pub async fn is_up(engine: &Engine) -> Result<bool> {
     let service = engine.service(NAME).await?;
     Ok(service.is_some_and(|service| !is_stopped(&service.spec)))
+}
+
+/// Ends Swarm's own tries at an image that its node has lost, until [`let_go`] or the next start;
+/// a label keeps that in mind should we be killed. Returns whether the service waits.
+///
+/// # Errors
+/// When they do not end.
+pub async fn hold_back(engine: &Engine) -> Result<bool> {
+    let Some(service) = engine.service(NAME).await? else {
+        return Ok(false);
+    };
+    if is_stopped(&service.spec) {
+        return Ok(!service.spec["Labels"][WAITS].is_null());
+    }
+    if engine.image(service.image()).await?.is_some() {
+        return Ok(false);
+    }
+    scale(engine, 0, true).await?;
+    let ended = stop(engine, shape::GRACE).await;
+    if ended.is_err() {
+        let_go(engine).await?;
+    }
+    ended.map(|()| true)
+}
+
+/// Lets Swarm try again, where it still waits.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn let_go(engine: &Engine) -> Result<()> {
+    let service = engine.service(NAME).await?;
+    match service.filter(|it| !it.spec["Labels"][WAITS].is_null()) {
+        Some(_) => scale(engine, 1, false).await,
+        None => Ok(()),
+    }
 }
 
 /// Whether there is a service, and it wants one gateway: two would share one state.
