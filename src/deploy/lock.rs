@@ -28,7 +28,14 @@ impl Lock {
     /// Exit 7 when another run holds it.
     pub fn take(host: &Host, wait: bool) -> Result<Self> {
         let path = host.path(PATH);
-        let fail = |why: std::io::Error| Failure::system(format!("open {PATH}"), why);
+        let fail = |why: std::io::Error| {
+            let denied = why.kind() == std::io::ErrorKind::PermissionDenied;
+            let failure = Failure::system(format!("open {PATH}"), why);
+            match denied {
+                true => failure.hint("run this as root: sudo openclaw-deploy …"),
+                false => failure,
+            }
+        };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(fail)?;
         }

@@ -142,8 +142,16 @@ impl Settings {
             user: user(file.user.unwrap_or_else(|| "deploy".to_owned()))?,
             port: port(flags.port.or(file.port))?,
             keep: flags.keep.or(file.keep).unwrap_or(3).max(1),
-            pull_timeout: duration(flags.pull_timeout.or(file.pull_timeout), 600)?,
-            health_timeout: duration(flags.health_timeout.or(file.health_timeout), 120)?,
+            pull_timeout: duration(
+                "pull_timeout",
+                flags.pull_timeout.or(file.pull_timeout),
+                600,
+            )?,
+            health_timeout: duration(
+                "health_timeout",
+                flags.health_timeout.or(file.health_timeout),
+                120,
+            )?,
             allow_local_build: flags.allow_local_build,
             build_context: flags.build_context.or(file.build_context),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
@@ -243,7 +251,7 @@ fn port(given: Option<u16>) -> Result<u16> {
 }
 
 /// `90`, `90s`, `2m`.
-fn duration(text: Option<String>, default: u64) -> Result<Duration> {
+fn duration(name: &str, text: Option<String>, default: u64) -> Result<Duration> {
     let Some(text) = text else {
         return Ok(Duration::from_secs(default));
     };
@@ -252,8 +260,11 @@ fn duration(text: Option<String>, default: u64) -> Result<Duration> {
         None => (text.strip_suffix('s').unwrap_or(&text), 1),
     };
     match number.parse::<u64>() {
-        Ok(count @ 1..=86_400) => Ok(Duration::from_secs(count * unit)),
-        _ => Err(Failure::usage(format!("not a duration: {text}")).hint("write 90s or 2m")),
+        Ok(count) if (1..86_400).contains(&count.saturating_mul(unit)) => {
+            Ok(Duration::from_secs(count * unit))
+        }
+        _ => Err(Failure::usage(format!("{name} is not a duration: {text}"))
+            .hint("write 90s or 2m, at least 1s and less than a day")),
     }
 }
 
@@ -301,10 +312,16 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_and_an_end() {
-        assert_eq!(duration(Some("2m".into()), 1), Ok(Duration::from_secs(120)));
-        assert_eq!(duration(Some("7".into()), 1), Ok(Duration::from_secs(7)));
+        assert_eq!(
+            duration("x", Some("2m".into()), 1),
+            Ok(Duration::from_secs(120))
+        );
+        assert_eq!(
+            duration("x", Some("7".into()), 1),
+            Ok(Duration::from_secs(7))
+        );
         for bad in ["", "0", "-1", "soon", "99999999"] {
-            assert!(duration(Some(bad.into()), 1).is_err(), "{bad}");
+            assert!(duration("x", Some(bad.into()), 1).is_err(), "{bad}");
         }
     }
 }

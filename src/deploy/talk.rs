@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::exit::Failure;
+use super::exit::{Failure, Result};
 use super::step::{Outcome, Ran};
 use crate::ui::{Color, Level, Tone, Ui, clean};
 
@@ -28,6 +28,7 @@ pub struct Talk {
     dirty: Cell<bool>,
     last: Cell<Option<Instant>>,
     warnings: RefCell<Vec<String>>,
+    lost: RefCell<Option<std::io::Error>>,
 }
 
 impl Talk {
@@ -45,6 +46,7 @@ impl Talk {
             dirty: Cell::new(false),
             last: Cell::new(None),
             warnings: RefCell::new(Vec::new()),
+            lost: RefCell::default(),
         }
     }
 
@@ -165,18 +167,32 @@ impl Talk {
 
     /// A line for people: stdout, or stderr when stdout is for data.
     pub fn line(&self, text: &str) {
-        if self.json {
-            if !self.quiet {
-                stderr(&format!("{text}\n"));
-            }
-        } else {
-            self.data(text);
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (false, true) => stderr(&format!("{text}\n")),
+            (false, false) => self.data(text),
         }
     }
 
-    /// A line of data on stdout. A reader that went away is not an error.
+    /// A line of data on stdout.
     pub fn data(&self, text: &str) {
-        let _ = std::io::stdout().write_all(format!("{text}\n").as_bytes());
+        let written = std::io::stdout().write_all(format!("{text}\n").as_bytes());
+        if let Err(why) = written {
+            self.lost.borrow_mut().get_or_insert(why);
+        }
+    }
+
+    /// Whether all data arrived. A reader that went away has what it wanted.
+    ///
+    /// # Errors
+    /// When it could not be written, to a full disk for instance.
+    pub fn arrived(&self) -> Result<()> {
+        match self.lost.take() {
+            Some(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::system("write to standard output", why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `text` in the colour of `tone`.

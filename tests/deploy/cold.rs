@@ -307,5 +307,15 @@ fn dry_run(world: &World) -> Outcome {
         .bootstrap("v1", &["--dry-run"])
         .exits(0)?
         .says("gateway     unchanged")?;
+    // Where the image is here already and step 2 has yet to make its owner.
+    crate::world::put("/run/newcomer.toml", "user = \"newcomer\"\n")?;
+    let image = world.image("v1");
+    let steps = ["bootstrap", "--dry-run", "--only", "user,files,gateway"];
+    let more = ["--image", &image, "--config", "/run/newcomer.toml"];
+    world
+        .run(&[steps, more].concat())
+        .exits(0)?
+        .says("- create the user newcomer")?
+        .says("the gateway with ")?;
     same("what is there", hash()?, before)
 }

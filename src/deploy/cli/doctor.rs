@@ -10,6 +10,8 @@ use crate::deploy::image::pull::size;
 use crate::deploy::lock;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
+use crate::deploy::token::Token;
+use crate::kind;
 use crate::ui::Tone;
 
 /// One finding.
@@ -44,6 +46,12 @@ impl Finding {
 pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     let mut all = Vec::new();
     all.push(match &cx.token {
+        Some(token) if is_useless(cx, token) => Finding::bad(
+            "token",
+            "warn",
+            &Failure::new("GHCR_TOKEN is a fine-grained token, which ghcr.io does not take")
+                .hint("put a classic one with read:packages into its 1Password item"),
+        ),
         Some(_) => Finding::ok("token", "GHCR_TOKEN is there and has the form of a token"),
         None => Finding::bad(
             "token",
@@ -72,6 +80,11 @@ pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     print(cx, &all, json);
     let failed = all.iter().any(|finding| finding.word == "fail");
     Ok(if failed { Exit::Step } else { Exit::Done })
+}
+
+fn is_useless(cx: &Context, token: &Token) -> bool {
+    let ghcr = cx.settings.image.registry() == "ghcr.io";
+    ghcr && kind::of(token.secret()) == kind::FINE_GRAINED
 }
 
 fn disk(cx: &Context) -> Finding {

@@ -46,7 +46,15 @@ pub fn main() -> ExitCode {
         app: token::take_all(app_secrets::by_default()),
     };
     let cli = Cli::parse();
-    match context(&cli, taken).and_then(|cx| command(&cx, &cli)) {
+    let done = context(&cli, taken).and_then(|cx| {
+        let exit = command(&cx, &cli)?;
+        // What went wrong says more than that it could not be told.
+        if exit == Exit::Done {
+            cx.talk.arrived()?;
+        }
+        Ok(exit)
+    });
+    match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
             let talk = talk(&cli);
@@ -117,21 +125,11 @@ fn settings(cli: &Cli) -> Result<Settings> {
         flags.context = named("DOCKER_CONTEXT").filter(|_| flags.docker_host.is_none());
     }
     let root = flags.root.as_deref().unwrap_or(Path::new("/"));
-    let path = match &cli.common.config {
-        Some(path) => path.clone(),
-        None => root.join(CONFIG.trim_start_matches('/')),
-    };
-    let file = match std::fs::read_to_string(&path) {
-        Ok(text) => File::parse(&path, &text)?,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound && cli.common.config.is_none() => {
-            File::default()
-        }
-        Err(why) => {
-            return Err(Failure::usage(format!(
-                "cannot read {}: {why}",
-                path.display()
-            )));
-        }
+    let file = match &cli.common.config {
+        Some(path) => File::read(path)?.ok_or_else(|| {
+            Failure::usage(format!("there is no {}", path.display())).hint("check --config")
+        })?,
+        None => File::read(&root.join(CONFIG.trim_start_matches('/')))?.unwrap_or_default(),
     };
     Settings::decide(flags, file)
 }

@@ -36,6 +36,11 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
             && it.state == pending.release.state
     });
     if let Some(container) = ours {
+        cx.talk.note(format!(
+            "{} was being tried; it has {} s to answer",
+            pending.release.pinned,
+            cx.settings.health_timeout.as_secs()
+        ));
         let deadline = Instant::now() + cx.settings.health_timeout;
         if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await?
             && switch::is_ours(cx, engine, &container.id, &pending.release)

@@ -150,7 +150,7 @@ impl Host {
 #[must_use]
 pub fn interrupted() -> Failure {
     Failure::new("interrupted by a signal")
-        .hint("run the same command again: it goes on where this run stopped")
+        .hint("run the same command again")
         .exit(Exit::Interrupted)
         .cause("interrupted")
 }

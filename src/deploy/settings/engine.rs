@@ -59,7 +59,7 @@ pub fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine> {
             Ok(Engine::Client(vec!["--host".into(), host.to_owned()]))
         }
         _ => Err(
-            Failure::usage(format!("DOCKER_HOST is not an engine: {host}"))
+            Failure::usage(format!("not the address of an engine: {host}"))
                 .hint("use unix:///path, ssh://user@host or tcp://host:port"),
         ),
     }

@@ -1,10 +1,13 @@
 //! `/etc/openclaw-deploy.toml`: what may be written there. Unknown keys are errors.
 
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::deploy::exit::{Failure, Result};
+use crate::trust;
 
 /// `[host]` in the configuration: steps 1, 2 and 5 to 9.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -68,6 +71,38 @@ pub struct File {
 }
 
 impl File {
+    /// Reads the configuration file at `path`; `None` when there is none. It says which image runs
+    /// and what is opened to whom, so nobody else may be able to write it.
+    ///
+    /// # Errors
+    /// When it cannot be read, could be somebody else's, or is not what it should be.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let shown = path.display();
+        let unreadable = |why: io::Error| {
+            Failure::usage(format!("cannot read {shown}: {why}"))
+                .hint("it has to be a file that this user may read")
+        };
+        let mut file = match fs::File::open(path) {
+            Ok(file) => file,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(unreadable(why)),
+        };
+        let about = file.metadata().map_err(unreadable)?;
+        if !about.is_file() {
+            return Err(
+                Failure::usage(format!("{shown} is not a regular file")).hint("check --config")
+            );
+        }
+        trust::file(&about).map_err(|why| {
+            Failure::usage(format!("{shown} {why}")).hint(format!(
+                "look at it, then: chown root {shown}; chmod 644 {shown}"
+            ))
+        })?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        Self::parse(path, &text).map(Some)
+    }
+
     /// Reads the text of a configuration file.
     ///
     /// # Errors
@@ -85,7 +120,30 @@ impl File {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
     use crate::deploy::exit::Exit;
+
+    #[test]
+    fn a_file_that_others_could_have_written_is_refused() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("deploy.toml");
+        assert_eq!(File::read(&path), Ok(None));
+        fs::write(&path, "keep = 5").expect("written");
+        let mode =
+            |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        mode(0o644);
+        assert!(File::read(&path).is_ok_and(|file| file.is_some()));
+        for bad in [0o666, 0o664] {
+            mode(bad);
+            let failure = File::read(&path).expect_err("refused");
+            assert!(
+                failure.what.contains("can be written by others"),
+                "{failure}"
+            );
+            assert_eq!(failure.exit, Exit::Usage);
+        }
+    }
 
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {

@@ -61,7 +61,11 @@ impl Step for Docker {
             }
             what.push("install docker.io".to_owned());
         } else if let Err(failure) = engine {
-            if failure.cause != "daemon" || !local(cx) || !systemd::runs(&cx.host) {
+            if failure.cause == "daemon" && local(cx) && !systemd::runs(&cx.host) {
+                return Err(failure
+                    .hint("start it, then run this again; there is no systemd here to do that"));
+            }
+            if failure.cause != "daemon" || !local(cx) {
                 return Err(failure);
             }
             what.push("start the Docker engine".to_owned());

@@ -136,6 +136,11 @@ fn decide(
                 format!("{verb} the gateway"),
             ],
         ),
+        // What a release is made of, `.env` for one, is not there before its owner.
+        Resolution::Here { digest, .. } if owner_is_planned(cx) => needed(
+            form,
+            [format!("{verb} the gateway with {}", wanted.at(digest))],
+        ),
         Resolution::Here { image, digest } => {
             let pinned = wanted.at(digest).to_string();
             let got = local(records, image.clone(), pinned.clone());
@@ -152,6 +157,11 @@ fn decide(
             }
         }
     })
+}
+
+/// Whether the deploy user is yet to be made, by a step that a dry run has planned.
+fn owner_is_planned(cx: &Context) -> bool {
+    cx.planned.borrow().contains(&"user") && env::owner(cx).is_err()
 }
 
 fn needed<const N: usize>(form: &Form, what: [String; N]) -> State {
