@@ -304,6 +304,19 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_what_holds_where_a_key_is_left_out() {
+        let readme = include_str!("../../README.md");
+        let begin = readme
+            .find("image           = ")
+            .expect("it shows the file");
+        let text = readme[begin..].split("```").next().unwrap_or_default();
+        let shown = File::parse(Path::new("README.md"), text).expect("it is good");
+        assert_ne!(shown, File::default());
+        let decide = |file| Settings::decide(Flags::default(), file).expect("decided");
+        assert_eq!(decide(shown), decide(File::default()));
+    }
+
+    #[test]
     fn no_port_is_no_port() {
         let refused = port(Some(0)).expect_err("refused");
         assert_eq!(refused.exit, super::super::exit::Exit::Usage);
