@@ -49,7 +49,9 @@ impl ImageRef {
                 && part.starts_with(|letter: char| letter.is_ascii_alphanumeric())
         };
         if name.len() > 255 || !path.split('/').all(part) {
-            return Err(bad("the name has a letter that names cannot have"));
+            return Err(bad(
+                "a name has lower-case letters, digits and single . _ -, in parts between /",
+            ));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -145,6 +147,7 @@ pub fn short(digest: &str) -> &str {
 
 fn is_host(text: &str) -> bool {
     (text.contains('.') || text.contains(':') || text == "localhost")
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte))
@@ -185,6 +188,8 @@ mod tests {
             "a//b",
             "a:b c",
             "--rm/x",
+            "--rm.x/y",
+            "../x",
             "a\n",
         ] {
             assert!(ImageRef::parse(bad).is_err(), "{bad:?}");
