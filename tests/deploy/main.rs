@@ -23,6 +23,7 @@ mod hosts;
 mod ladder;
 mod lent;
 mod lost;
+mod mishaps;
 mod real;
 mod remote;
 mod safety;
@@ -138,6 +139,7 @@ fn all() -> Vec<Check> {
         ladder::CHECKS,
         lent::CHECKS,
         lost::CHECKS,
+        mishaps::CHECKS,
         remote::CHECKS,
         safety::CHECKS,
         swarm::CHECKS,

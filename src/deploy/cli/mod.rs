@@ -15,7 +15,7 @@ use serde_json::json;
 use self::args::{Cli, Command, Common};
 use super::engine::Engine;
 use super::exit::{Exit, Failure, Result};
-use super::gateway::records::{Records, Release};
+use super::gateway::records::{Pending, Records, Release};
 use super::gateway::{app_secrets, logs, rollback, snapshot};
 use super::host::Host;
 use super::journal::Journal;
@@ -223,7 +223,10 @@ async fn state_of(
 ) -> Result<Option<String>> {
     let mut after = records.releases.iter().filter(|it| it.id > target.id);
     let pending = records.pending.as_ref().and_then(|it| it.snapshot.clone());
-    if keep_state {
+    // What failed last has its old state back already.
+    let is_back = |it: &Pending| it.from == Some(target.id) && it.snapshot.is_none();
+    let is_back = !cx.settings.engine.is_remote() && records.pending.as_ref().is_some_and(is_back);
+    if keep_state || is_back {
         return Ok(None);
     }
     let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);

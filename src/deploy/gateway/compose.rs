@@ -11,7 +11,7 @@ use super::records::Release;
 use crate::deploy::engine::images::Image;
 use crate::deploy::engine::{self, client_env};
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::host::{Access, Answer, Program, good};
+use crate::deploy::host::{Access, Answer, Program};
 use crate::deploy::run::Context;
 use crate::deploy::settings::{Engine, Settings, Shape};
 
@@ -194,13 +194,10 @@ pub async fn create(cx: &Context, engine: &engine::Engine, release: &Release) ->
     };
     let path = cx.settings.project().join("compose.yaml");
     cx.host.write(path, release.compose.as_bytes(), access)?;
-    let answer = compose(cx, &["up", "--no-start", "--remove-orphans"]).await?;
+    let up = ["up", "--no-start", "--remove-orphans"];
+    let answer = compose(cx, &release.compose, &up).await?;
     if !answer.ok() {
-        let program = client(cx);
-        return Err(good(&program, answer)
-            .err()
-            .unwrap_or_else(|| Failure::new("compose failed"))
-            .cause("compose"));
+        return Err(refused(cx, &answer));
     }
     let mut made = engine.gateways().await?.into_iter();
     match made.find(|(_, shape)| *shape == Shape::Compose) {
@@ -212,11 +209,68 @@ pub async fn create(cx: &Context, engine: &engine::Engine, release: &Release) ->
     }
 }
 
-/// Runs `docker compose` on our project.
+/// Has Compose read `release` and `.env`, and make nothing. A plain `.env` it can always read.
+///
+/// # Errors
+/// When it cannot; nothing was touched.
+pub async fn foresee(cx: &Context, release: &Release) -> Result<()> {
+    if is_plain(&env::read(cx, env::owner(cx)?)?) {
+        return Ok(());
+    }
+    let answer = compose(cx, &release.compose, &["config", "--quiet"]).await?;
+    match answer.ok() {
+        true => Ok(()),
+        false => {
+            let why = refused(cx, &answer);
+            Err(Failure {
+                what: format!("{}; the gateway was not touched", why.what),
+                ..why
+            })
+        }
+    }
+}
+
+/// Whether every line is blank, a comment, or a name and a value in which nothing is special.
+fn is_plain(env: &str) -> bool {
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let value = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\$#`".contains(&byte);
+    env.lines().all(|line| {
+        let pair = line.split_once('=');
+        line.trim().is_empty()
+            || line.starts_with('#')
+            || pair.is_some_and(|(key, text)| {
+                !key.is_empty() && key.bytes().all(name) && text.bytes().all(value)
+            })
+    })
+}
+
+/// What Compose says of `.env` repeats the line, and so a secret: only its number is told.
+fn refused(cx: &Context, answer: &Answer) -> Failure {
+    let said = answer.last_line();
+    let file = env::path(cx).display().to_string();
+    if !answer.stderr.contains(".env") && !answer.stderr.contains("quoted value") {
+        let said = cx.redact().text(said);
+        return Failure::new(format!("docker compose refuses the gateway: {said}"))
+            .hint("see what it says: openclaw-deploy doctor")
+            .cause("compose");
+    }
+    let number = answer.stderr.split("line ").nth(1).unwrap_or_default();
+    let number: String = number.chars().take_while(char::is_ascii_digit).collect();
+    let line = match number.as_str() {
+        "" => String::new(),
+        number => format!(":{number}"),
+    };
+    Failure::new(format!("Compose cannot read {file}{line}"))
+        .hint("each line is NAME=value; a value with quotes or blanks stands in single quotes")
+        .cause("compose")
+}
+
+/// Runs `docker compose` on our project, which is `text`: not the file, which the deploy user can
+/// change under us.
 ///
 /// # Errors
 /// When the client cannot be run or does not end in time.
-pub async fn compose(cx: &Context, args: &[&str]) -> Result<Answer> {
+pub async fn compose(cx: &Context, text: &str, args: &[&str]) -> Result<Answer> {
     let project = cx.host.path(cx.settings.project());
     let program = client(cx)
         .args([
@@ -230,9 +284,9 @@ pub async fn compose(cx: &Context, args: &[&str]) -> Result<Answer> {
         ])
         .arg("--project-directory")
         .arg(&project)
-        .arg("--file")
-        .arg(project.join("compose.yaml"))
+        .args(["--file", "-"])
         .args(args)
+        .input(text)
         .deadline(Duration::from_secs(120));
     cx.host.run_async(&program).await
 }
@@ -344,6 +398,16 @@ mod tests {
         assert_eq!(one.replace("1-1", "1-2"), two);
         assert!(two.contains("  auth: {external: true, name: openclaw_auth_1-2}\n"));
         assert!(two.contains("openclaw-deploy.state: \"1-2\""), "{two}");
+    }
+
+    #[test]
+    fn only_an_env_without_anything_special_is_plain() {
+        assert!(is_plain("# a comment\n\nA_1=b+c/d==\nEMPTY=\n"));
+        for special in [
+            "A=\"b\"", "A='b'", "A=$B", "A b=c", "A=b c", "A", " A=b", "=b", "A=b#c",
+        ] {
+            assert!(!is_plain(special), "{special}");
+        }
     }
 
     #[test]

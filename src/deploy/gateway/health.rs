@@ -156,12 +156,15 @@ pub async fn wait(
     deadline: Instant,
 ) -> Result<std::result::Result<&'static str, Unhealthy>> {
     let mut old_since = None;
+    let mut restarts = None;
     loop {
         let container = engine.container(id).await?;
         let Some(container) = container else {
             return Ok(Err(Unhealthy::TooLate("its container is gone".to_owned())));
         };
-        if let Some(end) = ended(&container) {
+        // One that the engine restarted before we looked is no worse for it.
+        let before = *restarts.get_or_insert(container.restarts);
+        if let Some(end) = ended(&container, before) {
             return Ok(Err(end));
         }
         let seen = match port {
@@ -188,16 +191,15 @@ pub async fn wait(
     }
 }
 
-fn ended(container: &Container) -> Option<Unhealthy> {
-    if container.out_of_memory {
-        Some(Unhealthy::OutOfMemory)
-    } else if container.restarts > 0
-        || matches!(container.status.as_str(), "exited" | "dead" | "restarting")
-    {
-        Some(Unhealthy::Exited(container.exit_code))
-    } else {
-        None
+fn ended(container: &Container, restarts: u64) -> Option<Unhealthy> {
+    let over = matches!(container.status.as_str(), "exited" | "dead" | "restarting");
+    if !over && container.restarts == restarts {
+        return None;
     }
+    Some(match container.out_of_memory {
+        true => Unhealthy::OutOfMemory,
+        false => Unhealthy::Exited(container.exit_code),
+    })
 }
 
 /// On a remote engine the port is out of reach: the image's own check has to say it.
@@ -227,6 +229,39 @@ pub fn port_is_free(port: u16) -> Result<()> {
 /// Ports of the gateway that must not be reachable from outside.
 const PRIVATE: [u16; 3] = [18789, 18790, 3978];
 
+/// Refuses, before anything is stopped, when somebody else listens beyond loopback on one of the
+/// gateway's ports: [`assert_private`] would find that of every version.
+///
+/// # Errors
+/// When somebody does.
+pub fn assert_none_else(host: &Host, container: Option<&Container>) -> Result<()> {
+    let published = container.into_iter().flat_map(|it| &it.published);
+    let own: Vec<u16> = published.map(|(_, port)| *port).collect();
+    let mut open = listeners(host)?;
+    open.retain(|port| PRIVATE.contains(port) && !own.contains(port));
+    match open.first() {
+        None => Ok(()),
+        Some(port) => Err(Failure::new(format!(
+            "another program listens on every address, port {port}; the gateway was not touched"
+        ))
+        .hint(format!(
+            "see which, and stop it: ss -ltnp 'sport = :{port}'"
+        ))
+        .cause("exposed")),
+    }
+}
+
+/// The ports on which this host listens beyond loopback.
+fn listeners(host: &Host) -> Result<Vec<u16>> {
+    let mut open = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = host.read(table)?.unwrap_or_default();
+        let found = text.lines().filter_map(listener);
+        open.extend(found.filter(|(loopback, _)| !loopback).map(|(_, at)| at));
+    }
+    Ok(open)
+}
+
 /// Asserts that nothing listens beyond loopback on the gateway's ports.
 ///
 /// # Errors
@@ -239,15 +274,9 @@ pub fn assert_private(host: &Host, container: &Container, port: u16) -> Result<(
         .filter(|(address, _)| wide(address))
         .map(|(address, port)| format!("{address}:{port}"))
         .collect();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = host.read(table)?.unwrap_or_default();
-        let found = text.lines().filter_map(listener);
-        open.extend(
-            found
-                .filter(|(loopback, at)| !loopback && (*at == port || PRIVATE.contains(at)))
-                .map(|(_, at)| format!("every address, port {at}")),
-        );
-    }
+    let theirs = listeners(host)?.into_iter();
+    let theirs = theirs.filter(|at| *at == port || PRIVATE.contains(at));
+    open.extend(theirs.map(|at| format!("every address, port {at}")));
     if open.is_empty() {
         return Ok(());
     }

@@ -33,7 +33,7 @@ pub async fn after(
     }
     let start = Instant::now();
     let snapshot = pending.and_then(|it| it.snapshot);
-    let after = match restore(cx, engine, &from, snapshot.as_deref()).await {
+    let after = match restore(cx, engine, records, &from, snapshot.as_deref()).await {
         Ok(()) => {
             records.pending = None;
             restored(
@@ -108,7 +108,13 @@ async fn first_install(
     failure: Failure,
 ) -> Failure {
     let _ = shape::stop(engine, 10).await;
-    records.pending = None;
+    let before = records.pending.take().and_then(|it| it.snapshot);
+    if let Some(id) = before
+        && let Err(why) = snapshot::restore(cx, &id).await
+    {
+        cx.talk
+            .warn(format!("the state before it could not be put back: {why}"));
+    }
     let _ = records.save(&cx.host, &cx.settings);
     let mut after = failure;
     if after.exit != Exit::Interrupted {
@@ -131,6 +137,7 @@ async fn first_install(
 pub async fn restore(
     cx: &Context,
     engine: &Engine,
+    records: &mut Records,
     to: &Release,
     snapshot: Option<&str>,
 ) -> Result<()> {
@@ -140,6 +147,7 @@ pub async fn restore(
     snapshot::mend(cx)?;
     if let Some(id) = snapshot {
         snapshot::restore(cx, id).await?;
+        state_is_back(cx, records, to);
     }
     if let Some(port) = port(cx) {
         health::port_is_free(port)?;
@@ -151,6 +159,21 @@ pub async fn restore(
         Err(why) => return Err(unhealthy(cx, engine, &id, &why).await),
     }
     env::name_image(cx, &to.pinned, &[env_image(cx)?])
+}
+
+/// Writes down that the change in flight has its old state back: a run that mends it must not put
+/// that back once more, over what the old version has written since. Volumes are never put back.
+fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
+    if cx.settings.engine.is_remote() {
+        return;
+    }
+    let pending = records.pending.as_mut().filter(|it| it.from == Some(to.id));
+    let Some(pending) = pending else { return };
+    pending.snapshot = None;
+    if let Err(why) = records.save(&cx.host, &cx.settings) {
+        cx.talk
+            .warn(format!("the records could not be written: {why}"));
+    }
 }
 
 /// Refuses a release whose image was taken away.

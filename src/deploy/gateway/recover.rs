@@ -58,7 +58,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
         return records.save(&cx.host, &cx.settings);
     };
     cx.talk.note(format!("putting back {}", from.pinned));
-    put_back::restore(cx, engine, &from, pending.snapshot.as_deref())
+    put_back::restore(cx, engine, records, &from, pending.snapshot.as_deref())
         .await
         .map_err(|why| {
             Failure::new(format!(

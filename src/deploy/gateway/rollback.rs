@@ -37,18 +37,22 @@ pub async fn go(
         ..target.clone()
     };
     release.move_to(snapshot::place(cx, id));
-    snapshot::preflight(cx)?;
+    // What a change left whose way back failed is still the state to go back to.
+    let lost = records.pending.take().and_then(|it| it.snapshot);
+    if lost.is_none() {
+        snapshot::preflight(cx)?;
+    }
     records.pending = Some(Pending {
         release: release.clone(),
         from: records.current().map(|it| it.id),
-        snapshot: None,
+        snapshot: lost,
     });
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
         shape::stop(engine, shape::GRACE).await?;
         snapshot::take(cx, engine, records, &mut release, state).await?;
-        put_back::restore(cx, engine, &release, state).await
+        put_back::restore(cx, engine, records, &release, state).await
     }
     .await;
     let failure = match restored {

@@ -96,6 +96,18 @@ pub fn render(cx: &Context, shape: Shape, got: &Acquired, state: &str) -> String
     }
 }
 
+/// Refuses, while the gateway still runs, what could not be made later: a `.env` that Compose
+/// cannot read, for one.
+///
+/// # Errors
+/// With the line.
+pub async fn foresee(cx: &Context, release: &Release) -> Result<()> {
+    match release.shape {
+        Shape::Compose => compose::foresee(cx, release).await,
+        Shape::Swarm => Ok(()),
+    }
+}
+
 /// Stops the gateway, in whichever shape it runs; nothing restarts it.
 ///
 /// # Errors

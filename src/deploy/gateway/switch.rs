@@ -12,11 +12,14 @@ use super::records::{Pending, Records, Release};
 use super::shape::{self, Form};
 use super::{Observed, env, logs, port, put_back, snapshot};
 use crate::deploy::engine::Engine;
+use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::image::Source;
 use crate::deploy::image::ladder::Acquired;
 use crate::deploy::journal::{now, round};
 use crate::deploy::reference::short;
 use crate::deploy::run::Context;
+use crate::deploy::settings::Shape;
 
 /// A version that is to run.
 pub struct Candidate {
@@ -87,9 +90,17 @@ pub async fn switch(
     {
         health::port_is_free(port)?;
     }
+    if !cx.settings.engine.is_remote() {
+        health::assert_none_else(&cx.host, observed.container.as_ref())?;
+    }
     snapshot::preflight(cx)?;
     let mut release = candidate.release;
-    let from = previous(records, observed);
+    shape::foresee(cx, &release).await?;
+    let from = match previous(records, observed) {
+        Some(id) => Some(id),
+        None => adopt(cx, engine, records, observed).await?,
+    };
+    release.id = records.next_id();
     records.pending = Some(Pending {
         release: release.clone(),
         from,
@@ -143,6 +154,39 @@ fn previous(records: &Records, observed: &Observed) -> Option<u64> {
         .rev()
         .find(|release| release.image == container.image)
         .map(|release| release.id)
+}
+
+/// Remembers, as a release to go back to, a gateway that answers and that we did not start.
+async fn adopt(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+) -> Result<Option<u64>> {
+    let ours = |it: &&Container| it.shape == Shape::Compose && observed.healthy;
+    let Some(container) = observed.container.as_ref().filter(ours) else {
+        return Ok(None);
+    };
+    if cx.settings.engine.is_remote() {
+        return Ok(None);
+    }
+    let Some(image) = engine.image(&container.image).await? else {
+        return Ok(None);
+    };
+    let name = image.tags.first().unwrap_or(&image.id).clone();
+    let got = Acquired {
+        pinned: image.id.clone(),
+        image,
+        source: Source::Local,
+    };
+    let release = Candidate::new(cx, records, &Form::default(), &name, &got)?.release;
+    cx.talk.note(format!(
+        "{name} runs here and was not started by us; it is remembered as release {}, to go back to",
+        release.id
+    ));
+    let id = release.id;
+    records.releases.push(release);
+    Ok(Some(id))
 }
 
 /// From the stop to the first answer.
@@ -249,7 +293,8 @@ async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<(
         engine
             .untag(&format!("{KEPT}:{}", short(&release.image)))
             .await?;
-        if !kept(&release.pinned) {
+        // What was here before us is not ours to remove.
+        if !kept(&release.pinned) && release.source != Source::Local {
             engine.untag(&release.pinned).await?;
         }
     }

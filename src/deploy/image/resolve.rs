@@ -15,6 +15,9 @@ use crate::deploy::exit::Result;
 use crate::deploy::reference::ImageRef;
 use crate::deploy::run::Context;
 
+/// How long a registry may take to say what an image is.
+const ONE_ANSWER: Duration = Duration::from_secs(30);
+
 /// What the wanted reference means.
 #[derive(Clone, Debug)]
 pub enum Resolution {
@@ -139,13 +142,16 @@ async fn patient(
     let mut tries = 0;
     loop {
         tries += 1;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .min(ONE_ANSWER);
         let question = engine.distribution(wanted, auth);
         let trouble = match tokio::time::timeout(left, question).await {
             Ok(answer) => match answer? {
                 Ok(remote) => return Ok(Ok(remote)),
                 Err(reply) => trouble(cx, &reply, auth.is_some()),
             },
+            Err(_) if left == ONE_ANSWER => silent(wanted),
             Err(_) => too_slow(cx),
         };
         let pause = pause(tries);
@@ -157,6 +163,18 @@ async fn patient(
             pause.as_secs_f64()
         ));
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// A registry that took the question and says nothing.
+fn silent(wanted: &ImageRef) -> Trouble {
+    Trouble {
+        cause: Cause::Network,
+        text: format!(
+            "{} did not answer within {} s",
+            wanted.registry(),
+            ONE_ANSWER.as_secs()
+        ),
     }
 }
 

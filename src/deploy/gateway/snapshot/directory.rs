@@ -29,32 +29,62 @@ fn parts(cx: &Context) -> [(PathBuf, &'static str); 2] {
     [(cx.settings.state(), "state"), (cx.settings.auth(), "auth")]
 }
 
-/// Refuses when the snapshot would not fit.
+/// Refuses when the snapshot would not fit, or could not be put back: that takes a second copy,
+/// beside the state, and a directory that can be renamed.
 ///
 /// # Errors
-/// With what is needed and what is free.
+/// With what is needed and what is free, or with the mount that is in the way.
 pub fn preflight(cx: &Context) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
-    let need: u64 = parts(cx)
-        .iter()
-        .map(|(path, _)| weigh(&cx.host.path(path)))
-        .sum();
-    let free = free(&cx.host.path(home(cx)))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for (path, _) in parts(cx) {
+        if let Some(mount) = mount_within(&mounts, &cx.host.path(&path)) {
+            return Err(Failure::new(format!(
+                "{mount} is a mount of its own, and could not be put back with the state; the gateway was not touched"
+            ))
+            .hint(format!("mount that disk at {} instead, or above it", cx.settings.home().display()))
+            .cause("mount"));
+        }
+    }
+    let weights = parts(cx).map(|(path, _)| weigh(&cx.host.path(path)));
     // A reserve, so that the records and the journal can still be written.
-    let need = need + need / 20 + (4 << 20);
+    let need = |bytes: u64| bytes + bytes / 20 + (4 << 20);
+    let copy = need(weights.iter().sum());
+    let (snapshots, state) = (home(cx), cx.settings.home());
+    if device(cx, &snapshots) == device(cx, &state) {
+        return fits(cx, &snapshots, 2 * copy);
+    }
+    fits(cx, &snapshots, copy)?;
+    // Put back one after the other, each beside what is there.
+    fits(cx, &state, need(weights.into_iter().max().unwrap_or(0)))
+}
+
+fn fits(cx: &Context, place: &Path, need: u64) -> Result<()> {
+    let free = free(&cx.host.path(place))?;
     if free >= need {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "no space for a snapshot of the state: {} needed, {} free; the gateway was not touched",
+        "no space for a snapshot of the state and the way back: {} needed, {} free; the gateway was not touched",
         size(need),
         size(free)
     ))
-    .hint(format!(
-        "free some space on the disk of {}",
-        home(cx).display()
-    ))
+    .hint(format!("free some space on the disk of {}", place.display()))
     .cause("disk"))
+}
+
+fn device(cx: &Context, path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(cx.host.path(path)).ok().map(|meta| meta.dev())
+}
+
+/// The first mount at `path` or below it.
+fn mount_within(mountinfo: &str, path: &Path) -> Option<String> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    let plain = points.map(|point| point.replace("\\040", " "));
+    plain
+        .into_iter()
+        .find(|point| Path::new(point).starts_with(path))
 }
 
 /// Whether snapshot `id` is there.
@@ -77,9 +107,28 @@ pub async fn take(cx: &Context, id: &str) -> Result<()> {
             copy(cx, &path, &fresh.join(name)).await?;
         }
     }
-    // A run that was interrupted within this second may have left one of that name; its release is none.
-    wipe(cx, &home(cx).join(id))?;
+    settle(cx, &fresh)?;
     rename(cx, &fresh, &home(cx).join(id))
+}
+
+/// A name for the snapshot that release `id` begins with, which no other has: a change that failed
+/// within this second, or before the clock was set back, may still need its own.
+#[must_use]
+pub fn name(cx: &Context, now: u64, id: u64) -> String {
+    let names = (0..).map(|nth: u32| match nth {
+        0 => format!("{now}-{id}"),
+        nth => format!("{now}.{nth}-{id}"),
+    });
+    let mut free = names.filter(|name| !is_there(cx, name));
+    free.next().unwrap_or_default()
+}
+
+/// Waits until all of the file system at `path` is on its disk: a name that survives a power loss
+/// must not stand for files that do not.
+fn settle(cx: &Context, path: &Path) -> Result<()> {
+    let fail = |why| Failure::system(format!("write {} to its disk", path.display()), why);
+    let directory = fs::File::open(cx.host.path(path)).map_err(fail)?;
+    nix::unistd::syncfs(&directory).map_err(|why| fail(why.into()))
 }
 
 /// Puts the state of snapshot `id` in the place of what is there.
@@ -100,10 +149,12 @@ pub async fn restore(cx: &Context, id: &str) -> Result<()> {
         wipe(cx, &fresh)?;
         wipe(cx, &old)?;
         copy(cx, &from, &fresh).await?;
+        settle(cx, &fresh)?;
         if cx.host.exists(&path) {
             rename(cx, &path, &old)?;
         }
         rename(cx, &fresh, &path)?;
+        settle(cx, &path)?;
         wipe(cx, &old)?;
     }
     Ok(())
@@ -209,4 +260,23 @@ pub fn free(path: &Path) -> Result<u64> {
         Failure::system(format!("ask how much is free at {}", path.display()), why)
     })?;
     Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_at_the_state_or_below_is_found_and_no_other() {
+        let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                    23 22 8:2 / /home rw - ext4 /dev/sda2 rw\n\
+                    24 23 8:3 / /home/deploy/.openclaw/work\\040space rw - ext4 /dev/sdb rw\n";
+        let within = |path: &str| mount_within(info, Path::new(path));
+        assert_eq!(
+            within("/home/deploy/.openclaw").as_deref(),
+            Some("/home/deploy/.openclaw/work space")
+        );
+        assert_eq!(within("/home/deploy/.openclaw-auth"), None);
+        assert_eq!(within("/home").as_deref(), Some("/home"));
+    }
 }

@@ -62,16 +62,24 @@ pub async fn take(
 ) -> Result<()> {
     release.snapshot = match cx.settings.engine.is_remote() {
         true => volumes::take(cx, engine, records, release, state).await?,
-        false => {
-            let id = format!("{}-{}", now(), release.id);
-            directory::take(cx, &id).await?;
-            Some(id)
-        }
+        false => Some(directory_of(cx, records, release.id).await?),
     };
     if let Some(pending) = &mut records.pending {
         pending.snapshot.clone_from(&release.snapshot);
     }
     records.save(&cx.host, &cx.settings)
+}
+
+/// The snapshot of the last version that answered: one of now, unless the change before failed,
+/// and its way back too. Then that is what it had.
+async fn directory_of(cx: &Context, records: &Records, release: u64) -> Result<String> {
+    let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    if let Some(id) = before.filter(|id| directory::is_there(cx, id)) {
+        return Ok(id);
+    }
+    let id = directory::name(cx, now(), release);
+    directory::take(cx, &id).await?;
+    Ok(id)
 }
 
 /// Puts back the state of snapshot `id`. A release with volumes of its own has it already.
