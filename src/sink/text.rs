@@ -25,7 +25,9 @@ pub enum Format {
     Sh,
     /// fish. For `… | source`.
     Fish,
-    /// tcsh. For `source`; a newline cannot be carried.
+    /// tcsh. For ``eval "`…`"`` or, UTF-8 only, `… | source /dev/stdin`. Backticks without double
+    /// quotes carry plain values only: tcsh joins their blanks and expands their braces. A newline
+    /// cannot be carried.
     Tcsh,
     /// Elvish. For `eval (… | slurp)`.
     Elvish,
@@ -141,7 +143,7 @@ pub fn unset(format: Format, names: &[&EnvName]) -> Option<String> {
     let (before, after) = match format {
         Format::Sh => ("unset -v ", ""),
         Format::Fish => ("set -eg ", ";"),
-        Format::Tcsh => ("unsetenv ", ""),
+        Format::Tcsh => ("unsetenv ", ";"),
         Format::Elvish => ("unset-env ", ""),
         Format::Xonsh => ("${...}.pop('", "', None)"),
         Format::Powershell => (

@@ -140,17 +140,49 @@ fn fish_sources_or_evaluates_fish() {
     .check();
 }
 
-#[test]
-fn tcsh_sources_tcsh() {
+fn tcsh(script: &str) -> Case<'_> {
     Case {
         format: Format::Tcsh,
         package: "tcsh",
         command: &["tcsh", "-f", "-c"],
-        script: "source text; /usr/bin/env -0 >env; source unset; /usr/bin/env -0 >gone",
+        script,
         locale: UTF8,
         control: ("setenv CONTROL \"`touch pwned`\"\n", "`touch pwned`"),
     }
+}
+
+#[test]
+fn tcsh_sources_or_evaluates_tcsh() {
+    tcsh("source text; /usr/bin/env -0 >env; source unset; /usr/bin/env -0 >gone").check();
+    tcsh(
+        "eval \"`cat text`\"; /usr/bin/env -0 >env
+         eval \"`cat unset`\"; /usr/bin/env -0 >gone",
+    )
     .check();
+}
+
+/// Of UTF-8 only: behind other bytes in a pipe, tcsh 6.24 was seen to lose a letter of ours.
+#[test]
+fn tcsh_sources_tcsh_from_a_pipe() {
+    let case = tcsh(
+        "cat text | source /dev/stdin; /usr/bin/env -0 >env
+         cat unset | source /dev/stdin; /usr/bin/env -0 >gone",
+    );
+    case.check_values(|value| std::str::from_utf8(value).is_ok());
+    case.check_control();
+}
+
+/// The form of ssh-agent and others, which is typed from habit.
+#[test]
+fn tcsh_evaluates_plain_values_without_quotes_too() {
+    let values = [&b"a-token_1"[..], b"it's one; two", b""];
+    let names = numbered(&values);
+    let text = text::render(Format::Tcsh, &variables(&names, &values)).expect("can be written");
+    let sandbox = Sandbox::new();
+    sandbox.write("text", &text);
+    let script = "eval `cat text`; /usr/bin/env -0 >env";
+    assert_silent(&sandbox.run("tcsh", &["tcsh", "-f", "-c", script], UTF8));
+    assert_same(&sandbox.environment("env"), &variables(&names, &values));
 }
 
 #[test]

@@ -37,9 +37,10 @@ pub fn fish(text: &mut Locked, variable: Variable<'_>) {
     );
 }
 
-/// `setenv N '…'`: history expansion reaches into single quotes.
+/// `setenv N '…';`: history expansion reaches into single quotes, and the semicolon keeps lines
+/// apart where `eval` joins them.
 pub fn tcsh(text: &mut Locked, variable: Variable<'_>) {
-    push_around(text, b"setenv ", variable, b" '", b"'\n", |text, value| {
+    push_around(text, b"setenv ", variable, b" '", b"';\n", |text, value| {
         push_replaced(text, value, |byte| match byte {
             b'\'' => Some(b"'\\''"),
             b'!' => Some(b"\\!"),
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn tcsh_escapes_history_and_refuses_newlines() {
-        assert_eq!(raw(Format::Tcsh, b"a'b!"), "setenv N 'a'\\''b\\!'\n");
+        assert_eq!(raw(Format::Tcsh, b"a'b!"), "setenv N 'a'\\''b\\!';\n");
         assert_eq!(one(Format::Tcsh, b"a\nb"), Err("it contains a newline"));
     }
 
