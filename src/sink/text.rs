@@ -156,13 +156,18 @@ pub fn unset(format: Format, names: &[&EnvName]) -> Option<String> {
     Some(names.iter().map(line).collect())
 }
 
-/// The text that makes an evaluation fail, for when there are no values to give. `false` does
-/// not end a script of xonsh or PowerShell.
+/// The text that makes an evaluation fail, for when there are no values to give.
+///
+/// `false` does not end a script of xonsh or PowerShell, is a variable to Docker and Podman, and a
+/// value to readers of JSON. systemd skips what it cannot read, whatever that is: there only the
+/// exit code tells.
 #[must_use]
 pub fn failure(format: Format) -> &'static str {
     match format {
         Format::Xonsh => "raise RuntimeError('oc-secrets failed')\n",
         Format::Powershell => "throw 'oc-secrets failed'\n",
+        Format::Docker => "=oc-secrets failed\n",
+        Format::Nu | Format::Json => "oc-secrets failed\n",
         _ => "false\n",
     }
 }

@@ -1,4 +1,4 @@
-//! `oc-secrets env`: text to evaluate, and nothing but `false` when it fails.
+//! `oc-secrets env`: text to evaluate, and nothing but what stops its reader when it fails.
 
 use std::process::Stdio;
 
@@ -137,7 +137,7 @@ fn what_a_format_cannot_carry_is_refused_as_a_whole() {
     let done = sandbox.oc(["env", "--format", "docker"]).done();
     assert_eq!(
         (done.status.code(), done.text().as_str()),
-        (Some(4), "false\n")
+        (Some(4), "=oc-secrets failed\n")
     );
     assert!(
         done.stderr

@@ -268,6 +268,26 @@ fn docker_is_read_as_an_env_file() {
     reader(Format::Docker, ("CONTROL=\"a\"\n", "\"a\""));
 }
 
+/// `docker run --env-file` said "no variable name on line", `podman create` "invalid environment
+/// variable". A line without `=` is a variable to both, and `false` is a value to JSON.
+#[test]
+fn the_text_of_a_failure_is_refused_by_docker_and_json() {
+    let docker = "exec python3 \"$READERS\" docker <text >env";
+    let json = "exec python3 -c 'import json, sys; json.load(sys.stdin)' <text";
+    for (format, script) in [
+        (Format::Docker, docker),
+        (Format::Json, json),
+        (Format::Nu, json),
+    ] {
+        for (text, taken) in [(text::failure(format), false), ("false\n", true)] {
+            let sandbox = Sandbox::new();
+            sandbox.write("text", text.as_bytes());
+            let output = sandbox.run("python3", &["dash", "-c", script], UTF8);
+            assert_eq!(output.status.success(), taken, "{format:?}: {text}");
+        }
+    }
+}
+
 #[test]
 fn github_sets_and_masks_every_value() {
     let values: Vec<_> = values::all()

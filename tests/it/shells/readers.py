@@ -87,6 +87,8 @@ def read_docker(data):
         if not line or line[0] == "#":
             continue
         name, _, value = line.partition("=")
+        if not name:
+            raise ValueError("no variable name on line")
         if trim_quotes(value) != value:
             raise ValueError("versions of Docker differ")
         yield name, value
