@@ -46,8 +46,13 @@ pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
         sink::emit(stdout.as_fd(), text.as_bytes())?;
         return Ok(Exit::Done);
     }
+    let kept = super::is_file(stdout.as_fd());
     if !arguments.show {
-        refuse_to_show(stdout.is_terminal(), super::is_file(stdout.as_fd()))?;
+        refuse_to_show(
+            stdout.is_terminal(),
+            kept,
+            super::is_nameless(stdout.as_fd()),
+        )?;
     }
     let (resolved, _) = context.resolve(&plan)?;
     let vars = plan.vars.iter().map(|(name, value)| Variable {
@@ -64,6 +69,11 @@ pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
     match format {
         Some(format) => {
             let text = text::render(format, &variables)?;
+            if kept {
+                context
+                    .ui
+                    .warn("standard output is a file: the secrets are now on disk");
+            }
             context.tell_if_swappable();
             sink::emit(stdout.as_fd(), &text)?;
         }
@@ -116,9 +126,14 @@ fn no_unset(format: &str) -> Error {
     )
 }
 
-fn refuse_to_show(terminal: bool, file: bool) -> Result<()> {
-    let hint =
-        "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); --show insists";
+/// A file without a name is how ksh93 substitutes a command, so that `eval` would come here again.
+fn refuse_to_show(terminal: bool, file: bool, nameless: bool) -> Result<()> {
+    let hint = match nameless {
+        true => "ksh keeps what `$(…)` prints in a file; read it from a pipe: . <(oc-secrets env)",
+        false => {
+            "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); --show insists"
+        }
+    };
     let what = match (terminal, file) {
         (true, _) => "standard output is a terminal, which would show the secrets",
         (_, true) => "standard output is a file, which would keep the secrets",

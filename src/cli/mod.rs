@@ -205,6 +205,11 @@ fn is_file(fd: BorrowedFd<'_>) -> bool {
     nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
 }
 
+/// Whether `fd` is a regular file that no directory names any more.
+fn is_nameless(fd: BorrowedFd<'_>) -> bool {
+    is_file(fd) && nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_nlink == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,9 +101,33 @@ fn a_file_is_refused_unless_insisted_on() {
         sandbox.calls().is_empty(),
         "refused before anything was fetched"
     );
-    let (code, text, _) = into_a_file(&["env", "--show"]);
+    let (code, text, stderr) = into_a_file(&["env", "--show"]);
     assert_eq!(code, Some(0));
     assert!(text.contains("export A="));
+    assert_eq!(
+        stderr,
+        "oc-secrets: warning: standard output is a file: the secrets are now on disk\n"
+    );
+}
+
+#[test]
+fn ksh93_is_told_of_a_pipe_and_can_source_it() {
+    let sandbox = Sandbox::with_fields(&[("A", "it's")]);
+    let program = env!("CARGO_BIN_EXE_oc-secrets");
+    let ksh = |script: &str| {
+        let run = sandbox.run("ksh93".as_ref(), ["-c", script]);
+        run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done()
+    };
+    let done = ksh(&format!("set -e; eval \"$({program} env)\"; echo went on"));
+    done.fails(
+        1,
+        "oc-secrets: error: standard output is a file, which would keep the secrets\n\
+         hint: ksh keeps what `$(…)` prints in a file; read it from a pipe: . <(oc-secrets env)\n",
+    );
+    let done = ksh(&format!(
+        "set -e; . <({program} env); /usr/bin/env | grep ^A="
+    ));
+    assert_eq!(done.succeeds(), "A=it's\n");
 }
 
 #[test]
