@@ -79,6 +79,8 @@ pub enum Error {
         code: i32,
         /// The length of its stderr in bytes.
         withheld: u64,
+        /// The command that shows the failure, and nothing of a secret.
+        by_hand: String,
     },
     /// A local obstacle on `op`'s side: configuration directory, daemon.
     #[error("`op` refuses its configuration directory")]

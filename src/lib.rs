@@ -38,6 +38,7 @@ pub mod harden;
 pub mod memory;
 pub mod name;
 pub mod near;
+pub mod quote;
 pub mod reference;
 pub mod registry;
 pub mod secret;

@@ -21,7 +21,9 @@ impl Error {
             Self::OpNonsense { .. } => {
                 "check that `op` is 1Password's own (op --version); if the secrets are large, ask for fewer at a time with --only"
             }
-            Self::OpUnknown { .. } => "run `op vault list` yourself to see what it says",
+            Self::OpUnknown { by_hand, .. } => {
+                return Some(format!("run `{by_hand}` yourself to see what it says"));
+            }
             Self::OpConfigDirectory => {
                 "op's configuration must be yours alone: chmod 700 ~/.config/op, and check its owner"
             }

@@ -26,6 +26,8 @@ pub struct Context<'a> {
     pub session: bool,
     /// The account that was asked for.
     pub account: Option<&'a str>,
+    /// The command by which a person sees the same failure.
+    pub by_hand: &'a str,
 }
 
 /// `op run` has the value, and there is no child to print it.
@@ -54,6 +56,7 @@ pub fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
         .unwrap_or(Error::OpUnknown {
             code: context.code,
             withheld: context.length,
+            by_hand: context.by_hand.to_owned(),
         });
     Failure::Fatal(error)
 }

@@ -25,6 +25,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::error::{Error, Result, Trouble};
 use crate::memory::{self, Locked};
 use crate::provider::{Outcome, Provider, Request};
+use crate::quote;
 use crate::reference::Reference;
 use crate::secret::Secret;
 use crate::ui::Ui;
@@ -144,7 +145,12 @@ impl Op {
             return Ok(vec![]);
         }
         let frame = Frame::new(batch.iter().map(|&index| requests[index].reference))?;
-        match self.call(frame::COMMAND, frame.variables()).await? {
+        let first = requests[batch[0]].reference.to_string();
+        let by_hand = ["read", &first];
+        match self
+            .call(frame::COMMAND, frame.variables(), &by_hand)
+            .await?
+        {
             Ok(answer) => {
                 let values = frame.parse(&answer);
                 memory::burn_stack();
@@ -191,9 +197,8 @@ impl Op {
                 .collect());
         }
         let vault = format!("--vault={vault}");
-        let answer = self
-            .call(&["item", "get", &vault, "--format=json", "--", item], [])
-            .await?;
+        let words = ["item", "get", &vault, "--format=json", "--", item];
+        let answer = self.call(&words, [], &words).await?;
         let mut outcomes = Vec::with_capacity(group.len());
         for &index in group {
             let outcome = match &answer {
@@ -214,17 +219,19 @@ impl Op {
         if !file {
             return Ok(value);
         }
-        let read = self
-            .call(&["read", "--no-newline", &reference.to_string()], [])
-            .await?;
+        let reference = reference.to_string();
+        let words = ["read", "--no-newline", &reference];
+        let read = self.call(&words, [], &words).await?;
         Ok(read.map(Secret::new))
     }
 
-    /// Runs `op` once, with `variables` beside its environment.
+    /// Runs `op` once, with `variables` beside its environment. A failure that we do not know is
+    /// seen `by_hand`: `op run` needs our variables, so that is not always the same command.
     async fn call(
         &self,
         arguments: &[&str],
         variables: impl IntoIterator<Item = (OsString, OsString)>,
+        by_hand: &[&str],
     ) -> Result<Answered> {
         let account = self
             .account
@@ -258,11 +265,22 @@ impl Op {
             length: answer.stderr_length,
             session: self.session,
             account: self.account.as_deref(),
+            by_hand: &self.by_hand(by_hand),
         };
         match failure::classify(&answer.stderr, context) {
             Failure::NotThere(trouble) => Ok(Err(trouble)),
             Failure::Fatal(error) => Err(error),
         }
+    }
+
+    /// `op` with these words, for a person, whose terminal is not to show the secret.
+    fn by_hand(&self, words: &[&str]) -> String {
+        let account = self
+            .account
+            .as_ref()
+            .map(|name| format!("--account={name}"));
+        let words = account.as_deref().into_iter().chain(words.iter().copied());
+        format!("op {} > /dev/null", quote::command(words))
     }
 }
 

@@ -157,6 +157,28 @@ fn what_is_not_known_is_withheld_and_counted() {
 }
 
 #[test]
+fn the_hint_of_what_is_not_known_shows_the_same_failure() {
+    let sandbox = sandbox("bad-request");
+    for (reference, by_hand) in [
+        ("op://Vault/Item/A", "op read op://Vault/Item/A > /dev/null"),
+        (
+            "op://Vault/It's (prod)/A",
+            "op item get --vault=Vault --format=json -- 'It'\\''s (prod)' > /dev/null",
+        ),
+    ] {
+        let done = sandbox.oc(["read", reference]).done();
+        assert_eq!(
+            done.stderr.lines().last(),
+            Some(format!("hint: run `{by_hand}` yourself to see what it says").as_str())
+        );
+        let shown = sandbox.run("dash".as_ref(), ["-c", by_hand]);
+        let shown = shown.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+        assert_eq!((shown.status.code(), shown.text().as_str()), (Some(4), ""));
+        assert!(shown.stderr.starts_with("[ERROR] "), "{}", shown.stderr);
+    }
+}
+
+#[test]
 fn an_account_that_does_not_exist_is_named() {
     let sandbox = sandbox("unknown-account");
     let run = sandbox
