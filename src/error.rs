@@ -200,6 +200,10 @@ pub struct Problem {
     pub reference: String,
     /// Why it did not.
     pub trouble: Trouble,
+    /// The command that shows what is kept there, where that is known.
+    pub look: Option<String>,
+    /// Whether the manifest could let it be absent.
+    pub waivable: bool,
 }
 
 /// Why a secret cannot be handed on.
@@ -328,6 +332,8 @@ mod tests {
             name: name.to_owned(),
             reference: format!("op://v/i/{name}"),
             trouble,
+            look: None,
+            waivable: false,
         };
         let error = Error::Unresolved {
             problems: vec![

@@ -82,6 +82,8 @@ pub struct Wanted {
     pub exact: bool,
     /// Our own environment holds it already and `--prefer-env` was given: not fetched.
     pub inherited: bool,
+    /// The manifest alone requires it, so that the manifest could let it be absent.
+    pub waivable: bool,
 }
 
 /// Decides what is asked for. `env_file` is what `--env-file` defines, if it was given;
@@ -115,8 +117,12 @@ pub fn plan(
     }
     let vault = chosen(&choice.vault).or(manifest.vault.as_deref());
     let inherited = |name: &EnvName| choice.prefer_env && present(name.as_str());
+    let mut wanted = wanted(specs, vault, &manifest.origin, inherited)?;
+    for one in &mut wanted {
+        one.waivable = waivable(&one.name, manifest, env_file.unwrap_or_default(), choice);
+    }
     Ok(Plan {
-        wanted: wanted(specs, vault, &manifest.origin, inherited)?,
+        wanted,
         vars,
         at_least_one: built_in && env_file.is_none(),
         ..bare(manifest, choice)
@@ -134,6 +140,7 @@ pub fn single(manifest: &Manifest, reference: Reference, choice: &Choice) -> Pla
         default: None,
         exact: false,
         inherited: false,
+        waivable: false,
     };
     Plan {
         wanted: vec![wanted],
@@ -250,6 +257,17 @@ fn require(mut specs: Vec<SecretSpec>, choice: &Choice) -> Result<Vec<SecretSpec
     Ok(specs)
 }
 
+/// Whether the secret `name` is required by `manifest` and by nothing else.
+fn waivable(name: &EnvName, manifest: &Manifest, file: &[Definition], choice: &Choice) -> bool {
+    let named = choice
+        .require
+        .iter()
+        .any(|required| required == name.as_str());
+    let defined = file.iter().any(|definition| definition.name == *name);
+    let required = |spec: &SecretSpec| spec.name == *name && spec.required;
+    !choice.strict && !named && !defined && manifest.secrets.iter().any(required)
+}
+
 fn wanted(
     specs: Vec<SecretSpec>,
     vault: Option<&str>,
@@ -276,6 +294,7 @@ fn wanted(
             required: spec.required,
             default: spec.default,
             exact: spec.exact,
+            waivable: false,
         })
     };
     specs.into_iter().map(decide).collect()

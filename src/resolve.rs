@@ -13,6 +13,8 @@ use crate::memory;
 use crate::name::EnvName;
 use crate::plan::{Plan, Wanted};
 use crate::provider::{Outcome, Provider, Request};
+use crate::quote;
+use crate::reference::Reference;
 use crate::secret::Secret;
 
 /// Where a value came from.
@@ -162,7 +164,15 @@ fn problem(wanted: &Wanted, trouble: Trouble) -> Problem {
         name: wanted.name.to_string(),
         reference: wanted.reference.to_string(),
         trouble,
+        look: Some(look(&wanted.reference)),
+        waivable: wanted.waivable,
     }
+}
+
+/// The command that shows the item, its secrets concealed.
+fn look(reference: &Reference) -> String {
+    let Reference { vault, item, .. } = reference;
+    quote::command(["op", "item", "get", item, "--vault", vault])
 }
 
 const EMPTY: Trouble = Trouble::Unusable { why: "it is empty" };
@@ -232,6 +242,7 @@ mod tests {
             default: None,
             exact: false,
             inherited: false,
+            waivable: false,
         }
     }
 

@@ -131,7 +131,10 @@ impl Context {
         plan.wanted.retain(|wanted| wanted.name.as_str() == what);
         match plan.wanted.first_mut() {
             // Whoever asks for it by name wants it.
-            Some(wanted) => wanted.required = true,
+            Some(wanted) => {
+                wanted.required = true;
+                wanted.waivable = false;
+            }
             None => return Err(self.unknown(what, &plan, &names)),
         }
         Ok(plan)

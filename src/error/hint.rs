@@ -1,6 +1,6 @@
 //! What to do about each error: a command or a page that mends it.
 
-use super::{ENVIRONMENT, Error};
+use super::{ENVIRONMENT, Error, Problem};
 
 impl Error {
     /// What the user can do about it: a command or a page that mends it.
@@ -55,9 +55,7 @@ impl Error {
             Self::RateLimited { .. } => {
                 "see what is left with `op service-account ratelimit`; every retry costs more"
             }
-            Self::Unresolved { .. } => {
-                "compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`"
-            }
+            Self::Unresolved { problems } => return Some(unresolved(problems)),
             Self::Unwritable { name, format, .. } if *format == ENVIRONMENT => {
                 return Some(format!(
                     "use `oc-secrets read {name}`, which prints any value"
@@ -70,5 +68,18 @@ impl Error {
             Self::Interrupted { .. } | Self::System { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// One command is enough to see how the others go.
+fn unresolved(problems: &[Problem]) -> String {
+    let look = problems.iter().find_map(|problem| problem.look.as_deref());
+    let look = match look {
+        Some(command) => format!("compare with `{command}`"),
+        None => "mend it in 1Password".to_owned(),
+    };
+    match problems.iter().any(|problem| problem.waivable) {
+        true => format!("{look}, or mark what may be absent with `required = false`"),
+        false => look,
     }
 }

@@ -332,6 +332,8 @@ fn r4_trouble_is_an_error_and_never_not_found() {
                     part: "item",
                     near: None,
                 },
+                look: None,
+                waivable: false,
             }],
         },
     ];

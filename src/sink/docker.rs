@@ -20,6 +20,8 @@ pub fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
                 trouble: Trouble::Unusable {
                     why: "it holds white space or control characters",
                 },
+                look: None,
+                waivable: false,
             }],
         });
     }

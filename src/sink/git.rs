@@ -18,6 +18,8 @@ pub fn answer(host: &str, username: &str, secret: &Secret) -> Result<Locked> {
                 trouble: Trouble::Unusable {
                     why: "it holds a line break or a NUL byte",
                 },
+                look: None,
+                waivable: false,
             }],
         });
     }

@@ -110,8 +110,26 @@ fn all_missing_secrets_are_named_at_once() {
            S1  op://Vault/Item 1/S1  missing: no such field, did you mean `S7`?\n  \
            S4  op://Vault/Item 1/S4  missing: no such field, did you mean `S7`?\n  \
            S5  op://Vault/Item 2/S5  missing: no such field, did you mean `S2`?\n\
-         hint: compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`\n",
+         hint: compare with `op item get 'Item 1' --vault Vault`, or mark what may be absent with `required = false`\n",
     );
+}
+
+#[test]
+fn only_what_the_manifest_requires_can_be_marked() {
+    let sandbox = spread(1, &[0], false);
+    let hint = |words: &[&str]| {
+        let stderr = sandbox.oc(words).done().stderr;
+        stderr.lines().last().unwrap_or_default().to_owned()
+    };
+    let look = "hint: compare with `op item get 'Item 0' --vault Vault`";
+    let marked = format!("{look}, or mark what may be absent with `required = false`");
+    assert_eq!(hint(&["env"]), marked);
+    assert_eq!(hint(&["env", "--strict"]), look);
+    assert_eq!(hint(&["env", "--require", "S0"]), look);
+    assert_eq!(hint(&["read", "S0"]), look);
+    assert_eq!(hint(&["read", "op://Vault/Item 0/S0"]), look);
+    sandbox.file("work/.env", "S0=op://Vault/Item 0/S0\n");
+    assert_eq!(hint(&["--env-file", ".env", "env"]), look);
 }
 
 #[test]
@@ -150,7 +168,7 @@ fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
            NO_ITEM   op://Vault/None/credential  missing: no such item\n  \
            NO_VAULT  op://None/Item/credential  missing: no such vault\n  \
            TWICE     op://Vault/Twin/credential  ambiguous: more than one item has this name\n\
-         hint: compare with `op item get ITEM --vault VAULT`, or mark what may be absent with `required = false`\n",
+         hint: compare with `op item get None --vault Vault`, or mark what may be absent with `required = false`\n",
     );
 }
 
