@@ -53,6 +53,8 @@ pub enum Error {
         path: PathBuf,
         /// Which component is at fault and why.
         why: String,
+        /// There is nothing at this path.
+        absent: bool,
     },
     /// `op` did not finish in time.
     #[error("`op` did not answer within {}", seconds(*.after))]
@@ -150,7 +152,7 @@ pub enum Error {
         why: &'static str,
     },
     /// `exec`: no such command.
-    #[error("command not found: {command}")]
+    #[error("{}", if command.is_empty() { "the command is empty".to_owned() } else { format!("command not found: {command}") })]
     CommandNotFound {
         /// As the user typed it.
         command: String,

@@ -32,14 +32,19 @@ pub fn file(metadata: &Metadata) -> Result<(), String> {
 /// passes unless the file or the link to it stands right in it.
 ///
 /// # Errors
-/// Which component is at fault, and why.
+/// Which component is at fault, and why: `it` where that is `path` itself.
 pub fn path(path: &Path) -> Result<PathBuf, String> {
     let canonical = path.canonicalize().map_err(|why| reason(&why))?;
     let target = metadata(&canonical)?;
+    // Whoever shows this has named `path` before it.
+    let it = match canonical == path {
+        true => "it".to_owned(),
+        false => canonical.display().to_string(),
+    };
     if !target.is_file() {
-        return Err(format!("{} is not a regular file", canonical.display()));
+        return Err(format!("{it} is not a regular file"));
     }
-    file(&target).map_err(|why| format!("{} {why}", canonical.display()))?;
+    file(&target).map_err(|why| format!("{it} {why}"))?;
     // The directory that holds a link decides as much as the one that holds its target.
     let link = path
         .parent()
@@ -131,7 +136,7 @@ mod tests {
         let op = home.path().join("op");
         for mode in [0o775, 0o757, 0o777] {
             place(&op, mode);
-            let why = format!("{} can be written by others (mode {mode:o})", op.display());
+            let why = format!("it can be written by others (mode {mode:o})");
             assert_eq!(path(&op), Err(why));
             let metadata = op.metadata().expect("metadata");
             let why = format!("can be written by others (mode {mode:o})");
@@ -180,12 +185,13 @@ mod tests {
     #[test]
     fn what_is_not_a_regular_file_is_refused() {
         let home = home();
-        let why = format!("{} is not a regular file", home.path().display());
-        assert_eq!(path(home.path()), Err(why));
-        assert_eq!(
-            path(Path::new("/dev/null")),
-            Err("/dev/null is not a regular file".to_owned())
-        );
+        let why = "it is not a regular file".to_owned();
+        assert_eq!(path(home.path()), Err(why.clone()));
+        assert_eq!(path(Path::new("/dev/null")), Err(why));
+        let link = home.path().join("link");
+        symlink("/dev/null", &link).expect("a link");
+        let why = "/dev/null is not a regular file".to_owned();
+        assert_eq!(path(&link), Err(why));
         assert_eq!(
             path(&home.path().join("absent")),
             Err("no such file".to_owned())
@@ -203,7 +209,7 @@ mod tests {
         let op = home.path().join("op");
         place(&op, 0o755);
         std::os::unix::fs::chown(&op, Some(4242), None).expect("chown");
-        let why = format!("{} belongs to another user (uid 4242)", op.display());
+        let why = "it belongs to another user (uid 4242)".to_owned();
         assert_eq!(path(&op), Err(why));
     }
 }

@@ -211,7 +211,10 @@ impl Desk<'_> {
         let lookup = |name: &str| self.variable(name);
         let docker = place::docker(&lookup).ok_or_else(|| {
             Error::usage(
-                "there is no place for Docker's file: HOME is not set",
+                format!(
+                    "there is no place for Docker's file: {}",
+                    place::homeless(&lookup)
+                ),
                 "set HOME or DOCKER_CONFIG",
             )
         })?;

@@ -11,7 +11,10 @@ impl Error {
             Self::OpMissing { .. } => {
                 "install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP"
             }
-            Self::OpUntrusted { .. } => {
+            Self::OpUntrusted { absent: true, .. } => {
+                "correct the path in OC_SECRETS_OP or under [op] in the manifest; without it, `op` is looked for on PATH"
+            }
+            Self::OpUntrusted { absent: false, .. } => {
                 "`op` must be executable; it and every directory above it must belong to root or to you, and nobody else may write there"
             }
             Self::OpTimeout { .. } => {
@@ -62,6 +65,9 @@ impl Error {
                 ));
             }
             Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
+            Self::CommandNotFound { command } if command.is_empty() => {
+                "name a command after --; a variable there may be unset"
+            }
             Self::CommandNotFound { .. } => "check the spelling and PATH",
             Self::CannotExecute { hint, .. } => hint,
             Self::Relayed { hint, .. } => return hint.clone(),

@@ -50,8 +50,16 @@ pub fn parse(text: &str, label: &str, origin: Origin) -> Result<Manifest> {
 struct Parser<'a> {
     document: Document<'a>,
     manifest: Manifest,
-    /// Texts that must be the name of a secret, and where they stand: `[secrets]` may come last.
-    mentions: Vec<(String, usize)>,
+    /// `[secrets]` may come last.
+    mentions: Vec<Mention>,
+}
+
+/// A text that must be the name of a secret.
+struct Mention {
+    name: String,
+    at: usize,
+    /// The key under which it stands, for people; the text itself may be a secret.
+    key: String,
 }
 
 impl Parser<'_> {
@@ -119,7 +127,11 @@ impl Parser<'_> {
                 let hint = "keep one of the two";
                 return Err(self.document.error(entry.key_at, what, hint));
             }
-            self.mentions.push((unchecked.secret.clone(), at));
+            self.mentions.push(Mention {
+                name: unchecked.secret.clone(),
+                at,
+                key: format!("`secret` of {place} `{}`", unchecked.host),
+            });
             // A name that does not parse is no secret's name either, which is said below.
             if let Ok(secret) = EnvName::parse(&unchecked.secret) {
                 hosts.push(HostSpec {
@@ -155,8 +167,11 @@ impl Parser<'_> {
                 .iter()
                 .filter_map(|(name, _)| EnvName::parse(name).ok());
             profiles.insert(entry.key.to_owned(), parsed.collect());
-            let mentioned = names.iter().map(|(name, at)| ((*name).to_owned(), *at));
-            self.mentions.extend(mentioned);
+            self.mentions.extend(names.iter().map(|(name, at)| Mention {
+                name: (*name).to_owned(),
+                at: *at,
+                key: format!("`secrets` of profile `{}`", shown(entry.key)),
+            }));
         }
         self.manifest.profiles = profiles;
         Ok(())
@@ -166,15 +181,16 @@ impl Parser<'_> {
     fn check_mentions(&self) -> Result<()> {
         let secrets = &self.manifest.secrets;
         let known: Vec<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
-        let stranger = |(name, _): &&(String, usize)| !known.contains(&name.as_str());
+        let stranger = |mention: &&Mention| !known.contains(&mention.name.as_str());
         let first = self
             .mentions
             .iter()
             .filter(stranger)
-            .min_by_key(|(_, at)| *at);
-        first.map_or(Ok(()), |(name, at)| {
+            .min_by_key(|mention| mention.at);
+        first.map_or(Ok(()), |Mention { name, at, key }| {
             let hint = near::hint(name, &known, "the secrets are");
-            Err(self.document.error(*at, "no such name in [secrets]", hint))
+            let what = format!("{key}: no such name in [secrets]");
+            Err(self.document.error(*at, what, hint))
         })
     }
 }
@@ -486,11 +502,11 @@ timeout = "30s"
             ),
             (
                 "[secrets]\nA = \"op://v/i/f\"\nA = \"op://v/i/g\"",
-                "3:1: duplicate key | keep one of the two",
+                "3:1: duplicate key `A` | keep one of the two",
             ),
             (
                 "[vars]\n[secrets]\n[vars]",
-                "3:2: duplicate key | keep one of the two",
+                "3:2: duplicate key `vars` | keep one of the two",
             ),
         ]);
     }
@@ -553,26 +569,26 @@ timeout = "30s"
         for (text, expected) in [
             (
                 "[registries.\"ghcr.io\"]\nsecret = \"GHCR_TOKN\"",
-                "2:10: no such name in [secrets] | did you mean `GHCR_TOKEN`?",
+                "2:10: `secret` of registry `ghcr.io`: no such name in [secrets] | did you mean `GHCR_TOKEN`?",
             ),
             (
                 "[registries.\"ghcr.io\"]\nsecret = \"ghp_pasted by mistake\"",
-                "2:10: no such name in [secrets] | the secrets are: GHCR_TOKEN, OTHER",
+                "2:10: `secret` of registry `ghcr.io`: no such name in [secrets] | the secrets are: GHCR_TOKEN, OTHER",
             ),
             (
                 "[profiles.p]\nsecrets = [\"OTHER\", \"oter\"]",
-                "2:21: no such name in [secrets] | did you mean `OTHER`?",
+                "2:21: `secrets` of profile `p`: no such name in [secrets] | did you mean `OTHER`?",
             ),
             (
                 "[registries.\"ghcr.io\"]\nsecret = \"GHCR_TOKEN\"\n[profiles.p]\nsecrets = [\"X Y\"]",
-                "4:12: no such name in [secrets] | the secrets are: GHCR_TOKEN, OTHER",
+                "4:12: `secrets` of profile `p`: no such name in [secrets] | the secrets are: GHCR_TOKEN, OTHER",
             ),
         ] {
             assert_eq!(error(&format!("{text}{SECRETS}")), expected);
         }
         check(&[(
             "[profiles.p]\nsecrets = [\"A\"]",
-            "2:12: no such name in [secrets] | the secrets are: none",
+            "2:12: `secrets` of profile `p`: no such name in [secrets] | the secrets are: none",
         )]);
     }
 

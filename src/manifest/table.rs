@@ -1,8 +1,6 @@
 //! TOML tables with positions: every access either gives what was asked for or says, at
 //! `file:line:column`, what stands there instead. The content itself is never quoted, only keys.
 
-use std::ops::Range;
-
 use toml::de::{DeTable, DeValue};
 
 use super::file::Document;
@@ -41,9 +39,13 @@ impl Document<'_> {
     /// A syntax error, in the parser's words for what it expected.
     #[must_use]
     pub fn syntax(&self, error: &toml::de::Error) -> Error {
-        let at = error.span().map_or(0, |Range { start, .. }| start);
+        let span = error.span().unwrap_or_default();
+        let at = span.start;
+        let key = self.text().get(span).map(shown).unwrap_or_default();
+        let duplicate = format!("duplicate key `{key}`");
         let (what, hint) = match error.message() {
-            same @ "duplicate key" => (same, "keep one of the two"),
+            // Only here does the span hold a key, and no value.
+            "duplicate key" => (duplicate.as_str(), "keep one of the two"),
             // The parser takes a missing value and one without quotes for the same thing.
             unquoted if unquoted.starts_with("string values must be quoted") => {
                 ("no value, or a text without quotes", "write key = \"text\"")

@@ -25,7 +25,11 @@ pub fn find(chosen: [Option<&Path>; 2], path: Option<&OsStr>) -> Result<PathBuf>
         Some(chosen) => chosen.to_owned(),
         None => search(path.unwrap_or_default())?,
     };
-    trust::path(&found).map_err(|why| Error::OpUntrusted { path: found, why })
+    trust::path(&found).map_err(|why| Error::OpUntrusted {
+        absent: !found.exists(),
+        path: found,
+        why,
+    })
 }
 
 /// The first executable `op` behind an absolute entry of `path`. A relative entry, the empty

@@ -99,6 +99,7 @@ impl Call<'_> {
             .map_err(|why| Error::OpUntrusted {
                 path: self.program.to_owned(),
                 why: format!("it cannot be started: {why}"),
+                absent: false,
             })
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::file;
+use super::{file, place};
 use crate::error::{Error, Result};
 use crate::registry::Host;
 
@@ -30,7 +30,10 @@ pub fn read(environment: Lookup<'_>) -> Vec<Host> {
 pub fn switch(environment: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
     let path = path(environment).ok_or_else(|| {
         Error::usage(
-            "there is no place to note this: HOME is not set",
+            format!(
+                "there is no place to note this: {}",
+                place::homeless(environment)
+            ),
             "set HOME or XDG_CONFIG_HOME",
         )
     })?;

@@ -106,6 +106,15 @@ pub fn how_to_find_helper(own: Option<&Path>) -> String {
     }
 }
 
+/// What is wrong with `HOME` where no place could be made of it.
+#[must_use]
+pub fn homeless(environment: Lookup<'_>) -> &'static str {
+    match environment("HOME").is_some_and(|home| !home.is_empty()) {
+        true => "HOME is not an absolute path",
+        false => "HOME is not set",
+    }
+}
+
 fn home(environment: Lookup<'_>) -> Option<PathBuf> {
     environment("HOME")
         .map(PathBuf::from)

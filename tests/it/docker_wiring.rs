@@ -294,4 +294,10 @@ fn without_a_home_it_says_so() {
         .without("HOME")
         .done();
     done.fails(2, "oc-secrets: error: there is no place for Docker's file: HOME is not set\nhint: set HOME or DOCKER_CONFIG\n");
+    let relative = |words: &[&str]| {
+        let run = world.program("oc-secrets", words);
+        run.env("HOME", "relative").done()
+    };
+    relative(&["docker", "status"]).fails(2, "oc-secrets: error: there is no place for Docker's file: HOME is not an absolute path\nhint: set HOME or DOCKER_CONFIG\n");
+    relative(&["docker", "off", "ghcr.io"]).fails(2, "oc-secrets: error: there is no place to note this: HOME is not an absolute path\nhint: set HOME or XDG_CONFIG_HOME\n");
 }

@@ -169,6 +169,11 @@ fn a_command_that_cannot_be_run_costs_no_op() {
         .oc(["exec", "--", "no-such-command"])
         .done()
         .fails(127, missing);
+    sandbox.oc(["exec", "--", ""]).done().fails(
+        127,
+        "oc-secrets: error: the command is empty\n\
+         hint: name a command after --; a variable there may be unset\n",
+    );
     let plain = sandbox.path("bin/plain").display().to_string();
     let denied = format!(
         "oc-secrets: error: cannot execute {plain}: Permission denied\nhint: check the file's mode and its first line\n"

@@ -78,6 +78,19 @@ fn what_others_could_have_written_is_refused() {
 }
 
 #[test]
+fn a_chosen_path_with_nothing_or_a_directory_at_it_is_named_once() {
+    let sandbox = sandbox();
+    let chosen = |path| sandbox.oc(["check"]).env("OC_SECRETS_OP", path).done();
+    chosen("/nonexistent").fails(
+        5,
+        "oc-secrets: error: cannot use /nonexistent: no such file\n\
+         hint: correct the path in OC_SECRETS_OP or under [op] in the manifest; without it, `op` is looked for on PATH\n",
+    );
+    let directory = "oc-secrets: error: cannot use /usr: it is not a regular file\n";
+    chosen("/usr").fails(5, &format!("{directory}{TRUST}"));
+}
+
+#[test]
 fn a_chosen_path_beats_the_search() {
     let sandbox = sandbox();
     let op = sandbox.path("bin/op");
