@@ -151,7 +151,23 @@ impl Desk<'_> {
                 text.push_str(&self.line(&found, host, off.contains(host)));
             }
         }
+        text.push_str(&self.strays(&hosts, &off));
         say(&text)
+    }
+
+    /// What is off and nobody would ask about: without these lines a typing error stays for ever.
+    fn strays(&self, listed: &[Host], off: &[Host]) -> String {
+        let known = self.context.registries();
+        let stray = |host: &&Host| !listed.contains(host) && !known.contains(host);
+        let lines: String = off
+            .iter()
+            .filter(stray)
+            .map(|host| format!("  {host}  on again: oc-secrets docker on {host}\n"))
+            .collect();
+        match lines.is_empty() {
+            true => lines,
+            false => format!("\noff, but not in the manifest\n{lines}"),
+        }
     }
 
     fn line(&self, found: &Found, host: &Host, off: bool) -> String {
@@ -169,7 +185,11 @@ impl Desk<'_> {
                 paint(Tone::Bad, "and a credential lies in it in the clear")
             ),
         };
-        format!("  {host}  asks {asks}{plain}\n")
+        let silent = match off && found.config.asks(host).as_deref() != Some(SUFFIX) {
+            true => ", and oc-secrets is off for it",
+            false => "",
+        };
+        format!("  {host}  asks {asks}{silent}{plain}\n")
     }
 
     fn switch(&self, texts: &[String], off: bool) -> Result<()> {

@@ -255,16 +255,20 @@ fn status_says_which_client_asks_whom() {
         &world,
         "{\"credHelpers\":{\"ghcr.io\":\"oc\"},\"credsStore\":\"desktop\"}",
     );
-    docker(&world, &["off", "localhost:5000"]).succeeds();
+    docker(&world, &["off", "localhost:5000", "ghrc.io"]).succeeds();
     let expected = format!(
         "helper  {bin}/docker-credential-oc\n\n\
-         docker, compose, buildx, crane  {home}/.docker/config.json\n  ghcr.io  asks oc-secrets\n  docker.io  asks docker-credential-desktop\n  localhost:5000  asks docker-credential-desktop\n\n\
-         podman, skopeo, buildah  {home}/run/containers/auth.json (not there)\n  ghcr.io  asks nobody but this file\n  docker.io  asks nobody but this file\n  localhost:5000  asks nobody but this file\n\n\
-         podman, skopeo, buildah  {home}/.config/containers/auth.json (not there)\n  ghcr.io  asks nobody but this file\n  docker.io  asks nobody but this file\n  localhost:5000  asks nobody but this file\n",
+         docker, compose, buildx, crane  {home}/.docker/config.json\n  ghcr.io  asks oc-secrets\n  docker.io  asks docker-credential-desktop\n  localhost:5000  asks docker-credential-desktop, and oc-secrets is off for it\n\n\
+         podman, skopeo, buildah  {home}/run/containers/auth.json (not there)\n  ghcr.io  asks nobody but this file\n  docker.io  asks nobody but this file\n  localhost:5000  asks nobody but this file, and oc-secrets is off for it\n\n\
+         podman, skopeo, buildah  {home}/.config/containers/auth.json (not there)\n  ghcr.io  asks nobody but this file\n  docker.io  asks nobody but this file\n  localhost:5000  asks nobody but this file, and oc-secrets is off for it\n\n\
+         off, but not in the manifest\n  ghrc.io  on again: oc-secrets docker on ghrc.io\n",
         bin = world.path("bin").display(),
         home = world.path("home").display(),
     );
     assert_eq!(docker(&world, &["status"]).succeeds(), expected);
+    docker(&world, &["on", "ghrc.io"]).succeeds();
+    let (without, _) = expected.split_once("\noff, but").expect("the stray host");
+    assert_eq!(docker(&world, &["status"]).succeeds(), without);
 }
 
 #[test]
