@@ -64,7 +64,7 @@ fn table(context: &Context, findings: &[Finding<'_>]) -> String {
                 .paint(Tone::Dim, &clean(&finding.wanted.reference.to_string())),
         ));
     }
-    text.push_str(&summary(findings));
+    text.push_str(&summary(findings, &clean(&context.source())));
     text
 }
 
@@ -89,12 +89,12 @@ fn remark(finding: &Finding<'_>) -> String {
     }
 }
 
-fn summary(findings: &[Finding<'_>]) -> String {
+fn summary(findings: &[Finding<'_>], manifest: &str) -> String {
     let found = findings
         .iter()
         .filter(|finding| finding.outcome.is_ok())
         .count();
-    format!("{found} of {} found\n", findings.len())
+    format!("{found} of {} found · {manifest}\n", findings.len())
 }
 
 fn json(context: &Context, findings: &[Finding<'_>]) -> String {

@@ -257,6 +257,16 @@ impl Context {
             Origin::File(path) => path.display().to_string(),
         }
     }
+
+    /// Where the list of secrets came from, for people; an env-file replaces the built-in one.
+    pub fn source(&self) -> String {
+        match (&self.manifest.origin, &self.env_file) {
+            (Origin::BuiltIn, None) => "built-in manifest".to_owned(),
+            (Origin::BuiltIn, Some(_)) => "--env-file".to_owned(),
+            (Origin::File(_), None) => self.origin(),
+            (Origin::File(_), Some(_)) => format!("{} and --env-file", self.origin()),
+        }
+    }
 }
 
 fn value<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {

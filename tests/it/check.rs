@@ -23,17 +23,42 @@ fn sandbox(required: bool) -> Sandbox {
 
 #[test]
 fn the_table_reads_well() {
-    let text = sandbox(false).oc(["check"]).done().succeeds();
+    let sandbox = sandbox(false);
+    let text = sandbox.oc(["check"]).done().succeeds();
+    let manifest = sandbox.path("work/oc-secrets.toml");
+    let last = format!("3 of 5 found · {}\n", manifest.display());
     assert_eq!(
-        text,
-        "\
+        text.strip_suffix(&last),
+        Some(
+            "\
 TOKEN     found      GitHub classic token                             op://Vault/Item/TOKEN
 CANARY    found      text                                             op://Vault/Item/CANARY
 EMPTY     unusable   it is empty (optional)                           op://Vault/Item/EMPTY
 FALLBACK  found      text (default)                                   op://Vault/Item/none
 GONE      missing    no such field, did you mean `TOKEN`? (optional)  op://Vault/Item/TOKEM
-3 of 5 found
 "
+        )
+    );
+}
+
+#[test]
+fn the_last_line_tells_where_the_list_came_from() {
+    let sandbox = sandbox(false);
+    let last = |words: &[&str]| {
+        let text = sandbox.oc(words).done().text();
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    sandbox.file("work/.env", "X=op://Vault/Item/TOKEN\n");
+    let manifest = sandbox.path("work/oc-secrets.toml").display().to_string();
+    assert_eq!(
+        last(&["check", "--env-file", ".env"]),
+        format!("4 of 6 found · {manifest} and --env-file")
+    );
+    std::fs::remove_file(&manifest).expect("removed");
+    assert_eq!(last(&["check"]), "0 of 8 found · built-in manifest");
+    assert_eq!(
+        last(&["check", "--env-file", ".env"]),
+        "1 of 1 found · --env-file"
     );
 }
 

@@ -199,7 +199,7 @@ fn a_query_that_op_refuses_concerns_its_secret_alone() {
     );
     let done = sandbox.oc(["check"]).done();
     assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
-    assert!(done.text().contains("\n1 of 2 found\n"), "{}", done.text());
+    assert!(done.text().contains("\n1 of 2 found · "), "{}", done.text());
 }
 
 #[test]
