@@ -29,7 +29,7 @@ fn state(world: &World) -> Outcome {
     let run = world.bootstrap("v2", &[]);
     sh(&format!("umount {SNAPSHOTS}"))?;
     run.exits(1)?
-        .says("no space for a snapshot of the state: 3")?
+        .says("no space for a snapshot of the state and the way back: 3")?
         .says(" MB needed, 2")?
         .says(" MB free; the gateway was not touched")?
         .says("hint: free some space on the disk of /var/lib/openclaw-deploy/snapshots")?;

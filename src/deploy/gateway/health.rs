@@ -94,6 +94,16 @@ pub async fn probe(port: u16) -> Seen {
     judge(startup.as_ref(), health.as_ref())
 }
 
+/// [`probe`], which a gateway that takes connections and says nothing cannot draw out: one that
+/// has begun in time ends a moment after the deadline.
+async fn probe_until(port: u16, deadline: Instant) -> Seen {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match tokio::time::timeout(left.max(ONE_PROBE), probe(port)).await {
+        Ok(seen) => seen,
+        Err(_) => Seen::Down("it takes connections and does not answer".to_owned()),
+    }
+}
+
 /// `GET path`, at most 64 kB of it.
 pub async fn page(port: u16, path: &str) -> Option<Page> {
     let work = async {
@@ -168,7 +178,7 @@ pub async fn wait(
             return Ok(Err(end));
         }
         let seen = match port {
-            Some(port) => probe(port).await,
+            Some(port) => probe_until(port, deadline).await,
             None => by_engine(&container),
         };
         let seen = match seen {
