@@ -24,6 +24,7 @@ mod ladder;
 mod lent;
 mod lost;
 mod mishaps;
+mod planted;
 mod real;
 mod remote;
 mod safety;
@@ -140,6 +141,7 @@ fn all() -> Vec<Check> {
         lent::CHECKS,
         lost::CHECKS,
         mishaps::CHECKS,
+        planted::CHECKS,
         remote::CHECKS,
         safety::CHECKS,
         swarm::CHECKS,

@@ -3,9 +3,6 @@
 //! It belongs to the deploy user, so it is foreign text to us, who are root: a symbolic link or
 //! a file of somebody else is refused, and nothing in it is ever run.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use super::compose::fingerprint;
@@ -35,46 +32,10 @@ pub fn path(cx: &Context) -> PathBuf {
 /// When it is a link, belongs to somebody else, or is no text.
 pub fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
     let shown = path(cx).display().to_string();
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(cx.host.path(path(cx)));
-    let file = match opened {
-        Ok(file) => file,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
-        Err(why) if why.raw_os_error() == Some(libc::ELOOP) => {
-            return Err(
-                Failure::wanted(format!("a file at {shown}"), "a symbolic link")
-                    .hint(format!("look where it leads: ls -l {shown}")),
-            );
-        }
-        Err(why) => return Err(Failure::system(format!("read {shown}"), why)),
-    };
-    let fail = |why| Failure::system(format!("read {shown}"), why);
-    let meta = file.metadata().map_err(fail)?;
-    if !meta.is_file() {
-        return Err(Failure::wanted(
-            format!("a file at {shown}"),
-            "something else",
-        ));
-    }
-    if let Some((user, _)) = owner
-        && ![0, user].contains(&meta.uid())
-    {
-        return Err(Failure::wanted(
-            format!("{shown} to belong to {} or root", cx.settings.user),
-            format!("uid {}", meta.uid()),
-        )
-        .hint(format!(
-            "look at it, then: chown {} {shown}",
-            cx.settings.user
-        )));
-    }
-    let mut text = String::new();
-    file.take(1 << 20)
-        .read_to_string(&mut text)
-        .map_err(|_| Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8"))?;
-    Ok(text)
+    let owner = owner.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, _)| user);
+    let bytes = cx.host.read_of(owner, path(cx))?.unwrap_or_default();
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8"))
 }
 
 /// `text` with every key that has to be there.

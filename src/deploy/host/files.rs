@@ -1,10 +1,18 @@
 //! Files of the host: read with a cap, written atomically with their mode and owner.
+//!
+//! We are root, and much of what we read lies where somebody else may exchange it: there no link is
+//! followed, nothing is waited for, and what is changed is what was looked at.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, fchownat};
 
 use super::{Access, Host};
 use crate::deploy::exit::{Failure, Result};
@@ -16,18 +24,66 @@ impl Host {
     /// When it is there but cannot be read.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
         let path = path.as_ref();
-        let mut bytes = Vec::new();
-        match File::open(self.path(path)) {
-            Ok(file) => file
-                .take(1 << 20)
-                .read_to_end(&mut bytes)
-                .map_err(|why| Failure::system(format!("read {}", path.display()), why))?,
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(self.path(path));
+        let bytes = match opened {
+            Ok(file) => contents(&file, path, None)?,
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(why) => {
                 return Err(Failure::system(format!("read {}", path.display()), why));
             }
         };
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// A file in a directory that `owner` (a user id) controls, `None` where there is none. Neither
+    /// of them may be a link, and the file is that user's or root's. 1 MiB is the most.
+    ///
+    /// # Errors
+    /// When it is anything else, or cannot be read.
+    pub fn read_of(&self, owner: u32, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+        let path = path.as_ref();
+        match open_within(&self.path(path)) {
+            Ok(file) => contents(&file, path, Some(owner)).map(Some),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::ELOOP | Errno::ENOTDIR) => Err(Failure::wanted(
+                format!("a file at {}", path.display()),
+                "a symbolic link",
+            )
+            .hint(format!("look where it leads: ls -l {}", path.display()))),
+            Err(why) => Err(Failure::system(format!("read {}", path.display()), why)),
+        }
+    }
+
+    /// Gives what lies at `path` below `top` to `owner`, without following any link on the way. A
+    /// file with a second name, which may lie elsewhere, stays as it is.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn give(&self, top: &Path, path: &Path, owner: (u32, u32)) -> io::Result<()> {
+        let within = path.strip_prefix(top).unwrap_or(path);
+        let top = nix::fcntl::open(top, DIRECTORY, Mode::empty())?;
+        let within = match within.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => within,
+        };
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let found = match openat2(&top, within, how) {
+            // Somebody put a link in the way meanwhile, or took it away.
+            Err(Errno::ELOOP) | Err(Errno::ENOENT) => return Ok(()),
+            found => File::from(found?),
+        };
+        let meta = found.metadata()?;
+        if !meta.is_dir() && meta.nlink() != 1 {
+            return Ok(());
+        }
+        let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        fchownat(&found, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH)?;
+        Ok(())
     }
 
     /// Whether a file is exactly `bytes` with `access`, and no symbolic link.
@@ -42,6 +98,7 @@ impl Host {
             && access
                 .owner
                 .is_none_or(|owner| owner == (meta.uid(), meta.gid()))
+            && meta.len() == bytes.len() as u64
             && fs::read(&path).is_ok_and(|there| there == bytes)
     }
 
@@ -85,21 +142,26 @@ impl Host {
             fs::create_dir_all(&path).map_err(fail)?;
             changed = true;
         }
-        let meta = path.symlink_metadata().map_err(fail)?;
-        if !meta.is_dir() {
-            return Err(Failure::wanted(
-                format!("a directory at {shown}"),
-                "something else",
-            ));
-        }
-        if meta.mode() & 0o7777 != access.mode {
-            fs::set_permissions(&path, fs::Permissions::from_mode(access.mode)).map_err(fail)?;
-            changed = true;
-        }
+        let directory = match nix::fcntl::open(&path, DIRECTORY, Mode::empty()) {
+            Ok(directory) => File::from(directory),
+            Err(Errno::ELOOP | Errno::ENOTDIR) => {
+                return Err(Failure::wanted(
+                    format!("a directory at {shown}"),
+                    "something else",
+                ));
+            }
+            Err(why) => return Err(fail(why.into())),
+        };
+        let meta = directory.metadata().map_err(fail)?;
         if let Some((user, group)) = access.owner
             && (meta.uid(), meta.gid()) != (user, group)
         {
-            std::os::unix::fs::chown(&path, Some(user), Some(group)).map_err(fail)?;
+            std::os::unix::fs::fchown(&directory, Some(user), Some(group)).map_err(fail)?;
+            changed = true;
+        }
+        if meta.mode() & 0o7777 != access.mode {
+            let mode = fs::Permissions::from_mode(access.mode);
+            directory.set_permissions(mode).map_err(fail)?;
             changed = true;
         }
         Ok(changed)
@@ -117,6 +179,49 @@ impl Host {
             Err(why) => Err(Failure::system(format!("remove {}", path.display()), why)),
         }
     }
+}
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+/// No file that is read here is larger.
+const MOST: u64 = 1 << 20;
+
+/// Opens a file whose directory is no link, nor the file itself; a pipe is not waited for.
+fn open_within(path: &Path) -> nix::Result<File> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = nix::fcntl::open(parent, DIRECTORY, Mode::empty())?;
+    let name = path.file_name().unwrap_or_default();
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    nix::fcntl::openat(&parent, name, flags, Mode::empty()).map(File::from)
+}
+
+/// What is in a regular file; where `owner` is told, only if it is that user's or root's.
+fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let fail = |why: io::Error| Failure::system(format!("read {shown}"), why);
+    let meta = file.metadata().map_err(fail)?;
+    if !meta.is_file() {
+        return Err(Failure::wanted(
+            format!("a file at {shown}"),
+            "something else",
+        ));
+    }
+    if let Some(owner) = owner.filter(|owner| ![0, *owner].contains(&meta.uid())) {
+        return Err(Failure::wanted(
+            format!("{shown} to belong to uid {owner} or root"),
+            format!("uid {}", meta.uid()),
+        )
+        .hint(format!("look at it, then: chown {owner} {shown}")));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > MOST {
+        return Err(Failure::wanted(format!("at most 1 MiB in {shown}"), "more")
+            .hint("nothing was changed; look what is in it"));
+    }
+    Ok(bytes)
 }
 
 /// The atomic write: same directory, synced, mode and owner before the name.

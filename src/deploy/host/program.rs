@@ -20,7 +20,7 @@ use super::{Host, SEARCH};
 use crate::deploy::exit::{Failure, Result};
 
 /// A program to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
     name: OsString,
     args: Vec<OsString>,
@@ -29,6 +29,13 @@ pub struct Program {
     deadline: Duration,
     cap: usize,
     outside: bool,
+}
+
+/// Its name alone: what it is given may be a secret.
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Program").field(&self.label()).finish()
+    }
 }
 
 impl Program {

@@ -88,7 +88,12 @@ impl Login {
     #[must_use]
     pub fn of(host: &Host, account: &Account) -> Self {
         let file = account.keys();
-        let text = host.read(&file).ok().flatten().unwrap_or_default();
+        let text = host
+            .read_of(account.uid, &file)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let directory = format!("{}/.ssh", account.home);
         let exposed = [account.home.as_str(), &directory, &file]
             .into_iter()

@@ -89,10 +89,10 @@ impl Step for Files {
         }
         for top in [cx.settings.state(), cx.settings.auth()] {
             for path in strangers(&cx.host.path(&top)) {
-                std::os::unix::fs::lchown(&path, Some(STATE_OWNER.0), Some(STATE_OWNER.1))
-                    .map_err(|why| {
-                        Failure::system(format!("change the owner of {}", path.display()), why)
-                    })?;
+                let top = cx.host.path(&top);
+                cx.host.give(&top, &path, STATE_OWNER).map_err(|why| {
+                    Failure::system(format!("change the owner of {}", path.display()), why)
+                })?;
             }
         }
         let owner = env::owner(cx)?;

@@ -4,6 +4,7 @@
 //! switches. A gateway that already runs what is wanted is never restarted.
 
 use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
 use serde_json::json;
@@ -322,7 +323,9 @@ fn warn_of_stale_logins(cx: &Context) {
     }
     for home in homes {
         let path = home.join(".docker/config.json");
-        let text = cx.host.read(&path).ok().flatten().unwrap_or_default();
+        let owner = std::fs::metadata(cx.host.path(&home)).map_or(0, |it| it.uid());
+        let file = cx.host.read_of(owner, &path).ok().flatten();
+        let text = String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if json["auths"][registry]["auth"].is_string() {
             cx.talk.warn(format!(

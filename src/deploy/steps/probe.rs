@@ -56,24 +56,24 @@ impl WayIn {
 pub fn login(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
     let owner = Some((account.uid, account.gid));
     let access = Access { mode: 0o600, owner };
-    let before = without_ours(&host.read(account.keys())?.unwrap_or_default());
+    let there = host.read_of(account.uid, account.keys())?;
+    let before = without_ours(&there.unwrap_or_default());
     let line = make_key(host, way_in)?;
-    host.write(account.keys(), format!("{before}{line}").as_bytes(), access)?;
+    let with_ours = [before.as_slice(), line.as_bytes()].concat();
+    host.write(account.keys(), &with_ours, access)?;
     let outcome = attempts(host, account, way_in);
-    host.write(account.keys(), before.as_bytes(), access)?;
+    host.write(account.keys(), &before, access)?;
     forget(host)?;
     outcome
 }
 
 /// Without a line that an interrupted run left.
-fn without_ours(text: &str) -> String {
-    let mut kept: String = text
-        .lines()
-        .filter(|line| !line.ends_with(MARK))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    if kept == "\n" {
-        kept.clear();
+fn without_ours(file: &[u8]) -> Vec<u8> {
+    let lines = file.split_inclusive(|byte| *byte == b'\n');
+    let theirs = lines.filter(|line| !line.trim_ascii_end().ends_with(MARK.as_bytes()));
+    let mut kept = theirs.collect::<Vec<_>>().concat();
+    if !kept.is_empty() && !kept.ends_with(b"\n") {
+        kept.push(b'\n');
     }
     kept
 }
@@ -175,7 +175,8 @@ mod tests {
     #[test]
     fn what_an_interrupted_run_left_goes_and_nothing_else() {
         let text = "a me\nrestrict ssh-ed25519 AAAA openclaw-deploy-probe\nb you";
-        assert_eq!(without_ours(text), "a me\nb you\n");
-        assert_eq!(without_ours(""), "");
+        assert_eq!(without_ours(text.as_bytes()), b"a me\nb you\n");
+        assert_eq!(without_ours(b""), b"");
+        assert_eq!(without_ours(b"a \xe4\r\nb"), b"a \xe4\r\nb\n");
     }
 }

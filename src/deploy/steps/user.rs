@@ -164,7 +164,9 @@ fn lacks_group(cx: &Context) -> Result<bool> {
 /// The keys of the deploy user, and those that it should have.
 struct Keys {
     account: Option<Account>,
-    /// The file as it is.
+    /// The file as it is, byte for byte.
+    file: Vec<u8>,
+    /// The same as text.
     text: String,
     /// Lines to add.
     missing: Vec<String>,
@@ -178,10 +180,12 @@ impl Keys {
         let host = &cx.host;
         let name = cx.settings.user.clone();
         let account = Account::find(host, &name)?;
-        let text = match &account {
-            Some(account) => host.read(account.keys())?.unwrap_or_default(),
-            None => String::new(),
+        let file = match &account {
+            Some(account) => host.read_of(account.uid, account.keys())?,
+            None => None,
         };
+        let file = file.unwrap_or_default();
+        let text = String::from_utf8_lossy(&file).into_owned();
         let mut missing: Vec<String> = Vec::new();
         for source in sources(cx)? {
             let held = format!("{text}\n{}", missing.join("\n"));
@@ -193,6 +197,7 @@ impl Keys {
             .is_some_and(|account| !text.is_empty() && Login::of(host, account) == Login::Exposed);
         Ok(Self {
             account,
+            file,
             text,
             missing,
             exposed,
@@ -223,19 +228,15 @@ impl Keys {
         let owner = Some((account.uid, account.gid));
         let directory = format!("{}/.ssh", account.home);
         host.directory(directory, Access { mode: 0o700, owner })?;
-        let mut text = self.text.clone();
+        let mut file = self.file.clone();
         for line in &self.missing {
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
+            if !file.is_empty() && !file.ends_with(b"\n") {
+                file.push(b'\n');
             }
-            text.push_str(line);
-            text.push('\n');
+            file.extend_from_slice(line.as_bytes());
+            file.push(b'\n');
         }
-        host.write(
-            account.keys(),
-            text.as_bytes(),
-            Access { mode: 0o600, owner },
-        )?;
+        host.write(account.keys(), &file, Access { mode: 0o600, owner })?;
         let close = Program::new("chmod").args(["go-w", account.home.as_str()]);
         host.must(&close).map(drop)
     }
@@ -259,7 +260,8 @@ fn sources(cx: &Context) -> Result<Vec<String>> {
     let mut sources = Vec::new();
     for account in Account::all(&cx.host)? {
         if account.name == "root" || Some(account.name.as_str()) == caller {
-            sources.extend(cx.host.read(account.keys())?);
+            let keys = cx.host.read_of(account.uid, account.keys())?;
+            sources.extend(keys.map(|it| String::from_utf8_lossy(&it).into_owned()));
         }
     }
     Ok(sources)

@@ -1,0 +1,90 @@
+//! Check 56: we are root, and the home of the deploy user is the deploy user's.
+
+use crate::world::{GOOD, World, hold, put, same, sh, text};
+use crate::{Check, Outcome, check};
+
+/// The checks of this file.
+pub const CHECKS: &[Check] = &[check(
+    56,
+    "what the deploy user plants is not followed, read or waited for",
+    planted,
+)];
+
+const SSH: &str = "/home/deploy/.ssh";
+const ENV: &str = "/home/deploy/openclaw/.env";
+
+fn planted(world: &World) -> Outcome {
+    keys(world)?;
+    directories(world)?;
+    // A large file is refused and not cut.
+    world.bootstrap("v1", &[]).exits(0)?;
+    let large = format!("{}# {}\nLAST=1\n", text(ENV), "x".repeat(1 << 20));
+    put(ENV, &large)?;
+    sh(&format!("chown 1001:1001 {ENV}; chmod 600 {ENV}"))?;
+    world
+        .bootstrap("v1", &[])
+        .exits(1)?
+        .says(&format!("wanted at most 1 MiB in {ENV}, saw more"))?;
+    hold(text(ENV) == large, ".env was changed")
+}
+
+/// Keys that are a way to read what only root may, and pipes that never say anything.
+fn keys(world: &World) -> Outcome {
+    put("/root/op-token", "ops_canary-0123456789\n")?;
+    let user = ["bootstrap", "--only", "user", "--dry-run"];
+    let plan = |what: &str| {
+        let mut command = std::process::Command::new("timeout");
+        command.args(["20", crate::world::PROGRAM]).args(user);
+        let run = crate::world::finish(command);
+        hold(run.code != 124, format!("{what}: it hangs"))?;
+        run.never_says("canary").map(|_| run.code)
+    };
+    sh(&format!("install -d -m 700 -o 1001 -g 1001 {SSH}"))?;
+    for (what, line) in [
+        ("a link", "ln -s /root/op-token authorized_keys"),
+        (
+            "a pipe",
+            "mkfifo authorized_keys; chown 1001 authorized_keys",
+        ),
+        ("a folder", "mkdir authorized_keys"),
+        (
+            "somebody else's",
+            "install -m 644 -o 1002 /dev/null authorized_keys",
+        ),
+    ] {
+        sh(&format!("cd {SSH} && rm -rf authorized_keys && {line}"))?;
+        same(what, plan(what)?, 1)?;
+    }
+    // The control: a file of the user's own is read.
+    sh(&format!(
+        "cd {SSH} && rm -rf authorized_keys && install -m 600 -o 1001 /dev/null authorized_keys"
+    ))?;
+    same("the control", plan("the control")?, 0)?;
+    sh(
+        "mkdir -p /home/deploy/.docker && mkfifo /home/deploy/.docker/config.json && chown -R 1001 /home/deploy/.docker",
+    )?;
+    let mut command = std::process::Command::new("timeout");
+    let image = world.image("v1");
+    command
+        .args(["20", crate::world::PROGRAM, "bootstrap", "--dry-run"])
+        .args(["--only", "gateway", "--image", &image])
+        .env("GHCR_TOKEN", GOOD);
+    crate::world::finish(command).exits(0)?;
+    sh("rm -r /home/deploy/.docker").map(drop)
+}
+
+/// Directories of ours that are links: neither their owner nor their mode is changed.
+fn directories(world: &World) -> Outcome {
+    sh("install -d -m 700 /root/precious && ln -s /root/precious /home/deploy/openclaw")?;
+    world.bootstrap("v1", &[]).exits(1)?;
+    let owner = sh("stat -c '%u:%g %a' /root/precious; ls -A /root/precious")?;
+    same("what it leads to", owner.as_str(), "0:0 700")?;
+    sh(
+        "rm /home/deploy/openclaw; install -d -o 1000 /home/deploy/.openclaw; ln -s /root/precious /home/deploy/.openclaw/link; echo x > /home/other; ln /home/other /home/deploy/.openclaw/second",
+    )?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    let owner = sh("stat -c '%u:%g' /root/precious /home/other")?;
+    same("what links lead to", owner.as_str(), "0:0\n0:0")?;
+    let link = sh("stat -c '%u:%g' /home/deploy/.openclaw/link")?;
+    same("the link itself", link.as_str(), "1000:1000")
+}
