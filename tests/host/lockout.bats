@@ -66,6 +66,34 @@ as_before() {
 	root_gets_in
 }
 
+@test "no sudo: refused, for nobody could administer any more" {
+	guest mv /etc/sudoers.d/openclaw-deploy /root/rule
+	run harden
+	[ "$status" -eq 0 ]
+	outcome 9 ssh skipped
+	[[ $output == *'deploy cannot become root'*'openclaw-deploy bootstrap --only user,ssh'* ]]
+	as_before
+	printf '[host]\nsudo = false\n' >"$GUEST/root/etc/openclaw-deploy.toml"
+	run deploy bootstrap --only user,ssh
+	outcome 9 ssh skipped
+	[[ $output == *'sudo = true'* ]]
+	as_before
+	# A rule for every command is of use only with a password.
+	guest usermod --append --groups sudo deploy
+	run harden
+	outcome 9 ssh skipped
+	# The control: with one, there is a way to root.
+	guest sh -c 'echo deploy:typed | chpasswd'
+	run harden
+	outcome 9 ssh changed
+	deploy_gets_in
+	[ "$(login deploy 'echo typed | sudo -S -p "" id -un')" = root ]
+	guest rm /etc/openclaw-deploy.toml
+	guest gpasswd --delete deploy sudo >/dev/null
+	guest usermod --password '*' deploy
+	guest mv /root/rule /etc/sudoers.d/openclaw-deploy
+}
+
 @test "the forced command that cloud images give root is no key, and is not copied" {
 	guest rm /home/deploy/.ssh/authorized_keys
 	printf 'no-port-forwarding,command="echo Please login as the user ubuntu;sleep 10;exit 142" %s\n' \

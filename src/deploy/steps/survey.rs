@@ -9,7 +9,7 @@ use crate::deploy::run::Context;
 
 use super::account::{Account, Login};
 use super::sshd::{self, Effective};
-use super::{probe, systemd};
+use super::{probe, systemd, user};
 
 /// Sorts before `50-cloud-init.conf`, which turns passwords on.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
@@ -19,6 +19,9 @@ const WANTED: [(&str, &str); 3] = [
     ("permitrootlogin", "no"),
 ];
 const AGAIN: &str = "openclaw-deploy bootstrap --only ssh";
+const RULE: &str = "openclaw-deploy bootstrap --only user,ssh";
+const RULE_REFUSED: &str = "set `sudo = true` under [host], or give it a password and sudo; \
+    then: openclaw-deploy bootstrap --only user,ssh";
 
 /// What there is to know about SSH on this host.
 #[derive(Clone, Debug)]
@@ -31,6 +34,10 @@ pub struct Survey {
     /// Our drop-in as it is now.
     present: String,
     login: Login,
+    /// Whether the deploy user can become root, which only root could mend later.
+    administers: bool,
+    /// What to do where it cannot.
+    remedy: &'static str,
     /// Other people with a usable key, who are not to be locked out either.
     others: Vec<String>,
 }
@@ -58,6 +65,11 @@ impl Survey {
         }
         Ok(Self {
             login: Login::of(host, &account),
+            administers: administers(cx, &account),
+            remedy: match cx.settings.host.sudo {
+                true => RULE,
+                false => RULE_REFUSED,
+            },
             way_in: probe::WayIn::choose(&effective, &sshd::listening(&ss, by_socket)),
             present: host.read(DROP_IN)?.unwrap_or_default(),
             account,
@@ -79,6 +91,11 @@ impl Survey {
         } else if self.login == Login::Exposed {
             Some(format!(
                 "others can write to the SSH keys of {name}, so sshd ignores them; then: {AGAIN}"
+            ))
+        } else if !self.administers {
+            Some(format!(
+                "{name} cannot become root with sudo, and root would be locked out: {}",
+                self.remedy
             ))
         } else if !has("pubkeyauthentication", "yes") {
             Some("sshd does not accept keys at all (PubkeyAuthentication)".to_owned())
@@ -158,6 +175,12 @@ impl Survey {
     }
 }
 
+/// Whether the deploy user can become root, or will by then: a dry run has only planned step 2.
+fn administers(cx: &Context, account: &Account) -> bool {
+    let planned = cx.settings.host.sudo && cx.planned.borrow().contains(&"user");
+    planned || user::administers(&cx.host, &account.name)
+}
+
 /// `sshd -T`, for which its runtime directory has to be there: with `ssh.socket` it may not be.
 fn effective(host: &Host) -> Result<Effective> {
     if !host.exists("/run/sshd") {
@@ -200,6 +223,8 @@ mod tests {
             way_in: probe::WayIn::choose(&Effective::default(), &BTreeSet::new()),
             present: String::new(),
             login: Login::Usable,
+            administers: true,
+            remedy: RULE,
             others: Vec::new(),
         }
     }
@@ -221,6 +246,17 @@ mod tests {
             ..survey(HARD)
         };
         assert!(exposed.obstacle().is_some());
+        let without_sudo = Survey {
+            administers: false,
+            ..survey(HARD)
+        };
+        assert_eq!(
+            without_sudo.obstacle().as_deref(),
+            Some(
+                "deploy cannot become root with sudo, and root would be locked out: \
+                 openclaw-deploy bootstrap --only user,ssh"
+            )
+        );
         for (from, to) in [
             ("pubkeyauthentication yes", "pubkeyauthentication no"),
             (".ssh/authorized_keys ", "/etc/keys/%u "),

@@ -6,7 +6,7 @@
 
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::gateway::snapshot::free;
-use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::host::{Access, Answer, Host, Program};
 use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
@@ -63,8 +63,7 @@ impl Step for User {
         let name = &cx.settings.user;
         Account::need(&cx.host, name)?;
         if cx.settings.host.sudo {
-            let sudo = Program::new("runuser").args(["-u", name, "--", "sudo", "-n", "true"]);
-            let answer = cx.host.run(&sudo)?;
+            let answer = cx.host.run(&sudo_true(name))?;
             if !answer.ok() {
                 let wanted = format!("that {name} can use sudo without a password");
                 return Err(
@@ -146,6 +145,38 @@ fn rule(cx: &Context) -> Result<()> {
     host.must(&check.input(text.as_bytes()))?;
     host.write(RULE_FILE, text.as_bytes(), RULE_ACCESS)
         .map(drop)
+}
+
+/// What works only for somebody who can become root without a password.
+fn sudo_true(name: &str) -> Program {
+    Program::new("runuser").args(["-u", name, "--", "sudo", "-n", "true"])
+}
+
+/// Whether `name` can really become root: without a password, or with the one that it has.
+#[must_use]
+pub fn administers(host: &Host, name: &str) -> bool {
+    let sudo = |program: &Program| host.run(program).ok().filter(Answer::ok);
+    if sudo(&sudo_true(name)).is_some() {
+        return true;
+    }
+    let shadow = host.read("/etc/shadow").ok().flatten().unwrap_or_default();
+    let rules = sudo(&Program::new("sudo").args(["-n", "-l", "-U", name]));
+    has_password(&shadow, name) && rules.is_some_and(|answer| allows_all(&answer.stdout))
+}
+
+/// Whether `/etc/shadow` has a password for `name` that can be typed: neither locked nor empty.
+fn has_password(shadow: &str, name: &str) -> bool {
+    shadow.lines().any(|line| {
+        let mut fields = line.split(':');
+        fields.next() == Some(name) && fields.next().is_some_and(|hash| hash.starts_with('$'))
+    })
+}
+
+/// Whether a rule of `sudo -l` allows every command as root.
+fn allows_all(rules: &str) -> bool {
+    rules.lines().map(str::trim).any(|rule| {
+        (rule.starts_with("(ALL") || rule.starts_with("(root")) && rule.ends_with(") ALL")
+    })
 }
 
 /// Whether the settings want the group, it exists, and the user is not in it.
@@ -265,4 +296,37 @@ fn sources(cx: &Context) -> Result<Vec<String>> {
         }
     }
     Ok(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_counts_only_if_it_can_be_typed() {
+        let shadow =
+            "root:*:1::\ndeploy:$y$j9T$x$y:1::\nops:!$y$j9T$x$y:1::\nnew:!:1::\nopen::1::\n";
+        assert!(has_password(shadow, "deploy"), "control");
+        for name in ["root", "ops", "new", "open", "dep", "nobody"] {
+            assert!(!has_password(shadow, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_rule_for_every_command_makes_an_administrator() {
+        let head = "User deploy may run the following commands on vps:\n";
+        for rule in ["(ALL : ALL) ALL", "(ALL) ALL", "(root) ALL"] {
+            assert!(allows_all(&format!("{head}    {rule}\n")), "{rule}");
+        }
+        for rule in [
+            "(www-data) ALL",
+            "(root) /usr/bin/apt",
+            "(ALL) ALL, !/bin/sh",
+        ] {
+            assert!(!allows_all(&format!("{head}    {rule}\n")), "{rule}");
+        }
+        assert!(!allows_all(
+            "User deploy is not allowed to run sudo on vps.\n"
+        ));
+    }
 }
