@@ -161,7 +161,10 @@ impl Settings {
             swarm_secrets: app_secrets::names(file.swarm_secrets)?,
             root: root(flags.root, flags.state_home, &engine),
             engine,
-            host: file.host,
+            host: HostSettings {
+                allow: openings(file.host.allow)?,
+                ..file.host
+            },
         })
     }
 
@@ -250,6 +253,35 @@ fn port(given: Option<u16>) -> Result<u16> {
     }
 }
 
+/// Ports as UFW lists them again once they are open. It takes more, such as the name of a service, but
+/// shows another word for that, and the firewall would seem never to be done.
+fn openings(allow: Vec<String>) -> Result<Vec<String>> {
+    match allow.iter().find(|text| !is_opening(text)) {
+        None => Ok(allow),
+        Some(text) => Err(
+            Failure::usage(format!("not a port that can be opened: {text:?}"))
+                .hint("write 443, 443/tcp, 443/udp or 6000:6007/tcp under allow, in [host]"),
+        ),
+    }
+}
+
+/// `443`, `443/tcp`, `443/udp`; a range only with its protocol, as UFW has it.
+fn is_opening(text: &str) -> bool {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|it| it.to_string() == text);
+    let (ports, protocol) = match text.split_once('/') {
+        Some((ports, protocol)) => (ports, Some(protocol)),
+        None => (text, None),
+    };
+    let good = match ports.split_once(':') {
+        None => number(ports).is_some_and(|port| port > 0),
+        Some((first, last)) => {
+            let (first, last) = (number(first), number(last));
+            protocol.is_some() && last.is_some() && first > Some(0) && first < last
+        }
+    };
+    good && protocol.is_none_or(|it| matches!(it, "tcp" | "udp"))
+}
+
 /// `90`, `90s`, `2m`.
 fn duration(name: &str, text: Option<String>, default: u64) -> Result<Duration> {
     let Some(text) = text else {
@@ -321,6 +353,39 @@ mod tests {
         let refused = port(Some(0)).expect_err("refused");
         assert_eq!(refused.exit, super::super::exit::Exit::Usage);
         assert_eq!((port(None), port(Some(1))), (Ok(18789), Ok(1)));
+    }
+
+    #[test]
+    fn only_what_the_firewall_shows_again_can_be_opened() {
+        for good in ["443", "443/tcp", "53/udp", "6000:6007/tcp"] {
+            assert!(is_opening(good), "{good}");
+        }
+        for bad in [
+            "https",
+            "",
+            "0",
+            "+443",
+            "0443",
+            "65536",
+            "443/TCP",
+            "443/",
+            "443/sctp",
+            "80,443/tcp",
+            "6000:6007",
+            "6007:6000/tcp",
+            "0:9/tcp",
+            "1:/tcp",
+            " 443",
+            "443/tcp from any",
+        ] {
+            assert!(!is_opening(bad), "{bad}");
+        }
+        let file = File::parse(Path::new("f"), "[host]\nallow = [\"443\", \"https\"]\n");
+        let refused = Settings::decide(Flags::default(), file.expect("it is TOML"));
+        assert_eq!(
+            refused.expect_err("refused").what,
+            "not a port that can be opened: \"https\""
+        );
     }
 
     #[test]
