@@ -231,15 +231,51 @@ killed_in_the_middle() {
 	deploy_gets_in
 }
 
+@test "what people forward over SSH is not opened to everybody" {
+	guest ufw --force reset >/dev/null 2>&1
+	neighbour ssh "${ssh_options[@]}" -i "$GUEST/key" -N -R 8123:127.0.0.1:22 root@10.77.0.1 </dev/null >/dev/null 2>&1 &
+	local forward=$! _
+	for _ in {1..50}; do
+		[[ $(guest ss -Hltn) != *:8123* ]] || break
+		sleep 0.1
+	done
+	# The control: a second port of sshd's own is.
+	printf 'Port 22\nPort 2222\n' >"$GUEST/root/etc/ssh/sshd_config.d/50-test.conf"
+	guest systemctl restart ssh
+	[[ $(guest ss -Hltnp) == *'127.0.0.1:8123'*'"sshd'* ]]
+	run deploy bootstrap --only firewall
+	kill "$forward"
+	outcome 6 firewall changed
+	[[ $output == *'SSH stays open on 22, 2222'* ]]
+	[[ $(guest ufw show added) != *8123* ]]
+}
+
+@test "no firewall is switched on where sshd cannot say on which ports it will be" {
+	guest ufw --force reset >/dev/null 2>&1
+	printf 'PermitNonsense yes\n' >"$GUEST/root/etc/ssh/sshd_config.d/50-test.conf"
+	run deploy bootstrap --only firewall
+	[ "$status" -eq 1 ]
+	outcome 6 firewall failed
+	[[ $output == *50-test.conf* ]]
+	[ "$(guest ufw status)" = 'Status: inactive' ]
+}
+
 @test "where systemd holds the port for sshd, steps 6 and 9 work as well" {
 	guest ufw --force reset >/dev/null 2>&1 || true
 	guest systemctl stop ssh.service
 	guest systemctl start ssh.socket
+	guest systemd-run --quiet --socket-property=ListenStream=8124 --unit=other /bin/true
+	guest systemctl is-active -q other.socket
 	guest rmdir /run/sshd 2>/dev/null || true
+	run deploy bootstrap --only firewall,ssh --dry-run
+	outcome 9 ssh planned
+	guest test ! -e /run/sshd
 	run deploy bootstrap --only firewall,ssh
 	[ "$status" -eq 0 ]
 	outcome 6 firewall changed
+	[[ $output == *$'SSH stays open on 22\n'* ]]
 	outcome 9 ssh changed
+	guest systemctl stop other.socket
 	deploy_gets_in
 	run root_gets_in
 	[ "$status" -eq 255 ]

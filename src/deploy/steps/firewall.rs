@@ -12,9 +12,8 @@ use crate::deploy::host::{Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
-use super::sshd::{self, Effective};
 use super::ufw::{self, Fate};
-use super::{apt, systemd};
+use super::{apt, survey, systemd};
 
 const TAILNET: &str = "tailscale0";
 
@@ -84,16 +83,11 @@ fn absent(host: &Host) -> Option<String> {
 /// Where sshd listens, and where its configuration says that it will.
 ///
 /// # Errors
-/// When sshd or `ss` is there and cannot be asked.
+/// When sshd, `ss` or systemd is there and cannot be asked: a port left out would be shut.
 pub fn ssh_ports(host: &Host) -> Result<BTreeSet<u16>> {
-    let mut ports = BTreeSet::new();
-    if host.find("ss").is_some() {
-        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
-        ports.extend(sshd::listening(&ss, systemd::active(host, "ssh.socket")));
-    }
+    let mut ports = survey::listening(host)?;
     if host.find("sshd").is_some() {
-        let answer = host.run(&Program::new("sshd").arg("-T"))?;
-        ports.extend(Effective::new(answer.stdout).ports());
+        ports.extend(survey::effective(host)?.ports());
     }
     if ports.is_empty() {
         ports.insert(22);

@@ -30,12 +30,14 @@ impl WayIn {
     pub fn choose(effective: &Effective, listening: &BTreeSet<u16>) -> Self {
         let configured = effective.ports();
         let port = configured.intersection(listening).next();
-        let port = port.or(listening.first()).or(configured.first());
-        let addresses: Vec<&str> = effective
-            .values("listenaddress")
-            .filter_map(|address| Some(address.rsplit_once(':')?.0))
-            .map(|address| address.trim_matches(['[', ']']))
-            .collect();
+        let sockets = effective.values("listenaddress");
+        let (addresses, own): (Vec<&str>, Vec<&str>) = sockets
+            .filter_map(|socket| socket.rsplit_once(':'))
+            .map(|(address, port)| (address.trim_matches(['[', ']']), port))
+            .unzip();
+        // Where it listens on loopback only, no port counts as listening.
+        let own = own.iter().find_map(|port| port.parse().ok());
+        let port = port.or(listening.first()).copied().or(own);
         let address = match addresses.first() {
             None => "127.0.0.1",
             Some(_) if addresses.contains(&"0.0.0.0") || addresses.contains(&"*") => "127.0.0.1",
@@ -44,7 +46,7 @@ impl WayIn {
         };
         Self {
             address: address.to_owned(),
-            port: port.copied().unwrap_or(22),
+            port: port.or(configured.first().copied()).unwrap_or(22),
         }
     }
 }
@@ -166,6 +168,10 @@ mod tests {
             "127.0.0.1 22"
         );
         assert_eq!(way("listenaddress [::]:22\n", &[]), "::1 22");
+        assert_eq!(
+            way("port 22\nlistenaddress 127.0.0.1:2222\n", &[]),
+            "127.0.0.1 2222"
+        );
         assert_eq!(
             way("port 22\nlistenaddress 10.0.0.9:22\n", &[22]),
             "10.0.0.9 22"

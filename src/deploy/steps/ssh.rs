@@ -13,7 +13,7 @@ use crate::deploy::step::{State, Step};
 
 use super::account::Account;
 use super::revert::Revert;
-use super::survey::{DROP_IN, Survey};
+use super::survey::{DROP_IN, Survey, with_runtime};
 use super::{probe, systemd};
 
 const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
@@ -110,7 +110,8 @@ fn unit(host: &Host) -> &'static str {
 fn try_out(host: &Host, text: &str) -> Result<()> {
     let whole = format!("{text}\nInclude /etc/ssh/sshd_config\n");
     host.write(CANDIDATE, whole.as_bytes(), ACCESS)?;
-    let answer = host.run(&Program::new("sshd").args(["-t", "-f", CANDIDATE]))?;
+    let test = Program::new("sshd").args(["-t", "-f", CANDIDATE]);
+    let answer = with_runtime(host, || host.run(&test))?;
     host.remove(CANDIDATE)?;
     if answer.ok() {
         return Ok(());

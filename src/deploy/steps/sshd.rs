@@ -1,7 +1,8 @@
 //! What sshd really does: the effective configuration as `sshd -T` prints it, and the ports on which
-//! it really listens. Pure functions over observed text.
+//! it, or systemd in its place, really listens. Pure functions over observed text.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The output of `sshd -T`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,14 +46,37 @@ impl Effective {
     }
 }
 
-/// The ports on which `ss -Hltnp` shows sshd, or systemd in its place (`ssh.socket`).
+/// The ports on which `ss -Hltnp` shows sshd to the outside. On loopback it also listens for what
+/// people forward (`ssh -R`, X11), which is no way in.
 #[must_use]
-pub fn listening(ss: &str, by_socket: bool) -> BTreeSet<u16> {
+pub fn listening(ss: &str) -> BTreeSet<u16> {
     ss.lines()
-        .filter(|line| line.contains("((\"sshd\"") || by_socket && line.contains("((\"systemd\""))
+        .filter(|line| line.contains("((\"sshd\""))
         .filter_map(|line| line.split_ascii_whitespace().nth(3))
-        .filter_map(|address| address.rsplit_once(':')?.1.parse().ok())
+        .filter_map(outside)
         .collect()
+}
+
+/// The ports that systemd holds for sshd, of `systemctl show --property=Listen ssh.socket`.
+#[must_use]
+pub fn held(listen: &str) -> BTreeSet<u16> {
+    listen
+        .lines()
+        .filter_map(|line| line.strip_prefix("Listen=")?.strip_suffix(" (Stream)"))
+        .filter_map(outside)
+        .collect()
+}
+
+/// The port of `ADDRESS:PORT`, unless only this host can reach it.
+fn outside(socket: &str) -> Option<u16> {
+    let (address, port) = socket.rsplit_once(':')?;
+    let address = address.split('%').next()?;
+    let local = match address.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        // All that is no address but is none of the network's either: `vsock`.
+        Err(_) => address != "*",
+    };
+    (!local).then(|| port.parse().ok())?
 }
 
 /// Whether sshd's pattern list admits `user`; `user@host` counts by its user.
@@ -108,15 +132,39 @@ mod tests {
     }
 
     #[test]
-    fn the_ports_are_those_of_sshd_itself_or_of_its_socket() {
+    fn the_ports_are_those_of_sshd_itself() {
         let ss = "LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:((\"sshd\",pid=35,fd=3))\n\
             LISTEN 0 128 [::]:2200 [::]:* users:((\"sshd\",pid=35,fd=4))\n\
+            LISTEN 0 128 10.0.0.9%eth0:2201 0.0.0.0:* users:((\"sshd\",pid=35,fd=5))\n\
             LISTEN 0 4096 *:2022 *:* users:((\"sshd\",pid=9,fd=3),(\"systemd\",pid=1,fd=83))\n\
             LISTEN 0 4096 *:2023 *:* users:((\"systemd\",pid=1,fd=84))\n\
-            LISTEN 0 5 127.0.0.1:8099 0.0.0.0:* users:((\"python3\",pid=8,fd=3))\n\
-            LISTEN 0 5 127.0.0.1:8098 0.0.0.0:*\n";
-        assert_eq!(listening(ss, false), BTreeSet::from([22, 2022, 2200]));
-        assert_eq!(listening(ss, true), BTreeSet::from([22, 2022, 2023, 2200]));
+            LISTEN 0 5 0.0.0.0:8099 0.0.0.0:* users:((\"python3\",pid=8,fd=3))\n\
+            LISTEN 0 5 0.0.0.0:8098 0.0.0.0:*\n";
+        assert_eq!(listening(ss), BTreeSet::from([22, 2022, 2200, 2201]));
+    }
+
+    #[test]
+    fn what_people_forward_is_no_way_in() {
+        let ss = |address: &str| {
+            listening(&format!(
+                "LISTEN 0 128 {address}:8123 0.0.0.0:* users:((\"sshd\",pid=290,fd=7))\n"
+            ))
+        };
+        for local in ["127.0.0.1", "127.0.0.5%lo", "[::1]", "[::ffff:127.0.0.1]"] {
+            assert_eq!(ss(local), BTreeSet::new(), "{local}");
+        }
+        for open in ["0.0.0.0", "[::]", "*", "[fe80::1]%eth0"] {
+            assert_eq!(ss(open), BTreeSet::from([8123]), "{open}");
+        }
+    }
+
+    #[test]
+    fn the_ports_of_the_socket_are_its_own() {
+        let listen = "Listen=0.0.0.0:22 (Stream)\nListen=[::]:2022 (Stream)\n\
+            Listen=127.0.0.1:2023 (Stream)\nListen=/run/ssh (Stream)\n\
+            Listen=vsock::2024 (Stream)\nListen=[::]:2025 (Datagram)\n";
+        assert_eq!(held(listen), BTreeSet::from([22, 2022]));
+        assert_eq!(held("Listen=\n"), BTreeSet::new());
     }
 
     #[test]

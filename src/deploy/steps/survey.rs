@@ -13,6 +13,8 @@ use super::{probe, systemd, user};
 
 /// Sorts before `50-cloud-init.conf`, which turns passwords on.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
+const RUNTIME: &str = "/run/sshd";
+const SOCKET: &str = "ssh.socket";
 const WANTED: [(&str, &str); 3] = [
     ("passwordauthentication", "no"),
     ("kbdinteractiveauthentication", "no"),
@@ -51,11 +53,6 @@ impl Survey {
         let host = &cx.host;
         let account = Account::need(host, &cx.settings.user)?;
         let effective = effective(host)?;
-        let ss = match host.find("ss") {
-            Some(_) => host.must(&Program::new("ss").arg("-Hltnp"))?,
-            None => String::new(),
-        };
-        let by_socket = systemd::active(host, "ssh.socket");
         let mut others = Vec::new();
         for other in Account::all(host)? {
             let usable = Login::of(host, &other) == Login::Usable;
@@ -70,7 +67,7 @@ impl Survey {
                 true => RULE,
                 false => RULE_REFUSED,
             },
-            way_in: probe::WayIn::choose(&effective, &sshd::listening(&ss, by_socket)),
+            way_in: probe::WayIn::choose(&effective, &listening(host)?),
             present: host.read(DROP_IN)?.unwrap_or_default(),
             account,
             effective,
@@ -181,18 +178,59 @@ fn administers(cx: &Context, account: &Account) -> bool {
     planned || user::administers(&cx.host, &account.name)
 }
 
-/// `sshd -T`, for which its runtime directory has to be there: with `ssh.socket` it may not be.
-fn effective(host: &Host) -> Result<Effective> {
-    if !host.exists("/run/sshd") {
-        let access = Access {
-            mode: 0o755,
-            owner: Some((0, 0)),
-        };
-        host.directory("/run/sshd", access)?;
-    }
-    host.must(&Program::new("sshd").arg("-T"))
+/// `sshd -T`. Its runtime directory has to be there for that, and with `ssh.socket` may not be; what
+/// is only looked at is not to leave anything, so it goes again.
+///
+/// # Errors
+/// When sshd refuses its own configuration.
+pub fn effective(host: &Host) -> Result<Effective> {
+    let ask = || host.must(&Program::new("sshd").arg("-T"));
+    let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
+    parsed
+        .map_or_else(|| with_runtime(host, ask), Ok)
         .map(Effective::new)
         .map_err(|failure| failure.hint("sshd -t"))
+}
+
+/// `sshd -G`, which needs no directory; sshd has it since 9.3.
+fn parsed(host: &Host) -> Option<String> {
+    host.must(&Program::new("sshd").arg("-G")).ok()
+}
+
+/// Does something while sshd's runtime directory is there.
+///
+/// # Errors
+/// When it cannot be made, or those of `work`.
+pub fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if host.exists(RUNTIME) {
+        return work();
+    }
+    let access = Access {
+        mode: 0o755,
+        owner: Some((0, 0)),
+    };
+    host.directory(RUNTIME, access)?;
+    let outcome = work();
+    // A login that has come meanwhile may have put something there: then it stays.
+    let _ = std::fs::remove_dir(host.path(RUNTIME));
+    outcome
+}
+
+/// The ports at which sshd can be reached, or systemd in its place (`ssh.socket`).
+///
+/// # Errors
+/// When `ss` or systemd is there and cannot be asked.
+pub fn listening(host: &Host) -> Result<BTreeSet<u16>> {
+    let mut ports = BTreeSet::new();
+    if host.find("ss").is_some() {
+        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
+        ports.extend(sshd::listening(&ss));
+    }
+    if systemd::active(host, SOCKET) {
+        let show = Program::new("systemctl").args(["show", "--property=Listen", SOCKET]);
+        ports.extend(sshd::held(&host.must(&show)?));
+    }
+    Ok(ports)
 }
 
 /// The users that a drop-in of ours names.
