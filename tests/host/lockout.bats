@@ -171,6 +171,23 @@ as_before() {
 	guest userdel --remove other 2>/dev/null
 }
 
+@test "who was let in by name before stays the only one, and the second run finds nothing to do" {
+	guest useradd --create-home --shell /bin/bash --password '*' other
+	guest install -d -m 0700 -o other -g other /home/other/.ssh
+	guest install -m 0600 -o other -g other /root/.ssh/authorized_keys /home/other/.ssh/authorized_keys
+	# The control: that key is good for a login.
+	login other true
+	printf 'AllowUsers deploy\n' >"$GUEST/root/etc/ssh/sshd_config.d/50-test.conf"
+	run harden
+	outcome 9 ssh changed
+	run harden
+	outcome 9 ssh unchanged
+	deploy_gets_in
+	run login other true
+	[ "$status" -eq 255 ]
+	guest userdel --remove other 2>/dev/null
+}
+
 # Runs step 9 and kills it when the change is written and not yet proved.
 killed_in_the_middle() {
 	# Debian's bash reads this file for commands over SSH: the proof takes that long.

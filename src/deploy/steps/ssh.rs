@@ -143,7 +143,7 @@ fn switch(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
     let host = &cx.host;
     host.write(DROP_IN, text.as_bytes(), ACCESS)?;
     let now = Survey::of(cx)?;
-    if !now.settled() {
+    if !now.holds(text) {
         return Err(now.beaten());
     }
     systemd::tell(host, &["try-reload-or-restart", unit(host)])?;

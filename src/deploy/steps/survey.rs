@@ -123,15 +123,17 @@ impl Survey {
             })
     }
 
-    /// Our settings, and who may log in unless somebody else has decided that already.
+    /// Our settings, and who may log in unless somebody else has decided that already. The same before
+    /// they are written and after.
     #[must_use]
     pub fn drop_in(&self) -> String {
-        let ours: BTreeSet<&str> = allowed(&self.present).collect();
-        let words = self.effective.words("allowusers");
-        let theirs: Vec<&str> = words
-            .into_iter()
-            .filter(|word| !ours.contains(word))
-            .collect();
+        let mut theirs = self.effective.words("allowusers");
+        // sshd lists every mention: one of each name is ours, a second one is somebody's decision.
+        for ours in allowed(&self.present) {
+            if let Some(place) = theirs.iter().position(|word| *word == ours) {
+                theirs.remove(place);
+            }
+        }
         let mut users = BTreeSet::from([self.account.name.as_str()]);
         if theirs.is_empty() {
             users.extend(self.others.iter().map(String::as_str));
@@ -151,23 +153,40 @@ impl Survey {
     /// Whether our settings are written and in force.
     #[must_use]
     pub fn settled(&self) -> bool {
-        let in_force = WANTED
+        self.holds(&self.drop_in())
+    }
+
+    /// Whether `text` is our drop-in, and in force.
+    #[must_use]
+    pub fn holds(&self, text: &str) -> bool {
+        self.losses().is_empty() && self.present == text
+    }
+
+    /// What sshd does against our settings.
+    fn losses(&self) -> Vec<String> {
+        let mut losses: Vec<String> = WANTED
             .iter()
-            .all(|(key, value)| self.effective.value(key) == *value);
-        let admitted = sshd::admits(&self.effective.words("allowusers"), &self.account.name);
-        in_force && admitted && self.present == self.drop_in()
+            .map(|(key, value)| (key, self.effective.value(key), value))
+            .filter(|(_, saw, value)| saw != *value)
+            .map(|(key, saw, _)| format!("{key} {saw}"))
+            .collect();
+        let admitted = self.effective.words("allowusers");
+        if !sshd::admits(&admitted, &self.account.name) {
+            losses.push(format!("allowusers {}", admitted.join(" ")));
+        }
+        losses
     }
 
     /// What is said when the files are written and something else wins.
     #[must_use]
     pub fn beaten(&self) -> Failure {
-        let saw: Vec<String> = WANTED
-            .iter()
-            .filter(|(key, value)| self.effective.value(key) != *value)
-            .map(|(key, _)| format!("{key} {}", self.effective.value(key)))
-            .collect();
-        Failure::wanted("password and root logins off", saw.join(", ")).hint(
-            "an earlier line wins: grep -rniE 'PasswordAuthentication|KbdInteractive|PermitRootLogin|^Include' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+        let losses = self.losses();
+        if losses.is_empty() {
+            return Failure::wanted(format!("our settings in {DROP_IN}"), "others");
+        }
+        let wanted = format!("only keys, not for root, and {} let in", self.account.name);
+        Failure::wanted(wanted, losses.join(", ")).hint(
+            "an earlier line wins: grep -rniE 'PasswordAuthentication|KbdInteractive|PermitRootLogin|AllowUsers|^Include' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
         )
     }
 }
@@ -338,6 +357,22 @@ mod tests {
     }
 
     #[test]
+    fn what_we_write_is_the_same_once_it_is_written() {
+        let mut people = survey(&format!("{HARD}allowusers deploy\n"));
+        people.others = vec!["ubuntu".to_owned()];
+        let text = people.drop_in();
+        assert!(text.ends_with("\nAllowUsers deploy\n"));
+        // Ours is read first, and theirs is still there.
+        people.effective = Effective::new(format!("{HARD}allowusers deploy\nallowusers deploy\n"));
+        people.present.clone_from(&text);
+        assert_eq!(people.drop_in(), text);
+        assert!(people.settled());
+        // The control: without theirs, everybody with a key counts.
+        people.effective = Effective::new(format!("{HARD}allowusers deploy\n"));
+        assert!(people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"));
+    }
+
+    #[test]
     fn settled_is_what_is_in_force_and_not_what_is_written() {
         let mut done = survey(&format!("{HARD}allowusers deploy\n"));
         done.present = done.drop_in();
@@ -347,6 +382,17 @@ mod tests {
                 .replace("passwordauthentication no", "passwordauthentication yes"),
         );
         assert!(!done.settled());
-        assert!(done.beaten().what.contains("passwordauthentication yes"));
+        assert_eq!(
+            done.beaten().what,
+            "wanted only keys, not for root, and deploy let in, saw passwordauthentication yes"
+        );
+        done.effective = Effective::new(format!("{HARD}allowusers ops\n"));
+        assert!(done.beaten().what.ends_with(", saw allowusers ops"));
+        done.effective = Effective::new(format!("{HARD}allowusers deploy\n"));
+        done.present.clear();
+        assert_eq!(
+            done.beaten().what,
+            format!("wanted our settings in {DROP_IN}, saw others")
+        );
     }
 }
