@@ -164,6 +164,23 @@ host_steps=user,tailscale,firewall,fail2ban,upkeep,ssh
 	guest apt-config dump | grep -qF 'APT::Periodic::Unattended-Upgrade "1";'
 }
 
+@test "jobs that are on are no updates while all of apt's jobs are off" {
+	guest rm /etc/apt/apt.conf.d/60openclaw-deploy
+	printf 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n' \
+		>"$GUEST/root/etc/apt/apt.conf.d/20auto-upgrades"
+	printf 'Unattended-Upgrade::Automatic-Reboot "false";\n' >"$GUEST/root/etc/apt/apt.conf.d/52reboot"
+	# The control: these are enough.
+	run deploy bootstrap --only upkeep
+	outcome 8 upkeep unchanged
+	printf 'APT::Periodic::Enable "0";\n' >"$GUEST/root/etc/apt/apt.conf.d/10periodic"
+	run deploy bootstrap --only upkeep
+	outcome 8 upkeep changed
+	guest apt-config dump | grep -qF 'APT::Periodic::Enable "1";'
+	run deploy bootstrap --only upkeep
+	outcome 8 upkeep unchanged
+	guest rm /etc/apt/apt.conf.d/52reboot
+}
+
 @test "a file that wins over ours is named, not ignored" {
 	printf 'APT::Periodic::Unattended-Upgrade "0";\n' >"$GUEST/root/etc/apt/apt.conf.d/99off"
 	run deploy bootstrap --only upkeep

@@ -19,6 +19,8 @@ const JOBS: [&str; 2] = [
     "APT::Periodic::Update-Package-Lists",
     "APT::Periodic::Unattended-Upgrade",
 ];
+/// Above the jobs: without a word it is on, and `0` ends apt's service before it looks at them.
+const ENABLE: &str = "APT::Periodic::Enable";
 const REBOOT: &str = "Unattended-Upgrade::Automatic-Reboot";
 const ORIGINS: [&str; 2] = [
     "Unattended-Upgrade::Origins-Pattern",
@@ -119,7 +121,7 @@ fn updates_plan(cx: &Context) -> Result<Vec<String>> {
         .map(|package| format!("install {package}"))
         .collect();
     let dump = apt::settings(host)?;
-    let on = JOBS.iter().all(|job| apt::on(&dump, job));
+    let on = periodic(&dump);
     let timers = TIMERS.iter().all(|timer| systemd::enabled(host, timer));
     if !on || !timers {
         what.push("switch automatic updates on".to_owned());
@@ -134,9 +136,16 @@ fn updates_plan(cx: &Context) -> Result<Vec<String>> {
     Ok(what)
 }
 
+/// Whether apt's service does its jobs, of `apt-config dump`.
+fn periodic(dump: &str) -> bool {
+    let enabled = apt::values(dump, ENABLE).is_empty() || apt::on(dump, ENABLE);
+    enabled && JOBS.iter().all(|job| apt::on(dump, job))
+}
+
 fn apt_conf(cx: &Context) -> String {
     format!(
         "// Written by openclaw-deploy.\n\
+         {ENABLE} \"1\";\n\
          {} \"1\";\n\
          {} \"1\";\n\
          {REBOOT} \"{}\";\n",
@@ -191,4 +200,20 @@ fn service(host: &Host) -> Result<String> {
          Nice=10\n\
          IOSchedulingClass=idle\n"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_are_on_do_not_run_where_all_of_them_are_off() {
+        let jobs = "APT::Periodic::Update-Package-Lists \"1\";\n\
+            APT::Periodic::Unattended-Upgrade \"1\";\n";
+        let with = |first: &str| periodic(&format!("APT::Periodic \"\";\n{first}{jobs}"));
+        assert!(with(""), "on unless something is said");
+        assert!(with("APT::Periodic::Enable \"1\";\n"));
+        assert!(!with("APT::Periodic::Enable \"0\";\n"));
+        assert!(!periodic("APT::Periodic::Enable \"1\";\n"), "no jobs");
+    }
 }
