@@ -127,6 +127,23 @@ sabotage() {
 	[[ $(archives) == *"${newest##*/}"*mine.tar.gz* || $(archives) == *mine.tar.gz*"${newest##*/}"* ]]
 }
 
+@test "the one just made stays, though another is dated later" {
+	printf '[host]\nbackup_keep = 1\n' >"$GUEST/root/etc/openclaw-deploy.toml"
+	guest install -d -m 0700 "$place"
+	guest touch "$place/openclaw-20990101T000000Z.tar.gz"
+	run deploy backup
+	[ "$status" -eq 0 ]
+	[ "$(archives)" = "${output##*/}" ]
+}
+
+@test "when compressing fails no copy is left to fill the disk" {
+	sabotage gzip 'echo half >"$2.gz"; echo "gzip: no space left on device" >&2; exit 1'
+	run deploy backup
+	[ "$status" -eq 1 ]
+	[[ $output == *'no space left on device'* ]]
+	[ "$(guest ls -A "$place")" = '' ]
+}
+
 @test "nothing to back up is an error that says so" {
 	guest rm -r /home/deploy/.openclaw /home/deploy/.openclaw-auth /home/deploy/openclaw
 	run deploy backup

@@ -114,14 +114,15 @@ fn make(cx: &Context) -> Result<PathBuf> {
     let name = format!("openclaw-{}.tar.gz", stamp.trim());
     let raw = format!("{PLACE}/.partial.tar");
     stopped(cx, || copy(host, &raw, &members))?;
-    host.must(&Program::new("gzip").args(["--fast", &raw]).deadline(LONG))?;
-    let packed = format!("{raw}.gz");
+    let packed = pack(host, &raw)?;
     read_back(host, &packed, &members)?;
+    // On the disk, name and content, before an older one goes.
+    host.must(&Program::new("sync").arg(&packed))?;
     let path = PathBuf::from(format!("{PLACE}/{name}"));
     std::fs::rename(host.path(&packed), host.path(&path))
         .map_err(|why| Failure::system("name the archive", why))?;
     host.must(&Program::new("sync").arg(PLACE))?;
-    for old in surplus(&archives(host), cx.settings.host.backup_keep) {
+    for old in surplus(&archives(host), &name, cx.settings.host.backup_keep) {
         host.remove(format!("{PLACE}/{old}"))?;
     }
     Ok(path)
@@ -254,6 +255,15 @@ fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {
     done
 }
 
+/// Compresses the copy, which goes; returns the name of what came of it.
+fn pack(host: &Host, raw: &str) -> Result<String> {
+    let gzip = Program::new("gzip").args(["--fast", raw]).deadline(LONG);
+    host.must(&gzip).inspect_err(|_| {
+        let _ = sweep(host);
+    })?;
+    Ok(format!("{raw}.gz"))
+}
+
 /// Reads the whole archive again; every member must be in it.
 fn read_back(host: &Host, packed: &str, members: &[String]) -> Result<()> {
     let list = Program::new("tar")
@@ -265,9 +275,12 @@ fn read_back(host: &Host, packed: &str, members: &[String]) -> Result<()> {
     })
 }
 
-/// The names that go, of names that sort by age, when `keep` of them stay.
-fn surplus(names: &[String], keep: usize) -> &[String] {
-    &names[..names.len().saturating_sub(keep.max(1))]
+/// The names that go, of names that sort by age, when `keep` of them stay. `new` does whatever its
+/// place: the clock may have been ahead when another was made.
+fn surplus<'a>(names: &'a [String], new: &str, keep: usize) -> Vec<&'a String> {
+    let others: Vec<&String> = names.iter().filter(|name| *name != new).collect();
+    let gone = (others.len() + 1).saturating_sub(keep.max(1));
+    others.into_iter().take(gone).collect()
 }
 
 fn size(host: &Host, path: &PathBuf) -> Option<u64> {
@@ -280,13 +293,24 @@ fn size(host: &Host, path: &PathBuf) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn of_days(days: &[u32]) -> Vec<String> {
+        let name = |day: &u32| format!("openclaw-202611{day:02}.tar.gz");
+        days.iter().map(name).collect()
+    }
+
     #[test]
     fn the_newest_stay_and_at_least_one() {
-        let names: Vec<String> = (1..=5)
-            .map(|day| format!("openclaw-2026110{day}.tar.gz"))
-            .collect();
-        assert_eq!(surplus(&names, 3), &names[..2]);
-        assert_eq!(surplus(&names, 0), &names[..4]);
-        assert_eq!(surplus(&names, 9), &names[..0]);
+        let names = of_days(&[1, 2, 3, 4, 5]);
+        let gone = |keep| surplus(&names, &names[4], keep).len();
+        assert_eq!(surplus(&names, &names[4], 3), [&names[0], &names[1]]);
+        assert_eq!((gone(0), gone(1), gone(5), gone(9)), (4, 4, 0, 0));
+    }
+
+    #[test]
+    fn the_one_just_made_stays_where_another_is_dated_later() {
+        let names = of_days(&[1, 2, 30]);
+        assert_eq!(surplus(&names, &names[1], 1), [&names[0], &names[2]]);
+        assert_eq!(surplus(&names, &names[1], 2), [&names[0]]);
+        assert_eq!(surplus(&names, &names[1], 3), [&names[0]; 0]);
     }
 }
