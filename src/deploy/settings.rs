@@ -53,6 +53,8 @@ pub struct Settings {
     pub retry: bool,
     /// Directory that is `/`.
     pub root: PathBuf,
+    /// The configuration, for runs to come, where it is another file than they would read.
+    pub config: Option<PathBuf>,
     /// Which engine.
     pub engine: Engine,
     /// How the gateway is run; `None`: as it is run now.
@@ -159,6 +161,7 @@ impl Settings {
             shape: flags.swarm.or(file.swarm).map(Shape::from),
             registry_auth: flags.registry_auth,
             swarm_secrets: app_secrets::names(file.swarm_secrets)?,
+            config: file.path.filter(|path| path != Path::new(CONFIG)),
             root: root(flags.root, flags.state_home, &engine),
             engine,
             host: HostSettings {

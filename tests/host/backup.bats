@@ -178,6 +178,25 @@ sabotage() {
 	[ ! -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
 }
 
+@test "the timer's service reads the configuration that the bootstrap read" {
+	printf '[host]\nbackup_keep = 1\n' >"$GUEST/root/root/other 100%.toml"
+	sleep 1
+	run deploy bootstrap --only upkeep --config 'other 100%.toml'
+	[ "$status" -eq 0 ]
+	outcome 8 upkeep changed
+	sleep 1
+	guest systemctl start openclaw-backup.service
+	[ "$(archives | wc -l)" -eq 1 ]
+	run deploy bootstrap --only upkeep --config '/root/other 100%.toml'
+	outcome 8 upkeep unchanged
+	# The control: with the default one more stay.
+	run deploy bootstrap --only upkeep
+	outcome 8 upkeep changed
+	sleep 1
+	guest systemctl start openclaw-backup.service
+	[ "$(archives | wc -l)" -eq 2 ]
+}
+
 @test "after a power cut in the middle, the next backup starts what was stopped" {
 	gateway_start
 	guest touch /srv/docker/slow

@@ -56,6 +56,9 @@ impl Default for HostSettings {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct File {
+    /// Where it was read.
+    #[serde(skip)]
+    pub(super) path: Option<PathBuf>,
     pub(super) image: Option<String>,
     pub(super) upstream_image: Option<String>,
     pub(super) registry_user: Option<String>,
@@ -100,7 +103,11 @@ impl File {
         })?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(unreadable)?;
-        Self::parse(path, &text).map(Some)
+        let file = Self::parse(path, &text)?;
+        Ok(Some(Self {
+            path: std::path::absolute(path).ok(),
+            ..file
+        }))
     }
 
     /// Reads the text of a configuration file.

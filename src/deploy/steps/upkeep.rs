@@ -4,8 +4,10 @@
 //! been read, and the timers that act on it. The backup is [`super::backup`], run by a timer of
 //! systemd; the first one is made now, because a backup that never ran is none.
 
+use std::path::{Path, PathBuf};
+
 use crate::deploy::exit::{Failure, Result};
-use crate::deploy::host::{Access, Host};
+use crate::deploy::host::Access;
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
@@ -76,7 +78,7 @@ impl Step for Upkeep {
                 systemd::tell(host, &["enable", "--now", timer])?;
             }
         }
-        units(host)?;
+        units(cx)?;
         if backup::has_source(cx) && backup::archives(host).is_empty() {
             let path = backup::run(cx)?;
             return Ok(format!("first backup: {}", path.display()));
@@ -157,7 +159,7 @@ fn apt_conf(cx: &Context) -> String {
 fn backups_plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
     let mut what = Vec::new();
-    let written = host.holds(SERVICE, service(host)?.as_bytes(), ACCESS)
+    let written = host.holds(SERVICE, service(cx)?.as_bytes(), ACCESS)
         && host.holds(TIMER, TIMER_TEXT.as_bytes(), ACCESS);
     let ticking = systemd::enabled(host, TIMER_UNIT) && systemd::active(host, TIMER_UNIT);
     if !written || !ticking {
@@ -170,23 +172,30 @@ fn backups_plan(cx: &Context) -> Result<Vec<String>> {
 }
 
 /// Writes the units and starts the clock.
-fn units(host: &Host) -> Result<()> {
-    host.write(SERVICE, service(host)?.as_bytes(), ACCESS)?;
+fn units(cx: &Context) -> Result<()> {
+    let host = &cx.host;
+    host.write(SERVICE, service(cx)?.as_bytes(), ACCESS)?;
     host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
     systemd::tell(host, &["daemon-reload"])?;
     systemd::tell(host, &["enable", "--now", TIMER_UNIT])
 }
 
-/// The service, which runs this very program.
-fn service(host: &Host) -> Result<String> {
-    let program = if host.exists(INSTALLED) {
-        INSTALLED.to_owned()
+/// The service, which runs this very program with this very configuration.
+fn service(cx: &Context) -> Result<String> {
+    let program = if cx.host.exists(INSTALLED) {
+        PathBuf::from(INSTALLED)
     } else {
-        let here =
-            std::env::current_exe().map_err(|why| Failure::system("find this program", why))?;
-        here.display().to_string()
+        std::env::current_exe().map_err(|why| Failure::system("find this program", why))?
     };
-    Ok(format!(
+    Ok(service_text(&program, cx.settings.config.as_deref()))
+}
+
+fn service_text(program: &Path, config: Option<&Path>) -> String {
+    let program = quoted(program);
+    let config = config
+        .map(|path| format!(" --config {}", quoted(path)))
+        .unwrap_or_default();
+    format!(
         "# Written by openclaw-deploy.\n\
          [Unit]\n\
          Description=Backup of the OpenClaw gateway\n\
@@ -194,12 +203,21 @@ fn service(host: &Host) -> Result<String> {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart=\"{program}\" backup --wait\n\
-         ExecStopPost=\"{program}\" backup --resume --wait\n\
+         ExecStart={program} backup --wait{config}\n\
+         ExecStopPost={program} backup --resume --wait{config}\n\
          UMask=0077\n\
          Nice=10\n\
          IOSchedulingClass=idle\n"
-    ))
+    )
+}
+
+/// One word of a command of systemd's, in which these mean something.
+fn quoted(path: &Path) -> String {
+    let mut word = path.display().to_string();
+    for (plain, meant) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {
+        word = word.replace(plain, meant);
+    }
+    format!("\"{word}\"")
 }
 
 #[cfg(test)]
@@ -215,5 +233,28 @@ mod tests {
         assert!(with("APT::Periodic::Enable \"1\";\n"));
         assert!(!with("APT::Periodic::Enable \"0\";\n"));
         assert!(!periodic("APT::Periodic::Enable \"1\";\n"), "no jobs");
+    }
+
+    #[test]
+    fn the_nightly_run_reads_what_this_one_read() {
+        let lines = |config: Option<&str>| {
+            let text = service_text(Path::new("/opt/a b/x"), config.map(Path::new));
+            let lines = text.lines().filter(|line| line.starts_with("Exec"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(None),
+            [
+                "ExecStart=\"/opt/a b/x\" backup --wait",
+                "ExecStopPost=\"/opt/a b/x\" backup --resume --wait"
+            ]
+        );
+        assert_eq!(
+            lines(Some("/srv/100% $x\"\\.toml")),
+            [
+                r#"ExecStart="/opt/a b/x" backup --wait --config "/srv/100%% $$x\"\\.toml""#,
+                r#"ExecStopPost="/opt/a b/x" backup --resume --wait --config "/srv/100%% $$x\"\\.toml""#
+            ]
+        );
     }
 }
