@@ -164,10 +164,7 @@ impl Settings {
             config: file.path.filter(|path| path != Path::new(CONFIG)),
             root: root(flags.root, flags.state_home, &engine),
             engine,
-            host: HostSettings {
-                allow: openings(file.host.allow)?,
-                ..file.host
-            },
+            host: openable(file.host)?,
         })
     }
 
@@ -256,11 +253,11 @@ fn port(given: Option<u16>) -> Result<u16> {
     }
 }
 
-/// Ports as UFW lists them again once they are open. It takes more, such as the name of a service, but
-/// shows another word for that, and the firewall would seem never to be done.
-fn openings(allow: Vec<String>) -> Result<Vec<String>> {
-    match allow.iter().find(|text| !is_opening(text)) {
-        None => Ok(allow),
+/// With ports as UFW lists them again once they are open. It takes more, such as the name of a service,
+/// but shows another word for that, and the firewall would seem never to be done.
+fn openable(host: HostSettings) -> Result<HostSettings> {
+    match host.allow.iter().find(|text| !is_opening(text)) {
+        None => Ok(host),
         Some(text) => Err(
             Failure::usage(format!("not a port that can be opened: {text:?}"))
                 .hint("write 443, 443/tcp, 443/udp or 6000:6007/tcp under allow, in [host]"),

@@ -78,8 +78,12 @@ impl Survey {
     /// Why the change would lock people out, or would not be ours to make.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
+        self.lack().or_else(|| self.rules())
+    }
+
+    /// What the deploy user lacks to be the only way in.
+    fn lack(&self) -> Option<String> {
         let name = &self.account.name;
-        let has = |key, value| self.effective.value(key) == value;
         if self.login == Login::Keyless {
             Some(format!(
                 "{name} has no usable SSH key in {}, and would be locked out; add one, then: {AGAIN}",
@@ -94,7 +98,16 @@ impl Survey {
                 "{name} cannot become root with sudo, and root would be locked out: {}",
                 self.remedy
             ))
-        } else if !has("pubkeyauthentication", "yes") {
+        } else {
+            None
+        }
+    }
+
+    /// What sshd is told already, against us or in our place.
+    fn rules(&self) -> Option<String> {
+        let name = &self.account.name;
+        let has = |key, value| self.effective.value(key) == value;
+        if !has("pubkeyauthentication", "yes") {
             Some("sshd does not accept keys at all (PubkeyAuthentication)".to_owned())
         } else if !self.reads_keys() {
             Some(format!(
