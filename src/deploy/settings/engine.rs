@@ -58,10 +58,8 @@ pub fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine> {
         Some(("ssh" | "tcp", rest)) if !rest.is_empty() => {
             Ok(Engine::Client(vec!["--host".into(), host.to_owned()]))
         }
-        _ => Err(
-            Failure::usage(format!("not the address of an engine: {host}"))
-                .hint("use unix:///path, ssh://user@host or tcp://host:port"),
-        ),
+        _ => Err(Failure::usage(format!("not an engine: {host}"))
+            .hint("use unix:///path, ssh://user@host or tcp://host:port")),
     }
 }
 
