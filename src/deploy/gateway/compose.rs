@@ -251,7 +251,10 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
     if !answer.stderr.contains(".env") && !answer.stderr.contains("quoted value") {
         let said = cx.redact().text(said);
         return Failure::new(format!("docker compose refuses the gateway: {said}"))
-            .hint("see what it says: openclaw-deploy doctor")
+            .hint(format!(
+                "see all of it: docker compose --project-directory {0} --file {0}/compose.yaml config --quiet",
+                cx.settings.project().display()
+            ))
             .cause("compose");
     }
     let number = answer.stderr.split("line ").nth(1).unwrap_or_default();
