@@ -91,10 +91,18 @@ impl EnvFile {
     }
 
     /// [`EnvFile::set`] unless the key is there with a value.
-    pub fn set_if_missing(&mut self, key: &str, word: impl FnOnce() -> String) {
+    ///
+    /// # Errors
+    /// Those of `word`; nothing is set then.
+    pub fn set_if_missing<E>(
+        &mut self,
+        key: &str,
+        word: impl FnOnce() -> Result<String, E>,
+    ) -> Result<(), E> {
         if self.value(key).is_none_or(str::is_empty) {
-            self.set(key, &word());
+            self.set(key, &word()?);
         }
+        Ok(())
     }
 
     /// The text, as it was but for what was set.
@@ -214,7 +222,10 @@ mod tests {
         let mut file = EnvFile::parse("A=1\n# c\nB=2");
         file.set("A", "9");
         file.set("Z", "7");
-        file.set_if_missing("B", || "no".to_owned());
+        let none = file.set_if_missing("Q", || Err("no randomness"));
+        assert_eq!(none, Err("no randomness"));
+        let there = file.set_if_missing("B", || Err("not asked"));
+        assert_eq!(there, Ok(()));
         assert_eq!(file.text(), "A=9\n# c\nB=2\nZ=7\n");
         let mut file = EnvFile::parse(HOSTILE);
         file.set("Z", "7");

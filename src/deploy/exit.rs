@@ -5,6 +5,8 @@
 //! through [`super::redact`].
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// The documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +81,25 @@ impl Failure {
         Self::new(format!("cannot {doing}: {why}"))
     }
 
+    /// A file or directory with which something did not work, and the command that looks at it.
+    #[must_use]
+    pub fn file(doing: &str, path: &Path, why: io::Error) -> Self {
+        let (shown, folder) = (path.display(), path.parent().unwrap_or(path).display());
+        let failure = Self::system(format!("{doing} {shown}"), &why);
+        match why.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure
+                .hint(format!("free some space: df -h {folder}"))
+                .cause("disk"),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                failure.hint(format!("see how it is mounted: findmnt -T {folder}"))
+            }
+            io::ErrorKind::PermissionDenied if !nix::unistd::geteuid().is_root() => {
+                failure.hint("run this as root: sudo openclaw-deploy …")
+            }
+            _ => failure.hint(format!("look at every name on the way: namei -l {shown}")),
+        }
+    }
+
     /// Wrong usage or configuration.
     #[must_use]
     pub fn usage(what: impl Into<String>) -> Self {
@@ -90,6 +111,15 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// With the next thing to do, where none is known yet.
+    #[must_use]
+    pub fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
+        match self.hint {
+            Some(_) => self,
+            None => self.hint(hint()),
+        }
     }
 
     /// With another exit code.

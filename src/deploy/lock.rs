@@ -5,6 +5,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -28,14 +29,7 @@ impl Lock {
     /// Exit 7 when another run holds it.
     pub fn take(host: &Host, wait: bool) -> Result<Self> {
         let path = host.path(PATH);
-        let fail = |why: std::io::Error| {
-            let denied = why.kind() == std::io::ErrorKind::PermissionDenied;
-            let failure = Failure::system(format!("open {PATH}"), why);
-            match denied {
-                true => failure.hint("run this as root: sudo openclaw-deploy …"),
-                false => failure,
-            }
-        };
+        let fail = |why: std::io::Error| Failure::file("open", Path::new(PATH), why);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(fail)?;
         }

@@ -17,6 +17,10 @@ use super::token::Token;
 use crate::name::EnvName;
 use crate::secret::Secret;
 
+/// The next command where a step has none of its own.
+const AGAIN: &str =
+    "mend that, then run the same command again: what is done already is not done twice";
+
 /// What every step is given.
 pub struct Context {
     /// The door to this host.
@@ -170,5 +174,69 @@ fn perform(cx: &Context, listed: &Listed, dry_run: bool) -> Outcome {
             Ok(Outcome::Changed { note })
         }
     });
-    result.unwrap_or_else(Outcome::Failed)
+    result.unwrap_or_else(|failure| Outcome::Failed(failure.or_hint(|| AGAIN.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::settings::{File, Flags};
+    use crate::deploy::step::Step;
+    use crate::ui::Color;
+
+    struct Fails(Option<&'static str>);
+
+    impl Step for Fails {
+        fn check(&self, _: &Context) -> Result<State> {
+            let failure = Failure::new("it broke");
+            Err(match self.0 {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            })
+        }
+
+        fn apply(&self, _: &Context) -> Result<String> {
+            unreachable!("check failed")
+        }
+
+        fn verify(&self, _: &Context) -> Result<()> {
+            unreachable!("check failed")
+        }
+    }
+
+    fn context(root: &tempfile::TempDir) -> Context {
+        Context {
+            host: Host::new(root.path()).expect("a host"),
+            settings: Settings::decide(Flags::default(), File::default()).expect("good"),
+            talk: Talk::new(Color::Never, false, true, false),
+            token: None,
+            tailscale_key: None,
+            app_secrets: Vec::new(),
+            sudo_user: None,
+            journal: Journal::new(None),
+            started: Instant::now(),
+            planned: RefCell::default(),
+            facts: RefCell::default(),
+        }
+    }
+
+    fn hint_of(step: Fails) -> Option<String> {
+        let root = tempfile::tempdir().expect("a directory");
+        let listed = Listed {
+            number: 2,
+            name: "user",
+            reach: Reach::ThisHost,
+            step: Box::new(step),
+        };
+        match perform(&context(&root), &listed, false) {
+            Outcome::Failed(failure) => failure.hint,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_always_says_what_to_do_next() {
+        assert_eq!(hint_of(Fails(Some("its own"))).as_deref(), Some("its own"));
+        assert_eq!(hint_of(Fails(None)).as_deref(), Some(AGAIN));
+    }
 }

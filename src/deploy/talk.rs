@@ -189,7 +189,8 @@ impl Talk {
     pub fn arrived(&self) -> Result<()> {
         match self.lost.take() {
             Some(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::system("write to standard output", why))
+                Err(Failure::system("write to standard output", why)
+                    .hint("what was done is done; see: openclaw-deploy status"))
             }
             _ => Ok(()),
         }

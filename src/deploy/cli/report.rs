@@ -120,7 +120,7 @@ pub fn stats(cx: &Context, json: bool) -> Result<Exit> {
     let text = match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(why) => return Err(Failure::system("read the journal", why)),
+        Err(why) => return Err(Failure::file("read", &path, why)),
     };
     let stats = Stats::of(&text);
     if json {

@@ -71,7 +71,8 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
             .cause("client")
     })?;
     let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
-        return Err(Failure::new("the Docker client has no pipes"));
+        return Err(Failure::new("the Docker client has no pipes")
+            .hint("see whether it works by hand: docker version"));
     };
     // The client ends by itself when its stdin closes with the connection.
     tokio::spawn(async move { child.wait().await });

@@ -84,7 +84,9 @@ impl Reply {
         if self.ok() {
             return Ok(self.json());
         }
-        Err(Failure::system(doing, self.message()).cause("daemon"))
+        Err(Failure::system(doing, self.message())
+            .hint("see what the engine says: journalctl -u docker -n 50")
+            .cause("daemon"))
     }
 }
 
@@ -164,6 +166,7 @@ impl Engine {
                 "the Docker engine did not answer within {} s",
                 PATIENCE.as_secs()
             ))
+            .hint("see whether it is alive: systemctl status docker; docker info")
             .exit(Exit::Docker)
             .cause("daemon")
         })?

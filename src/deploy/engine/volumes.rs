@@ -185,7 +185,11 @@ impl Engine {
         if seen.is_whole() {
             return Ok(seen.bytes);
         }
-        Err(Failure::new(format!("the engine did not read all of {path}")).cause("snapshot"))
+        Err(
+            Failure::new(format!("the engine did not read all of {path}"))
+                .hint("see what the engine says: journalctl -u docker -n 50, on its machine")
+                .cause("snapshot"),
+        )
     }
 
     async fn unpack(&self, id: &str, into: &str, tar: Body) -> Result<()> {
@@ -200,6 +204,7 @@ impl Engine {
                 "no space left on the engine's disk: {}",
                 reply.message()
             ))
+            .hint("free some space there: docker system df")
             .cause("disk"));
         }
         reply.good("write into a volume").map(drop)
@@ -215,6 +220,7 @@ fn stands_still(bytes: u64) -> Failure {
         "the copy stood still for {} s after {bytes} bytes",
         PATIENCE.as_secs()
     ))
+    .hint("look at the way to the engine and at its disk, then run the same command again")
     .cause("snapshot")
 }
 

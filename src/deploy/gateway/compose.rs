@@ -202,10 +202,11 @@ pub async fn create(cx: &Context, engine: &engine::Engine, release: &Release) ->
     let mut made = engine.gateways().await?.into_iter();
     match made.find(|(_, shape)| *shape == Shape::Compose) {
         Some((id, _)) => Ok(id),
-        None => Err(Failure::wanted(
-            "a container of the gateway",
-            "none after docker compose up",
-        )),
+        None => Err(
+            Failure::wanted("a container of the gateway", "none after docker compose up").hint(
+                format!("see what Compose made: docker compose --project-name {PROJECT} ps --all"),
+            ),
+        ),
     }
 }
 

@@ -35,12 +35,18 @@ pub fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
     let owner = owner.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, _)| user);
     let bytes = cx.host.read_of(owner, path(cx))?.unwrap_or_default();
     String::from_utf8(bytes)
-        .map_err(|_| Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8"))
+        .map_err(|_| {
+            Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8").hint(format!(
+                "find the line: grep --line-number --invert-match --text --extended-regexp '^.*$' {shown}"
+            ))
+        })
 }
 
 /// `text` with every key that has to be there.
-#[must_use]
-pub fn complete(cx: &Context, text: &str) -> String {
+///
+/// # Errors
+/// When the system has no randomness for a secret that is missing.
+pub fn complete(cx: &Context, text: &str) -> Result<String> {
     let mut file = EnvFile::parse(text);
     if text.is_empty() {
         file = EnvFile::parse(
@@ -48,17 +54,17 @@ pub fn complete(cx: &Context, text: &str) -> String {
         );
     }
     let settings = &cx.settings;
-    file.set_if_missing(TOKEN, || random_hex().unwrap_or_default());
-    file.set_if_missing(KEYRING, || random_hex().unwrap_or_default());
-    file.set_if_missing("OPENCLAW_GATEWAY_BIND", || "lan".to_owned());
-    file.set_if_missing("OPENCLAW_GATEWAY_PORT", || settings.port.to_string());
+    file.set_if_missing(TOKEN, random_hex)?;
+    file.set_if_missing(KEYRING, random_hex)?;
+    file.set_if_missing("OPENCLAW_GATEWAY_BIND", || Ok("lan".to_owned()))?;
+    file.set_if_missing("OPENCLAW_GATEWAY_PORT", || Ok(settings.port.to_string()))?;
     for (key, path) in [
         ("OPENCLAW_CONFIG_DIR", settings.state()),
         ("OPENCLAW_WORKSPACE_DIR", settings.workspace()),
     ] {
-        file.set_if_missing(key, || path.to_string_lossy().into_owned());
+        file.set_if_missing(key, || Ok(path.to_string_lossy().into_owned()))?;
     }
-    file.text()
+    Ok(file.text())
 }
 
 /// Writes it.
@@ -135,10 +141,12 @@ pub fn conceal(cx: &Context, redact: &mut Redact) {
 }
 
 /// 64 hexadecimal digits from the OS.
-pub(super) fn random_hex() -> Option<String> {
+pub(super) fn random_hex() -> Result<String> {
     let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    getrandom::fill(&mut bytes).map_err(|why| {
+        Failure::system("get random bytes", why).hint("see what the kernel says: dmesg | tail")
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

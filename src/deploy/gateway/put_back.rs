@@ -183,9 +183,11 @@ fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
 pub async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
     match engine.image(&to.pinned).await? {
         Some(_) => Ok(()),
-        None => {
-            Err(Failure::new(format!("its image {} is no longer here", to.pinned)).cause("image"))
-        }
+        None => Err(
+            Failure::new(format!("its image {} is no longer here", to.pinned))
+                .hint("get it anew: openclaw-deploy bootstrap --image …")
+                .cause("image"),
+        ),
     }
 }
 

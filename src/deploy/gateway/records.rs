@@ -114,7 +114,7 @@ impl Records {
                 ))
             })?;
         if records.mark.is_empty() {
-            records.mark = super::env::random_hex().unwrap_or_default();
+            records.mark = super::env::random_hex()?;
             records.mark.truncate(16);
         }
         Ok(records)
@@ -127,7 +127,7 @@ impl Records {
     pub fn save(&self, host: &Host, settings: &Settings) -> Result<()> {
         let path = settings.records().join("records.json");
         let text = serde_json::to_string_pretty(self)
-            .map_err(|_| Failure::new("the records could not be written as JSON"))?;
+            .map_err(|why| Failure::system("write the records as JSON", why))?;
         host.write(path, text.as_bytes(), ACCESS).map(drop)
     }
 

@@ -13,7 +13,9 @@ use crate::secret::Secret;
 /// When the system has no randomness.
 pub fn fingerprint(value: &Secret) -> Result<String> {
     let mut salt = [0; 16];
-    getrandom::fill(&mut salt).map_err(|why| Failure::system("get a random salt", why))?;
+    getrandom::fill(&mut salt).map_err(|why| {
+        Failure::system("get a random salt", why).hint("see what the kernel says: dmesg | tail")
+    })?;
     Ok(with_salt(&hex(&salt), value))
 }
 

@@ -225,7 +225,8 @@ pub async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release)
         return Err(Failure::wanted(
             format!("image {}", short(&release.image)),
             format!("image {} ({})", short(&container.image), container.status),
-        ));
+        )
+        .hint("somebody else changes the gateway: docker ps --all; docker events --since 10m"));
     }
     shape::assert_confined(cx, &container)?;
     match port(cx) {

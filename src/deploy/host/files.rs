@@ -3,10 +3,9 @@
 //! We are root, and much of what we read lies where somebody else may exchange it: there no link is
 //! followed, nothing is waited for, and what is changed is what was looked at.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -14,6 +13,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchownat};
 
+use super::place::Place;
 use super::{Access, Host};
 use crate::deploy::exit::{Failure, Result};
 
@@ -31,29 +31,24 @@ impl Host {
         let bytes = match opened {
             Ok(file) => contents(&file, path, None)?,
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(why) => {
-                return Err(Failure::system(format!("read {}", path.display()), why));
-            }
+            Err(why) => return Err(Failure::file("read", path, why)),
         };
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// A file in a directory that `owner` (a user id) controls, `None` where there is none. Neither
-    /// of them may be a link, and the file is that user's or root's. 1 MiB is the most.
+    /// A file in a directory that `owner` (a user id) controls, `None` where there is none. No link
+    /// that they can have made is followed, and the file is theirs or root's. 1 MiB is the most.
     ///
     /// # Errors
     /// When it is anything else, or cannot be read.
     pub fn read_of(&self, owner: u32, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
-        match open_within(&self.path(path)) {
+        let place = self.place(path, false);
+        match place.and_then(|place| place.open()) {
             Ok(file) => contents(&file, path, Some(owner)).map(Some),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::ELOOP | Errno::ENOTDIR) => Err(Failure::wanted(
-                format!("a file at {}", path.display()),
-                "a symbolic link",
-            )
-            .hint(format!("look where it leads: ls -l {}", path.display()))),
-            Err(why) => Err(Failure::system(format!("read {}", path.display()), why)),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) if is_link(&why) => Err(not_a("file", path, "a symbolic link")),
+            Err(why) => Err(Failure::file("read", path, why)),
         }
     }
 
@@ -89,17 +84,21 @@ impl Host {
     /// Whether a file is exactly `bytes` with `access`, and no symbolic link.
     #[must_use]
     pub fn holds(&self, path: impl AsRef<Path>, bytes: &[u8], access: Access) -> bool {
-        let path = self.path(path);
-        let Ok(meta) = path.symlink_metadata() else {
+        let place = self.place(path.as_ref(), false);
+        let Ok(file) = place.and_then(|place| place.open()) else {
             return false;
         };
+        let Ok(meta) = file.metadata() else {
+            return false;
+        };
+        let owner = access.owner;
+        let mut there = Vec::new();
         meta.is_file()
             && meta.mode() & 0o7777 == access.mode
-            && access
-                .owner
-                .is_none_or(|owner| owner == (meta.uid(), meta.gid()))
+            && owner.is_none_or(|owner| owner == (meta.uid(), meta.gid()))
             && meta.len() == bytes.len() as u64
-            && fs::read(&path).is_ok_and(|there| there == bytes)
+            && file.take(meta.len()).read_to_end(&mut there).is_ok()
+            && there == bytes
     }
 
     /// Writes a file atomically: a new file beside it, synced, given its mode and owner, then
@@ -113,19 +112,12 @@ impl Host {
         if self.holds(path, bytes, access) {
             return Ok(false);
         }
-        replace(&self.path(path), bytes, access)
-            .map(|()| true)
-            .map_err(|why| {
-                let full = why.kind() == io::ErrorKind::StorageFull;
-                let failure = Failure::system(format!("write {}", path.display()), why);
-                if !full {
-                    return failure;
-                }
-                let folder = path.parent().unwrap_or(path).display();
-                failure
-                    .hint(format!("free some space: df -h {folder}"))
-                    .cause("disk")
-            })
+        let place = self.place(path, true);
+        match place.and_then(|place| place.replace(bytes, access)) {
+            Ok(()) => Ok(true),
+            Err(why) if is_link(&why) => Err(not_a("file", path, "a link on the way there")),
+            Err(why) => Err(Failure::file("write", path, why)),
+        }
     }
 
     /// Makes a directory (parents 0755) with this mode and owner. Returns whether anything
@@ -134,29 +126,19 @@ impl Host {
     /// # Errors
     /// When it cannot be made, or something else has its name (a symbolic link too).
     pub fn directory(&self, path: impl AsRef<Path>, access: Access) -> Result<bool> {
-        let shown = path.as_ref().display().to_string();
-        let path = self.path(path);
-        let fail = |why: io::Error| Failure::system(format!("make directory {shown}"), why);
-        let mut changed = false;
-        if path.symlink_metadata().is_err() {
-            fs::create_dir_all(&path).map_err(fail)?;
-            changed = true;
-        }
-        let directory = match nix::fcntl::open(&path, DIRECTORY, Mode::empty()) {
-            Ok(directory) => File::from(directory),
-            Err(Errno::ELOOP | Errno::ENOTDIR) => {
-                return Err(Failure::wanted(
-                    format!("a directory at {shown}"),
-                    "something else",
-                ));
-            }
-            Err(why) => return Err(fail(why.into())),
+        let path = path.as_ref();
+        let fail = |why: io::Error| match is_link(&why) {
+            true => not_a("directory", path, "something else"),
+            false => Failure::file("make directory", path, why),
         };
+        let place = self.place(path, true);
+        let found = place.and_then(|place| place.directory());
+        let (directory, mut changed) = found.map_err(fail)?;
         let meta = directory.metadata().map_err(fail)?;
         if let Some((user, group)) = access.owner
             && (meta.uid(), meta.gid()) != (user, group)
         {
-            std::os::unix::fs::fchown(&directory, Some(user), Some(group)).map_err(fail)?;
+            fchown(&directory, Some(user), Some(group)).map_err(fail)?;
             changed = true;
         }
         if meta.mode() & 0o7777 != access.mode {
@@ -173,11 +155,16 @@ impl Host {
     /// When it cannot be removed.
     pub fn remove(&self, path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref();
-        match fs::remove_file(self.path(path)) {
+        let place = self.place(path, false);
+        match place.and_then(|place| place.remove()) {
             Ok(()) => Ok(true),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(why) => Err(Failure::system(format!("remove {}", path.display()), why)),
+            Err(why) => Err(Failure::file("remove", path, why)),
         }
+    }
+
+    fn place(&self, path: &Path, make: bool) -> io::Result<Place> {
+        Place::of(&self.root, path, make)
     }
 }
 
@@ -188,25 +175,25 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY
 /// No file that is read here is larger.
 const MOST: u64 = 1 << 20;
 
-/// Opens a file whose directory is no link, nor the file itself; a pipe is not waited for.
-fn open_within(path: &Path) -> nix::Result<File> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let parent = nix::fcntl::open(parent, DIRECTORY, Mode::empty())?;
-    let name = path.file_name().unwrap_or_default();
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    nix::fcntl::openat(&parent, name, flags, Mode::empty()).map(File::from)
+/// Whether a link (or a file) stood where we would have a directory, or a file.
+fn is_link(why: &io::Error) -> bool {
+    let errno = why.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ELOOP | Errno::ENOTDIR))
+}
+
+fn not_a(kind: &str, path: &Path, saw: &str) -> Failure {
+    let shown = path.display();
+    Failure::wanted(format!("a {kind} at {shown}"), saw)
+        .hint(format!("look at every name on the way: namei -l {shown}"))
 }
 
 /// What is in a regular file; where `owner` is told, only if it is that user's or root's.
 fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
     let shown = path.display();
-    let fail = |why: io::Error| Failure::system(format!("read {shown}"), why);
+    let fail = |why: io::Error| Failure::file("read", path, why);
     let meta = file.metadata().map_err(fail)?;
     if !meta.is_file() {
-        return Err(Failure::wanted(
-            format!("a file at {shown}"),
-            "something else",
-        ));
+        return Err(not_a("file", path, "something else"));
     }
     if let Some(owner) = owner.filter(|owner| ![0, *owner].contains(&meta.uid())) {
         return Err(Failure::wanted(
@@ -222,36 +209,4 @@ fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
             .hint("nothing was changed; look what is in it"));
     }
     Ok(bytes)
-}
-
-/// The atomic write: same directory, synced, mode and owner before the name.
-fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(parent)?;
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".openclaw-deploy.new");
-    let fresh = parent.join(name);
-    // What an interrupted run left behind is ours by its name.
-    let _ = fs::remove_file(&fresh);
-    let result = fill(&fresh, bytes, access).and_then(|()| fs::rename(&fresh, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&fresh);
-        return result;
-    }
-    File::open(parent)?.sync_all()
-}
-
-fn fill(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    if let Some((user, group)) = access.owner {
-        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
-    }
-    file.set_permissions(fs::Permissions::from_mode(access.mode))?;
-    file.sync_all()
 }

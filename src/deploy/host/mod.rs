@@ -7,6 +7,7 @@
 //! operator's side ([`Program::outside`]: the Docker client).
 
 mod files;
+mod place;
 mod program;
 
 use std::cell::Cell;
@@ -52,7 +53,11 @@ impl Host {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|why| Failure::system("start the event loop", why))?;
+            .map_err(|why| {
+                Failure::system("start the event loop", why).hint(
+                    "too many files may be open, or too little memory free: ulimit -n; free -m",
+                )
+            })?;
         Ok(Self {
             root: root.into(),
             runtime: Rc::new(runtime),

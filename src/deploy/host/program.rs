@@ -18,6 +18,8 @@ use tokio::process::Child;
 
 use super::{Host, SEARCH};
 use crate::deploy::exit::{Failure, Result};
+use crate::quote;
+use crate::secret::Secret;
 
 /// A program to run.
 #[derive(Clone)]
@@ -25,10 +27,28 @@ pub struct Program {
     name: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    input: Vec<u8>,
+    input: Input,
     deadline: Duration,
     cap: usize,
     outside: bool,
+}
+
+/// What a program's stdin is.
+#[derive(Clone)]
+enum Input {
+    Nothing,
+    Text(Vec<u8>),
+    Secret(Secret),
+}
+
+impl Input {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Nothing => b"",
+            Self::Text(text) => text,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
 }
 
 /// Its name alone: what it is given may be a secret.
@@ -46,7 +66,7 @@ impl Program {
             name: name.as_ref().to_owned(),
             args: Vec::new(),
             env: Vec::new(),
-            input: Vec::new(),
+            input: Input::Nothing,
             deadline: Duration::from_secs(60),
             cap: 1 << 20,
             outside: false,
@@ -79,7 +99,14 @@ impl Program {
     /// Bytes for its stdin, which is `/dev/null` otherwise.
     #[must_use]
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = bytes.into();
+        self.input = Input::Text(bytes.into());
+        self
+    }
+
+    /// A secret for its stdin.
+    #[must_use]
+    pub fn secret(mut self, secret: &Secret) -> Self {
+        self.input = Input::Secret(secret.clone());
         self
     }
 
@@ -105,6 +132,23 @@ impl Program {
             .unwrap_or(&self.name)
             .to_string_lossy()
             .into_owned()
+    }
+
+    /// The command as somebody would type it; arguments are never secret.
+    #[must_use]
+    pub fn by_hand(&self) -> String {
+        let name = self.name.to_string_lossy();
+        let args = self.args.iter().map(|arg| arg.to_string_lossy());
+        let words: Vec<_> = std::iter::once(name).chain(args).collect();
+        quote::command(words.iter().map(AsRef::as_ref))
+    }
+
+    /// The hint of a failure of this program. What it was given by stdin is not to be had by hand.
+    fn hint(&self) -> String {
+        match self.input {
+            Input::Nothing => format!("see it by hand: {}", self.by_hand()),
+            _ => "mend what it says, then run the same command again".to_owned(),
+        }
     }
 }
 
@@ -161,7 +205,8 @@ impl Host {
     /// As [`Host::run`].
     pub async fn run_async(&self, program: &Program) -> Result<Answer> {
         let label = program.label();
-        let fail = |why: io::Error| Failure::system(format!("run {label}"), why);
+        let fail =
+            |why: io::Error| Failure::system(format!("run {label}"), why).hint(program.hint());
         let mut child = self.command(program)?.spawn().map_err(fail)?;
         let group = Group::of(&child);
         let (mut stdin, stdout, stderr) =
@@ -169,7 +214,7 @@ impl Host {
         let feed = async {
             if let Some(pipe) = stdin.as_mut() {
                 // A program that reads no further is not an error here: its exit tells.
-                let _ = pipe.write_all(&program.input).await;
+                let _ = pipe.write_all(program.input.bytes()).await;
             }
             drop(stdin);
         };
@@ -192,7 +237,8 @@ impl Host {
                 Err(_) => Err(Failure::new(format!(
                     "{label} did not end within {} s",
                     program.deadline.as_secs()
-                ))),
+                ))
+                .hint(program.hint())),
             }
         };
         let answer = self.unless_interrupted(limited).await?;
@@ -210,7 +256,10 @@ impl Host {
         } else {
             self.find(&name)
         };
-        let path = path.ok_or_else(|| Failure::new(format!("{name} is not installed")))?;
+        let path = path.ok_or_else(|| {
+            Failure::new(format!("{name} is not installed"))
+                .hint(format!("install it; it is looked for in {SEARCH}"))
+        })?;
         let mut command = if here {
             tokio::process::Command::new(path)
         } else {
@@ -225,10 +274,9 @@ impl Host {
             .env("HOME", "/root")
             .env("LC_ALL", "C.UTF-8")
             .envs(program.env.iter().map(|(name, value)| (name, value)))
-            .stdin(if program.input.is_empty() {
-                Stdio::null()
-            } else {
-                Stdio::piped()
+            .stdin(match program.input {
+                Input::Nothing => Stdio::null(),
+                _ => Stdio::piped(),
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -273,11 +321,10 @@ pub fn good(program: &Program, answer: Answer) -> Result<String> {
         || "was killed".to_owned(),
         |code| format!("exited with {code}"),
     );
-    Err(Failure::new(format!(
-        "{} {end}: {}",
-        program.label(),
-        answer.last_line()
-    )))
+    Err(
+        Failure::new(format!("{} {end}: {}", program.label(), answer.last_line()))
+            .hint(program.hint()),
+    )
 }
 
 /// Where `name` is in [`SEARCH`], as `place` sees it.

@@ -19,9 +19,10 @@ pub const TAG: &str = "openclaw:local-build";
 /// With the reason and the numbers.
 pub fn allowed(context: Option<&Path>, memory_kb: u64, forced: bool) -> Result<&Path> {
     let Some(context) = context else {
-        return Err(Failure::new(
-            "no build_context is configured, so nothing can be built here",
-        ));
+        return Err(
+            Failure::new("no build_context is configured, so nothing can be built here")
+                .hint("name OpenClaw's source tree as build_context in /etc/openclaw-deploy.toml"),
+        );
     };
     if !context.is_absolute() {
         return Err(Failure::usage("build_context must be an absolute path"));
@@ -49,10 +50,10 @@ pub async fn build(cx: &Context) -> Result<&'static str> {
         settings.allow_local_build,
     )?;
     if !context.join("Dockerfile").is_file() {
-        return Err(Failure::wanted(
-            format!("a Dockerfile in {}", context.display()),
-            "none",
-        ));
+        return Err(
+            Failure::wanted(format!("a Dockerfile in {}", context.display()), "none")
+                .hint("put OpenClaw's source tree there, or name another build_context"),
+        );
     }
     let program = client(cx)
         .deadline(Duration::from_secs(3600))

@@ -228,8 +228,10 @@ pub fn same_version(
 
 async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
     let image = engine.image(name).await?;
-    let image =
-        image.ok_or_else(|| Failure::new("the build ended well, but its image is not there"))?;
+    let image = image.ok_or_else(|| {
+        Failure::new("the build ended well, but its image is not there")
+            .hint("see what is there: docker images")
+    })?;
     Ok(Acquired {
         pinned: image.id.clone(),
         image,

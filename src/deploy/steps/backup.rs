@@ -120,7 +120,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     host.must(&Program::new("sync").arg(&packed))?;
     let path = PathBuf::from(format!("{PLACE}/{name}"));
     std::fs::rename(host.path(&packed), host.path(&path))
-        .map_err(|why| Failure::system("name the archive", why))?;
+        .map_err(|why| Failure::file("write", &path, why))?;
     host.must(&Program::new("sync").arg(PLACE))?;
     for old in surplus(&archives(host), &name, cx.settings.host.backup_keep) {
         host.remove(format!("{PLACE}/{old}"))?;

@@ -31,7 +31,7 @@ impl Step for Files {
         let mut what = Vec::new();
         if cx.settings.engine.is_remote() {
             let text = env::read(cx, None)?;
-            if env::complete(cx, &text) != text {
+            if env::complete(cx, &text)? != text {
                 what.push(format!("complete {}", env::path(cx).display()));
             }
             return Ok(State::of(what));
@@ -60,7 +60,7 @@ impl Step for Files {
         let owner = env::owner(cx)?;
         let text = env::read(cx, owner)?;
         let access = Access { mode: 0o600, owner };
-        if env::complete(cx, &text) != text {
+        if env::complete(cx, &text)? != text {
             what.push(format!("complete {}", env::path(cx).display()));
         } else if !cx.host.holds(env::path(cx), text.as_bytes(), access) {
             what.push(format!("make {} private (0600)", env::path(cx).display()));
@@ -73,7 +73,7 @@ impl Step for Files {
 
     fn apply(&self, cx: &Context) -> Result<String> {
         if cx.settings.engine.is_remote() {
-            let text = env::complete(cx, &env::read(cx, None)?);
+            let text = env::complete(cx, &env::read(cx, None)?)?;
             cx.host.directory(
                 cx.settings.project(),
                 Access {
@@ -90,14 +90,13 @@ impl Step for Files {
         for top in [cx.settings.state(), cx.settings.auth()] {
             for path in strangers(&cx.host.path(&top)) {
                 let top = cx.host.path(&top);
-                cx.host.give(&top, &path, STATE_OWNER).map_err(|why| {
-                    Failure::system(format!("change the owner of {}", path.display()), why)
-                })?;
+                let given = cx.host.give(&top, &path, STATE_OWNER);
+                given.map_err(|why| Failure::file("change the owner of", &path, why))?;
             }
         }
         let owner = env::owner(cx)?;
         let text = env::read(cx, owner)?;
-        env::write(cx, &env::complete(cx, &text), owner)?;
+        env::write(cx, &env::complete(cx, &text)?, owner)?;
         if !cx.host.exists(config(cx)) {
             let access = Access {
                 mode: 0o600,
@@ -110,7 +109,11 @@ impl Step for Files {
 
     fn verify(&self, cx: &Context) -> Result<()> {
         match self.check(cx)? {
-            State::Needed { what } => Err(Failure::wanted("all files in place", what.join(", "))),
+            State::Needed { what } => Err(Failure::wanted(
+                "all files in place",
+                format!("still to do: {}", what.join(", ")),
+            )
+            .hint("something else changes them at this moment; once it has ended, run the same command again")),
             _ => Ok(()),
         }
     }

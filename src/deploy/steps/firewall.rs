@@ -51,7 +51,8 @@ impl Step for Firewall {
         // Looked at again: this is the last moment at which nothing is lost.
         let now = Survey::of(cx)?;
         if !now.rules().is_empty() {
-            return Err(Failure::wanted("rules that let SSH in", now.added));
+            return Err(Failure::wanted("rules that let SSH in", now.added)
+                .hint("the firewall was not switched on; see what it has: ufw show added"));
         }
         if !ufw::guards(&now.status) {
             tell(host, &["default", "deny", "incoming"])?;

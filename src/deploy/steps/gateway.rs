@@ -56,7 +56,9 @@ impl Step for Gateway {
             let engine = Engine::open(&cx.settings.engine).await?;
             let seen = observe(cx, &engine).await?;
             if !seen.healthy {
-                return Err(Failure::wanted("a gateway that answers", "none").exit(Exit::Down));
+                return Err(Failure::wanted("a gateway that answers", "none")
+                    .hint("see why: openclaw-deploy logs")
+                    .exit(Exit::Down));
             }
             tell(cx, &Records::load(&cx.host, &cx.settings)?);
             Ok(())

@@ -54,10 +54,11 @@ impl Revert {
             .args(undo);
         host.must(&timer)?;
         if !Self::armed(host) {
-            return Err(Failure::wanted(
-                "a timer that takes the change back",
-                "none",
-            ));
+            return Err(
+                Failure::wanted("a timer that takes the change back", "none").hint(format!(
+                    "nothing was changed; see why: journalctl -u {UNIT}.timer"
+                )),
+            );
         }
         Ok(Self {
             file,

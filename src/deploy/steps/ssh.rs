@@ -62,7 +62,8 @@ impl Step for Ssh {
         Revert::disarm(host)?;
         let survey = Survey::of(cx)?;
         if let Some(reason) = survey.obstacle() {
-            return Err(Failure::new(reason));
+            return Err(Failure::new(reason)
+                .hint("see what would be done: openclaw-deploy bootstrap --only ssh --dry-run"));
         }
         let text = survey.drop_in();
         try_out(host, &text)?;

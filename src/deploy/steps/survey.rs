@@ -195,7 +195,8 @@ impl Survey {
     pub fn beaten(&self) -> Failure {
         let losses = self.losses();
         if losses.is_empty() {
-            return Failure::wanted(format!("our settings in {DROP_IN}"), "others");
+            return Failure::wanted(format!("our settings in {DROP_IN}"), "others")
+                .hint("something else writes it; see since when: ls -l /etc/ssh/sshd_config.d");
         }
         let wanted = format!("only keys, not for root, and {} let in", self.account.name);
         Failure::wanted(wanted, losses.join(", ")).hint(

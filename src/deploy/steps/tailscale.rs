@@ -105,20 +105,17 @@ fn backend(host: &Host) -> Option<String> {
 
 /// Joins. What it says on failure may quote the key, so the key is taken out.
 fn join(cx: &Context, key: &Token) -> Result<()> {
-    let key = key.secret().expose();
+    let key = key.secret();
     let up = Program::new("tailscale")
         .args(["up", "--auth-key=file:/dev/stdin", "--timeout=60s"])
         .args(&cx.settings.host.tailscale_args)
-        .input(key)
+        .secret(key)
         .deadline(Duration::from_secs(90));
     let answer = cx.host.run(&up)?;
     if answer.ok() {
         return Ok(());
     }
-    let said = answer.last_line().replace(
-        String::from_utf8_lossy(key).as_ref(),
-        "<concealed by openclaw-deploy>",
-    );
+    let said = cx.redact().text(answer.last_line());
     Err(Failure::new(format!("tailscale up failed: {said}"))
         .cause("auth")
         .hint("make a new auth key and put it into the 1Password item of TAILSCALE_AUTH_KEY"))

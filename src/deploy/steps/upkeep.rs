@@ -185,7 +185,11 @@ fn service(cx: &Context) -> Result<String> {
     let program = if cx.host.exists(INSTALLED) {
         PathBuf::from(INSTALLED)
     } else {
-        std::env::current_exe().map_err(|why| Failure::system("find this program", why))?
+        std::env::current_exe().map_err(|why| {
+            Failure::system("find this program", why).hint(format!(
+                "put it where it stays: install openclaw-deploy {INSTALLED}"
+            ))
+        })?
     };
     Ok(service_text(&program, cx.settings.config.as_deref()))
 }

@@ -73,7 +73,11 @@ impl Step for User {
         }
         match Keys::survey(cx)?.plan().first() {
             None => Ok(()),
-            Some(left) => Err(Failure::wanted("no more to do", left)),
+            Some(left) => Err(
+                Failure::wanted("all keys in place", format!("still to do: {left}")).hint(format!(
+                    "something else changes them; see since when: ls -l ~{name}/.ssh"
+                )),
+            ),
         }
     }
 }
@@ -136,7 +140,8 @@ fn rule(cx: &Context) -> Result<()> {
     let host = &cx.host;
     if !apt::ready(host, "sudo", "sudo") {
         if !apt::here(host) {
-            return Err(Failure::new(apt::absent("sudo")));
+            return Err(Failure::new(apt::absent("sudo"))
+                .hint("install sudo; or set sudo = false in /etc/openclaw-deploy.toml"));
         }
         apt::install(host, &["sudo"])?;
     }

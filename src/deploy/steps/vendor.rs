@@ -103,7 +103,7 @@ impl Source {
             ..
         } = self.layout;
         let key = std::fs::read(host.path(FETCHED))
-            .map_err(|why| Failure::system("read the fetched key", why))?;
+            .map_err(|why| Failure::file("read", std::path::Path::new(FETCHED), why))?;
         host.remove(FETCHED)?;
         host.write(keyring, &key, ACCESS)?;
         if let Some((path, text)) = self.layout.pins {

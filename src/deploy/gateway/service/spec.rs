@@ -92,8 +92,10 @@ fn volumes(state: &str) -> Vec<Value> {
 /// # Errors
 /// When `.env` cannot be read.
 pub fn complete(cx: &Context, release: &Release, node: &str, secrets: Vec<Value>) -> Result<Value> {
-    let mut spec: Value = serde_json::from_str(&release.compose)
-        .map_err(|_| Failure::new("the service of this release cannot be read"))?;
+    let mut spec: Value = serde_json::from_str(&release.compose).map_err(|_| {
+        Failure::new("the service of this release cannot be read")
+            .hint("make a new release: openclaw-deploy bootstrap --image …")
+    })?;
     let text = env::read(cx, env::owner(cx)?)?;
     let file = EnvFile::parse(&text);
     let container = &mut spec["TaskTemplate"]["ContainerSpec"];

@@ -126,7 +126,7 @@ pub fn name(cx: &Context, now: u64, id: u64) -> String {
 /// Waits until all of the file system at `path` is on its disk: a name that survives a power loss
 /// must not stand for files that do not.
 fn settle(cx: &Context, path: &Path) -> Result<()> {
-    let fail = |why| Failure::system(format!("write {} to its disk", path.display()), why);
+    let fail = |why| Failure::file("write to its disk", path, why);
     let directory = fs::File::open(cx.host.path(path)).map_err(fail)?;
     nix::unistd::syncfs(&directory).map_err(|why| fail(why.into()))
 }
@@ -138,7 +138,8 @@ fn settle(cx: &Context, path: &Path) -> Result<()> {
 pub async fn restore(cx: &Context, id: &str) -> Result<()> {
     let snapshot = home(cx).join(id);
     if !cx.host.exists(&snapshot) {
-        return Err(Failure::new(format!("snapshot {id} is not there")));
+        return Err(Failure::new(format!("snapshot {id} is not there"))
+            .hint("see which releases have one: openclaw-deploy status"));
     }
     for (path, name) in parts(cx) {
         let from = snapshot.join(name);
@@ -224,13 +225,13 @@ async fn copy(cx: &Context, from: &Path, to: &Path) -> Result<()> {
 
 fn rename(cx: &Context, from: &Path, to: &Path) -> Result<()> {
     fs::rename(cx.host.path(from), cx.host.path(to))
-        .map_err(|why| Failure::system(format!("rename {}", from.display()), why))
+        .map_err(|why| Failure::file("rename", from, why))
 }
 
 fn wipe(cx: &Context, path: &Path) -> Result<()> {
     match fs::remove_dir_all(cx.host.path(path)) {
         Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::system(format!("remove {}", path.display()), why))
+            Err(Failure::file("remove", path, why))
         }
         _ => Ok(()),
     }
@@ -256,9 +257,8 @@ fn weigh(path: &Path) -> u64 {
 /// # Errors
 /// When the system does not say.
 pub fn free(path: &Path) -> Result<u64> {
-    let stat = nix::sys::statvfs::statvfs(path).map_err(|why| {
-        Failure::system(format!("ask how much is free at {}", path.display()), why)
-    })?;
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|why| Failure::file("ask how much is free at", path, why.into()))?;
     Ok(stat.blocks_available() * stat.fragment_size())
 }
 
