@@ -21,6 +21,7 @@ mod disks;
 mod engines;
 mod hosts;
 mod ladder;
+mod leftovers;
 mod lent;
 mod lost;
 mod mishaps;
@@ -138,6 +139,7 @@ fn all() -> Vec<Check> {
         engines::CHECKS,
         hosts::CHECKS,
         ladder::CHECKS,
+        leftovers::CHECKS,
         lent::CHECKS,
         lost::CHECKS,
         mishaps::CHECKS,

@@ -133,17 +133,19 @@ impl Engine {
         reply.good("tag an image").map(drop)
     }
 
-    /// Takes the reference `name` away; the image goes when nothing names or uses it.
+    /// Takes the reference `name` away; the image goes when nothing names or uses it. Returns
+    /// whether the reference is gone: one that a container uses stays.
     ///
     /// # Errors
-    /// When the engine fails. An image in use or already gone is no failure.
-    pub async fn untag(&self, name: &str) -> Result<()> {
+    /// When the engine fails.
+    pub async fn untag(&self, name: &str) -> Result<bool> {
         let path = format!("/images/{name}");
         let reply = self.call(Method::DELETE, &path, None, None).await?;
-        if matches!(reply.status, 404 | 409) {
-            return Ok(());
+        match reply.status {
+            404 => Ok(true),
+            409 => Ok(false),
+            _ => reply.good("remove an image").map(|_| true),
         }
-        reply.good("remove an image").map(drop)
     }
 }
 

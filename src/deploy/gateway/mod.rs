@@ -9,6 +9,7 @@ pub mod app_secrets;
 pub mod compose;
 pub mod env;
 pub mod health;
+pub mod leftovers;
 pub mod logs;
 pub mod put_back;
 pub mod records;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::records::{Records, Release};
 use super::switch::unhealthy;
-use super::{env, health, port, shape, snapshot};
+use super::{env, health, leftovers, port, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::journal::round;
@@ -46,6 +46,10 @@ pub async fn after(
         }
         Err(second) => lost(cx, &from, &failure, &second),
     };
+    if let Err(why) = leftovers::remove(cx, engine, records, Some(release)).await {
+        cx.talk
+            .warn(format!("images of versions that failed stay here: {why}"));
+    }
     snapshot::prune(cx, engine, records).await;
     after
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::Source;
+use crate::deploy::image::ladder::Acquired;
 use crate::deploy::settings::{Settings, Shape};
 
 /// Root only: the fingerprint of `.env` is in it.
@@ -28,10 +29,21 @@ pub struct Records {
     pub releases: Vec<Release>,
     /// Ids of images that did not become healthy.
     pub bad: Vec<String>,
+    /// Images that were not here before us, the newest last: ours to remove.
+    pub brought: Vec<Brought>,
     /// A change that has begun and not ended.
     pub pending: Option<Pending>,
     /// The mark of our volumes on a remote engine: another operator's records have another.
     pub mark: String,
+}
+
+/// An image that we pulled or built.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Brought {
+    /// `name@sha256:…` or an image id.
+    pub pinned: String,
+    /// Where it came from.
+    pub source: Source,
 }
 
 /// A version that ran, and all that is needed to run it again without a registry.
@@ -170,6 +182,26 @@ impl Records {
         self.bad.drain(..surplus);
     }
 
+    /// Remembers an image as ours to remove.
+    pub fn bring(&mut self, got: &Acquired) {
+        self.brought.retain(|it| it.pinned != got.pinned);
+        self.brought.push(Brought {
+            pinned: got.pinned.clone(),
+            source: got.source,
+        });
+    }
+
+    /// What we brought and no release is made of, nor `last`.
+    #[must_use]
+    pub fn needless(&self, last: Option<&Release>) -> Vec<String> {
+        let is_needed = |pinned: &str| {
+            let mut releases = self.releases.iter().chain(last);
+            releases.any(|release| release.pinned == pinned)
+        };
+        let all = self.brought.iter().map(|it| it.pinned.clone());
+        all.filter(|pinned| !is_needed(pinned)).collect()
+    }
+
     /// Lets go of all but `keep` snapshots, and returns those. The first to stay are the ways back
     /// to another image: a release of the same image (its `.env` or a secret changed) must not
     /// push them out.
@@ -254,6 +286,22 @@ pub(crate) mod tests {
         assert_eq!(ids(&gone), [2], "b is the oldest image, a came again");
         assert_eq!(ids(&records.releases), [1, 3, 4]);
         assert_eq!(records.next_id(), 5);
+    }
+
+    #[test]
+    fn only_what_we_brought_and_nothing_needs_is_needless() {
+        let mut records = Records::default();
+        for image in ["good", "bad", "worse"] {
+            records.brought.push(Brought {
+                pinned: format!("r/x@{image}"),
+                source: Source::Pulled,
+            });
+        }
+        records.commit(release(1, "good"));
+        records.commit(release(2, "foreign"));
+        assert_eq!(records.needless(None), ["r/x@bad", "r/x@worse"]);
+        let last = release(3, "worse");
+        assert_eq!(records.needless(Some(&last)), ["r/x@bad"]);
     }
 
     #[test]

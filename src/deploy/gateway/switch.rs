@@ -10,7 +10,7 @@ use serde_json::json;
 use super::health::{self, Unhealthy};
 use super::records::{Pending, Records, Release};
 use super::shape::{self, Form};
-use super::{Observed, env, logs, port, put_back, snapshot};
+use super::{Observed, env, leftovers, logs, port, put_back, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Exit, Failure, Result};
@@ -178,6 +178,7 @@ async fn adopt(
         pinned: image.id.clone(),
         image,
         source: Source::Local,
+        fresh: false,
     };
     let release = Candidate::new(cx, records, &Form::default(), &name, &got)?.release;
     cx.talk.note(format!(
@@ -264,9 +265,7 @@ pub async fn finish(
         cx.talk
             .warn("this version has no health endpoint; only its port was checked");
     }
-    engine
-        .tag(&release.image, KEPT, short(&release.image))
-        .await?;
+    leftovers::keep(engine, &release).await?;
     let ours: Vec<_> = records
         .releases
         .iter()
@@ -279,26 +278,5 @@ pub async fn finish(
     }));
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
-    prune(cx, engine, records).await
-}
-
-/// The repository of the tags that keep our images from being pruned by others.
-pub const KEPT: &str = "openclaw-deploy/kept";
-
-/// Lets go of images and snapshots beyond `--keep`; none but our own.
-async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
-    let gone = records.prune(cx.settings.keep);
-    records.save(&cx.host, &cx.settings)?;
-    let kept = |pinned: &str| records.releases.iter().any(|it| it.pinned == pinned);
-    for release in &gone {
-        engine
-            .untag(&format!("{KEPT}:{}", short(&release.image)))
-            .await?;
-        // What was here before us is not ours to remove.
-        if !kept(&release.pinned) && release.source != Source::Local {
-            engine.untag(&release.pinned).await?;
-        }
-    }
-    snapshot::prune(cx, engine, records).await;
-    Ok(())
+    leftovers::prune(cx, engine, records).await
 }

@@ -30,6 +30,8 @@ pub struct Acquired {
     pub pinned: String,
     /// Where it came from.
     pub source: Source,
+    /// It was not here before this run brought it.
+    pub fresh: bool,
 }
 
 /// What runs now, as far as the ladder needs to know.
@@ -105,6 +107,7 @@ async fn first_rung(
                 image: image.clone(),
                 pinned: resolved.wanted.at(digest).to_string(),
                 source: Source::Local,
+                fresh: false,
             }));
         }
         Resolution::There { remote } => remote,
@@ -118,6 +121,7 @@ async fn first_rung(
                     image: fetched.image,
                     pinned: pinned.to_string(),
                     source: Source::Pulled,
+                    fresh: true,
                 })
             }
             Err(trouble) => Err(trouble),
@@ -165,6 +169,7 @@ async fn already_here(
                 image,
                 pinned,
                 source,
+                fresh: false,
             }));
         }
     }
@@ -236,6 +241,7 @@ async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
         pinned: image.id.clone(),
         image,
         source: Source::LocalBuild,
+        fresh: true,
     })
 }
 

@@ -189,18 +189,22 @@ fn is_content(
     Ok(observed.healthy && runs(observed, current) && as_wanted && current.env == env::mark(cx)?)
 }
 
-/// An image that is here keeps the source that it is known by.
+/// An image that is here keeps the source that it is known by, be it of a version that failed.
 fn local(
     records: &Records,
     image: crate::deploy::engine::images::Image,
     pinned: String,
 ) -> Acquired {
-    let known = records.releases.iter().rev().find(|it| it.pinned == pinned);
-    let source = known.map_or(Source::Local, |it| it.source);
+    let releases = records.releases.iter().rev();
+    let releases = releases.map(|it| (&it.pinned, it.source));
+    let brought = records.brought.iter().map(|it| (&it.pinned, it.source));
+    let mut known = releases.chain(brought).filter(|(it, _)| **it == pinned);
+    let source = known.next().map_or(Source::Local, |(_, source)| source);
     Acquired {
         image,
         pinned,
         source,
+        fresh: false,
     }
 }
 
@@ -266,6 +270,10 @@ async fn replace(
         },
         ..got
     };
+    if got.fresh {
+        records.bring(&got);
+        records.save(&cx.host, &cx.settings)?;
+    }
     let candidate = Candidate::new(cx, records, form, &wanted, &got)?;
     if !same(observed, records, &candidate.release) {
         switch(cx, engine, records, observed, candidate).await?;
