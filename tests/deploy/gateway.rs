@@ -61,12 +61,24 @@ fn main() {
                 (_, "/startupz") if !up => ("503 Service Unavailable", "application/json", r#"{"ok":false,"status":"starting"}"#.to_owned()),
                 (_, "/startupz") => ("200 OK", "application/json", r#"{"ok":true,"status":"started"}"#.to_owned()),
                 (_, "/healthz") => ("200 OK", "application/json", r#"{"ok":true,"status":"live"}"#.to_owned()),
+                ("refused" | "channel", "/readyz") => ("503 Service Unavailable", "application/json", failing(&mode, &text)),
                 (_, "/readyz") => ("200 OK", "application/json", r#"{"ready":true,"failing":[]}"#.to_owned()),
                 (_, "/version") => ("200 OK", "text/plain", std::env::var("GATEWAY_VERSION").unwrap_or_default()),
                 _ => ("200 OK", "text/html", "<html>OpenClaw</html>".to_owned()),
             };
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
         });
+    }
+}
+
+/// What is not ready, told to whoever has the token alone, as OpenClaw does.
+fn failing(mode: &str, request: &str) -> String {
+    let token = std::env::var("OPENCLAW_GATEWAY_TOKEN").unwrap_or_default();
+    let known = !token.is_empty() && request.to_ascii_lowercase().contains(&format!("authorization: bearer {token}"));
+    let what = if mode == "refused" { "agent-database:main" } else { "telegram" };
+    match known {
+        true => format!(r#"{{"ready":false,"failing":["{what}"]}}"#),
+        false => r#"{"ready":false}"#.to_owned(),
     }
 }
 

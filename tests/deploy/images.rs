@@ -13,7 +13,7 @@ pub struct Images {
 }
 
 /// Tag, mode, version, megabytes of random data in three layers.
-const ALL: [(&str, &str, &str, usize); 11] = [
+const ALL: [(&str, &str, &str, usize); 13] = [
     ("slow", "slow", "slow", 0),
     ("v1", "good", "v1", 0),
     ("v2", "good", "v2", 0),
@@ -23,6 +23,8 @@ const ALL: [(&str, &str, &str, usize); 11] = [
     ("v6", "good", "v6", 0),
     ("html", "html", "html", 0),
     ("old", "old", "old", 0),
+    ("refused", "refused", "refused", 0),
+    ("channel", "channel", "channel", 0),
     ("big", "good", "big", 30),
     ("2026.9.6", "good", "2026.9.6", 0),
 ];

@@ -26,6 +26,7 @@ mod lent;
 mod lost;
 mod mishaps;
 mod planted;
+mod ready;
 mod real;
 mod remote;
 mod safety;
@@ -144,6 +145,7 @@ fn all() -> Vec<Check> {
         lost::CHECKS,
         mishaps::CHECKS,
         planted::CHECKS,
+        ready::CHECKS,
         remote::CHECKS,
         safety::CHECKS,
         swarm::CHECKS,

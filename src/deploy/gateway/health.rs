@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
+use hyper::header::HeaderValue;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -18,6 +19,8 @@ use crate::deploy::engine::Engine;
 use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::host::Host;
+use crate::memory::Locked;
+use crate::secret::Secret;
 
 const EVERY: Duration = Duration::from_millis(150);
 const ONE_PROBE: Duration = Duration::from_secs(3);
@@ -86,11 +89,11 @@ pub fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
 
 /// One look at the port on loopback.
 pub async fn probe(port: u16) -> Seen {
-    let startup = page(port, "/startupz").await;
+    let startup = page(port, "/startupz", None).await;
     if let seen @ Seen::Up(_) = judge(startup.as_ref(), None) {
         return seen;
     }
-    let health = page(port, "/healthz").await;
+    let health = page(port, "/healthz", None).await;
     judge(startup.as_ref(), health.as_ref())
 }
 
@@ -104,18 +107,20 @@ async fn probe_until(port: u16, deadline: Instant) -> Seen {
     }
 }
 
-/// `GET path`, at most 64 kB of it.
-pub async fn page(port: u16, path: &str) -> Option<Page> {
+/// `GET path`, at most 64 kB of it, with the gateway's own token where it shall say more.
+pub async fn page(port: u16, path: &str, token: Option<&Secret>) -> Option<Page> {
     let work = async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect(address).await.ok()?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
         let running = tokio::spawn(connection);
-        let request = hyper::Request::get(path)
+        let mut request = hyper::Request::get(path)
             .header("host", format!("127.0.0.1:{port}"))
-            .header("connection", "close")
-            .body(Empty::<Bytes>::new())
-            .ok()?;
+            .header("connection", "close");
+        if let Some(token) = token {
+            request = request.header("authorization", bearer(token)?);
+        }
+        let request = request.body(Empty::<Bytes>::new()).ok()?;
         let response = sender.send_request(request).await.ok()?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), 64 << 10)
@@ -131,6 +136,15 @@ pub async fn page(port: u16, path: &str) -> Option<Page> {
     tokio::time::timeout(ONE_PROBE, work).await.ok().flatten()
 }
 
+fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut text = Locked::with_capacity(token.len() + 7);
+    text.push(b"Bearer ");
+    text.push(token.expose());
+    let mut value = HeaderValue::from_bytes(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 /// How a wait for health ended badly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unhealthy {
@@ -140,6 +154,8 @@ pub enum Unhealthy {
     OutOfMemory,
     /// The deadline passed; what was seen last.
     TooLate(String),
+    /// It answers, and refuses these databases.
+    Refuses(String),
 }
 
 impl std::fmt::Display for Unhealthy {
@@ -150,6 +166,10 @@ impl std::fmt::Display for Unhealthy {
             ),
             Self::Exited(code) => write!(f, "the gateway exited with {code}"),
             Self::OutOfMemory => f.write_str("the gateway was ended for lack of memory"),
+            Self::Refuses(what) => write!(
+                f,
+                "the gateway answers, but its state cannot be used by this version: {what}"
+            ),
             Self::TooLate(seen) => write!(f, "the gateway did not become healthy in time: {seen}"),
         }
     }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod leftovers;
 pub mod logs;
 pub mod put_back;
+pub mod ready;
 pub mod records;
 pub mod recover;
 pub mod registry_auth;

@@ -27,7 +27,10 @@ pub async fn after(
     let Some(from) = from.and_then(|id| records.release(id)).cloned() else {
         return first_install(cx, engine, records, release, failure).await;
     };
-    let its_fault = matches!(failure.cause, "exit-78" | "exited" | "memory" | "unhealthy");
+    let its_fault = matches!(
+        failure.cause,
+        "exit-78" | "exited" | "memory" | "unhealthy" | "state"
+    );
     if its_fault && from.image != release.image {
         records.condemn(&release.image);
     }

@@ -43,7 +43,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
         ));
         let deadline = Instant::now() + cx.settings.health_timeout;
         if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await?
-            && switch::is_ours(cx, engine, &container.id, &pending.release)
+            && switch::accept(cx, engine, &container.id, &pending.release)
                 .await
                 .is_ok()
         {

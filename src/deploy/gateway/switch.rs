@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::health::{self, Unhealthy};
+use super::ready::{self, Ready};
 use super::records::{Pending, Records, Release};
 use super::shape::{self, Form};
 use super::{Observed, env, leftovers, logs, port, put_back, snapshot};
@@ -211,16 +212,34 @@ async fn attempt(
     let id = shape::start(cx, engine, release).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match health::wait(engine, &id, port(cx), deadline).await? {
-        Ok(sign) => is_ours(cx, engine, &id, release).await.map(|()| sign),
+        Ok(sign) => accept(cx, engine, &id, release).await.map(|()| sign),
         Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
     }
 }
 
-/// What answers is the container that was just started, with the right image, and private.
+/// What answers is ours, and can use its state.
 ///
 /// # Errors
-/// When it is not.
-pub async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+/// When it is not, or cannot.
+pub async fn accept(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+    is_ours(cx, engine, id, release).await?;
+    let Some(port) = port(cx) else {
+        return Ok(());
+    };
+    match ready::look(cx, port).await? {
+        Ready::Whole => {}
+        Ready::Partly(what) => cx.talk.warn(format!(
+            "the gateway answers, but is not ready: {what}; see: openclaw-deploy logs"
+        )),
+        Ready::Refused(what) => {
+            return Err(unhealthy(cx, engine, id, &Unhealthy::Refuses(what)).await);
+        }
+    }
+    Ok(())
+}
+
+/// It is the container that was just started, with the right image, and private.
+async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
     let container = engine.container(id).await?.unwrap_or_default();
     if !container.running || container.image != release.image {
         return Err(Failure::wanted(
@@ -248,6 +267,7 @@ pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy)
         Unhealthy::Exited(_) => "exited",
         Unhealthy::OutOfMemory => "memory",
         Unhealthy::TooLate(_) => "unhealthy",
+        Unhealthy::Refuses(_) => "state",
     };
     Failure::new(why.to_string()).cause(cause).log(lines)
 }

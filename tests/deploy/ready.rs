@@ -1,0 +1,41 @@
+//! Check 62: a gateway that answers and cannot do its work.
+
+use crate::world::{World, answering, hold, same, sh, text};
+use crate::{Check, Outcome, check};
+
+/// The checks of this file.
+pub const CHECKS: &[Check] = &[check(
+    62,
+    "a refused database is a failure, a channel that is down a warning",
+    ready,
+)];
+
+fn ready(world: &World) -> Outcome {
+    world
+        .bootstrap("v1", &[])
+        .exits(0)?
+        .never_says("not ready")?;
+    world
+        .bootstrap("refused", &[])
+        .exits(5)?
+        .says("its state cannot be used by this version: agent-database:main")?
+        .says("runs again with its state")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    world
+        .bootstrap("refused", &[])
+        .exits(5)?
+        .says("not tried again")?;
+    let journal = text("/var/lib/openclaw-deploy/journal.jsonl");
+    hold(
+        journal.contains("\"cause\":\"state\""),
+        "the journal has no cause",
+    )?;
+    world
+        .bootstrap("channel", &[])
+        .exits(0)?
+        .says("is not ready: telegram")?;
+    same("who answers", answering(), "channel".to_owned())?;
+    // The control: without the gateway's own token it says no more than that it is not ready.
+    let untold = sh("curl -s 127.0.0.1:18789/readyz")?;
+    same("what others are told", untold.as_str(), "{\"ready\":false}")
+}
