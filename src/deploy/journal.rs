@@ -3,8 +3,9 @@
 //! It holds names, causes, digests, bytes and seconds, and never a secret. It is what `stats`
 //! reads. A journal that cannot be written is a warning, never a reason to stop.
 
+use std::cell::RefCell;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,10 +15,11 @@ use serde_json::{Map, Value, json};
 use super::step::{Outcome, Ran};
 
 /// Where lines go.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Journal {
     path: Option<PathBuf>,
     run: String,
+    lost: RefCell<Option<io::Error>>,
 }
 
 impl Journal {
@@ -25,7 +27,8 @@ impl Journal {
     #[must_use]
     pub fn new(path: Option<PathBuf>) -> Self {
         let run = format!("{:x}-{:x}", now(), std::process::id());
-        Self { path, run }
+        let lost = RefCell::default();
+        Self { path, run, lost }
     }
 
     /// A step that was run.
@@ -58,12 +61,25 @@ impl Journal {
         all.extend(fields);
         let text = format!("{}\n", Value::Object(all));
         // One write of one line: appends of two runs do not mix.
-        let _ = OpenOptions::new()
+        let written = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(why) = written {
+            self.lost.borrow_mut().get_or_insert(why);
+        }
+    }
+
+    /// Why a line could not be written, told once.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let (path, why) = (self.path.as_ref()?, self.lost.take()?);
+        Some(format!(
+            "the journal {} is not whole, so `stats` is not: {why}",
+            path.display()
+        ))
     }
 
     /// The id of this run.
@@ -85,4 +101,25 @@ pub fn now() -> u64 {
 #[must_use]
 pub fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_lost_is_told_once_and_stops_nothing() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("journal.jsonl");
+        let journal = Journal::new(Some(path.clone()));
+        journal.add(json!({"event": "pull"}));
+        assert_eq!(journal.trouble(), None, "control");
+        std::fs::remove_file(&path).expect("it was written");
+        std::fs::create_dir(&path).expect("made");
+        journal.add(json!({"event": "pull"}));
+        journal.add(json!({"event": "pull"}));
+        let told = journal.trouble().expect("it is lost");
+        assert!(told.contains("journal.jsonl is not whole"), "{told}");
+        assert_eq!(journal.trouble(), None);
+    }
 }

@@ -23,11 +23,11 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for it if `wait`.
+    /// Takes the lock, waiting for it if there is somebody to tell so.
     ///
     /// # Errors
     /// Exit 7 when another run holds it.
-    pub fn take(host: &Host, wait: bool) -> Result<Self> {
+    pub fn take(host: &Host, wait: Option<&dyn Fn()>) -> Result<Self> {
         let path = host.path(PATH);
         let fail = |why: std::io::Error| Failure::file("open", Path::new(PATH), why);
         if let Some(parent) = path.parent() {
@@ -42,15 +42,15 @@ impl Lock {
             .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .map_err(fail)?;
-        let mut told = false;
+        let mut telling = wait;
         let mut file = loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => break locked,
-                Err(_) if wait && host.is_interrupted() => return Err(interrupted()),
-                Err((back, _)) if wait => {
+                Err(_) if wait.is_some() && host.is_interrupted() => return Err(interrupted()),
+                Err((back, _)) if wait.is_some() => {
                     file = back;
-                    if !std::mem::replace(&mut told, true) {
-                        let _ = std::io::stderr().write_all(b"    waiting for another run\n");
+                    if let Some(tell) = telling.take() {
+                        tell();
                     }
                     std::thread::sleep(Duration::from_millis(200));
                 }
@@ -129,8 +129,8 @@ mod tests {
     fn the_second_is_refused_and_told_by_whom() {
         let root = tempfile::tempdir().expect("a directory");
         let host = Host::new(root.path()).expect("a host");
-        let first = Lock::take(&host, false).expect("free");
-        let failure = Lock::take(&host, false).expect_err("held");
+        let first = Lock::take(&host, None).expect("free");
+        let failure = Lock::take(&host, None).expect_err("held");
         assert_eq!(failure.exit, Exit::Locked);
         let pid = format!("pid {}", std::process::id());
         assert!(
@@ -140,7 +140,7 @@ mod tests {
         assert!(is_held(&host));
         drop(first);
         assert!(!is_held(&host));
-        assert!(Lock::take(&host, false).is_ok());
+        assert!(Lock::take(&host, None).is_ok());
     }
 
     #[test]

@@ -120,12 +120,12 @@ impl Talk {
         );
         match &ran.outcome {
             Outcome::Changed { note } if !note.is_empty() => {
-                text.push_str(&format!("  {note}"));
+                text.push_str(&format!("  {}", clean(note)));
             }
-            Outcome::Skipped { reason } => text.push_str(&format!("  {reason}")),
+            Outcome::Skipped { reason } => text.push_str(&format!("  {}", clean(reason))),
             Outcome::Planned { what } => {
                 for line in what {
-                    text.push_str(&format!("\n     - {line}"));
+                    text.push_str(&format!("\n     - {}", clean(line)));
                 }
             }
             _ => {}

@@ -128,6 +128,9 @@ fn same_image(world: &World) -> Outcome {
     let run = world.bootstrap_as(Some("ghp_bad"), "v1", &[]);
     run.exits(0)?.says("auth")?;
     same("warnings", run.err.matches("warning:").count(), 1)?;
+    // What could not be had counts, though nothing came of it.
+    let stats = world.run(&["stats"]);
+    stats.exits(0)?.says("failed: network 1, auth 1)")?;
     unmoved("token bad")
 }
 

@@ -152,13 +152,21 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
     }
 }
 
+/// One run at a time.
+fn lock(cx: &Context, wait: bool) -> Result<Lock> {
+    Lock::take(
+        &cx.host,
+        wait.then_some(&|| cx.talk.note("waiting for another run")),
+    )
+}
+
 /// `bootstrap` and `update`.
 fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
     let steps = super::steps::all();
     choice.known(&steps)?;
     let _lock = match choice.dry_run {
         true => None,
-        false => Some(Lock::take(&cx.host, wait)?),
+        false => Some(lock(cx, wait)?),
     };
     let tls = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|it| !it.is_empty());
     if cx.settings.engine.is_in_the_clear(tls) {
@@ -174,6 +182,7 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
         Outcome::Failed(failure) => Some(failure.clone()),
         _ => None,
     });
+    warn_of_journal(cx);
     report::summary(cx, &ran, failure.as_ref());
     match failure {
         Some(failure) => {
@@ -181,6 +190,12 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
             Ok(failure.exit)
         }
         None => Ok(Exit::Done),
+    }
+}
+
+fn warn_of_journal(cx: &Context) {
+    if let Some(trouble) = cx.journal.trouble() {
+        cx.talk.warn(trouble);
     }
 }
 
@@ -194,13 +209,14 @@ fn prepare(cx: &Context) -> Result<()> {
 }
 
 fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Result<Exit> {
-    let _lock = Lock::take(&cx.host, wait)?;
+    let _lock = lock(cx, wait)?;
     cx.host.wait(async {
         let engine = Engine::open(&cx.settings.engine).await?;
         let mut records = Records::load(&cx.host, &cx.settings)?;
         let target = report::target(&records, to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
         let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
+        warn_of_journal(cx);
         cx.talk.result(&json!({
             "exit": 0, "to": target.id, "release": new, "image": target.pinned,
             "warnings": cx.talk.warnings(), "error": null,
@@ -242,12 +258,13 @@ async fn state_of(
 
 /// What the timer of step 8 runs.
 fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
-    let _lock = Lock::take(&cx.host, wait)?;
+    let _lock = lock(cx, wait)?;
     prepare(cx)?;
     if resume {
         backup::resume(cx)?;
     } else {
         let path = backup::run(cx)?.display().to_string();
+        warn_of_journal(cx);
         cx.talk
             .result(&json!({"exit": 0, "archive": path, "error": null}));
         cx.talk.line(&path);

@@ -7,6 +7,7 @@
 
 pub mod app_secrets;
 pub mod compose;
+pub mod config;
 pub mod env;
 pub mod health;
 pub mod leftovers;

@@ -64,7 +64,7 @@ pub async fn acquire(
         Err(trouble) => trouble,
     };
     let wanted = resolved.wanted;
-    cx.journal.add(json!({"event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": trouble.cause.word()}));
+    lost(cx, &wanted, trouble.cause);
     if trouble.cause.is_final() {
         return Err(failure(cx, &wanted, &[trouble], running));
     }
@@ -94,6 +94,13 @@ pub async fn acquire(
     }
 }
 
+/// Writes down that an image could not be had.
+pub fn lost(cx: &Context, wanted: &ImageRef, cause: Cause) {
+    cx.journal.add(json!({
+        "event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": cause.word(),
+    }));
+}
+
 /// Ours, by digest.
 async fn first_rung(
     cx: &Context,
@@ -113,20 +120,18 @@ async fn first_rung(
         Resolution::There { remote } => remote,
     };
     let pinned = resolved.wanted.at(&remote.digest);
-    Ok(
-        match pull(cx, engine, &pinned, resolved.auth.as_ref()).await? {
-            Ok(fetched) => {
-                announce(cx, &pinned, &fetched);
-                Ok(Acquired {
-                    image: fetched.image,
-                    pinned: pinned.to_string(),
-                    source: Source::Pulled,
-                    fresh: true,
-                })
-            }
-            Err(trouble) => Err(trouble),
-        },
-    )
+    Ok(match pull(cx, engine, &pinned, resolved).await? {
+        Ok(fetched) => {
+            announce(cx, &pinned, &fetched);
+            Ok(Acquired {
+                image: fetched.image,
+                pinned: pinned.to_string(),
+                source: Source::Pulled,
+                fresh: true,
+            })
+        }
+        Err(trouble) => Err(trouble),
+    })
 }
 
 fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Trouble;
 use super::cause::{Cause, classify};
-use super::resolve::{pause, too_slow, trouble};
+use super::resolve::{Resolved, pause, too_slow, trouble};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::auth::Auth;
 use crate::deploy::engine::images::Image;
@@ -33,7 +33,8 @@ pub struct Fetched {
     pub tries: u32,
 }
 
-/// Pulls `image` (by digest), trying again as its [`Cause`] allows.
+/// Pulls `image` (by digest), trying again as its [`Cause`] allows. What it took to ask for
+/// `resolved` counts.
 ///
 /// # Errors
 /// When the engine itself fails.
@@ -41,10 +42,11 @@ pub async fn pull(
     cx: &Context,
     engine: &Engine,
     image: &ImageRef,
-    auth: Option<&Auth>,
+    resolved: &Resolved,
 ) -> Result<std::result::Result<Fetched, Trouble>> {
+    let auth = resolved.auth.as_ref();
     let start = Instant::now();
-    let deadline = start + cx.settings.pull_timeout;
+    let deadline = start + cx.settings.pull_timeout.saturating_sub(resolved.asked);
     let mut tries = 0;
     loop {
         tries += 1;

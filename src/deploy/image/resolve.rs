@@ -47,6 +47,8 @@ pub struct Resolved {
     /// The credentials for it, unless the registry refused them; not asked about an image that is
     /// here by its digest.
     pub auth: Option<Auth>,
+    /// How long the registry was asked.
+    pub asked: Duration,
 }
 
 /// Looks up the wanted image.
@@ -54,11 +56,13 @@ pub struct Resolved {
 /// # Errors
 /// When the engine itself fails.
 pub async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
+    let start = Instant::now();
     let (resolution, auth) = look(cx, engine, wanted).await?;
     Ok(Resolved {
         wanted: wanted.clone(),
         resolution,
         auth,
+        asked: start.elapsed(),
     })
 }
 
@@ -99,14 +103,15 @@ type Asked = std::result::Result<(Remote, Option<Auth>), Trouble>;
 
 /// With the token, and once without it if it is refused.
 async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> {
+    let deadline = Instant::now() + cx.settings.pull_timeout;
     let Some(auth) = credentials(cx, wanted) else {
-        let found = patient(cx, engine, wanted, None).await?;
+        let found = patient(cx, engine, wanted, None, deadline).await?;
         return Ok(found.map(|remote| (remote, None)));
     };
-    match patient(cx, engine, wanted, Some(&auth)).await? {
+    match patient(cx, engine, wanted, Some(&auth), deadline).await? {
         Ok(remote) => Ok(Ok((remote, Some(auth)))),
         Err(refused) if refused.cause == Cause::Auth => {
-            match patient(cx, engine, wanted, None).await? {
+            match patient(cx, engine, wanted, None, deadline).await? {
                 Ok(remote) => {
                     cx.talk.warn(format!(
                         "token refused by {}, but the image is public: check the 1Password item \
@@ -137,8 +142,8 @@ async fn patient(
     engine: &Engine,
     wanted: &ImageRef,
     auth: Option<&Auth>,
+    deadline: Instant,
 ) -> Result<std::result::Result<Remote, Trouble>> {
-    let deadline = Instant::now() + cx.settings.pull_timeout;
     let mut tries = 0;
     loop {
         tries += 1;

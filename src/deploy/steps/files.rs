@@ -8,14 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::deploy::exit::{Failure, Result};
-use crate::deploy::gateway::env;
+use crate::deploy::gateway::{config, env};
 use crate::deploy::host::Access;
 use crate::deploy::run::Context;
 use crate::deploy::settings::STATE_OWNER;
 use crate::deploy::step::{State, Step};
-
-/// The smallest configuration with which the gateway starts. It is OpenClaw's from then on.
-pub const CONFIG: &str = "{\n  \"gateway\": {\n    \"mode\": \"local\",\n    \"bind\": \"lan\",\n    \"auth\": { \"mode\": \"token\" },\n    \"controlUi\": { \"allowedOrigins\": [\"http://127.0.0.1:18789\", \"http://localhost:18789\"] }\n  }\n}\n";
 
 /// Directories, `.env`, `openclaw.json`.
 pub struct Files;
@@ -65,8 +62,8 @@ impl Step for Files {
         } else if !cx.host.holds(env::path(cx), text.as_bytes(), access) {
             what.push(format!("make {} private (0600)", env::path(cx).display()));
         }
-        if !cx.host.exists(config(cx)) {
-            what.push(format!("write {}", config(cx).display()));
+        if !cx.host.exists(config_path(cx)) {
+            what.push(format!("write {}", config_path(cx).display()));
         }
         Ok(State::of(what))
     }
@@ -97,12 +94,13 @@ impl Step for Files {
         let owner = env::owner(cx)?;
         let text = env::read(cx, owner)?;
         env::write(cx, &env::complete(cx, &text)?, owner)?;
-        if !cx.host.exists(config(cx)) {
+        if !cx.host.exists(config_path(cx)) {
             let access = Access {
                 mode: 0o600,
                 owner: Some(STATE_OWNER),
             };
-            cx.host.write(config(cx), CONFIG.as_bytes(), access)?;
+            let text = config::text(cx.settings.port);
+            cx.host.write(config_path(cx), text.as_bytes(), access)?;
         }
         Ok(String::new())
     }
@@ -119,7 +117,7 @@ impl Step for Files {
     }
 }
 
-fn config(cx: &Context) -> PathBuf {
+fn config_path(cx: &Context) -> PathBuf {
     cx.settings.state().join("openclaw.json")
 }
 

@@ -19,7 +19,7 @@ use crate::deploy::gateway::shape::{self, Form};
 use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
 use crate::deploy::gateway::{self, Observed, env, health, observe, port, recover, service};
 use crate::deploy::image::Source;
-use crate::deploy::image::ladder::{Acquired, acquire};
+use crate::deploy::image::ladder::{Acquired, acquire, lost};
 use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
 use crate::deploy::journal::round;
 use crate::deploy::reference::{ImageRef, short};
@@ -126,6 +126,7 @@ fn decide(
             cx.talk.warn(format!(
                 "{trouble}; the gateway runs that image already and was left alone"
             ));
+            lost(cx, wanted, trouble.cause);
             State::Done
         }
         Resolution::Nowhere(trouble) => needed(

@@ -99,7 +99,7 @@ pub async fn restore(cx: &Context, id: &str) -> Result<()> {
 /// When the engine fails. Directories are the affair of step 3.
 pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     match cx.settings.engine.is_remote() {
-        true => volumes::settle(engine, container).await,
+        true => volumes::settle(cx, engine, container).await,
         false => Ok(()),
     }
 }
@@ -110,7 +110,7 @@ pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()
 /// When the engine fails.
 pub async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
     match cx.settings.engine.is_remote() {
-        true => volumes::settle_by_helper(engine, release).await,
+        true => volumes::settle_by_helper(cx, engine, release).await,
         false => Ok(()),
     }
 }

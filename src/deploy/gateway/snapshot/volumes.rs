@@ -12,11 +12,11 @@ use crate::deploy::engine::Engine;
 use crate::deploy::engine::volumes::{Mount, tar};
 use crate::deploy::exit::Result;
 use crate::deploy::gateway::compose::{volume, volumes};
+use crate::deploy::gateway::config;
 use crate::deploy::gateway::records::Records;
 use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
 use crate::deploy::settings::STATE_OWNER;
-use crate::deploy::steps::files::CONFIG;
 
 /// The label of volumes; its value says whose records know them.
 const MARK: &str = "openclaw-deploy.records";
@@ -108,7 +108,7 @@ async fn helper(engine: &Engine, release: &Release, state: &str) -> Result<Strin
 
 /// The volumes belong to the gateway's user, as the directories of a local one do, and hold a
 /// configuration with which it starts.
-pub async fn settle(engine: &Engine, container: &str) -> Result<()> {
+pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     let mut names: Vec<String> = Vec::new();
     let inside = volumes().map(|(_, inside)| inside);
     names.extend(inside.map(|it| format!("{}/", it.trim_start_matches('/'))));
@@ -117,16 +117,17 @@ pub async fn settle(engine: &Engine, container: &str) -> Result<()> {
         .map(|name| (name.as_str(), 0o700, &b""[..]))
         .collect();
     let config = format!("{}/openclaw.json", inside[0]);
+    let text = config::text(cx.settings.port);
     if !engine.has_file(container, &config).await? {
-        entries.push((config.trim_start_matches('/'), 0o600, CONFIG.as_bytes()));
+        entries.push((config.trim_start_matches('/'), 0o600, text.as_bytes()));
     }
     engine.put(container, "/", tar(STATE_OWNER, &entries)).await
 }
 
 /// [`settle`] in a container that is made for it.
-pub async fn settle_by_helper(engine: &Engine, release: &Release) -> Result<()> {
+pub async fn settle_by_helper(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
     let id = helper(engine, release, &release.state).await?;
-    let settled = settle(engine, &id).await;
+    let settled = settle(cx, engine, &id).await;
     engine.remove_helpers(HELPER).await?;
     settled
 }
