@@ -113,9 +113,17 @@ fn unfinished() -> Result<String, String> {
 }
 
 /// Arguments for strace that deliver `signal` at the nth such call on `path`.
-fn at(path: &str, call: &str, nth: usize, signal: &str) -> [String; 6] {
+fn at(path: &str, call: &str, nth: usize, signal: &str) -> Vec<String> {
     let inject = format!("inject={call}:signal={signal}:when={nth}");
-    ["-P", path, "-e", "trace=all", "-e", &inject].map(str::to_owned)
+    let more = ["-e", "trace=all", "-e", &inject].map(str::to_owned);
+    on(path).into_iter().chain(more).collect()
+}
+
+/// Arguments for strace that show the calls on `path`, by its descriptor, its whole name, or its name
+/// in the directory that is held open.
+fn on(path: &str) -> [String; 4] {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    ["-P", path, "-P", &name.to_string_lossy()].map(str::to_owned)
 }
 
 /// Runs the program with these arguments and `signal` at that call.
@@ -166,15 +174,14 @@ fn env_write(world: &World) -> Outcome {
         "127.0.0.1:1/x:1",
     ];
     let files = ["bootstrap", "--only", "files"];
-    let whole: Vec<String> = ["-P", FRESH].map(str::to_owned).to_vec();
-    cut_at(world, &whole, &out, &files)?.exits(0)?;
+    cut_at(world, &on(FRESH), &out, &files)?.exits(0)?;
     let new = text(ENV);
     hold(
         new.starts_with(old) && new.len() > old.len(),
         format!("not what was wanted: {new}"),
     )?;
     let calls = calls(&text(&world.scratch.join("trace").to_string_lossy()));
-    for wanted in ["openat", "write", "fsync", "rename"] {
+    for wanted in ["openat", "write", "fsync", "renameat"] {
         hold(
             calls.iter().any(|(_, name, _)| name == wanted),
             format!("no {wanted} in {calls:?}"),
@@ -210,7 +217,7 @@ fn env_image(world: &World) -> Outcome {
     let new = old.replace(world.images.digest("v1"), world.images.digest("v2"));
     hold(old != new, "v1 is not named in .env")?;
     let image = world.image("v2");
-    for call in ["write", "rename"] {
+    for call in ["write", "renameat"] {
         let args = ["update", "--image", &image, "--health-timeout", "20s"];
         let run = cut_at(world, &at(FRESH, call, 1, "KILL"), &out, &args)?;
         run.exits(-9)?;

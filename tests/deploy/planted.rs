@@ -16,6 +16,7 @@ const ENV: &str = "/home/deploy/openclaw/.env";
 fn planted(world: &World) -> Outcome {
     keys(world)?;
     directories(world)?;
+    way_back(world)?;
     // A large file is refused and not cut.
     world.bootstrap("v1", &[]).exits(0)?;
     let large = format!("{}# {}\nLAST=1\n", text(ENV), "x".repeat(1 << 20));
@@ -71,6 +72,42 @@ fn keys(world: &World) -> Outcome {
         .env("GHCR_TOKEN", GOOD);
     crate::world::finish(command).exits(0)?;
     sh("rm -r /home/deploy/.docker").map(drop)
+}
+
+/// The directory in which the old state is put together is moved away and a link left in its place,
+/// while files are copied into it.
+fn way_back(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(
+        "mkdir /home/deploy/.openclaw/many && cd /home/deploy/.openclaw/many && seq 6000 | xargs touch && chown -R 1000:1000 .",
+    )?;
+    let script = "cd /home/deploy; i=0; while :; do \
+        if [ -d .openclaw.restoring ] && [ ! -L .openclaw.restoring ]; then \
+        i=$((i + 1)); mv .openclaw.restoring .taken$i && ln -s /root/precious .openclaw.restoring; fi; done";
+    let mut thief = std::process::Command::new("setpriv")
+        .args([
+            "--reuid=1001",
+            "--regid=1001",
+            "--clear-groups",
+            "sh",
+            "-c",
+            script,
+        ])
+        .spawn()
+        .map_err(|why| why.to_string())?;
+    let run = world.bootstrap("v4", &[]);
+    let ended = thief.kill().and_then(|()| thief.wait());
+    ended.map_err(|why| why.to_string())?;
+    run.exits(5)?.says("runs again with its state")?;
+    let taken = sh("ls -d /home/deploy/.taken* | wc -l")?;
+    hold(taken != "0", "the control: nothing was moved away")?;
+    let led = sh("ls -A /root/precious | wc -l; ls /home/deploy/.openclaw/many | wc -l")?;
+    same(
+        "where the link leads, and the state",
+        led.as_str(),
+        "0\n6000",
+    )?;
+    sh("rm -rf /home/deploy/.taken* /home/deploy/.openclaw/many").map(drop)
 }
 
 /// Directories of ours that are links: neither their owner nor their mode is changed.

@@ -163,6 +163,32 @@ impl Host {
         }
     }
 
+    /// A new directory that nobody else can enter, held open: whatever becomes of its name, what is
+    /// made in it is made there.
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be made.
+    pub fn room(&self, path: impl AsRef<Path>) -> Result<File> {
+        let path = path.as_ref();
+        let place = self.place(path, true);
+        match place.and_then(|place| place.directory()) {
+            Ok((room, true)) => Ok(room),
+            Ok((_, false)) => Err(not_a("new directory", path, "one that was there")),
+            Err(why) => Err(Failure::file("make directory", path, why)),
+        }
+    }
+
+    /// Moves `name` out of a [`Host::room`] to `path`.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn move_out(&self, room: &File, name: &str, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let place = self.place(path, false);
+        let moved = place.and_then(|place| place.receive(room, name));
+        moved.map_err(|why| Failure::file("write", path, why))
+    }
+
     fn place(&self, path: &Path, make: bool) -> io::Result<Place> {
         Place::of(&self.root, path, make)
     }

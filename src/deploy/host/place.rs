@@ -95,6 +95,16 @@ impl Place {
         self.directory.sync_all()
     }
 
+    /// Moves `name` of the directory `from` there.
+    pub(super) fn receive(&self, from: &File, name: &str) -> io::Result<()> {
+        Ok(renameat(
+            from,
+            name,
+            &self.directory,
+            self.name.as_os_str(),
+        )?)
+    }
+
     /// Takes the name away.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.unlink(&self.name)

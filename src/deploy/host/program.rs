@@ -4,8 +4,9 @@
 //! otherwise end dpkg in the middle, or Compose while it brings the old version back.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,6 +32,7 @@ pub struct Program {
     deadline: Duration,
     cap: usize,
     outside: bool,
+    within: Option<PathBuf>,
 }
 
 /// What a program's stdin is.
@@ -70,6 +72,7 @@ impl Program {
             deadline: Duration::from_secs(60),
             cap: 1 << 20,
             outside: false,
+            within: None,
         }
     }
 
@@ -121,6 +124,14 @@ impl Program {
     #[must_use]
     pub fn outside(mut self) -> Self {
         self.outside = true;
+        self
+    }
+
+    /// Runs in this directory, whatever its name is then. It has to stay open until the end.
+    #[must_use]
+    pub fn within(mut self, directory: &File) -> Self {
+        let descriptor = directory.as_raw_fd();
+        self.within = Some(PathBuf::from(format!("/proc/self/fd/{descriptor}")));
         self
     }
 
@@ -282,6 +293,9 @@ impl Host {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(directory) = &program.within {
+            command.current_dir(directory);
+        }
         Ok(command)
     }
 }

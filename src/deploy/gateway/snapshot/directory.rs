@@ -4,9 +4,11 @@
 //! its name only when it is complete. It holds the state (with the workspace) and the
 //! auth-secret directory. Copies keep owners, modes, times and links.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::errno::Errno;
 
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::host::{Access, Program, good};
@@ -101,13 +103,13 @@ pub async fn take(cx: &Context, id: &str) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
     let fresh = home(cx).join(format!(".{id}.new"));
     wipe(cx, &fresh)?;
-    cx.host.directory(&fresh, PRIVATE)?;
+    let room = cx.host.room(&fresh)?;
     for (path, name) in parts(cx) {
         if cx.host.exists(&path) {
-            copy(cx, &path, &fresh.join(name)).await?;
+            copy(cx, &path, &room, name).await?;
         }
     }
-    settle(cx, &fresh)?;
+    settle(&fresh, &room)?;
     rename(cx, &fresh, &home(cx).join(id))
 }
 
@@ -123,15 +125,15 @@ pub fn name(cx: &Context, now: u64, id: u64) -> String {
     free.next().unwrap_or_default()
 }
 
-/// Waits until all of the file system at `path` is on its disk: a name that survives a power loss
-/// must not stand for files that do not.
-fn settle(cx: &Context, path: &Path) -> Result<()> {
-    let fail = |why| Failure::file("write to its disk", path, why);
-    let directory = fs::File::open(cx.host.path(path)).map_err(fail)?;
-    nix::unistd::syncfs(&directory).map_err(|why| fail(why.into()))
+/// Waits until all of the file system of `directory` is on its disk: a name that survives a power
+/// loss must not stand for files that do not.
+fn settle(path: &Path, directory: &File) -> Result<()> {
+    let fail = |why: Errno| Failure::file("write to its disk", path, why.into());
+    nix::unistd::syncfs(directory).map_err(fail)
 }
 
-/// Puts the state of snapshot `id` in the place of what is there.
+/// Puts the state of snapshot `id` in the place of what is there. It lies in the deploy user's
+/// home, so the copy is made in a room that nobody else can enter, wherever they may move it.
 ///
 /// # Errors
 /// When it is not there or cannot be put back; what was there then still is.
@@ -149,13 +151,15 @@ pub async fn restore(cx: &Context, id: &str) -> Result<()> {
         let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
         wipe(cx, &fresh)?;
         wipe(cx, &old)?;
-        copy(cx, &from, &fresh).await?;
-        settle(cx, &fresh)?;
+        let room = cx.host.room(&fresh)?;
+        copy(cx, &from, &room, name).await?;
+        settle(&fresh, &room)?;
         if cx.host.exists(&path) {
             rename(cx, &path, &old)?;
         }
-        rename(cx, &fresh, &path)?;
-        settle(cx, &path)?;
+        cx.host.move_out(&room, name, &path)?;
+        settle(&path, &room)?;
+        wipe(cx, &fresh)?;
         wipe(cx, &old)?;
     }
     Ok(())
@@ -203,9 +207,10 @@ fn beside(path: &Path, word: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-async fn copy(cx: &Context, from: &Path, to: &Path) -> Result<()> {
+async fn copy(cx: &Context, from: &Path, room: &File, name: &str) -> Result<()> {
     let program = Program::new("cp")
         .outside()
+        .within(room)
         .args([
             "--archive",
             "--one-file-system",
@@ -214,7 +219,7 @@ async fn copy(cx: &Context, from: &Path, to: &Path) -> Result<()> {
             "--",
         ])
         .arg(cx.host.path(from))
-        .arg(cx.host.path(to))
+        .arg(name)
         .deadline(SLOW);
     let answer = cx.host.run_async(&program).await?;
     good(&program, answer).map(drop).map_err(|why| {
