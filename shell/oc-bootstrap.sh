@@ -10,10 +10,8 @@
 # the service-account token of 1Password in a file (0600, root's alone) that OC_SECRETS_TOKEN_FILE names. The token itself
 # in the line of ssh would be in an argument.
 #
-#   ssh root@host 'OC_SECRETS_TOKEN_FILE=/root/op-token bash -s' < oc-bootstrap.sh
-#
 # OC_SECRETS_REPOSITORY  OWNER/NAME of the GitHub repository whose release is installed, when nothing is there yet
-# OC_SECRETS_VERSION     the release, such as v1.2.3; default: the newest
+# OC_SECRETS_VERSION     the release, such as v1.2.3, which then takes the place of another; default: what is there, or the newest
 # OC_INSTALL_URL         a folder on a web server that holds a release's files, instead of GitHub
 #
 # What is fetched is put in place by install.sh only after its checksum was found right. It is embedded below, so that this
@@ -33,8 +31,20 @@ need_curl() {
 	command -v apt-get >/dev/null || fail 'curl is not installed' 'install it, then run this again'
 	printf 'oc-bootstrap.sh: installing curl\n' >&2
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -q update >/dev/null
-	apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends ca-certificates curl >/dev/null
+	update_lists
+	apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends ca-certificates curl >/dev/null ||
+		fail 'curl could not be installed' 'the cause is above; mend it, then run this again'
+}
+
+# On its first boot a machine reads its lists by itself: that is waited for. A source that cannot be read is no error here.
+update_lists() {
+	tries=0
+	until said=$(LC_ALL=C apt-get -q update 2>&1); do
+		case $said in *'Could not get lock'*) ;; *) break ;; esac
+		tries=$((tries + 1))
+		[ "$tries" -lt 150 ] || fail 'another apt holds its lists' "see what it is: ps -ef | grep apt; run this again when it is done"
+		sleep 2
+	done
 }
 
 fetch_programs() {
@@ -55,12 +65,18 @@ have_programs() {
 	command -v oc-secrets >/dev/null && command -v openclaw-deploy >/dev/null
 }
 
+# Whether what is there is the release that was asked for, if one was.
+have_version() {
+	[ -z "${OC_SECRETS_VERSION-}" ] || [ "$(oc-secrets --version)" = "oc-secrets ${OC_SECRETS_VERSION#v}" ]
+}
+
 main() { # called at the very end, so that half of this script does nothing
 	[ "$(id -u)" = 0 ] || fail 'this must be run as root' "ssh $(id -un)@host 'sudo bash -s' < oc-bootstrap.sh"
 	PATH=${PATH:+$PATH:}/usr/local/sbin:$folder:/usr/sbin:/usr/bin:/sbin:/bin
 	export PATH
-	have_programs || fetch_programs
+	{ have_programs && have_version; } || fetch_programs
 	have_programs || fail "the release holds no openclaw-deploy for this machine" 'see the list of files of the release'
+	have_version || fail "$(command -v oc-secrets) is not $OC_SECRETS_VERSION" "another one comes first on PATH, or the release is not that one"
 	exec oc-secrets exec -- openclaw-deploy bootstrap "$@"
 }
 

@@ -42,6 +42,11 @@ over_ssh() {
 
 @test "on a plain Debian it installs curl and the programs, and becomes the bootstrap" {
 	[ ! -e "$GUEST/root/usr/bin/curl" ]
+	# As on its first boot: the machine itself reads the lists.
+	holds 5 "$GUEST/ready" "$GUEST"/root/var/lib/apt/lists/lock
+	run guest env LC_ALL=C apt-get -q update
+	[ "$status" -ne 0 ]
+	[[ $output == *'Could not get lock'* ]]
 	run over_ssh --only user --image 'a/b:c'
 	[ "$status" -eq 0 ]
 	[[ $output == *'installed /usr/local/bin/openclaw-deploy'* ]]
@@ -61,6 +66,22 @@ over_ssh() {
 	run over_ssh
 	[ "$status" -eq 1 ]
 	[[ $output == *'cannot fetch http://127.0.0.1:1/'* ]]
+}
+
+@test "the release that is asked for takes the place of another" {
+	local bin=$GUEST/root/usr/local/bin
+	install -m 0755 "$BATS_TEST_DIRNAME"/stand-ins/{oc-secrets,openclaw-deploy} "$bin/"
+	sed -i 's/1\.2\.3/0.9.0/' "$bin/oc-secrets"
+	version() { neighbour ssh "${ssh_options[@]}" -i "$GUEST/key" root@10.77.0.1 "OC_SECRETS_VERSION=$1 OC_INSTALL_URL=$url bash -s" <"$script"; }
+	run version v0.9.0
+	[ "$status" -eq 0 ]
+	[[ $output != *installed* && $output == *'argument: bootstrap'* ]]
+	run version v1.2.3
+	[ "$status" -eq 0 ]
+	[[ $output == *"installed /usr/local/bin/oc-secrets"*'argument: bootstrap'* ]]
+	run version v2.0.0
+	[ "$status" -eq 1 ]
+	[[ $output == *'/usr/local/bin/oc-secrets is not v2.0.0'* && $output != *'argument: bootstrap'* ]]
 }
 
 @test "the script on stdin is read by nobody else" {

@@ -62,18 +62,6 @@ nothing_trusted() {
 	nothing_trusted
 }
 
-# holds SECONDS READY FILE…: locks these files of the guest as apt and dpkg do; READY is there when it does.
-holds() {
-	python3 - "$@" <<-'PYTHON' 3>&- &
-		import fcntl, sys, time
-		files = [open(f, "w") for f in sys.argv[3:]]
-		for file in files: fcntl.lockf(file, fcntl.LOCK_EX)
-		print(file=open(sys.argv[2], "w"))
-		time.sleep(float(sys.argv[1]))
-	PYTHON
-	until [ -e "$2" ]; do sleep 0.05; done
-}
-
 @test "the plan says what would be added, and for what" {
 	run deploy bootstrap --only docker --dry-run
 	[ "$status" -eq 0 ]

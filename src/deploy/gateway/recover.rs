@@ -58,18 +58,20 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
         return records.save(&cx.host, &cx.settings);
     };
     cx.talk.note(format!("putting back {}", from.pinned));
-    put_back::restore(cx, engine, records, &from, pending.snapshot.as_deref())
-        .await
-        .map_err(|why| {
-            Failure::new(format!(
-                "{} could not be put back: {}\n  no gateway answers now",
-                from.pinned, why.what
-            ))
-            .hint(format!("openclaw-deploy rollback --to {}", from.id))
-            .exit(Exit::Down)
-            .cause(why.cause)
-            .log(why.log)
-        })?;
+    // As after a failure: whatever signal comes, it is not left half done once more.
+    cx.host.shield(true);
+    let restored = put_back::restore(cx, engine, records, &from, pending.snapshot.as_deref()).await;
+    cx.host.shield(false);
+    restored.map_err(|why| {
+        Failure::new(format!(
+            "{} could not be put back: {}\n  no gateway answers now",
+            from.pinned, why.what
+        ))
+        .hint(format!("openclaw-deploy rollback --to {}", from.id))
+        .exit(Exit::Down)
+        .cause(why.cause)
+        .log(why.log)
+    })?;
     records.pending = None;
     records.save(&cx.host, &cx.settings)?;
     snapshot::prune(cx, engine, records).await;
