@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::{compose, env, health, observe, service, snapshot};
+use crate::deploy::gateway::{client, env, exposure, observe, service, snapshot};
 use crate::deploy::image::pull::size;
 use crate::deploy::lock;
 use crate::deploy::run::Context;
@@ -108,7 +108,7 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         "engine",
         format!("Docker {} on {}", engine.version, engine.platform),
     )];
-    all.push(match compose::version(cx).await {
+    all.push(match client::version(cx).await {
         Ok(version) => Finding::ok("compose", version),
         Err(failure) => Finding::bad("compose", "fail", &failure),
     });
@@ -130,7 +130,8 @@ async fn engine(cx: &Context) -> Vec<Finding> {
                 (Some(_), _) => bad("does not answer", "openclaw-deploy logs"),
             });
             if seen.healthy
-                && let Err(failure) = health::assert_private(&cx.host, &container, cx.settings.port)
+                && let Err(failure) =
+                    exposure::assert_private(&cx.host, &container, cx.settings.port)
             {
                 all.push(Finding::bad("exposure", "fail", &failure));
             }

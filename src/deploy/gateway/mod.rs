@@ -6,9 +6,11 @@
 //! ```
 
 pub mod app_secrets;
+pub mod client;
 pub mod compose;
 pub mod config;
 pub mod env;
+pub mod exposure;
 pub mod health;
 pub mod leftovers;
 pub mod logs;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::records::{Records, Release};
 use super::switch::unhealthy;
-use super::{env, health, leftovers, port, shape, snapshot};
+use super::{env, exposure, health, leftovers, port, shape, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
 use crate::deploy::journal::round;
@@ -114,14 +114,8 @@ async fn first_install(
     release: &Release,
     failure: Failure,
 ) -> Failure {
-    let _ = shape::stop(engine, 10).await;
     let before = records.pending.take().and_then(|it| it.snapshot);
-    if let Some(id) = before
-        && let Err(why) = snapshot::restore(cx, &id).await
-    {
-        cx.talk
-            .warn(format!("the state before it could not be put back: {why}"));
-    }
+    state_alone(cx, engine, before.as_deref()).await;
     let _ = records.save(&cx.host, &cx.settings);
     let mut after = failure;
     if after.exit != Exit::Interrupted {
@@ -135,6 +129,17 @@ async fn first_install(
         after.exit = Exit::Down;
     }
     after
+}
+
+/// Stops what was the first to be tried, and puts back the state that it found.
+pub async fn state_alone(cx: &Context, engine: &Engine, snapshot: Option<&str>) {
+    let _ = shape::stop(engine, 10).await;
+    if let Some(id) = snapshot
+        && let Err(why) = snapshot::restore(cx, id).await
+    {
+        cx.talk
+            .warn(format!("the state before it could not be put back: {why}"));
+    }
 }
 
 /// Runs `to` again, with the state of `snapshot`, and waits until it answers.
@@ -157,7 +162,7 @@ pub async fn restore(
         state_is_back(cx, records, to);
     }
     if let Some(port) = port(cx) {
-        health::port_is_free(port)?;
+        exposure::port_is_free(port)?;
     }
     let id = shape::start(cx, engine, to).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;

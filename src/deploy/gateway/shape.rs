@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::records::{Records, Release};
-use super::{Observed, app_secrets, compose, registry_auth, service, snapshot};
+use super::{Observed, app_secrets, client, compose, registry_auth, service, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Failure, Result};
@@ -103,7 +103,7 @@ pub fn render(cx: &Context, shape: Shape, got: &Acquired, state: &str) -> String
 /// With the line.
 pub async fn foresee(cx: &Context, release: &Release) -> Result<()> {
     match release.shape {
-        Shape::Compose => compose::foresee(cx, release).await,
+        Shape::Compose => client::foresee(cx, release).await,
         Shape::Swarm => Ok(()),
     }
 }
@@ -143,7 +143,7 @@ pub async fn hold_back(engine: &Engine, observed: &Observed) -> Result<bool> {
 pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     match release.shape {
         Shape::Compose => {
-            let id = compose::create(cx, engine, release).await?;
+            let id = client::create(cx, engine, release).await?;
             snapshot::settle(cx, engine, &id).await?;
             engine.restart_policy(&id, "no").await?;
             engine.start(&id).await.map(|()| id)

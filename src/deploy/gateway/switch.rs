@@ -11,7 +11,7 @@ use super::health::{self, Unhealthy};
 use super::ready::{self, Ready};
 use super::records::{Pending, Records, Release};
 use super::shape::{self, Form};
-use super::{Observed, env, leftovers, logs, port, put_back, snapshot};
+use super::{Observed, env, exposure, leftovers, logs, port, put_back, snapshot};
 use crate::deploy::engine::Engine;
 use crate::deploy::engine::containers::Container;
 use crate::deploy::exit::{Exit, Failure, Result};
@@ -89,10 +89,10 @@ pub async fn switch(
     if let Some(port) = port(cx)
         && !observed.holds_port(port)
     {
-        health::port_is_free(port)?;
+        exposure::port_is_free(port)?;
     }
     if !cx.settings.engine.is_remote() {
-        health::assert_none_else(&cx.host, observed.container.as_ref())?;
+        exposure::assert_none_else(&cx.host, observed.container.as_ref())?;
     }
     snapshot::preflight(cx)?;
     let mut release = candidate.release;
@@ -250,7 +250,7 @@ async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> 
     }
     shape::assert_confined(cx, &container)?;
     match port(cx) {
-        Some(port) => health::assert_private(&cx.host, &container, port),
+        Some(port) => exposure::assert_private(&cx.host, &container, port),
         None => Ok(()),
     }
 }

@@ -47,7 +47,9 @@ impl Host {
         match place.and_then(|place| place.open()) {
             Ok(file) => contents(&file, path, Some(owner)).map(Some),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(why) if is_link(&why) => Err(not_a("file", path, "a symbolic link, there or on the way")),
+            Err(why) if is_link(&why) => {
+                Err(not_a("file", path, "a symbolic link, there or on the way"))
+            }
             Err(why) => Err(Failure::file("read", path, why)),
         }
     }

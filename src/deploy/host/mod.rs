@@ -9,6 +9,7 @@
 mod files;
 mod place;
 mod program;
+mod spawn;
 
 use std::cell::Cell;
 use std::io;
@@ -19,8 +20,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::program::find_in;
 pub use self::program::{Answer, Program, good};
+use self::spawn::find_in;
 use super::exit::{Exit, Failure, Result};
 
 /// Where programs are looked for, and the PATH that they get.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::deploy::exit::{Failure, Result};
-use crate::deploy::gateway::compose::client;
+use crate::deploy::gateway::client::docker;
 use crate::deploy::host::good;
 use crate::deploy::run::Context;
 
@@ -55,7 +55,7 @@ pub async fn build(cx: &Context) -> Result<&'static str> {
                 .hint("put OpenClaw's source tree there, or name another build_context"),
         );
     }
-    let program = client(cx)
+    let program = docker(cx)
         .deadline(Duration::from_secs(3600))
         .args([
             "build",

@@ -14,7 +14,7 @@ use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Failure, Result};
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::shape::GRACE;
-use crate::deploy::gateway::{compose, service};
+use crate::deploy::gateway::{client, compose, service};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
@@ -230,7 +230,7 @@ fn running(cx: &Context) -> Result<Vec<String>> {
 }
 
 fn docker(cx: &Context, words: &[&str]) -> Result<String> {
-    let program = compose::client(cx).args(words);
+    let program = client::docker(cx).args(words);
     cx.host.must(&program.deadline(Duration::from_secs(120)))
 }
 

@@ -10,7 +10,7 @@ use super::vendor::{Layout, Source};
 use super::{apt, systemd};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::gateway::compose;
+use crate::deploy::gateway::client;
 use crate::deploy::host::Program;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Engine as Choice;
@@ -70,7 +70,7 @@ impl Step for Docker {
             }
             what.push("start the Docker engine".to_owned());
         }
-        if let Err(failure) = cx.host.wait(compose::version(cx)) {
+        if let Err(failure) = cx.host.wait(client::version(cx)) {
             if !can_install(cx) {
                 return Err(failure);
             }
@@ -89,10 +89,10 @@ impl Step for Docker {
         }
         let engine = cx.host.wait(engine_is_up(cx))?;
         let mut from = String::new();
-        if cx.host.wait(compose::version(cx)).is_err() {
+        if cx.host.wait(client::version(cx)).is_err() {
             from = install_compose(cx)?;
         }
-        let compose = cx.host.wait(compose::version(cx))?;
+        let compose = cx.host.wait(client::version(cx))?;
         Ok(format!(
             "Docker {}, Compose {compose}{from}",
             engine.version
@@ -102,7 +102,7 @@ impl Step for Docker {
     fn verify(&self, cx: &Context) -> Result<()> {
         cx.host.wait(async {
             Engine::open(&cx.settings.engine).await?;
-            compose::version(cx).await.map(drop)
+            client::version(cx).await.map(drop)
         })
     }
 }

@@ -5,12 +5,14 @@
 pub mod account;
 pub mod apt;
 pub mod backup;
+pub mod decide;
 pub mod docker;
 pub mod fail2ban;
 pub mod files;
 pub mod firewall;
 pub mod gateway;
 pub mod keys;
+pub mod logins;
 pub mod probe;
 pub mod revert;
 pub mod ssh;
