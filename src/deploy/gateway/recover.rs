@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::records::Records;
+use super::records::{Pending, Records, Release};
 use super::{compose, health, port, put_back, snapshot, switch};
 use crate::deploy::engine::Engine;
 use crate::deploy::exit::{Exit, Failure, Result};
@@ -28,6 +28,26 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
     cx.talk
         .warn("an earlier run was cut off while it replaced the gateway; mending that first");
     snapshot::mend(cx)?;
+    if let Some(sign) = answers(cx, engine, &pending).await? {
+        cx.talk.note("the new version answers; keeping it");
+        let mut release = pending.release;
+        release.snapshot = pending.snapshot;
+        return switch::finish(cx, engine, records, release, sign).await;
+    }
+    let snapshot = pending.snapshot.as_deref();
+    match pending.from.and_then(|id| records.release(id)).cloned() {
+        Some(from) => go_back(cx, engine, records, &from, snapshot).await?,
+        None if snapshot.is_some() => put_back::state_alone(cx, engine, snapshot).await,
+        None => {}
+    }
+    records.pending = None;
+    records.save(&cx.host, &cx.settings)?;
+    snapshot::prune(cx, engine, records).await;
+    Ok(())
+}
+
+/// Gives the version that was being tried, if it runs, its time to answer.
+async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<&'static str>> {
     // What runs while there is no snapshot yet was never replaced, however like the new it looks.
     let begun = pending.snapshot.is_some() || pending.from.is_none();
     let container = engine.gateway().await?.filter(|it| it.running && begun);
@@ -35,32 +55,35 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
         it.render == compose::label_of(&pending.release.compose)
             && it.state == pending.release.state
     });
-    if let Some(container) = ours {
-        cx.talk.note(format!(
-            "{} was being tried; it has {} s to answer",
-            pending.release.pinned,
-            cx.settings.health_timeout.as_secs()
-        ));
-        let deadline = Instant::now() + cx.settings.health_timeout;
-        if let Ok(sign) = health::wait(engine, &container.id, port(cx), deadline).await?
-            && switch::accept(cx, engine, &container.id, &pending.release)
-                .await
-                .is_ok()
-        {
-            cx.talk.note("the new version answers; keeping it");
-            let mut release = pending.release;
-            release.snapshot = pending.snapshot;
-            return switch::finish(cx, engine, records, release, sign).await;
-        }
-    }
-    let Some(from) = pending.from.and_then(|id| records.release(id)).cloned() else {
-        records.pending = None;
-        return records.save(&cx.host, &cx.settings);
+    let Some(container) = ours else {
+        return Ok(None);
     };
+    cx.talk.note(format!(
+        "{} was being tried; it has {} s to answer",
+        pending.release.pinned,
+        cx.settings.health_timeout.as_secs()
+    ));
+    let deadline = Instant::now() + cx.settings.health_timeout;
+    let sign = health::wait(engine, &container.id, port(cx), deadline).await?;
+    let accepted = switch::accept(cx, engine, &container.id, &pending.release);
+    match sign {
+        Ok(sign) if accepted.await.is_ok() => Ok(Some(sign)),
+        _ => Ok(None),
+    }
+}
+
+/// Puts the version before back with its state. As after a failure: whatever signal comes, it is
+/// not left half done once more.
+async fn go_back(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    from: &Release,
+    snapshot: Option<&str>,
+) -> Result<()> {
     cx.talk.note(format!("putting back {}", from.pinned));
-    // As after a failure: whatever signal comes, it is not left half done once more.
     cx.host.shield(true);
-    let restored = put_back::restore(cx, engine, records, &from, pending.snapshot.as_deref()).await;
+    let restored = put_back::restore(cx, engine, records, from, snapshot).await;
     cx.host.shield(false);
     restored.map_err(|why| {
         Failure::new(format!(
@@ -71,9 +94,5 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
         .exit(Exit::Down)
         .cause(why.cause)
         .log(why.log)
-    })?;
-    records.pending = None;
-    records.save(&cx.host, &cx.settings)?;
-    snapshot::prune(cx, engine, records).await;
-    Ok(())
+    })
 }

@@ -26,17 +26,7 @@ pub async fn go(
     put_back::image_is_here(engine, target)
         .await
         .map_err(|why| untouched(target, why))?;
-    let form = shape::form(cx, engine, target.shape).await?;
-    let id = records.next_id();
-    let mut release = Release {
-        id,
-        since: now(),
-        env: env::mark(cx)?,
-        secrets: form.secrets,
-        snapshot: None,
-        ..target.clone()
-    };
-    release.move_to(snapshot::place(cx, id));
+    let mut release = again(cx, engine, records, target).await?;
     // What a change left whose way back failed is still the state to go back to.
     let lost = records.pending.take().and_then(|it| it.snapshot);
     if lost.is_none() {
@@ -70,10 +60,32 @@ pub async fn go(
     cx.journal.add(json!({
         "event": "rollback", "to": target.id, "cause": "asked", "outcome": "answered",
     }));
+    let id = release.id;
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
     snapshot::prune(cx, engine, records).await;
     Ok(id)
+}
+
+/// The release that `target` becomes when it runs again.
+async fn again(
+    cx: &Context,
+    engine: &Engine,
+    records: &Records,
+    target: &Release,
+) -> Result<Release> {
+    let form = shape::form(cx, engine, target.shape).await?;
+    let id = records.next_id();
+    let mut release = Release {
+        id,
+        since: now(),
+        env: env::mark(cx)?,
+        secrets: form.secrets,
+        snapshot: None,
+        ..target.clone()
+    };
+    release.move_to(snapshot::place(cx, id));
+    Ok(release)
 }
 
 /// What is refused before the gateway is stopped.
