@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::gate::Harm;
 use crate::token::PLACES;
-use crate::world::{GOOD, Ran, STEPS, World, answering, hold, inspect, put, ran, same, sh, text};
+use crate::world::{
+    GOOD, Ran, STEPS, World, answering, finish, hold, inspect, put, ran, same, sh, text,
+};
 use crate::{Check, Outcome, check};
 
 /// The checks of this file.
@@ -53,7 +55,26 @@ fn interrupted(world: &World) -> Outcome {
             outcome.map_err(|why| format!("{signal} in {moment}: {why}"))?;
         }
     }
+    first(world).map_err(|why| format!("KILL of the first install: {why}"))?;
     within(world, "KILL", "pending").map_err(|why| format!("KILL in pending: {why}"))
+}
+
+/// The first version over a state that was there, killed when it has written over that.
+fn first(world: &World) -> Outcome {
+    world.reset()?;
+    let kept = "/home/deploy/.openclaw/state/kept";
+    sh(&format!(
+        "install -d -o 1000 -g 1000 /home/deploy/.openclaw /home/deploy/.openclaw/state && echo precious > {kept} && chown 1000:1000 {kept}"
+    ))?;
+    let image = world.image("v3");
+    let command = world.bootstrapping(Some(GOOD), &image, &["--health-timeout", "20s"]);
+    let spoiled = || text(kept) == "migrated by v3\n";
+    strike(command, "KILL", spoiled)?.exits(-9)?;
+    hold(spoiled(), "the control: it has not written over it")?;
+    let more = ["--health-timeout", "2s"];
+    finish(world.bootstrapping(Some(GOOD), &world.image("v1"), &more)).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    same("the state", text(kept).as_str(), "precious\n")
 }
 
 /// The exit of a run that `signal` has ended.
