@@ -96,6 +96,9 @@ impl Failure {
             io::ErrorKind::PermissionDenied if !nix::unistd::geteuid().is_root() => {
                 failure.hint("run this as root: sudo openclaw-deploy …")
             }
+            io::ErrorKind::PermissionDenied => failure.hint(format!(
+                "see what forbids it: lsattr -d {shown}; namei -l {shown}"
+            )),
             _ => failure.hint(format!("look at every name on the way: namei -l {shown}")),
         }
     }

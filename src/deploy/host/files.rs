@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::unistd::{Gid, Uid, fchownat, geteuid};
 
 use super::place::Place;
 use super::{Access, Host};
@@ -169,14 +169,17 @@ impl Host {
     /// made in it is made there.
     ///
     /// # Errors
-    /// When it is there already, or cannot be made.
+    /// When it is there already, cannot be made, or was exchanged before it was open.
     pub fn room(&self, path: impl AsRef<Path>) -> Result<File> {
         let path = path.as_ref();
         let place = self.place(path, true);
-        match place.and_then(|place| place.directory()) {
-            Ok((room, true)) => Ok(room),
-            Ok((_, false)) => Err(not_a("new directory", path, "one that was there")),
-            Err(why) => Err(Failure::file("make directory", path, why)),
+        let fail = |why: io::Error| Failure::file("make directory", path, why);
+        let (room, made) = place.and_then(|place| place.directory()).map_err(fail)?;
+        let meta = room.metadata().map_err(fail)?;
+        let is_ours = meta.uid() == geteuid().as_raw() && meta.mode() & 0o077 == 0;
+        match made && is_ours {
+            true => Ok(room),
+            false => Err(not_a("new directory", path, "somebody else's")),
         }
     }
 

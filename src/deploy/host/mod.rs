@@ -208,6 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn a_room_is_new_and_ours_wherever_it_is_moved() {
+        let (root, host) = host();
+        let room = host.room("/room").expect("made");
+        assert!(host.room("/room").is_err(), "it is there already");
+        fs::rename(root.path().join("room"), root.path().join("moved")).expect("moved");
+        let touch = Program::new("touch").outside().within(&room).arg("file");
+        host.must(&touch).expect("it runs");
+        assert!(root.path().join("moved/file").exists());
+        host.move_out(&room, "file", "/here").expect("moved");
+        assert!(root.path().join("here").exists());
+    }
+
+    #[test]
     fn a_program_gets_an_empty_environment_and_no_stdin() {
         let host = Host::new("/").expect("a host");
         let env = host.must(&Program::new("env")).expect("it runs");

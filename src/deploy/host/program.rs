@@ -146,7 +146,7 @@ impl Program {
     pub(super) fn hint(&self) -> String {
         match self.input {
             Input::Nothing => format!("see it by hand: {}", self.by_hand()),
-            _ => "mend what it says, then run the same command again".to_owned(),
+            _ => "run the same command again; if it stays so, see: journalctl -n 50".to_owned(),
         }
     }
 }
