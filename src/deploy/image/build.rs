@@ -19,10 +19,10 @@ pub const TAG: &str = "openclaw:local-build";
 /// With the reason and the numbers.
 pub fn allowed(context: Option<&Path>, memory_kb: u64, forced: bool) -> Result<&Path> {
     let Some(context) = context else {
-        return Err(
-            Failure::new("no build_context is configured, so nothing can be built here")
-                .hint("name OpenClaw's source tree as build_context in /etc/openclaw-deploy.toml"),
-        );
+        // No hint: that of the cause which led here says more.
+        return Err(Failure::new(
+            "no build_context is configured, so nothing can be built here",
+        ));
     };
     if !context.is_absolute() {
         return Err(Failure::usage("build_context must be an absolute path"));

@@ -88,9 +88,17 @@ pub async fn acquire(
         Err(why) => {
             let mut failure = failure(cx, &wanted, &troubles, running);
             failure.what.push_str(&format!("\n  local build: {why}"));
-            failure.hint = why.hint.or(failure.hint);
+            failure.hint = both(failure.hint, why.hint);
             Err(failure)
         }
+    }
+}
+
+/// What mends the cause that led here, and what mends the build.
+fn both(first: Option<String>, build: Option<String>) -> Option<String> {
+    match (first, build) {
+        (Some(first), Some(build)) => Some(format!("{first}; for the build: {build}")),
+        (first, build) => first.or(build),
     }
 }
 
