@@ -1,6 +1,6 @@
 //! Check 56: we are root, and the home of the deploy user is the deploy user's.
 
-use crate::world::{GOOD, World, hold, put, same, sh, text};
+use crate::world::{GOOD, World, hold, inspect, put, same, sh, text};
 use crate::{Check, Outcome, check};
 
 /// The checks of this file.
@@ -17,6 +17,7 @@ fn planted(world: &World) -> Outcome {
     keys(world)?;
     directories(world)?;
     way_back(world)?;
+    variables(world)?;
     // A large file is refused and not cut.
     world.bootstrap("v1", &[]).exits(0)?;
     let large = format!("{}# {}\nLAST=1\n", text(ENV), "x".repeat(1 << 20));
@@ -108,6 +109,45 @@ fn way_back(world: &World) -> Outcome {
         "0\n6000",
     )?;
     sh("rm -rf /home/deploy/.taken* /home/deploy/.openclaw/many").map(drop)
+}
+
+/// `.env` is exchanged for a link once it was looked at: while the new version is started.
+fn variables(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    put("/root/variables", "SECRET=rootonly\n")?;
+    sh("chmod 600 /root/variables")?;
+    let script = "cd /home/deploy/openclaw; until grep -q \"$1\" compose.yaml; do :; done; ln -sf /root/variables .env";
+    let digest = world.images.digest("v2");
+    let mut thief = std::process::Command::new("setpriv")
+        .args([
+            "--reuid=1001",
+            "--regid=1001",
+            "--clear-groups",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            digest,
+        ])
+        .spawn()
+        .map_err(|why| why.to_string())?;
+    let run = world.bootstrap("v2", &[]);
+    thief.wait().map_err(|why| why.to_string())?;
+    // The control: it was in time for Compose, and what reads `.env` afterwards refuses it.
+    run.exits(1)?.says("symbolic link")?;
+    let given = inspect("{{json .Config.Env}}")?;
+    hold(
+        !given.contains("rootonly"),
+        "Compose read what root alone may",
+    )?;
+    hold(
+        given.contains("OPENCLAW_GATEWAY_TOKEN="),
+        "the control: it has no variables",
+    )?;
+    sh(&format!(
+        "rm {ENV}; rm /root/variables; ls /run/openclaw-deploy.env 2>/dev/null || true"
+    ))
+    .and_then(|left| same("left over", left.as_str(), ""))
 }
 
 /// Directories of ours that are links: neither their owner nor their mode is changed.

@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::compose::PROJECT;
+use super::compose::{ENV_FILE, PROJECT};
 use super::env;
 use super::records::Release;
 use crate::deploy::engine::{self, client_env};
 use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::host::{Access, Answer, Program};
+use crate::deploy::host::{Access, Answer, Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::settings::{Engine, Shape};
 
@@ -113,12 +113,50 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
         .cause("compose")
 }
 
-/// Runs `docker compose` on our project, which is `text`: not the file, which the deploy user can
-/// change under us.
+/// Runs `docker compose` on our project, which is `text` and the `.env` that was looked at: not
+/// the files, which the deploy user can change under us.
 ///
 /// # Errors
 /// When the client cannot be run or does not end in time.
 async fn compose(cx: &Context, text: &str, args: &[&str]) -> Result<Answer> {
+    let held = Held::env(cx)?;
+    let text = match held {
+        Some(_) => text.replace(ENV_FILE, &format!("env_file: [{:?}]", cx.host.path(HELD))),
+        None => text.to_owned(),
+    };
+    run(cx, &text, args).await
+}
+
+/// Where the `.env` that was looked at is, in memory, while Compose reads it.
+const HELD: &str = "/run/openclaw-deploy.env";
+
+/// It is there, until this goes.
+struct Held<'a>(&'a Host);
+
+impl<'a> Held<'a> {
+    /// `None` where the engine, and so our project, is an operator's own affair.
+    fn env(cx: &'a Context) -> Result<Option<Self>> {
+        if cx.settings.engine.is_remote() || !cx.host.exists(env::path(cx)) {
+            return Ok(None);
+        }
+        let text = env::read(cx, env::owner(cx)?)?;
+        let access = Access {
+            mode: 0o600,
+            owner: None,
+        };
+        cx.host.write(HELD, text.as_bytes(), access)?;
+        Ok(Some(Self(&cx.host)))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // What stays in memory until the next run is root's alone.
+        let _ = self.0.remove(HELD);
+    }
+}
+
+async fn run(cx: &Context, text: &str, args: &[&str]) -> Result<Answer> {
     let project = cx.host.path(cx.settings.project());
     let program = docker(cx)
         .args([

@@ -12,6 +12,8 @@ use crate::deploy::settings::Settings;
 pub const PROJECT: &str = "openclaw";
 /// The gateway's service in it.
 pub const SERVICE: &str = "openclaw-gateway";
+/// How the user's variables come into it.
+pub const ENV_FILE: &str = "env_file: [.env]";
 /// The gateway's port inside its container.
 pub const INSIDE: u16 = 18789;
 /// Where the engine has the network that Compose makes for the project.
@@ -40,7 +42,8 @@ pub fn render(
         let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
         let _ = writeln!(text, "    command: [{}]", words.join(", "));
     }
-    text.push_str("    env_file: [.env]\n    environment:\n      HOME: /home/node\n      OPENCLAW_GATEWAY_BIND: lan\n      OPENCLAW_NO_AUTO_UPDATE: \"1\"\n");
+    let _ = writeln!(text, "    {ENV_FILE}");
+    text.push_str("    environment:\n      HOME: /home/node\n      OPENCLAW_GATEWAY_BIND: lan\n      OPENCLAW_NO_AUTO_UPDATE: \"1\"\n");
     let _ = writeln!(
         text,
         "    ports: [\"127.0.0.1:{}:{INSIDE}\"]",
