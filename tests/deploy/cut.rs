@@ -71,7 +71,13 @@ fn first(world: &World) -> Outcome {
     let spoiled = || text(kept) == "migrated by v3\n";
     strike(command, "KILL", spoiled)?.exits(-9)?;
     hold(spoiled(), "the control: it has not written over it")?;
-    let more = ["--health-timeout", "2s"];
+    // The run that mends it is interrupted while it still waits: the state is put back all the same.
+    let more = ["--health-timeout", "4s"];
+    let mending = world.bootstrapping(Some(GOOD), &world.image("v1"), &more);
+    let start = Instant::now();
+    let waits = || start.elapsed() > Duration::from_millis(1500);
+    strike(mending, "INT", waits)?.exits(130)?;
+    same("the state at once", text(kept).as_str(), "precious\n")?;
     finish(world.bootstrapping(Some(GOOD), &world.image("v1"), &more)).exits(0)?;
     same("who answers", answering(), "v1".to_owned())?;
     same("the state", text(kept).as_str(), "precious\n")

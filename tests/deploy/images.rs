@@ -13,7 +13,7 @@ pub struct Images {
 }
 
 /// Tag, mode, version, megabytes of random data in three layers.
-const ALL: [(&str, &str, &str, usize); 13] = [
+const ALL: [(&str, &str, &str, usize); 14] = [
     ("slow", "slow", "slow", 0),
     ("v1", "good", "v1", 0),
     ("v2", "good", "v2", 0),
@@ -24,6 +24,7 @@ const ALL: [(&str, &str, &str, usize); 13] = [
     ("html", "html", "html", 0),
     ("old", "old", "old", 0),
     ("refused", "refused", "refused", 0),
+    ("refused2", "refused", "refused2", 0),
     ("channel", "channel", "channel", 0),
     ("big", "good", "big", 30),
     ("2026.9.6", "good", "2026.9.6", 0),

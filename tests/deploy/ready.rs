@@ -10,6 +10,22 @@ pub const CHECKS: &[Check] = &[check(
     ready,
 )];
 
+/// A database that was refused before is nobody's fault now: it must not stand in the way of the version
+/// that would mend it.
+fn known(world: &World) -> Outcome {
+    world.reset()?;
+    let warning = "is not ready: agent-database:main";
+    world.bootstrap("refused", &[]).exits(0)?.says(warning)?;
+    world.bootstrap("refused2", &[]).exits(0)?.says(warning)?;
+    same("who answers", answering(), "refused2".to_owned())?;
+    world
+        .bootstrap("v1", &[])
+        .exits(0)?
+        .never_says("not ready")?;
+    world.bootstrap("refused2", &[]).exits(5)?;
+    world.bootstrap("channel", &[]).exits(0).map(drop)
+}
+
 fn ready(world: &World) -> Outcome {
     world
         .bootstrap("v1", &[])
@@ -35,6 +51,7 @@ fn ready(world: &World) -> Outcome {
         .exits(0)?
         .says("is not ready: telegram")?;
     same("who answers", answering(), "channel".to_owned())?;
+    known(world)?;
     // The control: without the gateway's own token it says no more than that it is not ready.
     let untold = sh("curl -s 127.0.0.1:18789/readyz")?;
     same("what others are told", untold.as_str(), "{\"ready\":false}")

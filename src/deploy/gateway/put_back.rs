@@ -49,10 +49,7 @@ pub async fn after(
         }
         Err(second) => lost(cx, &from, &failure, &second),
     };
-    if let Err(why) = leftovers::remove(cx, engine, records, Some(release)).await {
-        cx.talk
-            .warn(format!("images of versions that failed stay here: {why}"));
-    }
+    remove_failed(cx, engine, records, release).await;
     snapshot::prune(cx, engine, records).await;
     after
 }
@@ -100,10 +97,20 @@ fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Fa
         "{}\n  and {} could not be put back: {}\n  no gateway answers now",
         failure.what, from.pinned, second.what
     ))
-    .hint(format!("openclaw-deploy rollback --to {}", from.id))
+    .hint(way_out(from, second))
     .exit(Exit::Down)
     .cause(failure.cause)
     .log(log)
+}
+
+/// What to do where `to` could not be put back because of `why`.
+pub fn way_out(to: &Release, why: &Failure) -> String {
+    let again = format!("openclaw-deploy rollback --to {}", to.id);
+    match why.cause {
+        // Without its image that would fail again.
+        "image" if to.pinned.contains('@') => format!("docker pull {} && {again}", to.pinned),
+        _ => again,
+    }
 }
 
 /// There is nothing to put back: what was tried stays, stopped.
@@ -114,9 +121,15 @@ async fn first_install(
     release: &Release,
     failure: Failure,
 ) -> Failure {
-    let before = records.pending.take().and_then(|it| it.snapshot);
-    state_alone(cx, engine, before.as_deref()).await;
-    let _ = records.save(&cx.host, &cx.settings);
+    let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    match state_alone(cx, engine, before.as_deref()).await {
+        Ok(()) => records.pending = None,
+        // What is pending stays so, and its snapshot with it.
+        Err(why) => cx.talk.warn(format!(
+            "the state before it could not be put back: {why}; the next run tries that again"
+        )),
+    }
+    remove_failed(cx, engine, records, release).await;
     let mut after = failure;
     if after.exit != Exit::Interrupted {
         after.what.push_str(&format!(
@@ -131,14 +144,23 @@ async fn first_install(
     after
 }
 
-/// Stops what was the first to be tried, and puts back the state that it found.
-pub async fn state_alone(cx: &Context, engine: &Engine, snapshot: Option<&str>) {
-    let _ = shape::stop(engine, 10).await;
-    if let Some(id) = snapshot
-        && let Err(why) = snapshot::restore(cx, id).await
-    {
+/// Removes the images of versions that failed before `release` did, and saves the records.
+async fn remove_failed(cx: &Context, engine: &Engine, records: &mut Records, release: &Release) {
+    if let Err(why) = leftovers::remove(cx, engine, records, Some(release)).await {
         cx.talk
-            .warn(format!("the state before it could not be put back: {why}"));
+            .warn(format!("images of versions that failed stay here: {why}"));
+    }
+}
+
+/// Stops what was the first to be tried, and puts back the state that it found.
+///
+/// # Errors
+/// When that cannot be put back; the snapshot is still there.
+pub async fn state_alone(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
+    let _ = shape::stop(engine, 10).await;
+    match snapshot {
+        Some(id) => snapshot::restore(cx, id).await,
+        None => Ok(()),
     }
 }
 
@@ -197,7 +219,12 @@ pub async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(
             Failure::new(format!("its image {} is no longer here", to.pinned))
-                .hint("get it anew: openclaw-deploy bootstrap --image …")
+                .hint(match to.pinned.contains('@') {
+                    true => format!("docker pull {}", to.pinned),
+                    false => {
+                        "choose another version: openclaw-deploy bootstrap --image …".to_owned()
+                    }
+                })
                 .cause("image"),
         ),
     }

@@ -37,7 +37,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
     let snapshot = pending.snapshot.as_deref();
     match pending.from.and_then(|id| records.release(id)).cloned() {
         Some(from) => go_back(cx, engine, records, &from, snapshot).await?,
-        None if snapshot.is_some() => put_back::state_alone(cx, engine, snapshot).await,
+        None if snapshot.is_some() => begin_anew(cx, engine, snapshot).await?,
         None => {}
     }
     records.pending = None;
@@ -65,11 +65,33 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
     ));
     let deadline = Instant::now() + cx.settings.health_timeout;
     let sign = health::wait(engine, &container.id, port(cx), deadline).await?;
-    let accepted = switch::accept(cx, engine, &container.id, &pending.release);
+    let known = pending.from.map(|_| Vec::new());
+    let accepted = switch::accept(
+        cx,
+        engine,
+        &container.id,
+        &pending.release,
+        known.as_deref(),
+    );
     match sign {
         Ok(sign) if accepted.await.is_ok() => Ok(Some(sign)),
         _ => Ok(None),
     }
+}
+
+/// Puts back the state that a first version found, before the next is tried on it.
+async fn begin_anew(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
+    cx.talk.note("putting back the state that was here before");
+    cx.host.shield(true);
+    let restored = put_back::state_alone(cx, engine, snapshot).await;
+    cx.host.shield(false);
+    restored.map_err(|why| Failure {
+        what: format!(
+            "the state that was here before could not be put back: {}",
+            why.what
+        ),
+        ..why
+    })
 }
 
 /// Puts the version before back with its state. As after a failure: whatever signal comes, it is
@@ -90,7 +112,7 @@ async fn go_back(
             "{} could not be put back: {}\n  no gateway answers now",
             from.pinned, why.what
         ))
-        .hint(format!("openclaw-deploy rollback --to {}", from.id))
+        .hint(put_back::way_out(from, &why))
         .exit(Exit::Down)
         .cause(why.cause)
         .log(why.log)

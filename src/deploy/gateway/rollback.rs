@@ -95,6 +95,6 @@ fn untouched(target: &Release, why: Failure) -> Failure {
             "cannot go back to release {}: {}; the gateway was not touched",
             target.id, why.what
         ),
-        ..why.hint(format!("docker pull {}", target.pinned))
+        ..why
     }
 }

@@ -108,7 +108,11 @@ pub async fn switch(
         snapshot: None,
     });
     records.save(&cx.host, &cx.settings)?;
-    let attempt = attempt(cx, engine, records, observed, &mut release);
+    let known = match (from, port(cx)) {
+        (Some(_), Some(port)) => Some(ready::refused(cx, port).await),
+        _ => None,
+    };
+    let attempt = attempt(cx, engine, records, observed, &mut release, known);
     let failure = match cx.host.unless_interrupted(attempt).await {
         Ok(sign) => {
             release.seconds = round(start.elapsed().as_secs_f64());
@@ -198,6 +202,7 @@ async fn attempt(
     records: &mut Records,
     observed: &Observed,
     release: &mut Release,
+    known: Option<Vec<String>>,
 ) -> Result<&'static str> {
     if observed.container.is_some() {
         cx.talk.note("stopping the gateway");
@@ -212,27 +217,37 @@ async fn attempt(
     let id = shape::start(cx, engine, release).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match health::wait(engine, &id, port(cx), deadline).await? {
-        Ok(sign) => accept(cx, engine, &id, release).await.map(|()| sign),
+        Ok(sign) => accept(cx, engine, &id, release, known.as_deref())
+            .await
+            .map(|()| sign),
         Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
     }
 }
 
-/// What answers is ours, and can use its state.
+/// What answers is ours, and can use its state, but for the databases that were refused before
+/// (`None`: no version ran before).
 ///
 /// # Errors
 /// When it is not, or cannot.
-pub async fn accept(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+pub async fn accept(
+    cx: &Context,
+    engine: &Engine,
+    id: &str,
+    release: &Release,
+    known: Option<&[String]>,
+) -> Result<()> {
     is_ours(cx, engine, id, release).await?;
     let Some(port) = port(cx) else {
         return Ok(());
     };
-    match ready::look(cx, port).await? {
+    match ready::look(cx, port).await.after(known) {
         Ready::Whole => {}
         Ready::Partly(what) => cx.talk.warn(format!(
             "the gateway answers, but is not ready: {what}; see: openclaw-deploy logs"
         )),
-        Ready::Refused(what) => {
-            return Err(unhealthy(cx, engine, id, &Unhealthy::Refuses(what)).await);
+        Ready::Refused(databases) => {
+            let why = Unhealthy::Refuses(databases.join(", "));
+            return Err(unhealthy(cx, engine, id, &why).await);
         }
     }
     Ok(())
