@@ -40,7 +40,10 @@ need_curl() {
 update_lists() {
 	tries=0
 	until said=$(LC_ALL=C apt-get -q update 2>&1); do
-		case $said in *'Could not get lock'*) ;; *) break ;; esac
+		case $said in
+		*'Could not get lock'*) ;;
+		*) printf '%s\n' "$said" >&2 && break ;;
+		esac
 		tries=$((tries + 1))
 		[ "$tries" -lt 150 ] || fail 'another apt holds its lists' "see what it is: ps -ef | grep apt; run this again when it is done"
 		sleep 2

@@ -16,14 +16,23 @@ fn failed(world: &World) -> Outcome {
         format!("127.0.0.1:{port}/me/openclaw@{digest}")
     };
     let ours = |tag: &str| is_here(&name(world.gate.port, tag));
+    // As the first on this host, too.
+    world.bootstrap("v4", &[]).exits(6)?;
+    world
+        .bootstrap("v3", &["--health-timeout", "2s"])
+        .exits(6)?;
+    hold(
+        !ours("v4") && ours("v3"),
+        "a first version that failed stays, or the last is gone",
+    )?;
     world.bootstrap("v1", &[]).exits(0)?;
-    world.bootstrap("v4", &[]).exits(5)?;
+    world.bootstrap("v4", &["--retry"]).exits(5)?;
     hold(
         ours("v4"),
         "the one that failed is not there to be looked at",
     )?;
     world
-        .bootstrap("v3", &["--health-timeout", "3s"])
+        .bootstrap("v3", &["--retry", "--health-timeout", "3s"])
         .exits(5)?;
     hold(!ours("v4"), "one that failed before stays")?;
     hold(

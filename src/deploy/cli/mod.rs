@@ -215,8 +215,9 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let mut records = Records::load(&cx.host, &cx.settings)?;
         let target = report::target(&records, to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
-        let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await?;
+        let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
         warn_of_journal(cx);
+        let new = new?;
         cx.talk.result(&json!({
             "exit": 0, "to": target.id, "release": new, "image": target.pinned,
             "warnings": cx.talk.warnings(), "error": null,
@@ -263,8 +264,9 @@ fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
     if resume {
         backup::resume(cx)?;
     } else {
-        let path = backup::run(cx)?.display().to_string();
+        let path = backup::run(cx);
         warn_of_journal(cx);
+        let path = path?.display().to_string();
         cx.talk
             .result(&json!({"exit": 0, "archive": path, "error": null}));
         cx.talk.line(&path);

@@ -37,7 +37,7 @@ pub fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
     String::from_utf8(bytes)
         .map_err(|_| {
             Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8").hint(format!(
-                "find the line: grep --line-number --invert-match --text --extended-regexp '^.*$' {shown}"
+                "find the line: LC_ALL=C.UTF-8 grep --line-number --invert-match --text --extended-regexp '^.*$' {shown}"
             ))
         })
 }

@@ -42,6 +42,8 @@ pub struct Records {
 pub struct Brought {
     /// `name@sha256:…` or an image id.
     pub pinned: String,
+    /// The engine's id of the image.
+    pub image: String,
     /// Where it came from.
     pub source: Source,
 }
@@ -125,6 +127,7 @@ impl Records {
                     path.display()
                 ))
             })?;
+        records.recall_brought();
         if records.mark.is_empty() {
             records.mark = super::env::random_hex()?;
             records.mark.truncate(16);
@@ -187,19 +190,35 @@ impl Records {
         self.brought.retain(|it| it.pinned != got.pinned);
         self.brought.push(Brought {
             pinned: got.pinned.clone(),
+            image: got.image.id.clone(),
             source: got.source,
         });
+    }
+
+    /// What older records tell of images that were brought: those of releases that say so.
+    fn recall_brought(&mut self) {
+        let brought = |it: &&Release| matches!(it.source, Source::Pulled | Source::LocalBuild);
+        for release in self.releases.iter().filter(brought) {
+            if !self.brought.iter().any(|it| it.pinned == release.pinned) {
+                self.brought.push(Brought {
+                    pinned: release.pinned.clone(),
+                    image: release.image.clone(),
+                    source: release.source,
+                });
+            }
+        }
     }
 
     /// What we brought and no release is made of, nor `last`.
     #[must_use]
     pub fn needless(&self, last: Option<&Release>) -> Vec<String> {
-        let is_needed = |pinned: &str| {
+        // By its id: a gateway that was adopted is remembered by that alone.
+        let is_needed = |it: &&Brought| {
             let mut releases = self.releases.iter().chain(last);
-            releases.any(|release| release.pinned == pinned)
+            releases.any(|release| release.pinned == it.pinned || release.image == it.image)
         };
-        let all = self.brought.iter().map(|it| it.pinned.clone());
-        all.filter(|pinned| !is_needed(pinned)).collect()
+        let needless = self.brought.iter().filter(|it| !is_needed(it));
+        needless.map(|it| it.pinned.clone()).collect()
     }
 
     /// Lets go of all but `keep` snapshots, and returns those. The first to stay are the ways back
@@ -294,6 +313,7 @@ pub(crate) mod tests {
         for image in ["good", "bad", "worse"] {
             records.brought.push(Brought {
                 pinned: format!("r/x@{image}"),
+                image: image.to_owned(),
                 source: Source::Pulled,
             });
         }
@@ -302,6 +322,28 @@ pub(crate) mod tests {
         assert_eq!(records.needless(None), ["r/x@bad", "r/x@worse"]);
         let last = release(3, "worse");
         assert_eq!(records.needless(Some(&last)), ["r/x@bad"]);
+        // One that somebody started by hand, and that we go back to by its id.
+        let adopted = Release {
+            pinned: "bad".to_owned(),
+            ..release(4, "bad")
+        };
+        records.commit(adopted);
+        assert_eq!(records.needless(None), ["r/x@worse"]);
+    }
+
+    #[test]
+    fn older_records_know_what_was_brought_by_their_releases() {
+        let mut records = Records::default();
+        records.commit(release(1, "a"));
+        let local = Release {
+            source: Source::Local,
+            ..release(2, "b")
+        };
+        records.commit(local);
+        records.recall_brought();
+        records.recall_brought();
+        let brought: Vec<_> = records.brought.iter().map(|it| it.image.as_str()).collect();
+        assert_eq!(brought, ["a"]);
     }
 
     #[test]

@@ -142,11 +142,14 @@ impl Program {
         quote::command(words.iter().map(AsRef::as_ref))
     }
 
-    /// The hint of a failure of this program. What it was given by stdin is not to be had by hand.
-    pub(super) fn hint(&self) -> String {
-        match self.input {
-            Input::Nothing => format!("see it by hand: {}", self.by_hand()),
-            _ => "run the same command again; if it stays so, see: journalctl -n 50".to_owned(),
+    /// `failure`, with the command as its hint, where that means the same when somebody types it:
+    /// not with a stdin, a directory or an environment of ours.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        let is_plain =
+            matches!(self.input, Input::Nothing) && self.within.is_none() && self.env.is_empty();
+        match is_plain {
+            true => failure.hint(format!("see it by hand: {}", self.by_hand())),
+            false => failure,
         }
     }
 }
@@ -193,8 +196,9 @@ pub fn good(program: &Program, answer: Answer) -> Result<String> {
         || "was killed".to_owned(),
         |code| format!("exited with {code}"),
     );
-    Err(
-        Failure::new(format!("{} {end}: {}", program.label(), answer.last_line()))
-            .hint(program.hint()),
-    )
+    Err(program.explain(Failure::new(format!(
+        "{} {end}: {}",
+        program.label(),
+        answer.last_line()
+    ))))
 }

@@ -41,8 +41,7 @@ impl Host {
     /// As [`Host::run`].
     pub async fn run_async(&self, program: &Program) -> Result<Answer> {
         let label = program.label();
-        let fail =
-            |why: io::Error| Failure::system(format!("run {label}"), why).hint(program.hint());
+        let fail = |why: io::Error| program.explain(Failure::system(format!("run {label}"), why));
         let mut child = self.command(program)?.spawn().map_err(fail)?;
         let group = Group::of(&child);
         let (mut stdin, stdout, stderr) =
@@ -70,11 +69,10 @@ impl Host {
         let limited = async {
             match tokio::time::timeout(program.deadline, work).await {
                 Ok(answer) => answer.map_err(fail),
-                Err(_) => Err(Failure::new(format!(
+                Err(_) => Err(program.explain(Failure::new(format!(
                     "{label} did not end within {} s",
                     program.deadline.as_secs()
-                ))
-                .hint(program.hint())),
+                )))),
             }
         };
         let answer = self.unless_interrupted(limited).await?;

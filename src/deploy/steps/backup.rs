@@ -248,7 +248,7 @@ fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {
         .args(["--numeric-owner", "--acls", "--xattrs", "--"])
         .args(members)
         .deadline(LONG);
-    let done = host.must(&tar).map(drop);
+    let done = host.must(&tar).map(drop).map_err(disk);
     if done.is_err() {
         host.remove(raw)?;
     }
@@ -258,7 +258,7 @@ fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {
 /// Compresses the copy, which goes; returns the name of what came of it.
 fn pack(host: &Host, raw: &str) -> Result<String> {
     let gzip = Program::new("gzip").args(["--fast", raw]).deadline(LONG);
-    host.must(&gzip).inspect_err(|_| {
+    host.must(&gzip).map_err(disk).inspect_err(|_| {
         let _ = sweep(host);
     })?;
     Ok(format!("{raw}.gz"))
@@ -270,9 +270,14 @@ fn read_back(host: &Host, packed: &str, members: &[String]) -> Result<()> {
         .args(["--list", "--gzip", "--file", packed, "--"])
         .args(members)
         .deadline(LONG);
-    host.must(&list).map(drop).inspect_err(|_| {
+    host.must(&list).map(drop).map_err(disk).inspect_err(|_| {
         let _ = host.remove(packed);
     })
+}
+
+/// What failed is removed, so it cannot be looked at by hand; the disk can.
+fn disk(failure: Failure) -> Failure {
+    failure.hint(format!("look at the disk: df -h {PLACE}; dmesg | tail"))
 }
 
 /// The names that go, of names that sort by age, when `keep` of them stay. `new` does whatever its

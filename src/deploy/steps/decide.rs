@@ -1,4 +1,4 @@
-//! Step 4: what has to be done, from what was seen. Changes nothing.
+//! Step 4: what has to be done, from what was seen. Changes nothing but the journal.
 
 use crate::deploy::engine::images::Image;
 use crate::deploy::exit::Result;

@@ -159,8 +159,8 @@ pub async fn restore(cx: &Context, id: &str) -> Result<()> {
         }
         cx.host.move_out(&room, name, &path)?;
         settle(&path, &room)?;
-        wipe(cx, &fresh)?;
-        wipe(cx, &old)?;
+        // It is back; what is left over the next run clears.
+        let _ = wipe(cx, &fresh).and_then(|()| wipe(cx, &old));
     }
     Ok(())
 }
@@ -224,7 +224,8 @@ async fn copy(cx: &Context, from: &Path, room: &File, name: &str) -> Result<()> 
     let answer = cx.host.run_async(&program).await?;
     good(&program, answer).map(drop).map_err(|why| {
         let disk = why.what.contains("No space left");
-        why.cause(if disk { "disk" } else { "snapshot" })
+        why.hint("look at the disk: df -h; dmesg | tail")
+            .cause(if disk { "disk" } else { "snapshot" })
     })
 }
 
@@ -234,7 +235,12 @@ fn rename(cx: &Context, from: &Path, to: &Path) -> Result<()> {
 }
 
 fn wipe(cx: &Context, path: &Path) -> Result<()> {
-    match fs::remove_dir_all(cx.host.path(path)) {
+    let there = cx.host.path(path);
+    let gone = match there.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(there),
+        _ => fs::remove_file(there),
+    };
+    match gone {
         Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
             Err(Failure::file("remove", path, why))
         }
