@@ -149,6 +149,7 @@ async fn remove_failed(cx: &Context, engine: &Engine, records: &mut Records, rel
     if let Err(why) = leftovers::remove(cx, engine, records, Some(release)).await {
         cx.talk
             .warn(format!("images of versions that failed stay here: {why}"));
+        let _ = records.save(&cx.host, &cx.settings);
     }
 }
 

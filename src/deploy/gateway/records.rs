@@ -43,6 +43,7 @@ pub struct Brought {
     /// `name@sha256:…` or an image id.
     pub pinned: String,
     /// The engine's id of the image.
+    #[serde(default)]
     pub image: String,
     /// Where it came from.
     pub source: Source,
