@@ -71,6 +71,9 @@ guest_wait() {
 	return 1
 }
 
+# distribution: the folder of the guest's distribution in a vendor's repository.
+distribution() { [ "${OC_HOST_SUITE-}" = noble ] && echo ubuntu || echo debian; }
+
 # guest CMD…: runs CMD in the guest as root, with a login's environment and nothing on stdin.
 guest() {
 	nsenter --target "$GUEST_PID" --mount --uts --ipc --net --pid --cgroup \

@@ -280,7 +280,8 @@ killed_in_the_middle() {
 @test "where systemd holds the port for sshd, steps 6 and 9 work as well" {
 	guest ufw --force reset >/dev/null 2>&1 || true
 	guest systemctl stop ssh.service
-	guest systemctl start ssh.socket
+	guest systemctl daemon-reload # the ports that sshd was told before are the socket's too, on Ubuntu
+	guest systemctl restart ssh.socket
 	guest systemd-run --quiet --socket-property=ListenStream=8124 --unit=other /bin/true
 	guest systemctl is-active -q other.socket
 	guest rmdir /run/sshd 2>/dev/null || true

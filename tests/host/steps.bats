@@ -126,7 +126,7 @@ host_steps=user,tailscale,firewall,fail2ban,upkeep,ssh
 
 @test "Tailscale's packages are trusted by one key and for one source only" {
 	run guest cat /etc/apt/sources.list.d/tailscale.list
-	[ "$output" = 'deb [signed-by=/usr/share/keyrings/tailscale-archive-keyring.gpg] http://127.0.0.1:8099/stable/debian '"${OC_HOST_SUITE:-bookworm} main" ]
+	[ "$output" = 'deb [signed-by=/usr/share/keyrings/tailscale-archive-keyring.gpg] http://127.0.0.1:8099/stable/'"$(distribution) ${OC_HOST_SUITE:-bookworm} main" ]
 	run guest ls /etc/apt/trusted.gpg.d
 	[[ $output != *tailscale* ]]
 }
@@ -192,7 +192,10 @@ host_steps=user,tailscale,firewall,fail2ban,upkeep,ssh
 
 @test "an SSH port that sshd really has is opened before anything is shut" {
 	printf 'Port 2222\nPort 22\n' >"$GUEST/root/etc/ssh/sshd_config.d/50-port.conf"
+	guest systemctl daemon-reload
 	guest systemctl restart ssh
+	# Where systemd listens for it, as on Ubuntu, it has its ports from the same file.
+	! guest systemctl is-active -q ssh.socket || guest systemctl restart ssh.socket
 	run deploy bootstrap --only firewall,fail2ban
 	[ "$status" -eq 0 ]
 	outcome 6 firewall changed
