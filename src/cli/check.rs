@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 
 use super::arguments;
 use super::context::Context;
-use crate::error::{Exit, Result, Trouble};
-use crate::kind;
-use crate::resolve::Finding;
-use crate::sink;
-use crate::ui::{Tone, clean};
+use crate::base::error::{Exit, Result, Trouble};
+use crate::base::token_kind;
+use crate::base::ui::{Tone, clean};
+use crate::broker::resolve::Finding;
+use crate::broker::sink;
 
 /// Prints the table or the JSON, and answers with the exit code.
 ///
@@ -70,11 +70,11 @@ fn table(context: &Context, findings: &[Finding<'_>]) -> String {
 
 /// What is known about one secret beyond its state.
 fn remark(finding: &Finding<'_>) -> String {
-    use crate::resolve::Origin;
+    use crate::broker::resolve::Origin;
     match &finding.outcome {
         Ok(value) => match finding.origin {
-            Origin::Vault => kind::of(value).to_owned(),
-            other => format!("{} ({})", kind::of(value), other.word()),
+            Origin::Vault => token_kind::of(value).to_owned(),
+            other => format!("{} ({})", token_kind::of(value), other.word()),
         },
         Err(trouble) => {
             let why = trouble.to_string();
@@ -106,7 +106,7 @@ fn json(context: &Context, findings: &[Finding<'_>]) -> String {
                 "reference": finding.wanted.reference.to_string(),
                 "required": finding.wanted.required,
                 "state": state(finding),
-                "kind": finding.outcome.as_ref().ok().map(kind::of),
+                "kind": finding.outcome.as_ref().ok().map(token_kind::of),
                 "from": finding.outcome.as_ref().ok().map(|_| finding.origin.word()),
                 "why": finding.outcome.as_ref().err().map(Trouble::to_string),
             })

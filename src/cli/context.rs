@@ -3,20 +3,20 @@
 use std::ffi::{OsStr, OsString};
 
 use super::arguments::Global;
-use crate::cache::{self, Cached, Caller, Identity, Policy};
-use crate::demo::Demo;
-use crate::dotenv::{self, Definition};
-use crate::error::{Error, Problem, Result, Trouble};
-use crate::manifest::{self, Manifest, Origin, Start, duration};
-use crate::memory;
-use crate::near;
-use crate::op::{Op, Settings};
-use crate::plan::{self, Choice, Plan};
-use crate::provider::Provider;
-use crate::reference::Reference;
-use crate::registry::Host;
-use crate::resolve::{self, Finding, Resolved};
-use crate::ui::Ui;
+use crate::base::error::{Error, Problem, Result, Trouble};
+use crate::base::locked_memory;
+use crate::base::suggest;
+use crate::base::ui::Ui;
+use crate::broker::cache::{self, Cached, Caller, Identity, Policy};
+use crate::broker::demo::Demo;
+use crate::broker::dotenv::{self, Definition};
+use crate::broker::manifest::{self, Manifest, Origin, Start, duration};
+use crate::broker::op::{Op, Settings};
+use crate::broker::plan::{self, Choice, Plan};
+use crate::broker::provider::Provider;
+use crate::broker::reference::Reference;
+use crate::broker::registry::Host;
+use crate::broker::resolve::{self, Finding, Resolved};
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Context {
             return Error::usage(format!("{what} is a plain value, not a secret"), hint);
         }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let hint = near::hint(what, &names, "the secrets are");
+        let hint = suggest::hint(what, &names, "the secrets are");
         Error::usage(
             format!("no secret `{what}` in the manifest ({})", self.origin()),
             hint,
@@ -203,7 +203,7 @@ impl Context {
 
     /// Says so if any secret may reach swap. Called last, when all memory for secrets is there.
     pub fn tell_if_swappable(&self) {
-        if memory::refused() {
+        if locked_memory::refused() {
             self.ui
                 .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
         }

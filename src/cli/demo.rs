@@ -11,11 +11,11 @@ use nix::unistd::{ForkResult, fork};
 
 use super::arguments::{Check, Env, Exec};
 use super::context::Context;
-use super::{check, env, exec};
-use crate::error::{Error, Exit, Result};
-use crate::harden::Hardened;
-use crate::sink::{self, docker};
-use crate::ui::{Tone, Ui};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::harden::Hardened;
+use crate::base::ui::{Tone, Ui};
+use crate::broker::sink::{self, docker};
+use crate::cli::{check, env, exec};
 
 const PROCESS: &str = "echo \"$GITHUB_USER has $GHCR_TOKEN\"";
 const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";

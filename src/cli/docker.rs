@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use super::arguments::{Docker, DockerCommand, Wiring};
 use super::context::Context;
-use crate::error::{Error, Exit, Result};
-use crate::registry::Host;
-use crate::sink;
-use crate::ui::{Tone, clean};
-use crate::wiring::config::{Config, Owner, SUFFIX, Wish};
-use crate::wiring::{file, muted, place};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::ui::{Tone, clean};
+use crate::broker::registry::Host;
+use crate::broker::sink;
+use crate::credential_helper::client_config::config::{Config, Owner, SUFFIX, Wish};
+use crate::credential_helper::client_config::{disabled_hosts, file, location};
 
 /// Runs the command.
 ///
@@ -55,7 +55,7 @@ impl Desk<'_> {
         let wish = Wish {
             hosts: &hosts,
             remove_plaintext,
-            default_store: place::default_store(&lookup),
+            default_store: location::default_store(&lookup),
         };
         // All files are understood before the first is changed.
         for mut found in self.files(wiring.podman)? {
@@ -103,12 +103,12 @@ impl Desk<'_> {
     fn warn_of_what_is_in_the_way(&self, hosts: &[Host]) -> Result<()> {
         let lookup = |name: &str| self.variable(name);
         let ui = self.context.ui;
-        if place::on_path(&lookup, place::HELPER).is_none() {
+        if location::on_path(&lookup, location::HELPER).is_none() {
             let own = std::env::current_exe().ok();
-            let how = place::how_to_find_helper(own.as_deref());
+            let how = location::how_to_find_helper(own.as_deref());
             ui.warn(&format!(
                 "{} is not on PATH, so clients will not find it: {how}",
-                place::HELPER
+                location::HELPER
             ));
         }
         if self.variable("DOCKER_AUTH_CONFIG").is_some() {
@@ -124,15 +124,15 @@ impl Desk<'_> {
     fn status(&self, wiring: &Wiring) -> Result<()> {
         let lookup = |name: &str| self.variable(name);
         let hosts = self.hosts(&wiring.registry)?;
-        let off = muted::read(&lookup);
-        let mut text = match place::on_path(&lookup, place::HELPER) {
+        let off = disabled_hosts::read(&lookup);
+        let mut text = match location::on_path(&lookup, location::HELPER) {
             Some(path) => format!("helper  {}\n", clean(&path.display().to_string())),
             None => {
                 let own = std::env::current_exe().ok();
                 let missing = self.context.ui.paint(Tone::Bad, "not on PATH");
                 format!(
                     "helper  {missing}: {}\n",
-                    place::how_to_find_helper(own.as_deref())
+                    location::how_to_find_helper(own.as_deref())
                 )
             }
         };
@@ -195,7 +195,7 @@ impl Desk<'_> {
     fn switch(&self, texts: &[String], off: bool) -> Result<()> {
         let lookup = |name: &str| self.variable(name);
         let hosts: Vec<Host> = texts.iter().map(|text| host(text)).collect::<Result<_>>()?;
-        let changed = muted::switch(&lookup, &hosts, off)?;
+        let changed = disabled_hosts::switch(&lookup, &hosts, off)?;
         for host in &hosts {
             let already = if changed.contains(host) {
                 ""
@@ -229,17 +229,17 @@ impl Desk<'_> {
 
     fn files(&self, podman: bool) -> Result<Vec<Found>> {
         let lookup = |name: &str| self.variable(name);
-        let docker = place::docker(&lookup).ok_or_else(|| {
+        let docker = location::docker(&lookup).ok_or_else(|| {
             Error::usage(
                 format!(
                     "there is no place for Docker's file: {}",
-                    place::homeless(&lookup)
+                    location::homeless(&lookup)
                 ),
                 "set HOME or DOCKER_CONFIG",
             )
         })?;
         let podman = if podman {
-            place::podman(&lookup)
+            location::podman(&lookup)
         } else {
             vec![]
         };

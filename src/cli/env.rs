@@ -8,9 +8,9 @@ use clap::builder::PossibleValuesParser;
 
 use super::arguments;
 use super::context::Context;
-use crate::error::{Error, Exit, Result};
-use crate::sink;
-use crate::sink::text::{self, Format, Variable};
+use crate::base::error::{Error, Exit, Result};
+use crate::broker::sink;
+use crate::broker::sink::text::{self, Format, Variable};
 
 /// The format that is two texts: masks for the runner, and values for its file.
 const GITHUB: &str = "github";

@@ -2,9 +2,9 @@
 
 use super::arguments;
 use super::context::Context;
-use crate::error::{Error, Exit, Result};
-use crate::harden::Hardened;
-use crate::sink::exec::{self, Command, Inheritance};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::harden::Hardened;
+use crate::broker::sink::exec::{self, Command, Inheritance};
 
 /// Replaces this process; returns only if that fails.
 ///

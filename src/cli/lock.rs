@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use crate::cache;
-use crate::error::{Exit, Result};
-use crate::sink;
+use crate::base::error::{Exit, Result};
+use crate::broker::cache;
+use crate::broker::sink;
 
 /// Empties the cache of this user, whichever manifest it is from.
 ///

@@ -20,10 +20,10 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-use crate::error::{Error, Exit};
-use crate::harden::{self, Hardened};
-use crate::sink;
-use crate::ui::{self, Color, Level, Ui};
+use crate::base::error::{Error, Exit};
+use crate::base::harden::{self, Hardened};
+use crate::base::ui::{self, Color, Level, Ui};
+use crate::broker::sink;
 use arguments::{Arguments, Command, Global, When};
 use context::{Context, Vault};
 
@@ -59,7 +59,7 @@ fn run(words: &[OsString], intent: Intent, hardened: Hardened) -> Exit {
     }
 }
 
-fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> crate::error::Result<Exit> {
+fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> crate::base::error::Result<Exit> {
     let context = |vault| Context::new(arguments.global, ui, vault);
     match &arguments.command {
         Command::Exec(exec) => exec::run(&context(Vault::Op)?, exec, hardened),

@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 
 use super::arguments;
 use super::context::Context;
-use crate::error::{Exit, Result};
-use crate::memory::Locked;
-use crate::sink;
+use crate::base::error::{Exit, Result};
+use crate::base::locked_memory::Locked;
+use crate::broker::sink;
 
 /// Prints the secret that `arguments` name.
 ///

@@ -1,7 +1,7 @@
 //! Takes secrets out of foreign text before it is shown: values that we know, in plain and in
 //! base64, and words that look like tokens.
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 const MASK: &str = "<concealed>";
 /// How tokens of the services around OpenClaw begin.
@@ -58,7 +58,7 @@ fn base64_core(bytes: &[u8], shift: usize) -> Option<Secret> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let skip = (3 - shift) % 3;
     let whole = &bytes.get(skip..)?[..(bytes.len() - skip) / 3 * 3];
-    let mut out = crate::memory::Locked::with_capacity(whole.len() * 4 / 3 + 1);
+    let mut out = crate::base::locked_memory::Locked::with_capacity(whole.len() * 4 / 3 + 1);
     for three in whole.chunks_exact(3) {
         let word = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for place in 0..4 {

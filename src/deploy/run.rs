@@ -6,16 +6,16 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
-use super::exit::{Failure, Result};
+use super::error::{Failure, Result};
 use super::host::{Host, interrupted};
 use super::journal::Journal;
 use super::redact::Redact;
+use super::reporter::Talk;
 use super::settings::Settings;
 use super::step::{Listed, Outcome, Ran, Reach, State};
-use super::talk::Talk;
 use super::token::Token;
-use crate::name::EnvName;
-use crate::secret::Secret;
+use crate::base::env_name::EnvName;
+use crate::base::secret::Secret;
 
 /// The next command where a step has none of its own.
 const AGAIN: &str =
@@ -180,9 +180,9 @@ fn perform(cx: &Context, listed: &Listed, dry_run: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ui::Color;
     use crate::deploy::settings::{File, Flags};
     use crate::deploy::step::Step;
-    use crate::ui::Color;
 
     struct Fails(Option<&'static str>);
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::exit::{Failure, Result};
+use super::error::{Failure, Result};
 use super::run::Context;
 
 /// What `check` saw.

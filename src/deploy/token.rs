@@ -8,9 +8,9 @@ use std::ffi::CStr;
 
 use zeroize::Zeroize;
 
-use super::exit::{Failure, Result};
-use crate::name::EnvName;
-use crate::secret::Secret;
+use super::error::{Failure, Result};
+use crate::base::env_name::EnvName;
+use crate::base::secret::Secret;
 
 /// What `op` shows instead of a concealed value.
 const PLACEHOLDER: &[u8] = b"[use 'op item get";

@@ -524,7 +524,10 @@ fn a_panic_with_the_secret_in_hand_wipes_it_and_says_nothing_of_it() {
     }
     let (out, err, code) = stuck.end();
     assert_eq!((out.as_str(), code), ("false\n", Some(1)), "{err}");
-    assert!(err.contains("src/memory.rs"), "it did panic: {err}");
+    assert!(
+        err.contains("src/base/locked_memory.rs"),
+        "it did panic: {err}"
+    );
     says_nothing_of_it(&err, "stderr of a panic");
     sandbox.assert_nothing_is_left();
 }

@@ -9,7 +9,7 @@ mod case;
 mod names;
 mod values;
 
-use oc_secrets::sink::text::{self, Format};
+use oc_secrets::broker::sink::text::{self, Format};
 
 use case::{Case, Sandbox, UTF8, assert_same, assert_silent, numbered, shown, variables};
 

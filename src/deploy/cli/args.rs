@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::base::ui::Color;
 use crate::deploy::run::Choice;
 use crate::deploy::settings::Flags;
-use crate::ui::Color;
 
 /// Provision a VPS for OpenClaw: pull the image, run and verify the gateway, harden the host.
 ///

@@ -2,17 +2,19 @@
 
 use serde_json::json;
 
-use crate::deploy::engine::Engine;
-use crate::deploy::exit::{Exit, Failure, Result};
+use crate::base::token_kind;
+use crate::base::ui::Tone;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::health::exposure;
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::{client, env, exposure, observe, service, snapshot};
+use crate::deploy::gateway::runtime::{client, swarm};
+use crate::deploy::gateway::{env, observe, state};
+use crate::deploy::host::lock;
 use crate::deploy::image::pull::size;
-use crate::deploy::lock;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 use crate::deploy::token::Token;
-use crate::kind;
-use crate::ui::Tone;
 
 /// One finding.
 struct Finding {
@@ -84,11 +86,11 @@ pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
 
 fn is_useless(cx: &Context, token: &Token) -> bool {
     let ghcr = cx.settings.image.registry() == "ghcr.io";
-    ghcr && kind::of(token.secret()) == kind::FINE_GRAINED
+    ghcr && token_kind::of(token.secret()) == token_kind::FINE_GRAINED
 }
 
 fn disk(cx: &Context) -> Finding {
-    match snapshot::free(&cx.host.path("/var")) {
+    match state::free(&cx.host.path("/var")) {
         Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
         Ok(free) => Finding::bad(
             "disk",
@@ -116,7 +118,7 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         Ok(seen) => {
             let container = seen.container.clone().unwrap_or_default();
             if cx.settings.shape.unwrap_or(container.shape) == Shape::Swarm {
-                all.push(match service::node(&engine).await {
+                all.push(match swarm::node(&engine).await {
                     Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
                     Err(failure) => Finding::bad("swarm", "fail", &failure),
                 });

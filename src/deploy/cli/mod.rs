@@ -13,21 +13,22 @@ use clap::Parser;
 use serde_json::json;
 
 use self::args::{Cli, Command, Common};
-use super::engine::Engine;
-use super::exit::{Exit, Failure, Result};
+use super::backup;
+use super::docker::Engine;
+use super::error::{Exit, Failure, Result};
 use super::gateway::records::{Pending, Records, Release};
-use super::gateway::{app_secrets, logs, rollback, snapshot};
+use super::gateway::runtime::swarm::secrets;
+use super::gateway::{logs, rollback, state};
 use super::host::Host;
+use super::host::lock::Lock;
 use super::journal::Journal;
-use super::lock::Lock;
+use super::reporter::Talk;
 use super::run::{Choice, Context, run};
 use super::settings::{CONFIG, File, Settings};
 use super::step::Outcome;
-use super::steps::backup;
-use super::talk::Talk;
 use super::token::{self, Token, take};
-use crate::name::EnvName;
-use crate::secret::Secret;
+use crate::base::env_name::EnvName;
+use crate::base::secret::Secret;
 
 /// The secrets of our environment, which are in it no more.
 struct Taken {
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
     let taken = Taken {
         ghcr: take("GHCR_TOKEN"),
         tailscale: take("TAILSCALE_AUTH_KEY"),
-        app: token::take_all(app_secrets::by_default()),
+        app: token::take_all(secrets::by_default()),
     };
     let cli = Cli::parse();
     let done = context(&cli, taken).and_then(|cx| {
@@ -248,7 +249,7 @@ async fn state_of(
     }
     let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
     match snapshot {
-        Some(id) if snapshot::is_there(cx, engine, &id).await? => Ok(Some(id)),
+        Some(id) if state::is_there(cx, engine, &id).await? => Ok(Some(id)),
         _ => Err(Failure::new(format!(
             "there is no snapshot of the state of release {}",
             target.id
@@ -286,7 +287,7 @@ fn show_logs(cx: &Context, lines: usize, json: bool) -> Result<Exit> {
         cx.talk.data(&json!({"lines": lines}).to_string());
     } else {
         for line in lines {
-            cx.talk.data(&crate::ui::clean(&line));
+            cx.talk.data(&crate::base::ui::clean(&line));
         }
     }
     Ok(Exit::Done)

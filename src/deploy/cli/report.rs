@@ -4,18 +4,20 @@ use std::io::IsTerminal;
 
 use serde_json::{Value, json};
 
-use crate::deploy::engine::Engine;
+use crate::base::ui::Tone;
+use crate::deploy::docker::Engine;
 use crate::deploy::env_file::EnvFile;
-use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::{self, Observed, app_secrets, env, observe, service};
+use crate::deploy::gateway::runtime::swarm;
+use crate::deploy::gateway::runtime::swarm::secrets;
+use crate::deploy::gateway::{self, Observed, env, observe};
+use crate::deploy::host::lock::{self, clock};
+use crate::deploy::journal::stats::Stats;
 use crate::deploy::journal::{now, round};
-use crate::deploy::lock::{self, clock};
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
-use crate::deploy::stats::Stats;
 use crate::deploy::step::{Outcome, Ran};
-use crate::ui::Tone;
 
 /// The release to go back to: `to`, or the newest with another image than the current one.
 pub fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
@@ -196,11 +198,11 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
 /// `openclaw_gateway, with TELEGRAM_BOT_TOKEN`.
 fn service_line(release: &Release) -> String {
     let secrets = release.secrets.iter();
-    let names: Vec<_> = secrets.filter_map(|it| app_secrets::parts(it)).collect();
+    let names: Vec<_> = secrets.filter_map(|it| secrets::parts(it)).collect();
     let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
     match names.as_slice() {
-        [] => format!("{}, without secrets", service::NAME),
-        names => format!("{}, with {}", service::NAME, names.join(", ")),
+        [] => format!("{}, without secrets", swarm::NAME),
+        names => format!("{}, with {}", swarm::NAME, names.join(", ")),
     }
 }
 

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use super::compose::fingerprint;
+use super::runtime::compose::fingerprint;
+use crate::base::secret::Secret;
 use crate::deploy::env_file::{EnvFile, is_plain};
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Access;
 use crate::deploy::redact::Redact;
 use crate::deploy::run::Context;
-use crate::secret::Secret;
 
 /// The key that names the image, for people who use compose by hand.
 pub const IMAGE: &str = "OPENCLAW_IMAGE";
@@ -111,7 +111,7 @@ pub fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
     if cx.settings.engine.is_remote() {
         return Ok(None);
     }
-    let account = crate::deploy::steps::account::Account::need(&cx.host, &cx.settings.user)?;
+    let account = crate::deploy::host::account::Account::need(&cx.host, &cx.settings.user)?;
     Ok(Some((account.uid, account.gid)))
 }
 

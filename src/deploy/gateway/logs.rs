@@ -1,7 +1,7 @@
 //! The gateway's own words, for people: the last lines, without secrets.
 
-use crate::deploy::engine::Engine;
-use crate::deploy::exit::Result;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::Result;
 use crate::deploy::run::Context;
 
 /// How many lines a failure shows.

@@ -5,35 +5,27 @@
 //!                                                        └─▶ put back
 //! ```
 
-pub mod app_secrets;
-pub mod client;
-pub mod compose;
 pub mod config;
 pub mod env;
-pub mod exposure;
-pub mod health;
-pub mod leftovers;
 pub mod logs;
-pub mod put_back;
-pub mod ready;
+pub mod health;
 pub mod records;
+pub mod image_cleanup;
+pub mod runtime;
+pub mod state;
+pub mod restore;
+pub mod upgrade;
 pub mod recover;
-pub mod registry_auth;
 pub mod rollback;
-pub mod salted;
-pub mod service;
-pub mod shape;
-pub mod snapshot;
-pub mod switch;
 
 use std::time::Instant;
 
-use self::health::Seen;
+use self::health::liveness::{self, Seen};
 use self::records::Records;
-use crate::deploy::engine::Engine;
-use crate::deploy::engine::containers::Container;
-use crate::deploy::exit::Result;
-use crate::deploy::image::ladder::Running;
+use crate::deploy::docker::Engine;
+use crate::deploy::docker::containers::Container;
+use crate::deploy::error::Result;
+use crate::deploy::image::fallback::Running;
 use crate::deploy::run::Context;
 use crate::deploy::settings::Settings;
 
@@ -86,7 +78,7 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
     let healthy = match &container {
         Some(container) if container.running => {
             let port = port(cx);
-            health::wait(engine, &container.id, port, Instant::now())
+            liveness::wait(engine, &container.id, port, Instant::now())
                 .await?
                 .is_ok()
                 || matches!(old(port).await, Some(Seen::Old))
@@ -94,12 +86,14 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
         _ => false,
     };
     let altered = match &container {
-        Some(container) => shape::is_altered(cx, engine, container).await?,
+        Some(container) => runtime::is_altered(cx, engine, container).await?,
         None => false,
     };
     // Also without a container: that may be for want of the image.
-    let service = engine.service(service::NAME).await?;
-    let lent = service.as_ref().map_or("", registry_auth::registry);
+    let service = engine.service(runtime::swarm::NAME).await?;
+    let lent = service
+        .as_ref()
+        .map_or("", runtime::swarm::registry_auth::registry);
     Ok(Observed {
         container,
         healthy,
@@ -109,7 +103,7 @@ pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
 }
 
 async fn old(port: Option<u16>) -> Option<Seen> {
-    Some(health::probe(port?).await)
+    Some(liveness::probe(port?).await)
 }
 
 /// Where it answers, for people: a remote engine's loopback is not the reader's.

@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::Source;
-use crate::deploy::image::ladder::Acquired;
+use crate::deploy::image::fallback::Acquired;
 use crate::deploy::settings::{Settings, Shape};
 
 /// Root only: the fingerprint of `.env` is in it.

@@ -5,10 +5,12 @@
 
 use std::time::Instant;
 
+use super::health::liveness;
 use super::records::{Pending, Records, Release};
-use super::{compose, health, port, put_back, snapshot, switch};
-use crate::deploy::engine::Engine;
-use crate::deploy::exit::{Exit, Failure, Result};
+use super::runtime::compose;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::{port, restore, state, upgrade};
 use crate::deploy::run::Context;
 
 /// Whether there is something to recover.
@@ -27,12 +29,12 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
     };
     cx.talk
         .warn("an earlier run was cut off while it replaced the gateway; mending that first");
-    snapshot::mend(cx)?;
+    state::mend(cx)?;
     if let Some(sign) = answers(cx, engine, &pending).await? {
         cx.talk.note("the new version answers; keeping it");
         let mut release = pending.release;
         release.snapshot = pending.snapshot;
-        return switch::finish(cx, engine, records, release, sign).await;
+        return upgrade::finish(cx, engine, records, release, sign).await;
     }
     let snapshot = pending.snapshot.as_deref();
     match pending.from.and_then(|id| records.release(id)).cloned() {
@@ -42,7 +44,7 @@ pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Re
     }
     records.pending = None;
     records.save(&cx.host, &cx.settings)?;
-    snapshot::prune(cx, engine, records).await;
+    state::prune(cx, engine, records).await;
     Ok(())
 }
 
@@ -64,9 +66,9 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
         cx.settings.health_timeout.as_secs()
     ));
     let deadline = Instant::now() + cx.settings.health_timeout;
-    let sign = health::wait(engine, &container.id, port(cx), deadline).await?;
+    let sign = liveness::wait(engine, &container.id, port(cx), deadline).await?;
     let known = pending.from.map(|_| Vec::new());
-    let accepted = switch::accept(
+    let accepted = upgrade::accept(
         cx,
         engine,
         &container.id,
@@ -83,7 +85,7 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
 async fn begin_anew(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
     cx.talk.note("putting back the state that was here before");
     cx.host.shield(true);
-    let restored = put_back::state_alone(cx, engine, snapshot).await;
+    let restored = restore::state_alone(cx, engine, snapshot).await;
     cx.host.shield(false);
     restored.map_err(|why| Failure {
         what: format!(
@@ -105,14 +107,14 @@ async fn go_back(
 ) -> Result<()> {
     cx.talk.note(format!("putting back {}", from.pinned));
     cx.host.shield(true);
-    let restored = put_back::restore(cx, engine, records, from, snapshot).await;
+    let restored = restore::restore(cx, engine, records, from, snapshot).await;
     cx.host.shield(false);
     restored.map_err(|why| {
         Failure::new(format!(
             "{} could not be put back: {}\n  no gateway answers now",
             from.pinned, why.what
         ))
-        .hint(put_back::way_out(from, &why))
+        .hint(restore::way_out(from, &why))
         .exit(Exit::Down)
         .cause(why.cause)
         .log(why.log)

@@ -6,9 +6,9 @@
 use serde_json::json;
 
 use super::records::{Pending, Records, Release};
-use super::{env, put_back, shape, snapshot};
-use crate::deploy::engine::Engine;
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::docker::Engine;
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::{env, restore, runtime, state};
 use crate::deploy::journal::now;
 use crate::deploy::run::Context;
 
@@ -23,14 +23,14 @@ pub async fn go(
     target: &Release,
     state: Option<&str>,
 ) -> Result<u64> {
-    put_back::image_is_here(engine, target)
+    restore::image_is_here(engine, target)
         .await
         .map_err(|why| untouched(target, why))?;
     let mut release = again(cx, engine, records, target).await?;
     // What a change left whose way back failed is still the state to go back to.
     let lost = records.pending.take().and_then(|it| it.snapshot);
     if lost.is_none() {
-        snapshot::preflight(cx)?;
+        state::preflight(cx)?;
     }
     records.pending = Some(Pending {
         release: release.clone(),
@@ -40,9 +40,9 @@ pub async fn go(
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
-        shape::stop(engine, shape::GRACE).await?;
-        snapshot::take(cx, engine, records, &mut release, state).await?;
-        put_back::restore(cx, engine, records, &release, state).await
+        runtime::stop(engine, runtime::GRACE).await?;
+        state::take(cx, engine, records, &mut release, state).await?;
+        restore::restore(cx, engine, records, &release, state).await
     }
     .await;
     let failure = match restored {
@@ -50,7 +50,7 @@ pub async fn go(
         Err(mut why) => {
             let hint = "choose another release with --to: openclaw-deploy status lists them";
             why.hint.get_or_insert_with(|| hint.to_owned());
-            Some(put_back::after(cx, engine, records, &release, why).await)
+            Some(restore::after(cx, engine, records, &release, why).await)
         }
     };
     cx.host.shield(false);
@@ -63,7 +63,7 @@ pub async fn go(
     let id = release.id;
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
-    snapshot::prune(cx, engine, records).await;
+    state::prune(cx, engine, records).await;
     Ok(id)
 }
 
@@ -74,7 +74,7 @@ async fn again(
     records: &Records,
     target: &Release,
 ) -> Result<Release> {
-    let form = shape::form(cx, engine, target.shape).await?;
+    let form = runtime::form(cx, engine, target.shape).await?;
     let id = records.next_id();
     let mut release = Release {
         id,
@@ -84,7 +84,7 @@ async fn again(
         snapshot: None,
         ..target.clone()
     };
-    release.move_to(snapshot::place(cx, id));
+    release.move_to(state::place(cx, id));
     Ok(release)
 }
 

@@ -13,9 +13,9 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchownat, geteuid};
 
-use super::place::Place;
-use super::{Access, Host};
-use crate::deploy::exit::{Failure, Result};
+use super::directory_entry::Place;
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::{Access, Host};
 
 impl Host {
     /// A text file, `None` where there is none. Invalid UTF-8 is replaced, 1 MiB is the most.

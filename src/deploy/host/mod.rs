@@ -6,10 +6,18 @@
 //! path lies below DIR, and programs run inside it (`chroot`), except those that serve the
 //! operator's side ([`Program::outside`]: the Docker client).
 
+mod directory_entry;
 mod files;
-mod place;
 mod program;
 mod spawn;
+pub mod lock;
+pub mod account;
+pub mod keys;
+pub mod apt;
+pub mod apt_repository;
+pub mod systemd;
+pub mod ufw;
+pub mod sshd;
 
 use std::cell::Cell;
 use std::io;
@@ -22,7 +30,7 @@ use tokio::sync::watch;
 
 pub use self::program::{Answer, Program, good};
 use self::spawn::find_in;
-use super::exit::{Exit, Failure, Result};
+use super::error::{Exit, Failure, Result};
 
 /// Where programs are looked for, and the PATH that they get.
 pub const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

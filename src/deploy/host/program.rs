@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::deploy::exit::{Failure, Result};
-use crate::quote;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::base::shell_quote;
+use crate::deploy::error::{Failure, Result};
 
 /// A program to run.
 #[derive(Clone)]
@@ -139,7 +139,7 @@ impl Program {
         let name = self.name.to_string_lossy();
         let args = self.args.iter().map(|arg| arg.to_string_lossy());
         let words: Vec<_> = std::iter::once(name).chain(args).collect();
-        quote::command(words.iter().map(AsRef::as_ref))
+        shell_quote::command(words.iter().map(AsRef::as_ref))
     }
 
     /// `failure`, with the command as its hint, where that means the same when somebody types it:

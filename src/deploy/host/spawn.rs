@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
 use super::program::{Answer, Input, Program, good};
-use super::{Host, SEARCH};
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::{Host, SEARCH};
 
 impl Host {
     /// Runs a program to its end. A bad exit is an [`Answer`], not an error.

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::deploy::exit::{Failure, Result};
-use crate::deploy::gateway::client::docker;
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::runtime::client::docker;
 use crate::deploy::host::good;
 use crate::deploy::run::Context;
 

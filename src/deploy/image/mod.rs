@@ -1,12 +1,11 @@
 //! How the wanted image comes to the engine: look, pull, and the ladder when that fails.
 
-pub mod build;
-pub mod cause;
-pub mod ladder;
-pub mod pull;
 pub mod resolve;
+pub mod build;
+pub mod pull;
+pub mod fallback;
 
-use self::cause::Cause;
+use crate::deploy::docker::pull_error::Cause;
 
 /// Why an image could not be had, for people. The text is redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,14 +10,14 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::Trouble;
-use super::cause::{Cause, classify};
 use super::resolve::{Resolved, pause, too_slow, trouble};
-use crate::deploy::engine::Engine;
-use crate::deploy::engine::auth::Auth;
-use crate::deploy::engine::images::Image;
-use crate::deploy::exit::Result;
-use crate::deploy::gateway::snapshot::free;
-use crate::deploy::reference::ImageRef;
+use crate::deploy::docker::Engine;
+use crate::deploy::docker::auth::Auth;
+use crate::deploy::docker::images::Image;
+use crate::deploy::docker::pull_error::{Cause, classify};
+use crate::deploy::error::Result;
+use crate::deploy::gateway::state::free;
+use crate::deploy::image_reference::ImageRef;
 use crate::deploy::run::Context;
 
 /// An image that has arrived.

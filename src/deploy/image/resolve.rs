@@ -7,12 +7,12 @@
 use std::time::{Duration, Instant};
 
 use super::Trouble;
-use super::cause::{Cause, classify};
-use crate::deploy::engine::auth::Auth;
-use crate::deploy::engine::images::{Image, Remote};
-use crate::deploy::engine::{Engine, Reply};
-use crate::deploy::exit::Result;
-use crate::deploy::reference::ImageRef;
+use crate::deploy::docker::auth::Auth;
+use crate::deploy::docker::images::{Image, Remote};
+use crate::deploy::docker::pull_error::{Cause, classify};
+use crate::deploy::docker::{Engine, Reply};
+use crate::deploy::error::Result;
+use crate::deploy::image_reference::ImageRef;
 use crate::deploy::run::Context;
 
 /// How long a registry may take to say what an image is.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 
 /// Which Docker engine to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]

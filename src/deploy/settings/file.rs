@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::deploy::exit::{Failure, Result};
-use crate::trust;
+use crate::base::file_ownership;
+use crate::deploy::error::{Failure, Result};
 
 /// `[host]` in the configuration: steps 1, 2 and 5 to 9.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl File {
                 Failure::usage(format!("{shown} is not a regular file")).hint("check --config")
             );
         }
-        trust::file(&about).map_err(|why| {
+        file_ownership::file(&about).map_err(|why| {
             Failure::usage(format!("{shown} {why}")).hint(format!(
                 "look at it, then: chown root {shown}; chmod 644 {shown}"
             ))
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    use crate::deploy::exit::Exit;
+    use crate::deploy::error::Exit;
 
     #[test]
     fn a_file_that_others_could_have_written_is_refused() {

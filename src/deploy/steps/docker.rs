@@ -1,17 +1,17 @@
 //! Step 1: the Docker engine and Compose v2, from packages.
 //!
 //! The engine is the distribution's, and so is Compose v2 where it has one. Debian 12 has none:
-//! there, and only there, the plugin comes from Docker's own repository ([`super::vendor`]), and apt
+//! there, and only there, the plugin comes from Docker's own repository ([`crate::deploy::host::apt_repository`]), and apt
 //! is told to take nothing else from it.
 
 use std::time::{Duration, Instant};
 
-use super::vendor::{Layout, Source};
-use super::{apt, systemd};
-use crate::deploy::engine::Engine;
-use crate::deploy::exit::{Exit, Failure, Result};
-use crate::deploy::gateway::client;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::runtime::client;
 use crate::deploy::host::Program;
+use crate::deploy::host::apt_repository::{Layout, Source};
+use crate::deploy::host::{apt, systemd};
 use crate::deploy::run::Context;
 use crate::deploy::settings::Engine as Choice;
 use crate::deploy::step::{State, Step};

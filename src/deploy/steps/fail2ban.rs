@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 use super::firewall::ssh_ports;
-use super::{apt, systemd};
+use crate::deploy::host::{apt, systemd};
 
 const JAIL: &str = "/etc/fail2ban/jail.d/openclaw-deploy.local";
 const ACCESS: Access = Access {

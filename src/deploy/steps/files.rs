@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::{config, env};
 use crate::deploy::host::Access;
 use crate::deploy::run::Context;

@@ -7,13 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
-use super::ufw::{self, Fate};
-use super::{apt, survey, systemd};
+use super::ssh::ssh_state;
+use crate::deploy::host::ufw::{self, Fate};
+use crate::deploy::host::{apt, systemd};
 
 const TAILNET: &str = "tailscale0";
 
@@ -86,9 +87,9 @@ fn absent(host: &Host) -> Option<String> {
 /// # Errors
 /// When sshd, `ss` or systemd is there and cannot be asked: a port left out would be shut.
 pub fn ssh_ports(host: &Host) -> Result<BTreeSet<u16>> {
-    let mut ports = survey::listening(host)?;
+    let mut ports = ssh_state::listening(host)?;
     if host.find("sshd").is_some() {
-        ports.extend(survey::effective(host)?.ports());
+        ports.extend(ssh_state::effective(host)?.ports());
     }
     if ports.is_empty() {
         ports.insert(22);

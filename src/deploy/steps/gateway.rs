@@ -3,28 +3,31 @@
 //! `check` looks at the registry, the engine and the port; `apply` climbs the ladder and
 //! switches. A gateway that already runs what is wanted is never restarted.
 
+mod decide;
+mod stored_logins;
+
 use std::cell::RefCell;
 use std::time::Instant;
 
 use serde_json::json;
 
-use crate::deploy::engine::Engine;
-use crate::deploy::engine::auth::Auth;
-use crate::deploy::exit::{Exit, Failure, Result};
+use crate::deploy::docker::Engine;
+use crate::deploy::docker::auth::Auth;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::health::{exposure, liveness};
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::registry_auth::{self, Change};
-use crate::deploy::gateway::shape::{self, Form};
-use crate::deploy::gateway::switch::{Candidate, switch, unhealthy};
-use crate::deploy::gateway::{self, Observed, exposure, health, observe, port, recover, service};
+use crate::deploy::gateway::runtime::swarm;
+use crate::deploy::gateway::runtime::swarm::registry_auth::{self, Change};
+use crate::deploy::gateway::runtime::{self, Form};
+use crate::deploy::gateway::upgrade::{Candidate, switch, unhealthy};
+use crate::deploy::gateway::{self, Observed, observe, port, recover};
 use crate::deploy::image::Source;
-use crate::deploy::image::ladder::{Acquired, acquire};
+use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolved, resolve};
+use crate::deploy::image_reference::short;
 use crate::deploy::journal::round;
-use crate::deploy::reference::short;
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
-
-use super::{decide, logins};
 
 /// The gateway.
 #[derive(Default)]
@@ -41,7 +44,7 @@ struct Seen {
 
 impl Step for Gateway {
     fn check(&self, cx: &Context) -> Result<State> {
-        logins::warn(cx);
+        stored_logins::warn(cx);
         cx.host.wait(cx.host.unless_interrupted(self.look(cx)))
     }
 
@@ -81,7 +84,7 @@ impl Gateway {
         {
             exposure::port_is_free(port)?;
         }
-        let form = shape::wanted(cx, &engine, &records, &observed).await?;
+        let form = runtime::wanted(cx, &engine, &records, &observed).await?;
         let wanted = &cx.settings.image;
         let resolved = resolve(cx, &engine, wanted).await?;
         let state = if recover::needed(&records) {
@@ -106,14 +109,14 @@ async fn provide(cx: &Context, engine: &Engine, seen: Seen) -> Result<String> {
     let mut records = Records::load(&cx.host, &cx.settings)?;
     recover::recover(cx, engine, &mut records).await?;
     let observed = observe(cx, engine).await?;
-    let form = shape::wanted(cx, engine, &records, &observed).await?;
+    let form = runtime::wanted(cx, engine, &records, &observed).await?;
     let lend = seen.lend.as_ref();
     registry_auth::renew(cx, engine, form.shape, lend).await?;
-    let waits = shape::hold_back(engine, &observed).await?;
+    let waits = runtime::hold_back(engine, &observed).await?;
     let got = replace(cx, engine, &mut records, &observed, &form, seen.resolved).await;
     if waits && got.is_err() {
         // Why we failed says more than why this would.
-        let _ = service::let_go(engine).await;
+        let _ = swarm::let_go(engine).await;
     }
     let got = got?;
     registry_auth::settle(cx, engine, form.shape, lend).await?;
@@ -170,10 +173,10 @@ async fn revive(
     let Some(container) = &observed.container else {
         return Ok(());
     };
-    let id = shape::resume(cx, engine, container, release).await?;
+    let id = runtime::resume(cx, engine, container, release).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
-    match health::wait(engine, &id, port(cx), deadline).await? {
-        Ok(_) => shape::settle(cx, engine, release).await,
+    match liveness::wait(engine, &id, port(cx), deadline).await? {
+        Ok(_) => runtime::settle(cx, engine, release).await,
         Err(why) => Err(unhealthy(cx, engine, &id, &why)
             .await
             .hint("go back to the version before: openclaw-deploy rollback")

@@ -2,28 +2,15 @@
 //!
 //! A new step is a file here and a line in [`all`].
 
-pub mod account;
-pub mod apt;
-pub mod backup;
-pub mod decide;
 pub mod docker;
-pub mod fail2ban;
-pub mod files;
-pub mod firewall;
-pub mod gateway;
-pub mod keys;
-pub mod logins;
-pub mod probe;
-pub mod revert;
-pub mod ssh;
-pub mod sshd;
-pub mod survey;
-pub mod systemd;
-pub mod tailscale;
-pub mod ufw;
-pub mod upkeep;
 pub mod user;
-pub mod vendor;
+pub mod files;
+pub mod gateway;
+pub mod tailscale;
+pub mod firewall;
+pub mod fail2ban;
+pub mod maintenance;
+pub mod ssh;
 
 use super::step::Reach::{self, AnyEngine, ThisHost};
 use super::step::{Listed, Step};
@@ -39,7 +26,7 @@ pub fn all() -> Vec<Listed> {
         list(5, "tailscale", ThisHost, tailscale::Tailscale),
         list(6, "firewall", ThisHost, firewall::Firewall),
         list(7, "fail2ban", ThisHost, fail2ban::Fail2ban),
-        list(8, "upkeep", ThisHost, upkeep::Upkeep),
+        list(8, "upkeep", ThisHost, maintenance::Upkeep),
         list(9, "ssh", ThisHost, ssh::Ssh),
     ]
 }

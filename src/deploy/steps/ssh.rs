@@ -6,15 +6,19 @@
 //! has really logged in to the running sshd. Whatever stands in the way of that is a reason to leave
 //! SSH as it is.
 
-use crate::deploy::exit::{Failure, Result};
+mod login_test;
+mod rollback_timer;
+pub mod ssh_state;
+
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
-use super::account::Account;
-use super::revert::Revert;
-use super::survey::{DROP_IN, Survey, with_runtime};
-use super::{probe, systemd};
+use crate::deploy::host::account::Account;
+use crate::deploy::host::systemd;
+use rollback_timer::Revert;
+use ssh_state::{DROP_IN, Survey, with_runtime};
 
 const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
 const ACCESS: Access = Access {
@@ -148,5 +152,5 @@ fn switch(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
         return Err(now.beaten());
     }
     systemd::tell(host, &["try-reload-or-restart", unit(host)])?;
-    probe::login(host, &survey.account, &survey.way_in)
+    login_test::login(host, &survey.account, &survey.way_in)
 }

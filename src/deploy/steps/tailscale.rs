@@ -1,19 +1,19 @@
 //! Step 5: into the tailnet, from a repository whose key we know.
 //!
-//! The packages come from the vendor's own repository ([`super::vendor`]). The auth key goes to
+//! The packages come from the vendor's own repository ([`crate::deploy::host::apt_repository`]). The auth key goes to
 //! `tailscale up` through a pipe: `--auth-key=file:` reads any path, so `/dev/stdin` will do, and
 //! the key is in no argument, file or environment.
 
 use std::time::Duration;
 
-use crate::deploy::exit::{Failure, Result};
+use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 use crate::deploy::token::Token;
 
-use super::vendor::{Layout, Source};
-use super::{apt, systemd};
+use crate::deploy::host::apt_repository::{Layout, Source};
+use crate::deploy::host::{apt, systemd};
 
 const UNIT: &str = "tailscaled.service";
 const REPOSITORY: Layout = Layout {

@@ -4,15 +4,15 @@
 //! the only way to administer this host. It is not put into the group `docker` unless the settings
 //! say so: that would be a second, silent way to root. Keys are added, never replaced.
 
-use crate::deploy::exit::{Failure, Result};
-use crate::deploy::gateway::snapshot::free;
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::state::free;
 use crate::deploy::host::{Access, Answer, Host, Program};
 use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
-use super::account::{Account, Login};
-use super::{apt, keys};
+use crate::deploy::host::account::{Account, Login};
+use crate::deploy::host::{apt, keys};
 
 const RULE_FILE: &str = "/etc/sudoers.d/openclaw-deploy";
 const RULE_ACCESS: Access = Access {

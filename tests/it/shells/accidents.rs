@@ -1,6 +1,6 @@
 //! What happens to a script when our output is cut off, or when there is none to give.
 
-use oc_secrets::sink::text::{self, Format};
+use oc_secrets::broker::sink::text::{self, Format};
 
 use super::case::{Sandbox, UTF8, numbered, variables};
 

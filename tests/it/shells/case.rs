@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use oc_secrets::name::EnvName;
-use oc_secrets::sink::text::{self, Format, Variable};
+use oc_secrets::base::env_name::EnvName;
+use oc_secrets::broker::sink::text::{self, Format, Variable};
 use tempfile::TempDir;
 
 use super::values::{self, TRACE};

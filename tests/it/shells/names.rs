@@ -1,8 +1,8 @@
 //! Every name that a shell knows of itself, assigned in that shell: what we agree to write must
 //! arrive as it is and run nothing. It finds the special names of versions yet to come.
 
-use oc_secrets::name::EnvName;
-use oc_secrets::sink::text::{Format, Variable, render};
+use oc_secrets::base::env_name::EnvName;
+use oc_secrets::broker::sink::text::{Format, Variable, render};
 
 use super::case::{Sandbox, UTF8, shown};
 

@@ -1,0 +1,91 @@
+//! What to do about each error: a command or a page that mends it.
+
+use crate::base::error::{ENVIRONMENT, Error, Problem};
+
+impl Error {
+    /// What the user can do about it: a command or a page that mends it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Usage { hint, .. } | Self::Manifest { hint, .. } => hint.as_str(),
+            Self::OpMissing { .. } => {
+                "install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP"
+            }
+            Self::OpUntrusted { absent: true, .. } => {
+                "correct the path in OC_SECRETS_OP or under [op] in the manifest; without it, `op` is looked for on PATH"
+            }
+            Self::OpUntrusted { absent: false, .. } => {
+                "`op` must be executable; it and every directory above it must belong to root or to you, and nobody else may write there"
+            }
+            Self::OpTimeout { .. } => {
+                "answer the 1Password prompt if one is open; allow more time with --timeout; run `op vault list` to see where it hangs"
+            }
+            Self::OpKilled { .. } => "look for the out-of-memory killer: dmesg | tail",
+            Self::OpNonsense { .. } => {
+                "check that `op` is 1Password's own (op --version); if the secrets are large, ask for fewer at a time with --only"
+            }
+            Self::OpUnknown { by_hand, .. } => {
+                return Some(format!("run `{by_hand}` yourself to see what it says"));
+            }
+            Self::OpConfigDirectory => {
+                "op's configuration must be yours alone: chmod 700 ~/.config/op, and check its owner"
+            }
+            Self::Network => {
+                "check the connection and the proxy: curl -sI https://my.1password.com"
+            }
+            Self::SignedOut { session: true } => {
+                "an OP_SESSION variable is set and may be stale: unset it, or run `op signin` again"
+            }
+            Self::SignedOut { session: false } => {
+                "run `op signin`, or set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::NoAccount => {
+                "turn on the CLI integration of the 1Password app, run `op account add`, or set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::WhichAccount { .. } => {
+                "run `op account list` and name one with --account, OP_ACCOUNT or `account = …` in the manifest"
+            }
+            Self::PromptRefused { .. } => "run it again and approve the prompt",
+            Self::AppUnreachable { .. } => {
+                "start and unlock the 1Password app, with Settings > Developer > Integrate with 1Password CLI on"
+            }
+            Self::TokenInvalid { .. } => {
+                "make a new token (op service-account create) and set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::Forbidden { .. } => {
+                "give the account or service account read access to the vault: op vault list shows what it sees"
+            }
+            Self::RateLimited { .. } => {
+                "see what is left with `op service-account ratelimit`; every retry costs more"
+            }
+            Self::Unresolved { problems } => return Some(unresolved(problems)),
+            Self::Unwritable { name, format, .. } if *format == ENVIRONMENT => {
+                return Some(format!(
+                    "use `oc-secrets read {name}`, which prints any value"
+                ));
+            }
+            Self::Unwritable { .. } => "use `oc-secrets exec`, which carries every value",
+            Self::CommandNotFound { command } if command.is_empty() => {
+                "name a command after --; a variable there may be unset"
+            }
+            Self::CommandNotFound { .. } => "check the spelling and PATH",
+            Self::CannotExecute { hint, .. } => hint,
+            Self::Relayed { hint, .. } => return hint.clone(),
+            Self::Interrupted { .. } | Self::System { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// One command is enough to see how the others go.
+fn unresolved(problems: &[Problem]) -> String {
+    let look = problems.iter().find_map(|problem| problem.look.as_deref());
+    let look = match look {
+        Some(command) => format!("compare with `{command}`"),
+        None => "mend it in 1Password".to_owned(),
+    };
+    match problems.iter().any(|problem| problem.waivable) {
+        true => format!("{look}, or mark what may be absent with `required = false`"),
+        false => look,
+    }
+}

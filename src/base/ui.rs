@@ -1,0 +1,202 @@
+//! The only place that talks to people, and the rules it keeps.
+//!
+//! Talk goes to stderr, data to stdout. A line is calm and complete: `oc-secrets: warning: …`.
+//! Errors are followed by one `hint:` line. Colour repeats what the words say, never replaces
+//! them; `NO_COLOR` and `--color` decide. Foreign text is escaped, so that a name cannot move
+//! the cursor. A reader that went away is not an error.
+
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
+
+use crate::base::error::Error;
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Errors only.
+    Quiet,
+    /// Warnings too.
+    #[default]
+    Normal,
+    /// What was done, and how long it took.
+    Verbose,
+}
+
+/// What a word in a table means, and so its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Notice,
+    /// Wrong.
+    Bad,
+    /// Less important than the rest.
+    Dim,
+}
+
+/// The one who talks.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    program: &'static str,
+    level: Level,
+    color: Color,
+}
+
+impl Ui {
+    /// A `Ui` that speaks as `program`.
+    #[must_use]
+    pub fn new(program: &'static str, level: Level, color: Color) -> Self {
+        Self {
+            program,
+            level,
+            color,
+        }
+    }
+
+    /// The same, saying nothing but errors.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self {
+            level: Level::Quiet,
+            ..self
+        }
+    }
+
+    /// An error and its hint.
+    pub fn error(&self, error: &Error) {
+        self.say("error", Tone::Bad, &error.to_string());
+        if let Some(hint) = error.hint() {
+            self.line(&format!(
+                "{} {}",
+                self.stderr_paint(Tone::Dim, "hint:"),
+                clean(&hint)
+            ));
+        }
+    }
+
+    /// Something that did not stop us but should be known.
+    pub fn warn(&self, text: &str) {
+        if self.level >= Level::Normal {
+            self.say("warning", Tone::Notice, text);
+        }
+    }
+
+    /// What `-v` adds.
+    pub fn detail(&self, text: &str) {
+        if self.level >= Level::Verbose {
+            self.line(&format!("{}: {}", self.program, clean(text)));
+        }
+    }
+
+    /// `text` in the colour of `tone`, for stdout.
+    #[must_use]
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        paint(self.colored(std::io::stdout().is_terminal()), tone, text)
+    }
+
+    fn stderr_paint(&self, tone: Tone, text: &str) -> String {
+        paint(self.colored(std::io::stderr().is_terminal()), tone, text)
+    }
+
+    fn colored(&self, terminal: bool) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+
+    fn say(&self, kind: &str, tone: Tone, text: &str) {
+        let kind = self.stderr_paint(tone, &format!("{kind}:"));
+        self.line(&format!("{}: {kind} {}", self.program, clean(text)));
+    }
+
+    fn line(&self, text: &str) {
+        let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+}
+
+/// A panic's message can quote a value, so only its place is told.
+pub fn hide_panics(program: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let error = Error::system("go on", format!("internal error at {place}; this is a bug"));
+        Ui::new(program, Level::Normal, Color::Auto).error(&error);
+    }));
+}
+
+fn paint(colored: bool, tone: Tone, text: &str) -> String {
+    if !colored {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Notice => "33",
+        Tone::Bad => "1;31",
+        Tone::Dim => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// `text` without anything that could act on a terminal; line feeds stay.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if acts(letter) {
+            safe.extend(letter.escape_unicode());
+        } else {
+            safe.push(letter);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Control characters, and the marks that turn the direction of writing.
+fn acts(letter: char) -> bool {
+    letter != '\n' && letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_act_on_a_terminal() {
+        assert_eq!(clean("plain é\nnext"), "plain é\nnext");
+        assert_eq!(
+            clean("a\x1b[2Jb\r\u{202e}c"),
+            "a\\u{1b}[2Jb\\u{d}\\u{202e}c"
+        );
+    }
+
+    #[test]
+    fn colour_only_wraps_the_words() {
+        assert_eq!(paint(false, Tone::Good, "found"), "found");
+        assert_eq!(paint(true, Tone::Good, "found"), "\x1b[32mfound\x1b[0m");
+    }
+}

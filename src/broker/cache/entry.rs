@@ -1,0 +1,212 @@
+//! The bytes in which an outcome is kept, and handed to those who waited for it.
+//!
+//! `tag, content`, where the content of a value is the value and that of a failure is text that
+//! [`Error`] and [`Trouble`] hold anyway: no secret, no word of `op`.
+
+use std::time::{Duration, SystemTime};
+
+use crate::base::error::{Error, Exit, Trouble};
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+use crate::broker::provider::Outcome;
+
+const VALUE: u8 = b'v';
+const MISSING: u8 = b'm';
+const AMBIGUOUS: u8 = b'a';
+const UNUSABLE: u8 = b'u';
+const FATAL: u8 = b'f';
+
+/// The format of what is kept; another one is a miss.
+const VERSION: u8 = 1;
+
+/// What became of one request, or of all of them.
+#[derive(Debug)]
+pub enum Entry {
+    /// The outcome of this request.
+    One(Outcome),
+    /// Nothing could be said about any.
+    Fatal(Error),
+}
+
+impl Entry {
+    /// Pushes an outcome.
+    pub fn push_outcome(bytes: &mut Locked, outcome: &Outcome) {
+        match outcome {
+            Ok(value) => push(bytes, VALUE, [value.expose()]),
+            Err(Trouble::Missing { part, near }) => {
+                push(
+                    bytes,
+                    MISSING,
+                    [
+                        part.as_bytes(),
+                        near.as_deref().unwrap_or_default().as_bytes(),
+                    ],
+                );
+            }
+            Err(Trouble::Ambiguous { part }) => push(bytes, AMBIGUOUS, [part.as_bytes()]),
+            Err(Trouble::Unusable { why }) => push(bytes, UNUSABLE, [why.as_bytes()]),
+        }
+    }
+
+    /// Pushes a failure that concerns everything.
+    pub fn push_fatal(bytes: &mut Locked, error: &Error) {
+        let exit = (error.exit() as u8).to_string();
+        let hint = error.hint().unwrap_or_default();
+        push(
+            bytes,
+            FATAL,
+            [
+                exit.as_bytes(),
+                error.to_string().as_bytes(),
+                hint.as_bytes(),
+            ],
+        );
+    }
+
+    /// Reads what was pushed; `None` for anything else.
+    #[must_use]
+    pub fn parse(bytes: &Secret) -> Option<Self> {
+        let (&tag, content) = bytes.expose().split_first()?;
+        if tag == VALUE {
+            return Some(Self::One(Ok(bytes.slice(1..bytes.len()))));
+        }
+        let mut parts = content.split(|&byte| byte == 0).map(std::str::from_utf8);
+        let mut part = || parts.next().and_then(Result::ok);
+        Some(match tag {
+            MISSING => {
+                let (kind, near) = (part()?, part()?);
+                let near = (!near.is_empty()).then(|| near.to_owned());
+                Self::One(Err(Trouble::Missing {
+                    part: forever(kind),
+                    near,
+                }))
+            }
+            AMBIGUOUS => Self::One(Err(Trouble::Ambiguous {
+                part: forever(part()?),
+            })),
+            UNUSABLE => Self::One(Err(Trouble::Unusable {
+                why: forever(part()?),
+            })),
+            FATAL => {
+                let exit = Exit::from_code(part()?.parse().ok()?)?;
+                let (text, hint) = (part()?.to_owned(), part()?.to_owned());
+                let hint = (!hint.is_empty()).then_some(hint);
+                Self::Fatal(Error::Relayed { text, hint, exit })
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Puts what is kept behind its version and the time of its end.
+#[must_use]
+pub fn sealed(time: Duration, push: impl FnOnce(&mut Locked)) -> Locked {
+    let mut bytes = Locked::with_capacity(4096);
+    bytes.push(&[VERSION]);
+    bytes.push(&(now() + time.as_secs()).to_le_bytes());
+    push(&mut bytes);
+    bytes
+}
+
+/// Takes it out again, unless its time is over.
+#[must_use]
+pub fn unsealed(bytes: Locked, longest: Duration) -> Option<Secret> {
+    let bytes = Secret::new(bytes);
+    let (head, _) = bytes.expose().split_at_checked(9)?;
+    let end = u64::from_le_bytes(head[1..].try_into().ok()?);
+    let left = end.checked_sub(now())?;
+    (head[0] == VERSION && left > 0 && left <= longest.as_secs())
+        .then(|| bytes.slice(9..bytes.len()))
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs())
+}
+
+fn push<const N: usize>(bytes: &mut Locked, tag: u8, parts: [&[u8]; N]) {
+    bytes.push(&[tag]);
+    for (at, part) in parts.into_iter().enumerate() {
+        if at > 0 {
+            bytes.push(&[0]);
+        }
+        bytes.push(part);
+    }
+}
+
+/// The texts of a [`Trouble`] are constants; one that comes from outside lives as long.
+fn forever(text: &str) -> &'static str {
+    text.to_owned().leak()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(outcome: Outcome) -> String {
+        let mut bytes = Locked::with_capacity(1);
+        Entry::push_outcome(&mut bytes, &outcome);
+        match Entry::parse(&Secret::new(bytes)).expect("parses") {
+            Entry::One(Ok(value)) => format!("{:?}", value.expose()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_outcome_comes_back() {
+        assert_eq!(round(Ok(Secret::copy_of(b"a\0b\n"))), "[97, 0, 98, 10]");
+        assert_eq!(round(Ok(Secret::copy_of(b""))), "[]");
+        for trouble in [
+            Trouble::Missing {
+                part: "item",
+                near: None,
+            },
+            Trouble::Missing {
+                part: "field",
+                near: Some("näher".to_owned()),
+            },
+            Trouble::Ambiguous { part: "item" },
+            Trouble::Unusable { why: "it is empty" },
+        ] {
+            assert_eq!(
+                round(Err(trouble.clone())),
+                format!("One(Err({trouble:?}))")
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_comes_back_with_its_exit_and_hint() {
+        let error = Error::PromptRefused { ignored: false };
+        let mut bytes = Locked::with_capacity(1);
+        Entry::push_fatal(&mut bytes, &error);
+        let Some(Entry::Fatal(relayed)) = Entry::parse(&Secret::new(bytes)) else {
+            panic!("no failure")
+        };
+        assert_eq!(relayed.to_string(), error.to_string());
+        assert_eq!(
+            (relayed.exit(), relayed.hint()),
+            (error.exit(), error.hint())
+        );
+    }
+
+    #[test]
+    fn what_is_over_or_strange_is_a_miss() {
+        let hour = Duration::from_secs(3600);
+        let seal = |time| sealed(time, |bytes| bytes.push(b"vx"));
+        assert_eq!(unsealed(seal(hour), hour).expect("valid").expose(), b"vx");
+        assert!(unsealed(seal(Duration::ZERO), hour).is_none(), "over");
+        assert!(
+            unsealed(seal(2 * hour), hour).is_none(),
+            "longer than anything is kept"
+        );
+        let mut other = seal(hour).to_vec();
+        other[0] = 2;
+        for bytes in [&other[..], b"", b"\x01", &other[..8]] {
+            assert!(unsealed(Locked::copy_of(bytes), hour).is_none());
+        }
+        for bytes in [&b""[..], b"x", b"f", b"f3", b"f99\0a\0b", b"m", b"m\xff\0"] {
+            assert!(Entry::parse(&Secret::copy_of(bytes)).is_none(), "{bytes:?}");
+        }
+    }
+}

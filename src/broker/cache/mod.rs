@@ -1,0 +1,287 @@
+//! What was asked a moment ago is not asked again, and who asks at the same time shares one `op`.
+//!
+//! [`Cached`] stands before any [`Provider`]. Values live in the kernel's [`keyring`] for a short
+//! time, where the [`Policy`] allows it; every failure of the keyring is a miss. Whether or not
+//! anything is kept, callers that arrive together share one [`single_flight`].
+
+mod entry;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod keyring;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_keyring.rs"]
+mod keyring;
+mod name;
+mod policy;
+mod single_flight;
+
+use std::time::{Duration, Instant};
+
+use crate::base::error::{Error, Result};
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+use crate::broker::manifest::duration;
+use crate::broker::provider::{Outcome, Provider, Request};
+use entry::Entry;
+use keyring::Keyring;
+use single_flight::{Leader, Part};
+
+pub use name::Identity;
+pub use policy::{Caller, Policy};
+
+/// How long a refusal or a missing secret is remembered: one user action may ask thirteen times.
+const REFUSAL: Duration = Duration::from_secs(20);
+
+/// How much longer than `op` itself those wait who wait for another's `op`.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Makes the provider that is asked when nothing is kept.
+pub type Inner<'a> = Box<dyn Fn() -> Result<Box<dyn Provider + 'a>> + 'a>;
+
+/// A provider with a memory.
+pub struct Cached<'a> {
+    /// Who is asked.
+    pub inner: Inner<'a>,
+    /// What may be kept.
+    pub policy: Policy,
+    /// For whom.
+    pub identity: Identity,
+    /// How long `op` may take.
+    pub timeout: Duration,
+}
+
+/// Forgets everything of this user's; tells how many entries that were.
+#[must_use]
+pub fn forget_all() -> usize {
+    Keyring::open().map_or(0, Keyring::forget_all)
+}
+
+/// How many entries of this user's there are; `None` where the system keeps none.
+#[must_use]
+pub fn count() -> Option<usize> {
+    Keyring::open().map(Keyring::count)
+}
+
+/// Forgets what is kept for `request`.
+pub fn forget(identity: &Identity, request: &Request<'_>) {
+    if let Some(ring) = Keyring::open() {
+        ring.forget(&identity.name(request));
+    }
+}
+
+impl Provider for Cached<'_> {
+    fn fetch(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
+        let deadline = Instant::now() + self.timeout + GRACE;
+        let names: Vec<String> = requests.iter().map(|one| self.identity.name(one)).collect();
+        let mut outcomes = self.kept(&names)?;
+        while outcomes.iter().any(Option::is_none) {
+            let missing: Vec<usize> = (0..names.len())
+                .filter(|&at| outcomes[at].is_none())
+                .collect();
+            let part = single_flight::join(&self.identity.flight(&missing, &names), deadline);
+            let answers = match part {
+                // Another may have asked and gone between our look and now.
+                Part::Leader(leader) => match self.found_meanwhile(&names, &missing)? {
+                    Some(found) => found,
+                    None => self.lead(Some(leader), requests, &names, &missing)?,
+                },
+                Part::Alone => self.lead(None, requests, &names, &missing)?,
+                Part::Answered(answer) => match relayed(&answer, missing.len())? {
+                    Some(answers) => answers,
+                    None => continue,
+                },
+                Part::Again if Instant::now() < deadline => {
+                    outcomes = self.kept(&names)?;
+                    continue;
+                }
+                Part::Again | Part::TooLate => {
+                    return Err(Error::OpTimeout {
+                        after: self.timeout,
+                    });
+                }
+            };
+            for (at, answer) in missing.into_iter().zip(answers) {
+                outcomes[at] = Some(answer);
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+}
+
+impl Cached<'_> {
+    /// What is kept for each name.
+    fn kept(&self, names: &[String]) -> Result<Vec<Option<Outcome>>> {
+        let ring = self.policy.reads().then(Keyring::open).flatten();
+        let Some(ring) = ring else {
+            return Ok(names.iter().map(|_| None).collect());
+        };
+        let look = |name: &String| {
+            let bytes = entry::unsealed(ring.read(name)?, keyring::LONGEST)?;
+            Entry::parse(&bytes)
+        };
+        let outcome = |name: &String| match look(name) {
+            Some(Entry::One(outcome)) if self.policy.accepts(&outcome) => Ok(Some(outcome)),
+            Some(Entry::Fatal(error)) if self.policy.refusals() => Err(remembered(error)),
+            _ => Ok(None),
+        };
+        names.iter().map(outcome).collect()
+    }
+
+    fn found_meanwhile(&self, names: &[String], missing: &[usize]) -> Result<Option<Vec<Outcome>>> {
+        let names: Vec<String> = missing.iter().map(|&at| names[at].clone()).collect();
+        Ok(self.kept(&names)?.into_iter().collect())
+    }
+
+    /// Asks, keeps what may be kept, and hands the answer to all who waited for it.
+    fn lead(
+        &self,
+        leader: Option<Leader>,
+        requests: &[Request<'_>],
+        names: &[String],
+        missing: &[usize],
+    ) -> Result<Vec<Outcome>> {
+        let wanted: Vec<Request<'_>> = missing.iter().map(|&at| requests[at]).collect();
+        let answers = self.ask(&wanted);
+        let names: Vec<&String> = missing.iter().map(|&at| &names[at]).collect();
+        self.keep(&names, &answers);
+        if let Some(leader) = leader
+            && !matches!(answers, Err(Error::Interrupted { .. }))
+        {
+            leader.hand_out(&relay(&answers));
+        }
+        answers
+    }
+
+    /// Asks; where a person may be asked, one at a time, and all of it within the deadline.
+    fn ask(&self, wanted: &[Request<'_>]) -> Result<Vec<Outcome>> {
+        let mut provider = (self.inner)()?;
+        if !provider.may_prompt() {
+            return provider.fetch(wanted);
+        }
+        let deadline = Instant::now() + self.timeout;
+        let _held = single_flight::gate(&self.identity.prompt(), deadline);
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Error::OpTimeout {
+                after: self.timeout,
+            }),
+            left => {
+                provider.limit(left);
+                provider.fetch(wanted)
+            }
+        }
+    }
+
+    fn keep(&self, names: &[&String], answers: &Result<Vec<Outcome>>) {
+        let keep = |name: &str, time: Duration, push: &dyn Fn(&mut Locked)| {
+            if let Some(ring) = Keyring::open() {
+                let _ = ring.keep(name, &entry::sealed(time, push), time);
+            }
+        };
+        match answers {
+            Ok(outcomes) => {
+                for (name, outcome) in names.iter().zip(outcomes) {
+                    if let Some(time) = self.policy.time(outcome, REFUSAL) {
+                        keep(name, time, &|bytes| Entry::push_outcome(bytes, outcome));
+                    }
+                }
+            }
+            Err(error) if self.policy.refusals() && costs_again(error) => {
+                for name in names {
+                    keep(name, REFUSAL, &|bytes| Entry::push_fatal(bytes, error));
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether asking again at once would open another prompt, or burn the account's quota.
+fn costs_again(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PromptRefused { .. }
+            | Error::OpTimeout { .. }
+            | Error::RateLimited { .. }
+            | Error::TokenInvalid { .. }
+            | Error::Forbidden { .. }
+    )
+}
+
+fn remembered(error: Error) -> Error {
+    Error::Relayed {
+        text: format!("{error} (a moment ago; not asked again)"),
+        exit: error.exit(),
+        hint: Some("it is asked again in 20 s, or at once after `oc-secrets lock`".to_owned()),
+    }
+}
+
+/// Either every outcome, each with its length before it, or the one failure.
+fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
+    let mut bytes = Locked::with_capacity(4096);
+    match answers {
+        Err(error) => Entry::push_fatal(&mut bytes, error),
+        Ok(outcomes) => {
+            bytes.push(b"*");
+            for outcome in outcomes {
+                let mut one = Locked::with_capacity(4096);
+                Entry::push_outcome(&mut one, outcome);
+                bytes.push(&(one.len() as u64).to_le_bytes());
+                bytes.push(&one);
+            }
+        }
+    }
+    bytes
+}
+
+/// What another process was answered; `None` if that cannot be understood.
+fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
+    if answer.expose().first() != Some(&b'*') {
+        return match Entry::parse(answer) {
+            Some(Entry::Fatal(error)) => Err(error),
+            _ => Ok(None),
+        };
+    }
+    let mut outcomes = vec![];
+    let mut at = 1;
+    while let Some(length) = answer.expose().get(at..at + 8) {
+        let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
+        let start = at + 8;
+        let end = usize::try_from(length)
+            .ok()
+            .and_then(|length| start.checked_add(length));
+        match end
+            .filter(|&end| end <= answer.len())
+            .map(|end| (end, answer.slice(start..end)))
+        {
+            Some((end, one)) => {
+                let Some(Entry::One(outcome)) = Entry::parse(&one) else {
+                    return Ok(None);
+                };
+                outcomes.push(outcome);
+                at = end;
+            }
+            None => return Ok(None),
+        }
+    }
+    Ok((outcomes.len() == count && at == answer.len()).then_some(outcomes))
+}
+
+/// What `OC_SECRETS_CACHE_TTL` says, if it is set.
+///
+/// # Errors
+/// [`Error::Usage`] for what is no span of time, or more than 12 hours.
+pub fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
+    let Some(text) = text else { return Ok(None) };
+    let usage =
+        |what: &str, hint: &str| Error::usage(format!("OC_SECRETS_CACHE_TTL: {what}"), hint);
+    match duration::parse(text) {
+        None => Err(usage(duration::NO_DURATION, duration::HOW_TO_WRITE)),
+        Some(ttl) if ttl > LONGEST => Err(usage(
+            "more than 12h",
+            "write 12h or less; 0 turns the cache off",
+        )),
+        ttl => Ok(ttl),
+    }
+}
+
+/// The longest time for which anything may be asked to be kept.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);

@@ -1,0 +1,171 @@
+//! Under which name something is kept: a hash, since `/proc/keys` shows names to everybody.
+//!
+//! Two processes mean the same secret when `op` would tell them the same: same user, account,
+//! token and manifest. All of that goes into the name, so that another account's value is a miss.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use sha2::{Digest, Sha256};
+
+use super::keyring::PREFIX;
+use crate::broker::manifest::Origin;
+use crate::broker::provider::Request;
+
+/// What `op`'s answer depends on, hashed.
+#[derive(Clone)]
+pub struct Identity {
+    /// Who we are for `op`.
+    who: Sha256,
+    /// That, and the manifest and the account.
+    all: Sha256,
+}
+
+/// Variables that decide which `op` is run, and as whom; everything `OP_…` counts as well.
+const DECIDING: &[&str] = &[
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "OC_SECRETS_OP",
+    "OC_SECRETS_TOKEN_FILE",
+    "CREDENTIALS_DIRECTORY",
+];
+
+impl Identity {
+    /// Who we are for `op`, by our environment, the manifest and the account.
+    #[must_use]
+    pub fn new(
+        environment: &[(OsString, OsString)],
+        origin: &Origin,
+        account: Option<&str>,
+    ) -> Self {
+        let mut who = Sha256::new();
+        let mut deciding: Vec<_> = environment
+            .iter()
+            .filter(|(name, _)| decides(name))
+            .collect();
+        deciding.sort();
+        for (name, value) in deciding {
+            add(&mut who, [name.as_bytes(), value.as_bytes()]);
+        }
+        let mut all = who.clone();
+        match origin {
+            Origin::BuiltIn => add(&mut all, [&b"built-in"[..]]),
+            Origin::File(path) => add(&mut all, [&b"file"[..], path.as_os_str().as_bytes()]),
+        }
+        add(&mut all, [account.unwrap_or_default().as_bytes()]);
+        Self { who, all }
+    }
+
+    /// The name of the entry for `request`.
+    #[must_use]
+    pub fn name(&self, request: &Request<'_>) -> String {
+        let mut hash = self.all.clone();
+        let how = if request.exact { "exact" } else { "" };
+        add(
+            &mut hash,
+            [request.reference.to_string().as_bytes(), how.as_bytes()],
+        );
+        format!("{PREFIX}{}", short(hash))
+    }
+
+    /// The name under which those meet who ask for the same `missing` ones of `names`.
+    #[must_use]
+    pub fn flight(&self, missing: &[usize], names: &[String]) -> String {
+        let mut hash = self.all.clone();
+        for &at in missing {
+            add(&mut hash, [names[at].as_bytes()]);
+        }
+        format!("oc-secrets/{}/{}", nix::unistd::geteuid(), short(hash))
+    }
+
+    /// The name that is held while a prompt may be open: two would cover each other.
+    #[must_use]
+    pub fn prompt(&self) -> String {
+        let mut hash = self.who.clone();
+        add(&mut hash, [&b"prompt"[..]]);
+        format!("oc-secrets/{}/{}", nix::unistd::geteuid(), short(hash))
+    }
+}
+
+fn decides(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"OP_")
+        || name.to_str().is_some_and(|name| DECIDING.contains(&name))
+}
+
+/// Adds parts so that no two lists of parts look alike.
+fn add<const N: usize>(hash: &mut Sha256, parts: [&[u8]; N]) {
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+}
+
+/// Half of the hash, which is more than enough to tell entries apart.
+fn short(hash: Sha256) -> String {
+    hash.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::reference::Reference;
+
+    fn name(
+        environment: &[(&str, &str)],
+        origin: &Origin,
+        account: Option<&str>,
+        reference: &str,
+        exact: bool,
+    ) -> String {
+        let environment: Vec<(OsString, OsString)> = environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let reference = Reference::parse(reference).expect("parses");
+        Identity::new(&environment, origin, account).name(&Request {
+            reference: &reference,
+            exact,
+        })
+    }
+
+    #[test]
+    fn a_name_shows_nothing_and_differs_where_the_answer_could() {
+        let token = [("OP_SERVICE_ACCOUNT_TOKEN", "ops_x")];
+        let file = |path: &str| Origin::File(path.into());
+        let names = [
+            name(&[], &Origin::BuiltIn, None, "op://v/i/f", false),
+            name(&[], &Origin::BuiltIn, None, "op://v/i/f", true),
+            name(&[], &Origin::BuiltIn, None, "op://v/i/g", false),
+            name(&[], &Origin::BuiltIn, Some("a"), "op://v/i/f", false),
+            name(&token, &Origin::BuiltIn, None, "op://v/i/f", false),
+            name(
+                &[("HOME", "/x")],
+                &Origin::BuiltIn,
+                None,
+                "op://v/i/f",
+                false,
+            ),
+            name(&[], &file("/a"), None, "op://v/i/f", false),
+            name(&[], &file("/b"), None, "op://v/i/f", false),
+        ];
+        for (at, one) in names.iter().enumerate() {
+            assert_eq!(one.len(), PREFIX.len() + 32);
+            assert!(!names[at + 1..].contains(one), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_decides_nothing_changes_no_name_nor_does_the_order() {
+        let with = |environment: &[(&str, &str)]| {
+            name(environment, &Origin::BuiltIn, None, "op://v/i/f", false)
+        };
+        assert_eq!(with(&[]), with(&[("TERM", "xterm"), ("PWD", "/")]));
+        assert_eq!(
+            with(&[("OP_A", "1"), ("HOME", "/")]),
+            with(&[("HOME", "/"), ("OP_A", "1")])
+        );
+    }
+}

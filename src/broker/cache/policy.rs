@@ -1,0 +1,199 @@
+//! What may be kept, for how long, and by whom. Pure.
+//!
+//! Nothing is kept for uid 0 unless the manifest allows it: a container that runs as root without
+//! a user namespace of its own reads the keyring of the host's root.
+
+use std::time::Duration;
+
+use crate::base::error::Trouble;
+use crate::broker::manifest::CacheSettings;
+use crate::broker::provider::Outcome;
+use crate::broker::resolve;
+
+/// Who wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A credential helper, which one user action may start many times.
+    Helper,
+    /// A command that a person or a script typed.
+    Command,
+}
+
+/// What may be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    values: Option<Duration>,
+    refusals: bool,
+    refresh: bool,
+}
+
+/// How long a helper keeps a secret where the manifest says nothing.
+const HELPER: Duration = Duration::from_secs(5 * 60);
+
+impl Policy {
+    /// Nothing is kept.
+    pub const NOTHING: Self = Self {
+        values: None,
+        refusals: false,
+        refresh: false,
+    };
+
+    /// Decides by the manifest's `[cache]`, by `OC_SECRETS_CACHE_TTL`, which stands for its `ttl`,
+    /// by the caller, and by whether we are uid 0.
+    #[must_use]
+    pub fn decide(
+        settings: Option<CacheSettings>,
+        variable: Option<Duration>,
+        caller: Caller,
+        root: bool,
+    ) -> Self {
+        let allowed = !root || settings.is_some_and(|settings| settings.allow_root);
+        if !allowed {
+            return Self::NOTHING;
+        }
+        let unsaid = (caller == Caller::Helper).then_some(HELPER);
+        let ttl = variable
+            .or(settings.map(|settings| settings.ttl))
+            .or(unsaid);
+        Self {
+            values: ttl.filter(|ttl| !ttl.is_zero()),
+            refusals: caller == Caller::Helper,
+            refresh: false,
+        }
+    }
+
+    /// The same, but what is kept is replaced instead of used.
+    #[must_use]
+    pub fn refreshing(self) -> Self {
+        Self {
+            refresh: true,
+            ..self
+        }
+    }
+
+    /// Whether anything that is kept may be used.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        !self.refresh && (self.values.is_some() || self.refusals)
+    }
+
+    /// Whether refusals are remembered.
+    #[must_use]
+    pub fn refusals(self) -> bool {
+        self.refusals
+    }
+
+    /// How long values are kept.
+    #[must_use]
+    pub fn values(self) -> Option<Duration> {
+        self.values
+    }
+
+    /// Whether a kept outcome may be used: a refusal that a helper remembers is nothing to a
+    /// person who asks again.
+    #[must_use]
+    pub fn accepts(self, outcome: &Outcome) -> bool {
+        match outcome {
+            Ok(_) => self.values.is_some(),
+            Err(_) => self.refusals,
+        }
+    }
+
+    /// How long an outcome is kept, where a refusal is kept for `refusal`.
+    #[must_use]
+    pub fn time(self, outcome: &Outcome, refusal: Duration) -> Option<Duration> {
+        match outcome {
+            Ok(value) => self.values.filter(|_| resolve::flaw(value).is_none()),
+            Err(Trouble::Missing { .. } | Trouble::Ambiguous { .. }) => {
+                self.refusals.then_some(refusal)
+            }
+            Err(Trouble::Unusable { .. }) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::secret::Secret;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn values(
+        manifest: Option<(u64, bool)>,
+        variable: Option<u64>,
+        caller: Caller,
+        root: bool,
+    ) -> Option<u64> {
+        let settings = manifest.map(|(minutes, allow_root)| CacheSettings {
+            ttl: MINUTE * u32::try_from(minutes).expect("small"),
+            allow_root,
+        });
+        let policy = Policy::decide(settings, variable.map(Duration::from_secs), caller, root);
+        policy.values().map(|ttl| ttl.as_secs())
+    }
+
+    #[test]
+    fn without_a_word_in_the_manifest_only_helpers_keep_anything() {
+        assert_eq!(values(None, None, Caller::Helper, false), Some(300));
+        assert_eq!(values(None, None, Caller::Command, false), None);
+    }
+
+    #[test]
+    fn the_manifest_speaks_for_all_and_the_environment_louder() {
+        for caller in [Caller::Helper, Caller::Command] {
+            assert_eq!(values(Some((10, false)), None, caller, false), Some(600));
+            assert_eq!(values(Some((0, false)), None, caller, false), None);
+            assert_eq!(values(Some((10, false)), Some(7), caller, false), Some(7));
+            assert_eq!(values(None, Some(7), caller, false), Some(7));
+            assert_eq!(values(None, Some(0), caller, false), None);
+        }
+    }
+
+    #[test]
+    fn for_uid_0_nothing_at_all_is_kept_unless_the_manifest_allows_it() {
+        for caller in [Caller::Helper, Caller::Command] {
+            for manifest in [None, Some((10, false))] {
+                assert_eq!(values(manifest, Some(7), caller, true), None);
+                let settings = manifest.map(|_| CacheSettings {
+                    ttl: MINUTE,
+                    allow_root: false,
+                });
+                assert_eq!(
+                    Policy::decide(settings, None, caller, true),
+                    Policy::NOTHING
+                );
+            }
+            assert_eq!(values(Some((10, true)), None, caller, true), Some(600));
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_refused_anyway_is_not_kept() {
+        let policy = Policy::decide(None, None, Caller::Helper, false);
+        let time = |value: &[u8]| policy.time(&Ok(Secret::copy_of(value)), MINUTE);
+        assert!(time(b"ghp_x").is_some());
+        for value in [
+            &b""[..],
+            b"a\0b",
+            b"[use 'op item get aaaaaaaaaaaaaaaaaaaaaaaaaa --reveal' to reveal]",
+        ] {
+            assert_eq!(time(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn only_helpers_remember_refusals_and_they_do_so_without_a_cache() {
+        let policy = |caller| Policy::decide(None, Some(Duration::ZERO), caller, false);
+        let missing = Err(Trouble::Missing {
+            part: "item",
+            near: None,
+        });
+        assert_eq!(policy(Caller::Helper).time(&missing, MINUTE), Some(MINUTE));
+        assert!(policy(Caller::Helper).reads());
+        assert_eq!(policy(Caller::Command).time(&missing, MINUTE), None);
+        assert!(!policy(Caller::Command).accepts(&missing));
+        assert!(!policy(Caller::Command).reads());
+        assert!(!policy(Caller::Helper).refreshing().reads());
+    }
+}

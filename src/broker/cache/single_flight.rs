@@ -1,0 +1,260 @@
+//! One `op` for all who ask the same at the same time, in whatever process.
+//!
+//! The first binds a name in the abstract socket namespace, asks, and hands the answer to those
+//! who connected meanwhile; both sides check that the other is the same user. The kernel frees
+//! the name with its process, so nothing is left behind by anyone, not even after SIGKILL. That
+//! also works where nothing may be cached, and where the manifest is no file that one could lock.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+
+/// How long one who waited may take to read its answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The part that this process plays.
+pub enum Part {
+    /// It asks, for the others too.
+    Leader(Leader),
+    /// Another process asked; this is its answer.
+    Answered(Secret),
+    /// The other process is gone without an answer: look again.
+    Again,
+    /// Nobody answered in time.
+    TooLate,
+    /// It asks for itself: there is no such namespace here, or a stranger holds the name.
+    Alone,
+}
+
+/// The one who asks for all.
+pub struct Leader(UnixListener);
+
+/// Finds out who asks.
+#[must_use]
+pub fn join(name: &str, deadline: Instant) -> Part {
+    let Some(address) = address(name) else {
+        return Part::Alone;
+    };
+    match UnixListener::bind_addr(&address) {
+        Ok(listener) => Part::Leader(Leader(listener)),
+        Err(why) if why.kind() == ErrorKind::AddrInUse => follow(&address, deadline),
+        Err(_) => Part::Alone,
+    }
+}
+
+/// Waits until nobody else holds `name`, and holds it until the result is dropped; `None` where
+/// that cannot be had in time, which should stop nobody.
+#[must_use]
+pub fn gate(name: &str, deadline: Instant) -> Option<Leader> {
+    loop {
+        match join(name, deadline) {
+            Part::Leader(leader) => return Some(leader),
+            Part::Again | Part::Answered(_) if Instant::now() < deadline => {}
+            _ => return None,
+        }
+    }
+}
+
+impl Leader {
+    /// Hands `answer` to all who wait for it.
+    pub fn hand_out(self, answer: &[u8]) {
+        if self.0.set_nonblocking(true).is_err() {
+            return;
+        }
+        while let Ok((stream, _)) = self.0.accept() {
+            let _ = hand_to(stream, answer);
+        }
+    }
+}
+
+fn hand_to(mut stream: UnixStream, answer: &[u8]) -> std::io::Result<()> {
+    if !is_ours(&stream) {
+        return Ok(());
+    }
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let length = u32::try_from(answer.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&length.to_le_bytes())?;
+    stream.write_all(answer)
+}
+
+fn follow(address: &SocketAddr, deadline: Instant) -> Part {
+    let Ok(stream) = UnixStream::connect_addr(address) else {
+        return Part::Again;
+    };
+    if !is_ours(&stream) {
+        return Part::Alone;
+    }
+    match receive(stream, deadline) {
+        Ok(Some(answer)) => Part::Answered(answer),
+        Ok(None) => Part::Again,
+        Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Part::TooLate
+        }
+        Err(_) => Part::Again,
+    }
+}
+
+/// The whole answer, or `None` when the other end is gone before it was said.
+fn receive(mut stream: UnixStream, deadline: Instant) -> std::io::Result<Option<Secret>> {
+    let mut bytes = Locked::with_capacity(4096);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+        bytes.reserve(4096);
+        match stream.read(bytes.spare()) {
+            Ok(0) => return Ok(complete(bytes)),
+            Ok(read) => bytes.advance(read),
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            Err(why) => return Err(why),
+        }
+    }
+}
+
+fn complete(bytes: Locked) -> Option<Secret> {
+    let bytes = Secret::new(bytes);
+    let (length, answer) = bytes.expose().split_at_checked(4)?;
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    (usize::try_from(length).ok()? == answer.len()).then(|| bytes.slice(4..bytes.len()))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn address(name: &str) -> Option<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+    SocketAddr::from_abstract_name(name).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn address(_name: &str) -> Option<SocketAddr> {
+    None
+}
+
+/// Whether the other end is a process of this very user. Root in a container that shares the
+/// host's network is uid 0 too and sees our name; it is told apart by its namespaces.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_ours(stream: &UnixStream) -> bool {
+    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+    let us = nix::unistd::geteuid();
+    let Ok(peer) = getsockopt(&stream.as_fd(), PeerCredentials) else {
+        return false;
+    };
+    peer.uid() == us.as_raw() && (!us.is_root() || shares_namespaces(peer.pid()))
+}
+
+/// Only root may look at another's namespaces, and only root needs to.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn shares_namespaces(pid: i32) -> bool {
+    ["mnt", "pid", "user"].iter().all(|kind| {
+        let own = std::fs::read_link(format!("/proc/self/ns/{kind}"));
+        let theirs = std::fs::read_link(format!("/proc/{pid}/ns/{kind}"));
+        matches!((own, theirs), (Ok(own), Ok(theirs)) if own == theirs)
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_ours(_stream: &UnixStream) -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn name(of: &str) -> String {
+        format!("oc-secrets:test:{of}:{}", std::process::id())
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    fn leader(name: &str) -> Leader {
+        match join(name, soon()) {
+            Part::Leader(leader) => leader,
+            _ => panic!("the first one leads"),
+        }
+    }
+
+    #[test]
+    fn all_who_came_meanwhile_get_the_answer_of_the_first() {
+        let name = name("all");
+        let leader = leader(&name);
+        let others: Vec<_> = (0..30)
+            .map(|_| {
+                let name = name.clone();
+                std::thread::spawn(move || join(&name, soon()))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let answer = vec![b'x'; 300_000];
+        leader.hand_out(&answer);
+        for other in others {
+            let Part::Answered(got) = other.join().expect("joined") else {
+                panic!("no answer")
+            };
+            assert_eq!(got.expose(), answer);
+        }
+        assert!(
+            matches!(join(&name, soon()), Part::Leader(_)),
+            "the name is free again"
+        );
+    }
+
+    #[test]
+    fn one_whose_leader_is_gone_looks_again() {
+        let name = name("gone");
+        let leader = leader(&name);
+        let other = std::thread::spawn({
+            let name = name.clone();
+            move || join(&name, soon())
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        drop(leader);
+        assert!(matches!(other.join().expect("joined"), Part::Again));
+    }
+
+    #[test]
+    fn nobody_waits_beyond_the_deadline() {
+        let name = name("late");
+        let _leader = leader(&name);
+        let begun = Instant::now();
+        assert!(matches!(
+            join(&name, begun + Duration::from_millis(100)),
+            Part::TooLate
+        ));
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_gate_lets_one_in_at_a_time() {
+        let name = name("gate");
+        let first = gate(&name, soon()).expect("open");
+        let begun = Instant::now();
+        let second = std::thread::spawn({
+            let name = name.clone();
+            move || gate(&name, soon()).is_some()
+        });
+        assert!(gate(&name, begun + Duration::from_millis(100)).is_none());
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.join().expect("joined"));
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        for bytes in [&b""[..], b"\x05\0\0", b"\x05\0\0\0four", b"\x03\0\0\0four"] {
+            assert!(complete(Locked::copy_of(bytes)).is_none());
+        }
+        assert_eq!(
+            complete(Locked::copy_of(b"\x04\0\0\0four"))
+                .expect("whole")
+                .expose(),
+            b"four"
+        );
+    }
+}

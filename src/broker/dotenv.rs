@@ -1,0 +1,522 @@
+//! `--env-file`: the dotenv form of `op run`, in which `KEY=op://…` is a secret.
+//!
+//! A crate such as dotenvy does not serve: it refuses blanks in unquoted values, which references
+//! have, and its errors quote the line. Here errors hold a place and names, never a value.
+//!
+//! Values are trimmed unless quoted, and quotes may span lines. `\` escapes in double quotes, and
+//! without quotes before `$ # " ' \`. `$NAME`, `${NAME}` and `${NAME:-default}` are replaced from
+//! earlier lines, then from our environment, but not in single quotes. A `#` behind a blank begins
+//! a comment. Source: "Environment file syntax rules" on 1Password's page "Load secrets into the
+//! environment".
+
+use std::path::PathBuf;
+
+use crate::base::env_name::{EnvName, NameError};
+use crate::base::error::{Error, Result};
+use crate::broker::manifest::Lookup;
+use crate::broker::manifest::file::{self, Document, Kind};
+use crate::broker::reference::Reference;
+
+mod syntax;
+
+use syntax::Escapes;
+
+/// Longer than any environment carries. Values can double with every line: `B=$A$A`, `C=$B$B`.
+const LONGEST: usize = 1024 * 1024;
+
+/// One `NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The variable.
+    pub name: EnvName,
+    /// What it is to hold.
+    pub value: Value,
+}
+
+/// What a variable is to hold.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A secret, by its reference.
+    Secret(Reference),
+    /// A plain value.
+    Plain(String),
+}
+
+/// A plain value may be sensitive all the same, since it can come from our environment.
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Secret(reference) => f.debug_tuple("Secret").field(reference).finish(),
+            Self::Plain(_) => f.write_str("Plain(…)"),
+        }
+    }
+}
+
+/// The definitions of all `files` together, of which the last one wins; `None` without a file.
+/// Pipes such as `<(…)` are read too.
+///
+/// # Errors
+/// [`Error::Manifest`] for the first file that cannot be used.
+pub fn load(files: &[PathBuf], environment: Lookup<'_>) -> Result<Option<Vec<Definition>>> {
+    let mut definitions = vec![];
+    for path in files {
+        let text = file::read(path, Kind::Pipe)?
+            .ok_or_else(|| file::refuse(path, "no such file", "check the path after --env-file"))?;
+        parse(
+            &text,
+            &path.display().to_string(),
+            &mut definitions,
+            environment,
+        )?;
+    }
+    Ok((!files.is_empty()).then_some(definitions))
+}
+
+/// Adds the definitions of `text`, called `label` in errors, to `known`.
+///
+/// # Errors
+/// [`Error::Manifest`] for the first thing that is wrong.
+pub fn parse(
+    text: &str,
+    label: &str,
+    known: &mut Vec<Definition>,
+    environment: Lookup<'_>,
+) -> Result<()> {
+    let document = Document::new(label, text);
+    let mut at = 0;
+    while let Some(start) = syntax::next_definition(text, at) {
+        let mut reader = Reader {
+            document: &document,
+            known,
+            environment,
+            missing: vec![],
+        };
+        let (definition, end) = reader.definition(start)?;
+        known.retain(|earlier| earlier.name != definition.name);
+        known.push(definition);
+        at = end;
+    }
+    Ok(())
+}
+
+struct Reader<'a> {
+    document: &'a Document<'a>,
+    known: &'a [Definition],
+    environment: Lookup<'a>,
+    /// Variables that were to be replaced and are set nowhere.
+    missing: Vec<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    /// The definition that starts at `start`, and where it ends.
+    fn definition(&mut self, start: usize) -> Result<(Definition, usize)> {
+        let text = self.document.text();
+        let line = &text[start..syntax::line_end(text, start)];
+        let Some(equals) = line.find('=') else {
+            return Err(self.error(
+                start,
+                "no `=` in this line",
+                "write NAME=VALUE, or # before a comment",
+            ));
+        };
+        let name = self.name(start, start + equals)?;
+        let blank = |c| c == ' ' || c == '\t';
+        let value_at = text.len() - text[start + equals + 1..].trim_start_matches(blank).len();
+        let (raw, end) = self.raw(value_at)?;
+        let value = match text[value_at..].chars().next() {
+            Some('\'') => raw.to_owned(),
+            Some('"') => self.expand(value_at + 1, raw, Escapes::All)?,
+            _ => self.expand(value_at, raw, Escapes::Special)?,
+        };
+        let value = self.value(value_at, value)?;
+        Ok((Definition { name, value }, end))
+    }
+
+    fn name(&self, start: usize, end: usize) -> Result<EnvName> {
+        let whole = self.document.text()[start..end].trim_end();
+        let name = match whole.strip_prefix("export") {
+            Some(rest) if rest.starts_with([' ', '\t']) => rest.trim_start(),
+            _ => whole,
+        };
+        EnvName::parse(name).map_err(|error| {
+            let what = match error {
+                // What is no name may be a part of a value.
+                NameError::Form => error.to_string(),
+                NameError::Dangerous => format!("`{name}`: {error}"),
+            };
+            let at = start + whole.len() - name.len();
+            self.error(at, what, "write NAME=VALUE with a name such as API_KEY")
+        })
+    }
+
+    /// The text of the value at `at` without its quotes, and the end of its last line.
+    fn raw(&self, at: usize) -> Result<(&'a str, usize)> {
+        let text = self.document.text();
+        let Some(quote @ ('"' | '\'')) = text[at..].chars().next() else {
+            let end = syntax::line_end(text, at);
+            return Ok((syntax::without_comment(text, at, end), end));
+        };
+        let inner = &text[at + 1..];
+        let Some(length) = syntax::closing(inner, quote) else {
+            return Err(self.error(
+                at,
+                "this quote is never closed",
+                "close it, or escape it with \\",
+            ));
+        };
+        let after = at + 1 + length + 1;
+        let end = syntax::line_end(text, after);
+        let rest = text[after..end].trim_start();
+        if !rest.is_empty() && !rest.starts_with('#') {
+            let hint = "put the whole value in quotes, or escape quotes in it with \\";
+            return Err(self.error(
+                end - text[after..end].trim_start().len(),
+                "text after the closing quote",
+                hint,
+            ));
+        }
+        Ok((&inner[..length], end))
+    }
+
+    /// Resolves escapes and variables in `raw`, which stands at `at`.
+    fn expand(&mut self, at: usize, raw: &'a str, escapes: Escapes) -> Result<String> {
+        let mut value = String::with_capacity(raw.len());
+        let mut rest = raw;
+        while let Some(next) = rest.find(['\\', '$']) {
+            value.push_str(&rest[..next]);
+            rest = &rest[next..];
+            let here = at + raw.len() - rest.len();
+            rest = if rest.starts_with('\\') {
+                syntax::escaped(rest, escapes, &mut value)
+            } else {
+                self.variable(here, rest, &mut value)?
+            };
+            if value.len() > LONGEST {
+                let hint = "look for variables that repeat each other";
+                return Err(self.error(here, "the value grows beyond 1 MiB", hint));
+            }
+        }
+        value.push_str(rest);
+        Ok(value)
+    }
+
+    /// Replaces the variable at the start of `text`, which stands at `at`; gives what follows it.
+    fn variable(&mut self, at: usize, text: &'a str, value: &mut String) -> Result<&'a str> {
+        let behind = &text[1..];
+        let Some(braced) = behind.strip_prefix('{') else {
+            let name = &behind[..syntax::name_length(behind)];
+            match name {
+                "" => value.push('$'),
+                name => self.replace(name, None, value),
+            }
+            return Ok(&behind[name.len()..]);
+        };
+        let Some((inner, rest)) = braced.split_once('}') else {
+            return Err(self.error(
+                at,
+                "this `${` is never closed",
+                "write ${NAME}, or \\$ for a plain `$`",
+            ));
+        };
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) => (name.trim(), Some(default)),
+            None => (inner.trim(), None),
+        };
+        if name.is_empty() || syntax::name_length(name) != name.len() {
+            let hint = "write ${NAME} or ${NAME:-default}, or \\$ for a plain `$`";
+            return Err(self.error(at, "no variable's name between these braces", hint));
+        }
+        self.replace(name, default, value);
+        Ok(rest)
+    }
+
+    fn replace(&mut self, name: &'a str, default: Option<&str>, value: &mut String) {
+        let earlier = self.known.iter().find(|known| known.name.as_str() == name);
+        let found = match earlier.map(|known| &known.value) {
+            Some(Value::Plain(text)) => Some(text.clone()),
+            Some(Value::Secret(reference)) => Some(reference.to_string()),
+            None => (self.environment)(name).and_then(|text| text.into_string().ok()),
+        };
+        match (found, default) {
+            (Some(found), None) => value.push_str(&found),
+            (Some(found), Some(_)) if !found.is_empty() => value.push_str(&found),
+            (_, Some(default)) => value.push_str(default),
+            (None, None) => self.missing.push(name),
+        }
+    }
+
+    /// Tells secrets from plain values.
+    fn value(&self, at: usize, text: String) -> Result<Value> {
+        if text.contains('\0') {
+            return Err(self.error(
+                at,
+                "the value holds a NUL character",
+                "no environment can carry it",
+            ));
+        }
+        let whole = syntax::enclosed(&text).unwrap_or(&text);
+        if whole.starts_with("op://") {
+            return self.reference(at, whole).map(Value::Secret);
+        }
+        if syntax::mentions_reference(&text) {
+            let hint = "define the secret as NAME=op://… and put the parts together in the program";
+            return Err(self.error(at, "a secret needs a variable of its own", hint));
+        }
+        Ok(Value::Plain(text))
+    }
+
+    fn reference(&self, at: usize, text: &str) -> Result<Reference> {
+        Reference::parse(text).map_err(|error| {
+            let hint = match self.missing.first() {
+                Some(name) => format!("`{name}` is not set; set it, or write ${{{name}:-default}}"),
+                None => "write op://vault/item/field".to_owned(),
+            };
+            self.error(at, error.to_string(), hint)
+        })
+    }
+
+    fn error(&self, at: usize, what: impl Into<String>, hint: impl Into<String>) -> Error {
+        self.document.error(at, what, hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    fn environment(name: &str) -> Option<OsString> {
+        match name {
+            "APP_ENV" => Some("dev".into()),
+            "BLANK" => Some("".into()),
+            "CANARY" => Some("hunter2".into()),
+            _ => None,
+        }
+    }
+
+    fn read(text: &str) -> Result<Vec<Definition>> {
+        let mut definitions = vec![];
+        parse(text, "f", &mut definitions, &environment)?;
+        Ok(definitions)
+    }
+
+    /// `NAME=value`, and `NAME:reference` for a secret.
+    fn shown(text: &str) -> Vec<String> {
+        let show = |definition: &Definition| match &definition.value {
+            Value::Plain(value) => format!("{}={value}", definition.name),
+            Value::Secret(reference) => format!("{}:{reference}", definition.name),
+        };
+        let definitions = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        definitions.iter().map(show).collect()
+    }
+
+    #[test]
+    fn every_documented_form_is_understood() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("\n  \n# A=1\n  # B=2", &[]),
+            ("A=1\nB = 2 \r\n\tC\t=\t3\t", &["A=1", "B=2", "C=3"]),
+            (
+                "EMPTY=\nBLANK=   \nQUOTED=\"\"",
+                &["EMPTY=", "BLANK=", "QUOTED="],
+            ),
+            (
+                "export A=1\nexport\tB=2\nexported=3",
+                &["A=1", "B=2", "exported=3"],
+            ),
+            ("A=' a '\nB=\" b \"", &["A= a ", "B= b "]),
+            (
+                "A=\"one\ntwo\"\nB='three\n\n# four'",
+                &["A=one\ntwo", "B=three\n\n# four"],
+            ),
+            (
+                "A={\"foo\":\"bar\"}\nB=it's",
+                &["A={\"foo\":\"bar\"}", "B=it's"],
+            ),
+            ("A=a=b==", &["A=a=b=="]),
+            (
+                "A=1 # note\nB=a#b\nC=#fff\nD= # note\nE=\"#\"# note\nF='x'  # y",
+                &["A=1", "B=a#b", "C=#fff", "D=", "E=#", "F=x"],
+            ),
+            ("A=1\nB=2\nA=3", &["B=2", "A=3"]),
+        ] {
+            assert_eq!(shown(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_depend_on_the_quotes() {
+        for (text, expected) in [
+            (r#"A="a\nb\tc\r\"d\"\\e\$F\q""#, "A=a\nb\tc\r\"d\"\\e$Fq"),
+            (r"A='a\nb\\c$D'", r"A=a\nb\\c$D"),
+            (r"A=C:\new\dir", r"A=C:\new\dir"),
+            (r#"A=\$B \# \"c\" \'d\' \\e"#, "A=$B # \"c\" 'd' \\e"),
+            (r"A=end\", r"A=end\"),
+        ] {
+            assert_eq!(shown(text), [expected], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn variables_come_from_earlier_lines_then_from_the_environment() {
+        for (value, expected) in [
+            ("$APP_ENV", "dev"),
+            ("${APP_ENV}/x", "dev/x"),
+            ("${ APP_ENV }", "dev"),
+            ("\"$APP_ENV-$A\"", "dev-1"),
+            ("'$APP_ENV'", "$APP_ENV"),
+            ("$NOWHERE", ""),
+            ("${NOWHERE:-fall back}", "fall back"),
+            ("${BLANK:-fall back}", "fall back"),
+            ("${BLANK}", ""),
+            ("${A:-x}", "1"),
+            ("${A:-}${NOWHERE:-}", "1"),
+            ("5$ $5 $", "5$ $5 $"),
+            ("$A$A", "11"),
+            ("$É", "$É"),
+        ] {
+            let text = format!("A=1\nX={value}");
+            assert_eq!(shown(&text)[1], format!("X={expected}"), "{value}");
+        }
+        assert_eq!(shown("APP_ENV=own\nX=$APP_ENV")[1], "X=own");
+    }
+
+    #[test]
+    fn a_reference_is_a_secret() {
+        for (value, expected) in [
+            ("op://v/i/f", "op://v/i/f"),
+            ("op://v/an item/a field # note", "op://v/an item/a field"),
+            (
+                "\"op://$APP_ENV/mysql/s/password\"",
+                "op://dev/mysql/s/password",
+            ),
+            ("'op://v/i/f?attribute=otp'", "op://v/i/f?attribute=otp"),
+            ("op://${VAULT:-dev}/i/f", "op://dev/i/f"),
+            ("{{ op://v/i/f }}", "op://v/i/f"),
+            ("\"{{op://v/i/f}}\"", "op://v/i/f"),
+            ("$FIRST", "op://v/i/first"),
+        ] {
+            let text = format!("FIRST=op://v/i/first\nX={value}");
+            assert_eq!(shown(&text)[1], format!("X:{expected}"), "{value}");
+        }
+        assert_eq!(shown("X=shop://v/i/f"), ["X=shop://v/i/f"]);
+        assert_eq!(shown("X={{ other }}"), ["X={{ other }}"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place_and_never_with_its_value() {
+        const OWN: &str = "a secret needs a variable of its own | define the secret as NAME=op://… and put the parts together in the program";
+        const NAME: &str = "a name is a letter or `_`, then letters, digits and `_`, at most 255 of them | write NAME=VALUE with a name such as API_KEY";
+        const CLOSE: &str = "this quote is never closed | close it, or escape it with \\";
+        const BRACES: &str = "no variable's name between these braces | write ${NAME} or ${NAME:-default}, or \\$ for a plain `$`";
+        for (text, expected) in [
+            ("A=1\n  hunter2", "2:3: no `=` in this line | write NAME=VALUE, or # before a comment".to_owned()),
+            ("export A", "1:1: no `=` in this line | write NAME=VALUE, or # before a comment".to_owned()),
+            ("=hunter2", format!("1:1: {NAME}")),
+            ("hunter2 x=1", format!("1:1: {NAME}")),
+            ("export  a-b=hunter2", format!("1:9: {NAME}")),
+            (
+                "export PATH=hunter2",
+                "1:8: `PATH`: this name changes how programs run, so no manifest may set it | write NAME=VALUE with a name such as API_KEY".to_owned(),
+            ),
+            ("é=1", format!("1:1: {NAME}")),
+            ("A = 'hunter2\nB=1\n", format!("1:5: {CLOSE}")),
+            ("A=\"hunter2\\\"", format!("1:3: {CLOSE}")),
+            (
+                "A=\"é\" hunter2",
+                "1:7: text after the closing quote | put the whole value in quotes, or escape quotes in it with \\".to_owned(),
+            ),
+            (
+                "A=é${hunter2",
+                "1:4: this `${` is never closed | write ${NAME}, or \\$ for a plain `$`".to_owned(),
+            ),
+            ("A=\"x\n${hunter2?}\"", format!("2:1: {BRACES}")),
+            ("A=${}", format!("1:3: {BRACES}")),
+            ("A=${hunter2-x}", format!("1:3: {BRACES}")),
+            ("A=a\0b", "1:3: the value holds a NUL character | no environment can carry it".to_owned()),
+            ("A=postgres://u:op://v/i/hunter2@h", format!("1:3: {OWN}")),
+            ("A = x{{ op://v/i/hunter2 }}", format!("1:5: {OWN}")),
+            ("A={{ op://v/i/f }}{{ op://v/i/g }}", format!("1:3: {OWN}")),
+            ("A='$CANARY op://v/i/f'", format!("1:3: {OWN}")),
+            ("B=op://v/i/f\nA=x:$B", format!("2:3: {OWN}")),
+            (
+                "A=op://hunter2",
+                "1:3: a reference needs at least vault, item and field: op://vault/item/field | write op://vault/item/field".to_owned(),
+            ),
+            (
+                "A=op://${STAGE}/hunter2/f",
+                "1:3: a part of the reference is empty | `STAGE` is not set; set it, or write ${STAGE:-default}".to_owned(),
+            ),
+            (
+                "A=\"op://v/i/$CANARY\nx\"",
+                "1:3: a reference cannot hold control characters | write op://vault/item/field".to_owned(),
+            ),
+        ] {
+            let error = read(text).expect_err(text);
+            let hint = error.hint().unwrap_or_default();
+            assert_eq!(format!("{error} | {hint}"), format!("f:{expected}"), "{text:?}");
+            assert!(!format!("{error:?} {error} {hint}").contains("hunter2"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_file_wins_and_sees_the_earlier_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let files = [place("a", "A=1\nB=2"), place("b", "\u{feff}A=3\nC=$B$A")];
+        let definitions = load(&files, &environment).expect("read").expect("some");
+        let values: Vec<_> = definitions
+            .iter()
+            .map(|d| (d.name.as_str(), d.value.clone()))
+            .collect();
+        let plain = |text: &str| Value::Plain(text.to_owned());
+        assert_eq!(
+            values,
+            [("B", plain("2")), ("A", plain("3")), ("C", plain("23"))]
+        );
+        assert_eq!(load(&[], &environment).expect("read"), None);
+        assert_eq!(
+            load(&[place("e", "")], &environment).expect("read"),
+            Some(vec![])
+        );
+    }
+
+    #[test]
+    fn an_absent_file_is_an_error() {
+        let error = load(&[PathBuf::from("/absent.env")], &environment).expect_err("absent");
+        assert_eq!(error.to_string(), "/absent.env: no such file");
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("check the path after --env-file")
+        );
+    }
+
+    #[test]
+    fn values_that_double_with_every_line_are_stopped() {
+        let mut text = "A0=0123456789".to_owned();
+        for n in 1..60 {
+            text.push_str(&format!("\nA{n}=${{A{}}}$A{}", n - 1, n - 1));
+        }
+        let error = read(&text).expect_err("stopped");
+        assert_eq!(error.to_string(), "f:18:11: the value grows beyond 1 MiB");
+    }
+
+    #[test]
+    fn plain_values_are_not_in_debug_output() {
+        let definitions = read("A=hunter2").expect("parses");
+        assert!(!format!("{definitions:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn no_part_of_a_file_makes_it_panic() {
+        let text = "export A=\"é\\n${B:-x}\" # c\nB='y\nz'\r\nC = {{ op://v/i/f }}\nD=$É\\";
+        for (at, _) in text.char_indices() {
+            let _ = read(&text[at..]);
+            let _ = read(&text[..at]);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The single entries of a manifest: a name, a secret, a host, `[cache]`, `[op]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration;
+use super::file::Document;
+use super::table::{Entry, shown};
+use crate::base::env_name::{EnvName, NameError};
+use crate::base::error::{Error, Result};
+use crate::broker::manifest::{CacheSettings, OpSettings, SecretSpec, Source};
+use crate::broker::reference::Reference;
+use crate::broker::registry::Host;
+
+const SECRET: &[&str] = &[
+    "item", "field", "section", "vault", "ref", "required", "default", "exact",
+];
+const HOST: &[&str] = &["username", "secret", "insecure"];
+const CACHE: &[&str] = &["ttl", "allow_root"];
+const OP: &[&str] = &["path", "timeout"];
+
+const DEFAULT_FIELD: &str = "credential";
+const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
+const LONGEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// A key that is to name a variable.
+pub(super) fn name(document: &Document<'_>, entry: Entry<'_>) -> Result<EnvName> {
+    EnvName::parse(entry.key).map_err(|error| {
+        let hint = match error {
+            NameError::Form => "choose a name such as API_KEY",
+            NameError::Dangerous => "choose another name",
+        };
+        document.error(
+            entry.key_at,
+            format!("`{}`: {error}", shown(entry.key)),
+            hint,
+        )
+    })
+}
+
+/// `NAME = "op://…"` or `NAME = { … }`.
+pub(super) fn secret(document: &Document<'_>, entry: Entry<'_>) -> Result<SecretSpec> {
+    let name = name(document, entry)?;
+    let mut spec = SecretSpec {
+        name,
+        source: Source::Item {
+            vault: None,
+            item: String::new(),
+            section: None,
+            field: DEFAULT_FIELD.to_owned(),
+        },
+        required: true,
+        default: None,
+        exact: false,
+    };
+    if !document.is_table(entry) {
+        spec.source = Source::Reference(reference(document, entry)?);
+        return Ok(spec);
+    }
+    let mut parts: Vec<Entry<'_>> = vec![];
+    for key in document.table(entry)? {
+        match key.key {
+            "item" | "field" | "section" | "vault" | "ref" => parts.push(key),
+            "required" => spec.required = document.flag(key)?,
+            "default" => spec.default = Some(document.any_text(key)?.to_owned()),
+            "exact" => spec.exact = document.flag(key)?,
+            _ => {
+                let place = format!("in `{}`", spec.name);
+                return Err(document.unknown(key, &place, SECRET));
+            }
+        }
+    }
+    spec.source = source(document, entry, &parts)?;
+    Ok(spec)
+}
+
+/// A reference, or an item by its parts; never both.
+fn source(document: &Document<'_>, secret: Entry<'_>, parts: &[Entry<'_>]) -> Result<Source> {
+    let part = |key: &str| parts.iter().find(|part| part.key == key).copied();
+    if let Some(whole) = part("ref") {
+        if let Some(other) = parts.iter().find(|part| part.key != "ref") {
+            let what = format!(
+                "`{}` beside `ref`, which already says where it is",
+                other.key
+            );
+            let hint = "write either `ref`, or `item` with `field`, `section` and `vault`";
+            return Err(document.error(other.key_at, what, hint));
+        }
+        return Ok(Source::Reference(reference(document, whole)?));
+    }
+    let Some(item) = part("item") else {
+        let what = format!("`{}` has neither `item` nor `ref`", secret.key);
+        let hint = "write item = \"its title in 1Password\" or ref = \"op://vault/item/field\"";
+        return Err(document.error(secret.key_at, what, hint));
+    };
+    let text = |key| part(key).map(|part| document.text_of(part)).transpose();
+    Ok(Source::Item {
+        item: document.text_of(item)?.to_owned(),
+        vault: text("vault")?.map(str::to_owned),
+        section: text("section")?.map(str::to_owned),
+        field: text("field")?.unwrap_or(DEFAULT_FIELD).to_owned(),
+    })
+}
+
+fn reference(document: &Document<'_>, entry: Entry<'_>) -> Result<Reference> {
+    let text = document.any_text(entry)?;
+    Reference::parse(text).map_err(|error| {
+        let hint = "write \"op://vault/item/field\", or { item = \"…\" } for names with slashes";
+        document.error(entry.at, format!("`{}`: {error}", shown(entry.key)), hint)
+    })
+}
+
+/// A host of `[registries]` or `[git]`, while its secret's name is only a text.
+pub(super) struct Unchecked {
+    pub(super) host: Host,
+    pub(super) username: Option<String>,
+    pub(super) secret: String,
+    pub(super) insecure: bool,
+}
+
+/// One table of `[registries]` or `[git]`, called `place` in errors, and where it names its secret.
+pub(super) fn host(
+    document: &Document<'_>,
+    entry: Entry<'_>,
+    place: &str,
+) -> Result<(Unchecked, usize)> {
+    let name = shown(entry.key);
+    let Some(host) = Host::parse(entry.key) else {
+        let what = format!("`{name}` is no host");
+        let hint =
+            "write it as clients do: a name with its port, such as ghcr.io or localhost:5000";
+        return Err(document.error(entry.key_at, what, hint));
+    };
+    let (mut username, mut secret, mut insecure) = (None, None, false);
+    for key in document.table(entry)? {
+        match key.key {
+            "username" => username = Some(username_of(document, key)?),
+            "secret" => secret = Some((document.any_text(key)?.to_owned(), key.at)),
+            "insecure" => insecure = document.flag(key)?,
+            _ => {
+                let place = format!("in {place} `{name}`");
+                return Err(document.unknown(key, &place, HOST));
+            }
+        }
+    }
+    let Some((secret, at)) = secret else {
+        let what = format!("{place} `{name}` has no `secret`");
+        let hint = "name the one that is its password: secret = \"NAME\"";
+        return Err(document.error(entry.key_at, what, hint));
+    };
+    let unchecked = Unchecked {
+        host,
+        username,
+        secret,
+        insecure,
+    };
+    Ok((unchecked, at))
+}
+
+fn username_of(document: &Document<'_>, key: Entry<'_>) -> Result<String> {
+    let username = document.text_of(key)?;
+    let hint = "leave it out for the default, x-access-token";
+    if username == "<token>" {
+        let what = "`username` cannot be `<token>`, which Docker takes for an identity token";
+        return Err(document.error(key.at, what, hint));
+    }
+    if username.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':') {
+        let what = "`username` holds a blank, a colon or a control character";
+        return Err(document.error(key.at, what, hint));
+    }
+    Ok(username.to_owned())
+}
+
+/// `[cache]`.
+pub(super) fn cache(document: &Document<'_>, table: Entry<'_>) -> Result<CacheSettings> {
+    let mut settings = CacheSettings {
+        ttl: DEFAULT_TTL,
+        allow_root: false,
+    };
+    for entry in document.table(table)? {
+        match entry.key {
+            "ttl" => settings.ttl = ttl(document, entry)?,
+            "allow_root" => settings.allow_root = document.flag(entry)?,
+            _ => return Err(document.unknown(entry, "in [cache]", CACHE)),
+        }
+    }
+    Ok(settings)
+}
+
+fn ttl(document: &Document<'_>, entry: Entry<'_>) -> Result<Duration> {
+    match duration::parse(document.any_text(entry)?) {
+        Some(ttl) if ttl > LONGEST_TTL => {
+            let what = "`ttl` is more than 12h";
+            Err(document.error(
+                entry.at,
+                what,
+                "write 12h or less; \"0\" turns the cache off",
+            ))
+        }
+        Some(ttl) => Ok(ttl),
+        None => Err(span(
+            document,
+            entry,
+            duration::NO_DURATION,
+            duration::HOW_TO_WRITE,
+        )),
+    }
+}
+
+/// `[op]`.
+pub(super) fn op(document: &Document<'_>, table: Entry<'_>) -> Result<OpSettings> {
+    let mut settings = OpSettings::default();
+    for entry in document.table(table)? {
+        match entry.key {
+            "path" => settings.path = Some(absolute(document, entry)?),
+            "timeout" => {
+                let text = document.any_text(entry)?;
+                let timeout = duration::timeout(text)
+                    .map_err(|(what, hint)| span(document, entry, what, hint))?;
+                settings.timeout = Some(timeout);
+            }
+            _ => return Err(document.unknown(entry, "in [op]", OP)),
+        }
+    }
+    Ok(settings)
+}
+
+fn absolute(document: &Document<'_>, entry: Entry<'_>) -> Result<PathBuf> {
+    let path = PathBuf::from(document.text_of(entry)?);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let hint = "write it from the root, such as /usr/bin/op";
+    Err(document.error(entry.at, "`path` must be absolute", hint))
+}
+
+fn span(document: &Document<'_>, entry: Entry<'_>, what: &str, hint: &str) -> Error {
+    document.error(entry.at, format!("`{}`: {what}", entry.key), hint)
+}

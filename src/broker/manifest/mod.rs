@@ -1,0 +1,157 @@
+//! (1) The manifest: which secrets there are, and where each is kept.
+//!
+//! `find` looks for the file, `file` reads it if it can be trusted, `parse` understands it,
+//! `entry` its single entries, with positions from `table`. Nothing here asks `op` or reads our environment by itself.
+
+pub mod duration;
+mod entry;
+pub mod file;
+mod find;
+mod parse;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::env_name::EnvName;
+use crate::broker::reference::Reference;
+use crate::broker::registry::{Asked, Host};
+
+pub use find::{Lookup, Start, builtin, load};
+pub use parse::parse;
+
+/// Where a manifest came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The one that is compiled in.
+    BuiltIn,
+    /// A file, by its absolute path.
+    File(PathBuf),
+}
+
+/// A manifest, parsed and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The default vault.
+    pub vault: Option<String>,
+    /// The account, handed to `op` as `--account`.
+    pub account: Option<String>,
+    /// The secrets, in the order of the file.
+    pub secrets: Vec<SecretSpec>,
+    /// Plain values that go along.
+    pub vars: Vec<(EnvName, String)>,
+    /// What the Docker credential helper answers.
+    pub registries: Vec<HostSpec>,
+    /// What the git credential helper answers.
+    pub git: Vec<HostSpec>,
+    /// Named subsets of the secrets.
+    pub profiles: BTreeMap<String, Vec<EnvName>>,
+    /// `[cache]`; `None` where the manifest has no such table.
+    pub cache: Option<CacheSettings>,
+    /// `[op]`.
+    pub op: OpSettings,
+}
+
+impl Manifest {
+    /// A manifest that says nothing.
+    #[must_use]
+    pub fn empty(origin: Origin) -> Self {
+        Self {
+            origin,
+            vault: None,
+            account: None,
+            secrets: vec![],
+            vars: vec![],
+            registries: vec![],
+            git: vec![],
+            profiles: BTreeMap::new(),
+            cache: None,
+            op: OpSettings::default(),
+        }
+    }
+}
+
+/// One entry of `[secrets]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSpec {
+    /// The variable that receives it.
+    pub name: EnvName,
+    /// Where it is kept.
+    pub source: Source,
+    /// Whether a run fails without it.
+    pub required: bool,
+    /// What to use where it is missing.
+    pub default: Option<String>,
+    /// Whether it must come by a way that alters no byte.
+    pub exact: bool,
+}
+
+/// Where a secret is kept, before the default vault is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `op://…`, which names its vault.
+    Reference(Reference),
+    /// By parts; without a vault of its own it takes the default vault.
+    Item {
+        /// The vault's name or id.
+        vault: Option<String>,
+        /// The item's title or id.
+        item: String,
+        /// The section's label or id.
+        section: Option<String>,
+        /// The field's label or id; `credential` unless stated.
+        field: String,
+    },
+}
+
+/// One entry of `[registries]` or `[git]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSpec {
+    /// The host, such as `ghcr.io`.
+    pub host: Host,
+    /// The user name that goes with the secret, if the manifest gives one; never empty, never
+    /// `<token>`.
+    pub username: Option<String>,
+    /// The secret that is the password.
+    pub secret: EnvName,
+    /// Whether it is answered for `http://` too.
+    pub insecure: bool,
+}
+
+impl HostSpec {
+    /// The user name that GitHub and most registries accept beside a token.
+    pub const USERNAME: &str = "x-access-token";
+
+    /// The user name to answer with.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        self.username.as_deref().unwrap_or(Self::USERNAME)
+    }
+
+    /// Whether `asked` is this host, and not in the clear unless that is allowed.
+    #[must_use]
+    pub fn serves(&self, asked: &Asked) -> bool {
+        self.host == asked.host && (self.insecure || !asked.plain)
+    }
+}
+
+/// `[cache]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// How long a value is kept; zero is off, at most 12 hours.
+    pub ttl: Duration,
+    /// Whether uid 0 keeps anything at all.
+    pub allow_root: bool,
+}
+
+/// `[op]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpSettings {
+    /// The absolute path of `op`.
+    pub path: Option<PathBuf>,
+    /// The deadline for one `op` process.
+    pub timeout: Option<Duration>,
+}

@@ -1,0 +1,393 @@
+//! Who `op` is to be, and the environment that it is given.
+//!
+//! One source of credentials is chosen and the others are withheld, because `op`'s own order
+//! surprises: Connect beats a service account, a stale session hides the desktop app. The rest
+//! of the environment is an allow-list; what changes `op`'s output format is left out.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+
+use crate::base::error::{Error, Result};
+use crate::base::file_ownership;
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+
+/// How `op` proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A service-account token.
+    ServiceAccount,
+    /// A Connect server.
+    Connect,
+    /// A session of `op signin`.
+    Session,
+    /// The desktop app, which may prompt.
+    App,
+}
+
+/// The chosen credentials.
+#[derive(Debug)]
+pub struct Credentials {
+    mode: Mode,
+    token: Option<Secret>,
+    source: String,
+    ignored: Vec<&'static str>,
+}
+
+/// Reads an environment variable.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The largest token file that is read, in bytes.
+const TOKEN_FILE_LIMIT: usize = 16 * 1024;
+
+impl Credentials {
+    /// Chooses the first source that exists: `OP_SERVICE_ACCOUNT_TOKEN`, the systemd credential
+    /// `op-token`, `OC_SECRETS_TOKEN_FILE`, then Connect, a session, or the desktop app.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a token file that cannot be trusted or read.
+    pub fn choose(environment: &[(OsString, OsString)]) -> Result<Self> {
+        let lookup = |name: &str| {
+            let found = environment.iter().find(|(own, _)| own == name);
+            found
+                .map(|(_, value)| value.clone())
+                .filter(|value| !value.is_empty())
+        };
+        let ambient = ambient(environment, &lookup);
+        match service_account(&lookup)? {
+            Some((token, source)) => Ok(Self {
+                mode: Mode::ServiceAccount,
+                token: Some(token),
+                source,
+                ignored: match ambient {
+                    Mode::Connect => vec!["OP_CONNECT_HOST and OP_CONNECT_TOKEN"],
+                    Mode::Session => vec!["OP_SESSION"],
+                    Mode::ServiceAccount | Mode::App => vec![],
+                },
+            }),
+            None => Ok(Self {
+                mode: ambient,
+                token: None,
+                source: match ambient {
+                    Mode::Connect => "Connect server (OP_CONNECT_HOST)".to_owned(),
+                    Mode::Session => "session (OP_SESSION)".to_owned(),
+                    Mode::ServiceAccount | Mode::App => "1Password app".to_owned(),
+                },
+                ignored: vec![],
+            }),
+        }
+    }
+
+    /// How `op` proves who it is.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether no prompt can appear, so that calls may run side by side.
+    #[must_use]
+    pub fn promptless(&self) -> bool {
+        matches!(self.mode, Mode::ServiceAccount | Mode::Connect)
+    }
+
+    /// Where the credentials come from and what was passed over, for `-v`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = format!("signing in by {}", self.source);
+        for ignored in &self.ignored {
+            text.push_str(&format!("; {ignored} is set too and not used"));
+        }
+        text
+    }
+
+    /// The whole environment of `op`.
+    #[must_use]
+    pub fn environment(&self, ours: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+        let mut theirs: Vec<_> = ours
+            .iter()
+            .filter(|(name, value)| self.passes(name) && !is_reference(value))
+            .cloned()
+            .collect();
+        let mut set = |name: &str, value: &OsStr| theirs.push((name.into(), value.to_owned()));
+        set("PATH", OsStr::new("/usr/local/bin:/usr/bin:/bin"));
+        if let Some(token) = &self.token {
+            set(
+                "OP_SERVICE_ACCOUNT_TOKEN",
+                OsStr::from_bytes(token.expose()),
+            );
+            // Both are needed, or `op` may wait for the app's settings for ever.
+            set("OP_BIOMETRIC_UNLOCK_ENABLED", OsStr::new("false"));
+            set("OP_LOAD_DESKTOP_APP_SETTINGS", OsStr::new("false"));
+        }
+        theirs
+    }
+
+    fn passes(&self, name: &OsStr) -> bool {
+        let Some(name) = name.to_str() else {
+            return false;
+        };
+        if name == "OP_SERVICE_ACCOUNT_TOKEN" {
+            return false; // set below, from wherever it came
+        }
+        if name.starts_with("OP_CONNECT_") {
+            return self.mode == Mode::Connect;
+        }
+        if name == "OP_SESSION" || name.starts_with("OP_SESSION_") {
+            return self.mode == Mode::Session;
+        }
+        if self.mode == Mode::ServiceAccount
+            && [
+                "OP_BIOMETRIC_UNLOCK_ENABLED",
+                "OP_LOAD_DESKTOP_APP_SETTINGS",
+            ]
+            .contains(&name)
+        {
+            return false;
+        }
+        if name.starts_with("OP_") {
+            return !WITHHELD.contains(&name);
+        }
+        ALLOWED.contains(&name) || name.starts_with("LC_")
+    }
+}
+
+/// `op run` fetches what an inherited variable refers to, and fails as a whole where it cannot.
+fn is_reference(value: &OsStr) -> bool {
+    memmem::find(value.as_bytes(), b"op://").is_some()
+}
+
+/// What `op` needs to find its settings, the desktop app, the network and its certificates.
+const ALLOWED: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// `op`'s own variables that change what it prints, or that it has no need of here.
+const WITHHELD: &[&str] = &[
+    "OP_FORMAT",
+    "OP_DEBUG",
+    "OP_ISO_TIMESTAMPS",
+    "OP_INCLUDE_ARCHIVE",
+    "OP_RUN_NO_MASKING",
+    "OP_SECRET_KEY",
+    "OP_VAULT",
+];
+
+/// The source that `op` would use by itself.
+fn ambient(environment: &[(OsString, OsString)], lookup: Lookup<'_>) -> Mode {
+    let session = |(name, value): &(OsString, OsString)| {
+        name.as_bytes().starts_with(b"OP_SESSION") && !value.is_empty()
+    };
+    if lookup("OP_CONNECT_HOST").is_some() && lookup("OP_CONNECT_TOKEN").is_some() {
+        Mode::Connect
+    } else if environment.iter().any(session) {
+        Mode::Session
+    } else {
+        Mode::App
+    }
+}
+
+fn service_account(lookup: Lookup<'_>) -> Result<Option<(Secret, String)>> {
+    if let Some(token) = lookup("OP_SERVICE_ACCOUNT_TOKEN") {
+        let source = "service account (OP_SERVICE_ACCOUNT_TOKEN)".to_owned();
+        return Ok(Some((Secret::copy_of(token.as_bytes()), source)));
+    }
+    let systemd = lookup("CREDENTIALS_DIRECTORY")
+        .map(|directory| PathBuf::from(directory).join("op-token"))
+        .filter(|file| file.exists());
+    if let Some(file) = systemd {
+        let token = token_file(&file)?;
+        return Ok(Some((
+            token,
+            "service account (systemd credential op-token)".to_owned(),
+        )));
+    }
+    if let Some(file) = lookup("OC_SECRETS_TOKEN_FILE").map(PathBuf::from) {
+        file_ownership::path(&file).map_err(|why| unusable(&file, &why))?;
+        let token = token_file(&file)?;
+        return Ok(Some((
+            token,
+            format!("service account ({})", file.display()),
+        )));
+    }
+    Ok(None)
+}
+
+/// Reads a token of a file that only we can read, without the line feed that editors add.
+fn token_file(file: &Path) -> Result<Secret> {
+    use std::io::Read;
+    let failed = |why: std::io::Error| unusable(file, &why.to_string());
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let mut opened = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(file)
+        .map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(unusable(file, "it is not a regular file"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(unusable(file, "others can read or write it: chmod 600"));
+    }
+    let mut token = Locked::with_capacity(TOKEN_FILE_LIMIT + 1);
+    while token.len() <= TOKEN_FILE_LIMIT {
+        match opened.read(token.spare()).map_err(failed)? {
+            0 => break,
+            bytes => token.advance(bytes),
+        }
+    }
+    if token.len() > TOKEN_FILE_LIMIT {
+        return Err(unusable(file, "it is too large for a token"));
+    }
+    let token = Secret::new(token);
+    let length = token.expose().trim_ascii_end().len();
+    match length {
+        0 => Err(unusable(file, "it is empty")),
+        _ => Ok(token.slice(0..length)),
+    }
+}
+
+fn unusable(file: &Path, why: &str) -> Error {
+    Error::usage(
+        format!(
+            "cannot take the service-account token from {}: {why}",
+            file.display()
+        ),
+        "it must be a regular file of yours, mode 600, in directories that nobody else can write",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    fn names(pairs: &[(&str, &str)]) -> (Mode, Vec<String>) {
+        let ours = environment(pairs);
+        let credentials = Credentials::choose(&ours).expect("chosen");
+        let theirs = credentials.environment(&ours);
+        let names = theirs
+            .iter()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
+        (credentials.mode(), names)
+    }
+
+    #[test]
+    fn only_the_chosen_source_is_handed_on() {
+        let all = [
+            ("OP_SERVICE_ACCOUNT_TOKEN", "ops_x"),
+            ("OP_CONNECT_HOST", "h"),
+            ("OP_CONNECT_TOKEN", "t"),
+            ("OP_SESSION_a", "s"),
+        ];
+        let rest = [
+            "PATH",
+            "OP_SERVICE_ACCOUNT_TOKEN",
+            "OP_BIOMETRIC_UNLOCK_ENABLED",
+            "OP_LOAD_DESKTOP_APP_SETTINGS",
+        ];
+        assert_eq!(
+            names(&all),
+            (Mode::ServiceAccount, rest.map(str::to_owned).to_vec())
+        );
+        let connect = ["OP_CONNECT_HOST", "OP_CONNECT_TOKEN", "PATH"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(names(&all[1..]), (Mode::Connect, connect));
+        let session = ["OP_SESSION_a", "PATH"].map(str::to_owned).to_vec();
+        assert_eq!(names(&all[3..]), (Mode::Session, session));
+        assert_eq!(names(&[]), (Mode::App, vec!["PATH".to_owned()]));
+    }
+
+    #[test]
+    fn an_empty_token_counts_as_unset() {
+        assert_eq!(names(&[("OP_SERVICE_ACCOUNT_TOKEN", "")]).0, Mode::App);
+        assert_eq!(
+            names(&[("OP_CONNECT_HOST", "h"), ("OP_CONNECT_TOKEN", "")]).0,
+            Mode::App
+        );
+    }
+
+    #[test]
+    fn what_steers_the_loader_or_the_output_is_withheld() {
+        let withheld = [
+            "LD_PRELOAD",
+            "GODEBUG",
+            "SSLKEYLOGFILE",
+            "OP_DEBUG",
+            "OP_FORMAT",
+            "OP_ISO_TIMESTAMPS",
+            "OP_INCLUDE_ARCHIVE",
+            "OP_RUN_NO_MASKING",
+            "OP_VAULT",
+            "OC_SECRETS_OP",
+            "AWS_SECRET_ACCESS_KEY",
+        ];
+        for name in withheld {
+            assert_eq!(names(&[(name, "x")]).1, ["PATH"], "{name}");
+        }
+        for name in [
+            "HOME",
+            "LC_ALL",
+            "https_proxy",
+            "XDG_RUNTIME_DIR",
+            "OP_ACCOUNT",
+            "OP_CACHE",
+        ] {
+            assert_eq!(names(&[(name, "x")]).1, [name, "PATH"], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reference_among_the_settings_is_withheld() {
+        for value in ["op://v/i/f", "http://op://v/i/f"] {
+            assert_eq!(names(&[("https_proxy", value)]).1, ["PATH"], "{value}");
+        }
+        let plain = ["https_proxy", "PATH"];
+        assert_eq!(names(&[("https_proxy", "http://proxy")]).1, plain);
+    }
+
+    #[test]
+    fn the_path_is_fixed() {
+        let ours = environment(&[("PATH", "/home/evil/bin")]);
+        let theirs = Credentials::choose(&ours)
+            .expect("chosen")
+            .environment(&ours);
+        assert_eq!(
+            theirs,
+            environment(&[("PATH", "/usr/local/bin:/usr/bin:/bin")])
+        );
+    }
+}

@@ -1,0 +1,516 @@
+//! What `op` means when it fails. Its texts are recognised here and nowhere else.
+//!
+//! Names of items and vaults are echoed in `op`'s messages, so a text is only ever compared at
+//! the *start* of the diagnostic: behind the preamble, the `[ERROR] date time ` prefix and the
+//! wrappers that are known word for word. Nothing of it is kept or shown: it may hold a token.
+
+use crate::base::error::{Error, Trouble};
+
+/// The classes that matter to us.
+#[derive(Debug)]
+pub enum Failure {
+    /// `op` works, but what was asked for is not there.
+    NotThere(Trouble),
+    /// Nothing can be had.
+    Fatal(Error),
+}
+
+/// What is known about the failed call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// The exit code.
+    pub code: i32,
+    /// How long the diagnostic was in bytes, of which `stderr` may be the beginning only.
+    pub length: u64,
+    /// Whether an `OP_SESSION…` variable was handed on.
+    pub session: bool,
+    /// The account that was asked for.
+    pub account: Option<&'a str>,
+    /// The command by which a person sees the same failure.
+    pub by_hand: &'a str,
+}
+
+/// `op run` has the value, and there is no child to print it.
+const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
+    why: "`op run` could not hand it over",
+};
+
+/// Classifies a failed call by its diagnostic.
+#[must_use]
+pub fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
+    let text = readable(stderr);
+    if text.starts_with("No accounts configured") || text.contains("\nNo accounts configured") {
+        return Failure::Fatal(Error::NoAccount);
+    }
+    // An `env` that does not know `-0` says so without `op`'s prefix.
+    if text.starts_with("env: ") || text.starts_with("/usr/bin/env: ") {
+        return Failure::NotThere(NOT_HANDED_OVER);
+    }
+    let message = unwrapped(diagnostic(text));
+    if let Some(trouble) = not_there(message) {
+        return Failure::NotThere(trouble);
+    }
+    let error = sign_in(message, context)
+        .or_else(|| app(message))
+        .or_else(|| server(message))
+        .unwrap_or(Error::OpUnknown {
+            code: context.code,
+            withheld: context.length,
+            by_hand: context.by_hand.to_owned(),
+        });
+    Failure::Fatal(error)
+}
+
+/// The part of `stderr` that is UTF-8 from its beginning, in place.
+fn readable(stderr: &[u8]) -> &str {
+    match std::str::from_utf8(stderr) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&stderr[..error.valid_up_to()]).unwrap_or_default(),
+    }
+}
+
+/// The message behind `[ERROR] YYYY/MM/DD HH:MM:SS `, of the first line that has this prefix.
+fn diagnostic(text: &str) -> &str {
+    const PREFIX: usize = "[ERROR] 2006/01/02 15:04:05 ".len();
+    let start = match text.find("\n[ERROR] ") {
+        _ if text.starts_with("[ERROR] ") => 0,
+        Some(at) => at + 1,
+        None => return "",
+    };
+    text.get(start + PREFIX..).unwrap_or_default()
+}
+
+/// Takes off the wrappers that `op` puts around a client error.
+fn unwrapped(message: &str) -> &str {
+    let read = message
+        .strip_prefix("could not read secret '")
+        .and_then(|rest| rest.split_once("': "))
+        .map_or(message, |(_, rest)| rest);
+    [
+        "error initializing client: ",
+        "connecting to desktop app: ",
+        // Not recorded of `op`: the words of its ancestor's `run`, SecretHub.
+        "error while starting process: ",
+    ]
+    .iter()
+    .fold(read, |text, wrapper| {
+        text.strip_prefix(wrapper).unwrap_or(text)
+    })
+}
+
+fn not_there(message: &str) -> Option<Trouble> {
+    // Behind `could not get item V/I: `, whose names may hold a colon of their own.
+    let wrapped = message
+        .strip_prefix("could not get item ")
+        .unwrap_or_default();
+    let behind = wrapped
+        .match_indices(": ")
+        .map(|(at, colon)| &wrapped[at + colon.len()..]);
+    std::iter::once(message).chain(behind).find_map(told)
+}
+
+/// What an unwrapped message tells of what is not there.
+fn told(message: &str) -> Option<Trouble> {
+    let missing = |part| Some(Trouble::Missing { part, near: None });
+    if message.starts_with("More than one item matches") {
+        return Some(Trouble::Ambiguous { part: "item" });
+    }
+    if message.starts_with("More than one vault matches") {
+        return Some(Trouble::Ambiguous { part: "vault" });
+    }
+    if message.starts_with("could not resolve item UUID for item ") {
+        return missing("item");
+    }
+    if message.starts_with("item '") && message.contains("' does not have a field '") {
+        return missing("field");
+    }
+    // The syntax was checked before; what `op` still refuses is asked for by its item instead.
+    if [
+        "invalid secret reference",
+        "invalid query in secret reference",
+        "invalid character in secret reference",
+        "too many '/'",
+    ]
+    .iter()
+    .any(|start| message.starts_with(start))
+    {
+        return missing("secret");
+    }
+    // The words of Go where a child cannot be started: the values are too large for an
+    // environment, hold a NUL, or there is no `env` here. The items themselves can still be had.
+    if ["fork/exec ", "exec: "]
+        .iter()
+        .any(|start| message.starts_with(start))
+    {
+        return Some(NOT_HANDED_OVER);
+    }
+    let claim = message.strip_prefix('"')?;
+    [
+        ("\" isn't an item", "item"),
+        ("\" isn't a vault in this account", "vault"),
+        ("\" isn't a field in the \"", "field"),
+    ]
+    .into_iter()
+    .find(|(claimed, _)| claim.contains(claimed))
+    .and_then(|(_, part)| missing(part))
+}
+
+fn sign_in(message: &str, context: Context<'_>) -> Option<Error> {
+    const SIGNED_OUT: &[&str] = &[
+        "You are not currently signed in",
+        "account is not signed in",
+        "session expired",
+        "no active session",
+        "could not find session token",
+        "authentication required",
+    ];
+    const TOKEN: &[(&str, &str)] = &[
+        (
+            "Validation: (failed to session.DecodeSACredentials)",
+            "cannot be decoded",
+        ),
+        ("failed to session.DecodeSACredentials", "cannot be decoded"),
+        (
+            "service account token set, but not authenticated yet",
+            "was never accepted",
+        ),
+        (
+            "(403) Forbidden (Service Account Deleted)",
+            "belongs to a deleted service account",
+        ),
+        (
+            "Authentication: (failed to auth.LookupAuth)",
+            "was refused: deleted, expired or revoked",
+        ),
+        (
+            "Authentication: ",
+            "was refused: deleted, expired or revoked",
+        ),
+    ];
+    let starts = |start: &&str| message.starts_with(*start);
+    if SIGNED_OUT.iter().any(starts) {
+        return Some(Error::SignedOut {
+            session: context.session,
+        });
+    }
+    if let Some((_, why)) = TOKEN.iter().find(|(start, _)| message.starts_with(start)) {
+        return Some(Error::TokenInvalid { why });
+    }
+    if [
+        "no account found for filter",
+        "found no accounts for filter",
+    ]
+    .iter()
+    .any(starts)
+    {
+        let account = context.account.unwrap_or("of OP_ACCOUNT").to_owned();
+        return Some(Error::WhichAccount {
+            account: Some(account),
+        });
+    }
+    match message {
+        _ if message.starts_with("multiple accounts found") => {
+            Some(Error::WhichAccount { account: None })
+        }
+        _ if message.starts_with("authorization prompt dismissed") => {
+            Some(Error::PromptRefused { ignored: false })
+        }
+        _ if message.starts_with("authorization timeout") => {
+            Some(Error::PromptRefused { ignored: true })
+        }
+        _ if message.starts_with("Can't continue. We can't safely access") => {
+            Some(Error::OpConfigDirectory)
+        }
+        _ => None,
+    }
+}
+
+fn app(message: &str) -> Option<Error> {
+    const TABLE: &[(&str, &str)] = &[
+        ("cannot connect to 1Password app", "it is not running"),
+        (
+            "read: connection reset",
+            "it refused the connection; `op` must keep its setgid bit",
+        ),
+        (
+            "connectionreset",
+            "it refused the connection; `op` must keep its setgid bit",
+        ),
+        (
+            "1Password CLI couldn't connect to the 1Password desktop app",
+            "it is too old",
+        ),
+        ("LostConnectionToApp", "the connection was lost"),
+        ("connecting to desktop app timed out", "it did not answer"),
+        ("1Password app is locked", "it is locked"),
+    ];
+    let (_, why) = TABLE.iter().find(|(start, _)| message.starts_with(start))?;
+    Some(Error::AppUnreachable { why })
+}
+
+fn server(message: &str) -> Option<Error> {
+    const NETWORK: &[&str] = &[
+        "authenticating with the server: ",
+        "context deadline exceeded",
+        "dial tcp",
+        "Get \"http",
+        "Post \"http",
+    ];
+    if message.starts_with("(429) Too Many Requests") {
+        return Some(Error::RateLimited {
+            wait: wait(message),
+        });
+    }
+    let forbidden = |why| Some(Error::Forbidden { why });
+    match message {
+        _ if message.starts_with("(101) ") => forbidden("no permission for this action"),
+        _ if message.starts_with("(401) ") => forbidden("not authorized for this action"),
+        _ if message.starts_with("(403) Forbidden (Firewall Rule)") => {
+            forbidden("a firewall rule of the account blocks this address")
+        }
+        _ if message.starts_with("(403) ") => forbidden("not authorized for this vault"),
+        _ if message.starts_with("a vault query must be provided") => {
+            forbidden("a service account must name the vault")
+        }
+        _ if NETWORK.iter().any(|start| message.starts_with(start)) => Some(Error::Network),
+        _ => None,
+    }
+}
+
+/// The wait in `Please retry in 58 minutes or try other requests.`; nothing else passes.
+fn wait(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("retry in ")?;
+    let mut words = rest.split_ascii_whitespace();
+    let number: u32 = words.next()?.parse().ok()?;
+    let unit = words.next()?.trim_end_matches('.').trim_end_matches('s');
+    ["second", "minute", "hour", "day"]
+        .contains(&unit)
+        .then(|| format!("{number} {unit}{}", if number == 1 { "" } else { "s" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(message: &str) -> String {
+        let stderr = format!("[ERROR] 2026/08/14 04:07:09 {message}\n");
+        name(&classify(stderr.as_bytes(), Context::default()))
+    }
+
+    fn name(failure: &Failure) -> String {
+        match failure {
+            Failure::NotThere(trouble) => trouble.to_string(),
+            Failure::Fatal(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn recognises_the_recorded_texts() {
+        const EIC: &str = "error initializing client: ";
+        let table = [
+            (
+                "\"X\" isn't an item. Specify the item with its UUID, name, or domain.",
+                "missing: no such item",
+            ),
+            (
+                "\"X\" isn't an item in the \"V\" vault. Specify the item with its UUID, name, or domain.",
+                "missing: no such item",
+            ),
+            (
+                "\"V\" isn't a vault in this account. Specify the vault with its ID or name.",
+                "missing: no such vault",
+            ),
+            (
+                "fork/exec /usr/bin/env: argument list too long",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "error while starting process: fork/exec /usr/bin/env: argument list too long",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "exec: environment variable contains NUL",
+                "unusable: `op run` could not hand it over",
+            ),
+            (
+                "\"f\" isn't a field in the \"T\" item",
+                "missing: no such field",
+            ),
+            (
+                "could not read secret 'op://V/I/F': could not get item V/I: \"I\" isn't an item in the \"V\" vault. Specify …",
+                "missing: no such item",
+            ),
+            (
+                "could not read secret 'op://V/I/F': item 'V/I' does not have a field 'F'",
+                "missing: no such field",
+            ),
+            (
+                "item 'V/I' does not have a field 'Sec.F'",
+                "missing: no such field",
+            ),
+            (
+                "could not resolve item UUID for item I: could not find item I in vault v",
+                "missing: no such item",
+            ),
+            (
+                "More than one item matches \"T\". Try again and specify the item by its ID: \n\t* for the item",
+                "ambiguous: more than one item has this name",
+            ),
+            (
+                "could not read secret 'op://V/T/F': could not get item V/T: More than one item matches \"T\". Try again …",
+                "ambiguous: more than one item has this name",
+            ),
+            (
+                "invalid query in secret reference 'op://V/I/F?attribute=x'",
+                "missing: no such secret",
+            ),
+            (
+                "invalid character in secret reference: '('",
+                "missing: no such secret",
+            ),
+            (
+                "You are not currently signed in. Please run `op signin --help` for instructions",
+                "not signed in to 1Password",
+            ),
+            ("account is not signed in", "not signed in to 1Password"),
+            (
+                "session expired, sign in to create a new session",
+                "not signed in to 1Password",
+            ),
+            (
+                "multiple accounts found. Use the --account flag or …",
+                "`op` knows several accounts and none was chosen",
+            ),
+            (
+                "error initializing client: found no accounts for filter \"X\"",
+                "`op` knows no account `of OP_ACCOUNT`",
+            ),
+            (
+                "error initializing client: authorization prompt dismissed, please try again",
+                "the 1Password prompt was dismissed",
+            ),
+            (
+                "error initializing client: authorization timeout",
+                "the 1Password prompt was not answered",
+            ),
+            (
+                "error initializing client: Validation: (failed to session.DecodeSACredentials), Server: …",
+                "the service-account token cannot be decoded",
+            ),
+            (
+                "failed to session.DecodeSACredentials: failed to DecodeSACredentials: invalid credentials provided",
+                "the service-account token cannot be decoded",
+            ),
+            (
+                "(429) Too Many Requests: You've reached the maximum number of this type of requests this service account is allowed to make. Please retry in 58 minutes or try other requests.",
+                "1Password's rate limit is reached; retry in 58 minutes",
+            ),
+            (
+                "(101) You do not have permission to perform this action",
+                "1Password does not allow this: no permission for this action",
+            ),
+            (
+                "error initializing client: connecting to desktop app: cannot connect to 1Password app, make sure it is running",
+                "`op` cannot reach the 1Password app: it is not running",
+            ),
+            (
+                "error initializing client: authenticating with the server: Post \"https://my.1password.com/api/v3/auth/start\": dial tcp: lookup my.1password.com: no such host",
+                "1Password cannot be reached",
+            ),
+            ("context deadline exceeded", "1Password cannot be reached"),
+            (
+                "Can't continue. We can't safely access \"/p/.config/op\" because …",
+                "`op` refuses its configuration directory",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(class(text), expected, "{text}");
+            if text.starts_with(EIC) {
+                let wrapped = format!("could not read secret 'op://V/I/F': {text}");
+                assert_eq!(class(&wrapped), expected, "{wrapped}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_name_cannot_pose_as_a_failure() {
+        assert_eq!(
+            class("\"authorization prompt dismissed\" isn't an item. Specify …"),
+            "missing: no such item"
+        );
+        assert_eq!(
+            class(
+                "could not get item V/a: b: \"a: b\" isn't an item in the \"V\" vault. Specify …"
+            ),
+            "missing: no such item"
+        );
+        assert_eq!(
+            class("item 'V/session expired' does not have a field 'x'"),
+            "missing: no such field"
+        );
+        assert_eq!(
+            class("something new: session expired"),
+            "`op` failed with exit code 0; 0 bytes of its diagnostic are withheld"
+        );
+    }
+
+    #[test]
+    fn looks_behind_the_preamble() {
+        let stderr = b"couldn't start daemon: open /run/x: no such file\n[ERROR] 2026/08/14 04:07:09 account is not signed in\n";
+        let failure = classify(
+            stderr,
+            Context {
+                session: true,
+                ..Context::default()
+            },
+        );
+        assert!(matches!(
+            failure,
+            Failure::Fatal(Error::SignedOut { session: true })
+        ));
+        let none = b"No accounts configured for use with 1Password CLI.\n\n - Turn on \xff\n[ERROR] 2026/08/14 04:07:09 could not read secret 'op://a/b/c': error initializing client:\n";
+        assert!(matches!(
+            classify(none, Context::default()),
+            Failure::Fatal(Error::NoAccount)
+        ));
+    }
+
+    #[test]
+    fn the_words_of_an_old_env_are_known() {
+        for text in [
+            "env: illegal option -- 0\nusage: env [-iv] …",
+            "/usr/bin/env: invalid option -- '0'\n",
+        ] {
+            let failure = classify(text.as_bytes(), Context::default());
+            assert_eq!(name(&failure), "unusable: `op run` could not hand it over");
+        }
+    }
+
+    #[test]
+    fn garbage_is_unknown_and_says_how_much_is_withheld() {
+        for garbage in [
+            &b""[..],
+            b"[ERROR]",
+            b"[ERROR] short",
+            b"\xff\xfe",
+            b"panic: runtime error",
+        ] {
+            let context = Context {
+                code: 2,
+                length: garbage.len() as u64,
+                ..Context::default()
+            };
+            assert!(matches!(
+                classify(garbage, context),
+                Failure::Fatal(Error::OpUnknown { code: 2, .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn the_wait_is_taken_only_when_it_is_one() {
+        assert_eq!(wait("retry in 1 minute or"), Some("1 minute".to_owned()));
+        assert_eq!(wait("retry in ops_token now"), None);
+        assert_eq!(wait("retry in 5 ops_token"), None);
+    }
+}

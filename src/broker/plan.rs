@@ -1,0 +1,586 @@
+//! (2) What is asked for: a manifest and a choice become a plan. Pure.
+//!
+//! Every rule about which secrets take part is here: profiles, `--only`, `--require`, `--strict`,
+//! `--env-file` over the manifest, the default vault. What follows re-derives nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::env_name::EnvName;
+use crate::base::error::{Error, Result};
+use crate::base::suggest;
+use crate::broker::dotenv::{Definition, Value};
+use crate::broker::manifest::{Manifest, Origin, SecretSpec, Source};
+use crate::broker::reference::Reference;
+
+/// The deadline for one `op` process where nobody chose another.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the command line and the environment choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// `--profile`, `OC_SECRETS_PROFILE`.
+    pub profile: Option<String>,
+    /// `--vault`, `OP_VAULT`: overrides the manifest's default vault.
+    pub vault: Option<String>,
+    /// `--account`: overrides the manifest's account.
+    pub account: Option<String>,
+    /// `--only`: nothing but these.
+    pub only: Vec<String>,
+    /// `--require`: these must be there.
+    pub require: Vec<String>,
+    /// `--strict`: all must be there.
+    pub strict: bool,
+    /// `--prefer-env`: what our environment holds is not fetched.
+    pub prefer_env: bool,
+    /// `--timeout`, `OC_SECRETS_TIMEOUT`.
+    pub timeout: Option<Duration>,
+}
+
+/// A decided run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The secrets to resolve, in the order of the manifest.
+    pub wanted: Vec<Wanted>,
+    /// The plain values that go along.
+    pub vars: Vec<(EnvName, String)>,
+    /// Whether a run in which no secret resolves fails, although none is required by itself.
+    pub at_least_one: bool,
+    /// `--account` for `op`.
+    pub account: Option<String>,
+    /// The manifest's path of `op`.
+    pub op_path: Option<PathBuf>,
+    /// The deadline for one `op` process.
+    pub timeout: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            wanted: vec![],
+            vars: vec![],
+            at_least_one: false,
+            account: None,
+            op_path: None,
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
+}
+
+/// A secret that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The variable that receives it.
+    pub name: EnvName,
+    /// Where it is kept.
+    pub reference: Reference,
+    /// Whether the run fails without it.
+    pub required: bool,
+    /// What to use where it is missing.
+    pub default: Option<String>,
+    /// Whether it must come by a way that alters no byte.
+    pub exact: bool,
+    /// Our own environment holds it already and `--prefer-env` was given: not fetched.
+    pub inherited: bool,
+    /// The manifest alone requires it, so that the manifest could let it be absent.
+    pub waivable: bool,
+}
+
+/// Decides what is asked for. `env_file` is what `--env-file` defines, if it was given;
+/// `present` tells which variables our environment holds, for `--prefer-env`.
+///
+/// The built-in manifest stands aside for an `--env-file`; any other is read together with it,
+/// and the file wins where both define a name. A profile selects among the manifest's secrets.
+///
+/// # Errors
+/// [`Error::Usage`] for a choice that the manifest cannot meet.
+pub fn plan(
+    manifest: &Manifest,
+    env_file: Option<&[Definition]>,
+    choice: &Choice,
+    present: impl Fn(&str) -> bool,
+) -> Result<Plan> {
+    let built_in = manifest.origin == Origin::BuiltIn;
+    let aside = Manifest::empty(Origin::BuiltIn);
+    let manifest = if built_in && env_file.is_some() {
+        &aside
+    } else {
+        manifest
+    };
+    let mut specs = profile(manifest, choice, env_file.is_some())?;
+    let mut vars = manifest.vars.clone();
+    overlay(&mut specs, &mut vars, env_file.unwrap_or_default());
+    let specs = only(specs, &vars, manifest, choice)?;
+    let specs = require(specs, choice)?;
+    if specs.is_empty() && vars.is_empty() {
+        return Err(nothing(manifest, env_file.is_some()));
+    }
+    let vault = chosen(&choice.vault).or(manifest.vault.as_deref());
+    let inherited = |name: &EnvName| choice.prefer_env && present(name.as_str());
+    let mut wanted = wanted(specs, vault, &manifest.origin, inherited)?;
+    for one in &mut wanted {
+        one.waivable = waivable(&one.name, manifest, env_file.unwrap_or_default(), choice);
+    }
+    Ok(Plan {
+        wanted,
+        vars,
+        at_least_one: built_in && env_file.is_none(),
+        ..bare(manifest, choice)
+    })
+}
+
+/// A plan for one reference that stands in no manifest, as `read op://…` needs.
+#[must_use]
+pub fn single(manifest: &Manifest, reference: Reference, choice: &Choice) -> Plan {
+    let name = EnvName::parse("secret").expect("a name");
+    let wanted = Wanted {
+        name,
+        reference,
+        required: true,
+        default: None,
+        exact: false,
+        inherited: false,
+        waivable: false,
+    };
+    Plan {
+        wanted: vec![wanted],
+        ..bare(manifest, choice)
+    }
+}
+
+/// How `op` is to be run, and nothing to ask for.
+fn bare(manifest: &Manifest, choice: &Choice) -> Plan {
+    Plan {
+        account: chosen(&choice.account)
+            .or(manifest.account.as_deref())
+            .map(str::to_owned),
+        op_path: manifest.op.path.clone(),
+        timeout: choice
+            .timeout
+            .or(manifest.op.timeout)
+            .unwrap_or(DEFAULT_TIMEOUT),
+        ..Plan::default()
+    }
+}
+
+/// An empty variable or flag chooses nothing.
+fn chosen(choice: &Option<String>) -> Option<&str> {
+    choice.as_deref().filter(|text| !text.is_empty())
+}
+
+/// The manifest's secrets, or those of the chosen profile.
+fn profile(manifest: &Manifest, choice: &Choice, env_file: bool) -> Result<Vec<SecretSpec>> {
+    let Some(profile) = chosen(&choice.profile) else {
+        return Ok(manifest.secrets.clone());
+    };
+    let Some(names) = manifest.profiles.get(profile) else {
+        let known: Vec<&str> = manifest.profiles.keys().map(String::as_str).collect();
+        let hint = if env_file && manifest.origin == Origin::BuiltIn {
+            "with --env-file the built-in manifest stands aside; name one with --manifest"
+                .to_owned()
+        } else {
+            suggest::hint(profile, &known, "the profiles are")
+        };
+        return Err(Error::usage(format!("no profile `{profile}`"), hint));
+    };
+    let taken = |spec: &&SecretSpec| names.contains(&spec.name);
+    Ok(manifest.secrets.iter().filter(taken).cloned().collect())
+}
+
+/// Puts the definitions of `--env-file` over what the manifest says.
+fn overlay(specs: &mut Vec<SecretSpec>, vars: &mut Vec<(EnvName, String)>, file: &[Definition]) {
+    for Definition { name, value } in file {
+        specs.retain(|spec| spec.name != *name);
+        vars.retain(|(var, _)| var != name);
+        match value {
+            Value::Plain(text) => vars.push((name.clone(), text.clone())),
+            Value::Secret(reference) => specs.push(SecretSpec {
+                name: name.clone(),
+                source: Source::Reference(reference.clone()),
+                required: true,
+                default: None,
+                exact: false,
+            }),
+        }
+    }
+}
+
+/// `--only`.
+fn only(
+    specs: Vec<SecretSpec>,
+    vars: &[(EnvName, String)],
+    manifest: &Manifest,
+    choice: &Choice,
+) -> Result<Vec<SecretSpec>> {
+    for name in &choice.only {
+        if specs.iter().any(|spec| spec.name.as_str() == name) {
+            continue;
+        }
+        if vars.iter().any(|(var, _)| var.as_str() == name) {
+            let what = format!("--only: `{name}` is a plain value, not a secret");
+            return Err(Error::usage(
+                what,
+                "leave it out: plain values always go along",
+            ));
+        }
+        if let Some(profile) = chosen(&choice.profile)
+            && manifest
+                .secrets
+                .iter()
+                .any(|spec| spec.name.as_str() == name)
+        {
+            let what = format!("--only: `{name}` is not in profile `{profile}`");
+            return Err(Error::usage(
+                what,
+                "add it to the profile, or leave out --profile",
+            ));
+        }
+        return Err(stranger("--only", name, &specs));
+    }
+    let asked = |spec: &SecretSpec| {
+        choice.only.is_empty() || choice.only.iter().any(|name| name == spec.name.as_str())
+    };
+    Ok(specs.into_iter().filter(asked).collect())
+}
+
+/// `--require` and `--strict`. A default still satisfies them: it is a value.
+fn require(mut specs: Vec<SecretSpec>, choice: &Choice) -> Result<Vec<SecretSpec>> {
+    for name in &choice.require {
+        if !specs.iter().any(|spec| spec.name.as_str() == name) {
+            return Err(stranger("--require", name, &specs));
+        }
+    }
+    for spec in &mut specs {
+        let named = choice.require.iter().any(|name| name == spec.name.as_str());
+        spec.required |= choice.strict || named;
+    }
+    Ok(specs)
+}
+
+/// Whether the secret `name` is required by `manifest` and by nothing else.
+fn waivable(name: &EnvName, manifest: &Manifest, file: &[Definition], choice: &Choice) -> bool {
+    let named = choice
+        .require
+        .iter()
+        .any(|required| required == name.as_str());
+    let defined = file.iter().any(|definition| definition.name == *name);
+    let required = |spec: &SecretSpec| spec.name == *name && spec.required;
+    !choice.strict && !named && !defined && manifest.secrets.iter().any(required)
+}
+
+fn wanted(
+    specs: Vec<SecretSpec>,
+    vault: Option<&str>,
+    origin: &Origin,
+    inherited: impl Fn(&EnvName) -> bool,
+) -> Result<Vec<Wanted>> {
+    let homeless: Vec<&str> = specs
+        .iter()
+        .filter(|spec| vault.is_none() && matches!(spec.source, Source::Item { vault: None, .. }))
+        .map(|spec| spec.name.as_str())
+        .collect();
+    if !homeless.is_empty() {
+        let file = describe(origin);
+        return Err(Error::usage(
+            format!("no vault is given for {}", homeless.join(", ")),
+            format!("write vault = \"…\" at the top of {file}, or use --vault or OP_VAULT"),
+        ));
+    }
+    let decide = |spec: SecretSpec| {
+        Ok(Wanted {
+            inherited: inherited(&spec.name),
+            reference: reference(spec.source, vault.unwrap_or_default())?,
+            name: spec.name,
+            required: spec.required,
+            default: spec.default,
+            exact: spec.exact,
+            waivable: false,
+        })
+    };
+    specs.into_iter().map(decide).collect()
+}
+
+fn reference(source: Source, default_vault: &str) -> Result<Reference> {
+    let (vault, item, section, field) = match source {
+        Source::Reference(reference) => return Ok(reference),
+        Source::Item {
+            vault,
+            item,
+            section,
+            field,
+        } => (vault, item, section, field),
+    };
+    let reference = Reference {
+        vault: vault.unwrap_or_else(|| default_vault.to_owned()),
+        item,
+        section,
+        field,
+        query: None,
+    };
+    let hint = "check --vault, OP_VAULT and the manifest's parts for blanks and control characters";
+    reference
+        .checked()
+        .map_err(|error| Error::usage(error.to_string(), hint))
+}
+
+fn stranger(flag: &str, name: &str, specs: &[SecretSpec]) -> Error {
+    let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let hint = suggest::hint(name, &known, "the secrets are");
+    Error::usage(format!("{flag}: no secret `{name}`"), hint)
+}
+
+fn nothing(manifest: &Manifest, env_file: bool) -> Error {
+    let hint = if env_file && manifest.origin == Origin::BuiltIn {
+        "put NAME=op://vault/item/field into the file after --env-file".to_owned()
+    } else {
+        format!(
+            "add NAME = \"op://vault/item/field\" under [secrets] in {}",
+            describe(&manifest.origin)
+        )
+    };
+    Error::usage(
+        "there is nothing to hand on: no secret and no plain value",
+        hint,
+    )
+}
+
+fn describe(origin: &Origin) -> String {
+    match origin {
+        Origin::BuiltIn => "a manifest of your own".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::manifest::{self, parse};
+
+    const TEXT: &str = r#"
+vault = "Home"
+account = "a"
+[secrets]
+A = { item = "a", required = false }
+B = "op://Own/b/f"
+C = { item = "c", vault = "Own", default = "d", exact = true }
+[vars]
+V = "1"
+[profiles.p]
+secrets = ["C", "A"]
+[op]
+path = "/opt/op"
+timeout = "5s"
+"#;
+
+    fn manifest(text: &str) -> Manifest {
+        parse(text, "f", Origin::File("/m.toml".into())).expect("parses")
+    }
+
+    fn env_file(text: &str) -> Vec<Definition> {
+        let mut definitions = vec![];
+        crate::broker::dotenv::parse(text, "e", &mut definitions, &|_| None).expect("parses");
+        definitions
+    }
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn decide(text: &str, choice: &Choice) -> Result<Plan> {
+        plan(&manifest(text), None, choice, |name| name == "B")
+    }
+
+    /// `NAME=reference`, with `!` where required and `^` where inherited; then the vars.
+    fn shown(plan: Result<Plan>) -> String {
+        match plan {
+            Ok(plan) => {
+                let secrets = plan.wanted.iter().map(|wanted| {
+                    let required = if wanted.required { "!" } else { "" };
+                    let inherited = if wanted.inherited { "^" } else { "" };
+                    format!("{}{required}{inherited}={}", wanted.name, wanted.reference)
+                });
+                let vars = plan
+                    .vars
+                    .iter()
+                    .map(|(name, value)| format!("{name}:{value}"));
+                secrets.chain(vars).collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => format!("{error} | {}", error.hint().unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn a_manifest_alone_is_taken_as_it_is() {
+        let plan = decide(TEXT, &Choice::default()).expect("planned");
+        let expected = Plan {
+            account: Some("a".to_owned()),
+            op_path: Some("/opt/op".into()),
+            timeout: Duration::from_secs(5),
+            ..plan.clone()
+        };
+        assert_eq!(plan, expected);
+        assert!(!plan.at_least_one);
+        assert_eq!(
+            (plan.wanted[2].default.as_deref(), plan.wanted[2].exact),
+            (Some("d"), true)
+        );
+        assert_eq!(
+            shown(Ok(plan)),
+            "A=op://Home/a/credential B!=op://Own/b/f C!=op://Own/c/credential V:1"
+        );
+    }
+
+    #[test]
+    fn choices_go_before_the_manifest() {
+        let choice = Choice {
+            vault: Some("Work".to_owned()),
+            account: Some("b".to_owned()),
+            timeout: Some(Duration::from_secs(1)),
+            strict: true,
+            prefer_env: true,
+            ..Choice::default()
+        };
+        let plan = decide(TEXT, &choice).expect("planned");
+        assert_eq!(plan.account.as_deref(), Some("b"));
+        assert_eq!(plan.timeout, Duration::from_secs(1));
+        assert_eq!(
+            shown(Ok(plan)),
+            "A!=op://Work/a/credential B!^=op://Own/b/f C!=op://Own/c/credential V:1"
+        );
+        let plan = decide("[vars]\nV = \"1\"", &Choice::default()).expect("planned");
+        assert_eq!(plan.timeout, DEFAULT_TIMEOUT);
+    }
+
+    #[test]
+    fn profiles_and_only_select_and_require_insists() {
+        let choice = |profile: &str, only: &[&str], require: &[&str]| Choice {
+            profile: Some(profile.to_owned()),
+            only: names(only),
+            require: names(require),
+            ..Choice::default()
+        };
+        for (choice, expected) in [
+            (
+                choice("p", &[], &[]),
+                "A=op://Home/a/credential C!=op://Own/c/credential V:1",
+            ),
+            (choice("p", &["A"], &["A"]), "A!=op://Home/a/credential V:1"),
+            (
+                choice("", &["C", "A"], &[]),
+                "A=op://Home/a/credential C!=op://Own/c/credential V:1",
+            ),
+            (choice("P", &[], &[]), "no profile `P` | did you mean `p`?"),
+            (
+                choice("nothing", &[], &[]),
+                "no profile `nothing` | the profiles are: p",
+            ),
+            (
+                choice("p", &["B"], &[]),
+                "--only: `B` is not in profile `p` | add it to the profile, or leave out --profile",
+            ),
+            (
+                choice("", &["x"], &[]),
+                "--only: no secret `x` | did you mean `A`?",
+            ),
+            (
+                choice("", &["NOPE"], &[]),
+                "--only: no secret `NOPE` | the secrets are: A, B, C",
+            ),
+            (
+                choice("", &["V"], &[]),
+                "--only: `V` is a plain value, not a secret | leave it out: plain values always go along",
+            ),
+            (
+                choice("", &["A"], &["B"]),
+                "--require: no secret `B` | did you mean `A`?",
+            ),
+            (
+                choice("", &[], &["NOPE"]),
+                "--require: no secret `NOPE` | the secrets are: A, B, C",
+            ),
+        ] {
+            assert_eq!(shown(decide(TEXT, &choice)), expected, "{choice:?}");
+        }
+    }
+
+    #[test]
+    fn an_env_file_goes_over_the_manifest_and_past_the_profile() {
+        let file = env_file("B=plain\nV=op://v/i/f\nNEW=2\nN=op://v/i/n");
+        let choice = Choice {
+            profile: Some("p".to_owned()),
+            ..Choice::default()
+        };
+        let plan = plan(&manifest(TEXT), Some(&file), &choice, |_| false);
+        assert_eq!(
+            shown(plan),
+            "A=op://Home/a/credential C!=op://Own/c/credential V!=op://v/i/f N!=op://v/i/n B:plain NEW:2"
+        );
+    }
+
+    #[test]
+    fn the_built_in_manifest_stands_aside_for_an_env_file() {
+        let built_in = manifest::builtin();
+        let decide =
+            |file: Option<&[Definition]>, choice: &Choice| plan(&built_in, file, choice, |_| false);
+        let alone = decide(None, &Choice::default()).expect("planned");
+        assert_eq!((alone.wanted.len(), alone.at_least_one), (8, true));
+        let file = env_file("A=op://v/i/f");
+        let with = decide(Some(&file), &Choice::default());
+        assert!(with.as_ref().is_ok_and(|plan| !plan.at_least_one));
+        assert_eq!(shown(with), "A!=op://v/i/f");
+        assert_eq!(
+            shown(decide(Some(&[]), &Choice::default())),
+            "there is nothing to hand on: no secret and no plain value | put NAME=op://vault/item/field into the file after --env-file"
+        );
+        let profile = Choice {
+            profile: Some("bootstrap".to_owned()),
+            ..Choice::default()
+        };
+        assert_eq!(
+            shown(decide(Some(&file), &profile)),
+            "no profile `bootstrap` | with --env-file the built-in manifest stands aside; name one with --manifest"
+        );
+    }
+
+    #[test]
+    fn every_secret_without_a_vault_is_named() {
+        let text = "[secrets]\nA = { item = \"a\" }\nB = \"op://v/i/f\"\nC = { item = \"c\" }";
+        assert_eq!(
+            shown(decide(text, &Choice::default())),
+            "no vault is given for A, C | write vault = \"…\" at the top of /m.toml, or use --vault or OP_VAULT"
+        );
+        let vault = |vault: &str| Choice {
+            vault: Some(vault.to_owned()),
+            ..Choice::default()
+        };
+        assert_eq!(
+            shown(decide(text, &vault("W"))),
+            "A!=op://W/a/credential B!=op://v/i/f C!=op://W/c/credential"
+        );
+        assert_eq!(
+            shown(decide(text, &vault("a\nb"))),
+            "a reference cannot hold control characters | check --vault, OP_VAULT and the manifest's parts for blanks and control characters"
+        );
+    }
+
+    #[test]
+    fn nothing_to_hand_on_is_an_error() {
+        assert_eq!(
+            shown(decide("vault = \"v\"", &Choice::default())),
+            "there is nothing to hand on: no secret and no plain value | add NAME = \"op://vault/item/field\" under [secrets] in /m.toml"
+        );
+        assert_eq!(
+            shown(decide("[vars]\nV = \"1\"", &Choice::default())),
+            "V:1"
+        );
+    }
+
+    #[test]
+    fn a_single_reference_keeps_the_manifest_s_account_and_op() {
+        let reference = Reference::parse("op://v/i/f").expect("parses");
+        let plan = single(&manifest(TEXT), reference, &Choice::default());
+        assert_eq!(plan.account.as_deref(), Some("a"));
+        assert_eq!(plan.timeout, Duration::from_secs(5));
+        assert_eq!(shown(Ok(plan)), "secret!=op://v/i/f");
+    }
+}

@@ -1,0 +1,72 @@
+//! What a Docker credential helper answers.
+
+use super::json;
+use crate::base::error::{Error, Problem, Result, Trouble};
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+
+/// The answer to `get`: one JSON object and a line feed, in locked memory.
+///
+/// # Errors
+/// [`Error::Unresolved`] for a secret that no registry takes: blanks, controls, not UTF-8.
+pub fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
+    let value = secret.expose();
+    let odd = |letter: char| letter.is_whitespace() || letter.is_control();
+    if std::str::from_utf8(value).map_or(true, |text| text.contains(odd)) {
+        return Err(Error::Unresolved {
+            problems: vec![Problem {
+                name: server.to_owned(),
+                reference: "a registry's password".to_owned(),
+                trouble: Trouble::Unusable {
+                    why: "it holds white space or control characters",
+                },
+                look: None,
+                waivable: false,
+            }],
+        });
+    }
+    let mut text = Locked::with_capacity(value.len() + 1024);
+    let pairs = [
+        ("ServerURL", server.as_bytes()),
+        ("Username", username.as_bytes()),
+        ("Secret", value),
+    ];
+    json::object(&mut text, pairs);
+    Ok(text)
+}
+
+/// The answer to `list`: a map from server to user name, in the order of Go's maps, and no secret.
+#[must_use]
+pub fn entries(mut entries: Vec<(String, String)>) -> Locked {
+    entries.sort();
+    let mut text = Locked::with_capacity(1024);
+    let pairs = entries
+        .iter()
+        .map(|(server, username)| (server.as_str(), username.as_bytes()));
+    json::object(&mut text, pairs);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_to_the_byte() {
+        let answer =
+            answer("ghcr.io", "x-access-token", &Secret::copy_of(b"ghp_\"A")).expect("an answer");
+        let expected = br#"{"ServerURL":"ghcr.io","Username":"x-access-token","Secret":"ghp_\"A"}"#;
+        assert_eq!(&answer[..answer.len() - 1], expected);
+        assert_eq!(answer.last(), Some(&b'\n'));
+    }
+
+    #[test]
+    fn refuses_what_no_registry_takes() {
+        for value in ["a b", "a\n", "\u{7f}"] {
+            assert!(
+                answer("ghcr.io", "u", &Secret::copy_of(value.as_bytes())).is_err(),
+                "{value:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! What changes in a `config.json` or `auth.json` when our helper is wired in or out. Pure.
+//!
+//! Each host gets its own entry in `credHelpers`, rather than one `credsStore` for all: other
+//! registries stay with whoever has them now. The one trap of that is closed here: Docker finds
+//! its default store by itself only while the file names no helper at all.
+
+use super::json::{Object, indentation};
+use crate::broker::registry::{Asked, Host};
+
+/// The part of our helper's name that such files hold.
+pub const SUFFIX: &str = "oc";
+
+/// The keys of an `auths` entry that hold a secret.
+const SECRET_KEYS: &[&str] = &["auth", "identitytoken", "registrytoken", "password"];
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Docker and all that read its file.
+    Docker,
+    /// Podman, skopeo, buildah.
+    Podman,
+}
+
+/// A file's content.
+#[derive(Clone, Debug)]
+pub struct Config {
+    owner: Owner,
+    object: Object,
+    indent: String,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default)]
+pub struct Wish<'a> {
+    /// For these hosts.
+    pub hosts: &'a [Host],
+    /// Take plaintext credentials for them out.
+    pub remove_plaintext: bool,
+    /// The store that Docker would find by itself.
+    pub default_store: Option<&'a str>,
+}
+
+/// What is said where a login elsewhere would not be kept safely.
+const PLAINTEXT: &str = "`docker login` to any other registry writes its password into this file in \
+    the clear: set `credsStore` to a helper of your system, such as pass or secretservice";
+
+impl Config {
+    /// Parses the text of a file; an absent or empty one is an empty object.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(owner: Owner, text: &str) -> Result<Self, String> {
+        let object = if text.trim().is_empty() {
+            Object::default()
+        } else {
+            Object::parse(text)?
+        };
+        object.object("auths")?;
+        let helpers = object.object("credHelpers")?;
+        if let Some(key) = helpers.keys().find(|key| helpers.text(key).is_none()) {
+            return Err(format!("`credHelpers` names no helper for `{key}`"));
+        }
+        Ok(Self {
+            owner,
+            object,
+            indent: indentation(text).to_owned(),
+        })
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.object.render(&self.indent, 1)
+    }
+
+    /// Wires our helper in; tells what should be known.
+    #[must_use]
+    pub fn install(&mut self, wish: &Wish<'_>) -> Vec<String> {
+        let mut notes = vec![];
+        let alone = ["credsStore", "credHelpers", "auths"]
+            .iter()
+            .all(|key| self.is_empty(key));
+        let mut helpers = self.table("credHelpers");
+        for host in wish.hosts {
+            if let Some(other) = helpers.text(self.key(host)).filter(|other| other != SUFFIX) {
+                notes.push(format!("{host} was with docker-credential-{other} before"));
+            }
+            helpers.set_text(self.key(host), SUFFIX);
+        }
+        self.set_table("credHelpers", &helpers);
+        if self.owner == Owner::Docker && self.is_empty("credsStore") {
+            match wish.default_store.filter(|_| alone) {
+                Some(store) => self.object.set_text("credsStore", store),
+                None => notes.push(PLAINTEXT.to_owned()),
+            }
+        }
+        for host in wish.hosts {
+            let found = self.plaintext(host);
+            match found.is_empty() {
+                true => {}
+                false if wish.remove_plaintext => self.remove_plaintext(&found),
+                false => notes.push(format!(
+                    "a plaintext credential for {host} stays in this file; --remove-plaintext takes it out"
+                )),
+            }
+        }
+        notes
+    }
+
+    /// Wires our helper out: for `hosts`, or for all where that is empty.
+    pub fn uninstall(&mut self, hosts: &[Host]) {
+        let mut helpers = self.table("credHelpers");
+        for key in self.ours() {
+            let named = Asked::parse(&key).is_some_and(|asked| hosts.contains(&asked.host));
+            if hosts.is_empty() || named {
+                helpers.remove(&key);
+            }
+        }
+        self.set_table("credHelpers", &helpers);
+        if hosts.is_empty() && self.object.text("credsStore").as_deref() == Some(SUFFIX) {
+            self.object.remove("credsStore");
+        }
+    }
+
+    /// Who is asked for `host`: the name of a helper, or `None` for the file itself.
+    #[must_use]
+    pub fn asks(&self, host: &Host) -> Option<String> {
+        let store = || {
+            self.object
+                .text("credsStore")
+                .filter(|store| !store.is_empty())
+        };
+        let own = self.table("credHelpers").text(self.key(host));
+        // Podman and its relatives know no store.
+        own.or_else(|| (self.owner == Owner::Docker).then(store).flatten())
+    }
+
+    /// The keys of `auths` under which a secret for `host` lies in the clear.
+    #[must_use]
+    pub fn plaintext(&self, host: &Host) -> Vec<String> {
+        let auths = self.table("auths");
+        let holds = |key: &&str| {
+            let entry = Object::parse(auths.get(key).unwrap_or_default()).unwrap_or_default();
+            let secret = |name: &&str| entry.text(name).is_some_and(|text| !text.is_empty());
+            names(key, host) && SECRET_KEYS.iter().any(secret)
+        };
+        auths.keys().filter(holds).map(str::to_owned).collect()
+    }
+
+    /// The keys of `credHelpers` that are ours.
+    fn ours(&self) -> Vec<String> {
+        let helpers = self.table("credHelpers");
+        let ours = helpers
+            .keys()
+            .filter(|key| helpers.text(key).as_deref() == Some(SUFFIX));
+        ours.map(str::to_owned).collect()
+    }
+
+    fn remove_plaintext(&mut self, keys: &[String]) {
+        let mut auths = self.table("auths");
+        for key in keys {
+            let mut entry = Object::parse(auths.get(key).unwrap_or_default()).unwrap_or_default();
+            SECRET_KEYS.iter().for_each(|secret| entry.remove(secret));
+            auths.set(key, entry.render(&self.indent, 3));
+        }
+        self.set_table("auths", &auths);
+    }
+
+    /// The key under which this file names `host`.
+    fn key<'a>(&self, host: &'a Host) -> &'a str {
+        match self.owner {
+            Owner::Docker => host.docker_key(),
+            Owner::Podman => host.as_str(),
+        }
+    }
+
+    fn table(&self, key: &str) -> Object {
+        self.object.object(key).unwrap_or_default()
+    }
+
+    fn is_empty(&self, key: &str) -> bool {
+        match self.object.get(key) {
+            None | Some("null" | "\"\"") => true,
+            Some(_) => self.object.text(key).is_none() && self.table(key).is_empty(),
+        }
+    }
+
+    fn set_table(&mut self, key: &str, table: &Object) {
+        if table.is_empty() {
+            self.object.remove(key);
+        } else {
+            self.object.set(key, table.render(&self.indent, 2));
+        }
+    }
+}
+
+/// Whether the `auths` key is for `host`, or for something below it, as Podman writes them.
+fn names(key: &str, host: &Host) -> bool {
+    let bare = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let first = bare.split('/').next().unwrap_or_default();
+    [key, bare, first]
+        .iter()
+        .any(|text| Asked::parse(text).is_some_and(|asked| asked.host == *host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> Host {
+        Host::parse(text).expect("a host")
+    }
+
+    /// The file after `install` for ghcr.io, and what was noted.
+    fn installed(owner: Owner, text: &str, wish: Wish<'_>) -> (String, Vec<String>) {
+        let mut config = Config::parse(owner, text).expect("parses");
+        let hosts = [host("ghcr.io")];
+        let notes = config.install(&Wish {
+            hosts: &hosts,
+            ..wish
+        });
+        (config.render(), notes)
+    }
+
+    #[test]
+    fn r17_each_host_gets_an_entry_of_its_own() {
+        let text = "{\n\t\"psFormat\": \"x\",\n\t\"credsStore\": \"desktop\",\n\t\"zeta\": {}\n}";
+        let (file, notes) = installed(Owner::Docker, text, Wish::default());
+        let wired = text.replace(
+            "{}\n}",
+            "{},\n\t\"credHelpers\": {\n\t\t\"ghcr.io\": \"oc\"\n\t}\n}",
+        );
+        assert_eq!((file.as_str(), notes), (wired.as_str(), vec![]));
+        let mut config = Config::parse(Owner::Docker, &file).expect("parses");
+        assert_eq!(config.asks(&host("ghcr.io")).as_deref(), Some("oc"));
+        assert_eq!(config.asks(&host("quay.io")).as_deref(), Some("desktop"));
+        config.uninstall(&[]);
+        assert_eq!(config.render(), text);
+    }
+
+    #[test]
+    fn r16_the_store_that_docker_would_find_by_itself_is_named_now() {
+        let store = || Wish {
+            default_store: Some("pass"),
+            ..Wish::default()
+        };
+        for alone in [
+            "",
+            "{}",
+            "{\"auths\":{}}",
+            "{\"credsStore\":\"\",\"auths\":null}",
+        ] {
+            let (file, notes) = installed(Owner::Docker, alone, store());
+            let has = Object::parse(&file).expect("parses").text("credsStore");
+            assert_eq!(
+                (has.as_deref(), notes.is_empty()),
+                (Some("pass"), true),
+                "{alone}"
+            );
+        }
+        for (text, wish) in [
+            ("{\"auths\":{\"quay.io\":{}}}", store()),
+            ("{}", Wish::default()),
+        ] {
+            let (file, notes) = installed(Owner::Docker, text, wish);
+            assert_eq!(notes, [PLAINTEXT]);
+            assert!(!file.contains("credsStore"));
+        }
+        assert_eq!(
+            installed(Owner::Podman, "{}", store()).1,
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn docker_hub_has_another_key_for_podman() {
+        let hosts = [host("docker.io")];
+        let wish = Wish {
+            hosts: &hosts,
+            ..Wish::default()
+        };
+        for (owner, key) in [
+            (Owner::Docker, "https://index.docker.io/v1/"),
+            (Owner::Podman, "docker.io"),
+        ] {
+            let mut config = Config::parse(owner, "{\"credsStore\": \"x\"}").expect("parses");
+            let _ = config.install(&wish);
+            assert_eq!(config.ours(), [key]);
+            config.uninstall(&hosts);
+            assert_eq!(config.ours(), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_plaintext_credential_is_named_and_only_taken_out_on_request() {
+        let text = r#"{"auths":{"https://ghcr.io/v2/":{"auth":"c2VjcmV0","email":"a@b"},"quay.io":{"auth":"eA=="}},"credsStore":"x"}"#;
+        let (file, notes) = installed(Owner::Docker, text, Wish::default());
+        assert!(
+            notes.len() == 1
+                && notes[0].contains("--remove-plaintext")
+                && !notes[0].contains("c2VjcmV0")
+        );
+        assert!(file.contains("c2VjcmV0"));
+        let (file, notes) = installed(
+            Owner::Docker,
+            text,
+            Wish {
+                remove_plaintext: true,
+                ..Wish::default()
+            },
+        );
+        assert_eq!(notes, Vec::<String>::new());
+        assert!(
+            !file.contains("c2VjcmV0") && file.contains("a@b") && file.contains("eA=="),
+            "{file}"
+        );
+        let config = Config::parse(Owner::Docker, &file).expect("parses");
+        assert_eq!(config.plaintext(&host("ghcr.io")), Vec::<String>::new());
+        assert_eq!(config.plaintext(&host("quay.io")), ["quay.io"]);
+    }
+
+    #[test]
+    fn another_host_s_key_is_never_ours() {
+        for key in [
+            "ghcr.io.evil.example",
+            "evil/ghcr.io",
+            "https://evil.example/ghcr.io",
+            "ghcr.io:8443",
+        ] {
+            assert!(!names(key, &host("ghcr.io")), "{key}");
+        }
+        for key in [
+            "ghcr.io",
+            "https://ghcr.io",
+            "http://ghcr.io",
+            "ghcr.io/owner",
+            "https://ghcr.io/v2/",
+        ] {
+            assert!(names(key, &host("ghcr.io")), "{key}");
+        }
+        assert!(names("https://index.docker.io/v1/", &host("docker.io")));
+    }
+
+    #[test]
+    fn another_helper_is_replaced_and_named() {
+        let text = r#"{"credHelpers":{"ghcr.io":"gh","quay.io":"q"},"credsStore":"x"}"#;
+        let (file, notes) = installed(Owner::Docker, text, Wish::default());
+        assert_eq!(notes, ["ghcr.io was with docker-credential-gh before"]);
+        let mut config = Config::parse(Owner::Docker, &file).expect("parses");
+        config.uninstall(&[]);
+        assert_eq!(config.asks(&host("quay.io")).as_deref(), Some("q"));
+        assert_eq!(config.asks(&host("ghcr.io")).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_file_of_the_wrong_shape_is_refused() {
+        for text in [
+            "[]",
+            "{",
+            "{\"auths\":[]}",
+            "{\"credHelpers\":\"oc\"}",
+            "{\"credHelpers\":{\"ghcr.io\":1}}",
+            "nonsense",
+        ] {
+            assert!(Config::parse(Owner::Docker, text).is_err(), "{text}");
+        }
+    }
+}

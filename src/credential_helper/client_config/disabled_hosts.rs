@@ -1,0 +1,90 @@
+//! Hosts for which Docker's helper is told to say nothing: `oc-secrets docker off HOST`.
+//!
+//! A registry denies public images too when it is shown a dead token, and `docker logout` cannot
+//! help, since the token is not Docker's. One host a line, beside the user's manifest.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::base::error::{Error, Result};
+use crate::broker::registry::Host;
+use crate::credential_helper::client_config::{file, location};
+
+/// How our environment is read.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The hosts that are off; none where the list cannot be read.
+#[must_use]
+pub fn read(environment: Lookup<'_>) -> Vec<Host> {
+    let text = path(environment).and_then(|path| std::fs::read_to_string(path).ok());
+    text.unwrap_or_default()
+        .lines()
+        .filter_map(Host::parse)
+        .collect()
+}
+
+/// Switches `hosts` off, or on again; tells which of them that changed.
+///
+/// # Errors
+/// When there is no home, or the list cannot be written.
+pub fn switch(environment: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
+    let path = path(environment).ok_or_else(|| {
+        Error::usage(
+            format!(
+                "there is no place to note this: {}",
+                location::homeless(environment)
+            ),
+            "set HOME or XDG_CONFIG_HOME",
+        )
+    })?;
+    let mut muted = read(environment);
+    let changed: Vec<Host> = hosts
+        .iter()
+        .filter(|host| muted.contains(host) != off)
+        .cloned()
+        .collect();
+    if changed.is_empty() {
+        return Ok(changed);
+    }
+    muted.retain(|host| !changed.contains(host));
+    if off {
+        muted.extend(changed.iter().cloned());
+    }
+    let text: String = muted.iter().map(|host| format!("{host}\n")).collect();
+    file::replace(&path, None, text.as_bytes())?;
+    Ok(changed)
+}
+
+fn path(environment: Lookup<'_>) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        environment(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .map(|configuration| configuration.join("oc-secrets/docker-off"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_off_stays_off_until_it_is_on() {
+        let home = tempfile::tempdir().expect("a directory");
+        let environment = |name: &str| (name == "HOME").then(|| home.path().into());
+        let host = |text: &str| Host::parse(text).expect("a host");
+        let all = [host("ghcr.io"), host("docker.io")];
+        assert_eq!(read(&environment), []);
+        assert_eq!(switch(&environment, &all, true).expect("off"), all);
+        assert_eq!(switch(&environment, &all[..1], true).expect("off"), []);
+        assert_eq!(read(&environment), all);
+        assert_eq!(
+            switch(&environment, &all[..1], false).expect("on"),
+            [host("ghcr.io")]
+        );
+        assert_eq!(read(&environment), [host("docker.io")]);
+        assert!(switch(&|_| None, &all, true).is_err());
+    }
+}

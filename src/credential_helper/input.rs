@@ -1,0 +1,141 @@
+//! A client's question: all of stdin, within limits of size and time.
+//!
+//! Stdin is read to its end whatever was asked, since a client that cannot finish writing reports
+//! a broken pipe instead of our answer. `store` brings a secret, so it is read into locked memory.
+
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::base::error::{Error, Result};
+use crate::base::locked_memory::Locked;
+
+/// The most that is kept, in bytes; whatever follows is read and dropped.
+const KEPT: usize = 2 * 1024 * 1024;
+
+/// The most that is read, in bytes: endless input ends here.
+const LONGEST: usize = 64 * 1024 * 1024;
+
+/// How long a client may take to ask. Clients give up on us after 30 s.
+const ASKING: Duration = Duration::from_secs(20);
+
+/// How long one may take to close a stdin on which it has nothing to say.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What will be done with the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It is the question.
+    Question,
+    /// Nothing: it is only read to its end.
+    Nothing,
+}
+
+/// Reads standard input to its end.
+///
+/// # Errors
+/// When it does not end.
+pub fn read(need: Need) -> Result<Locked> {
+    let stdin = std::io::stdin();
+    let patience = match need {
+        Need::Question => ASKING,
+        // A person would have to press Ctrl-D to see a version.
+        Need::Nothing if stdin.is_terminal() => return Ok(Locked::with_capacity(1)),
+        Need::Nothing => IDLE,
+    };
+    let endless = stdin.is_terminal();
+    let read = read_from(stdin.as_fd(), (!endless).then(|| Instant::now() + patience));
+    match (need, read) {
+        (Need::Nothing, Err(_)) => Ok(Locked::with_capacity(1)),
+        (_, read) => read,
+    }
+}
+
+fn read_from(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Locked> {
+    let mut kept = Locked::with_capacity(4096);
+    let mut dropped = Locked::with_capacity(0);
+    let mut total = 0;
+    while total <= LONGEST {
+        wait(stdin, deadline)?;
+        let full = kept.len() >= KEPT;
+        let into = if full { &mut dropped } else { &mut kept };
+        into.reserve(if full { 64 * 1024 } else { 4096 });
+        match nix::unistd::read(stdin, into.spare()) {
+            Ok(0) => return Ok(kept),
+            Ok(bytes) => {
+                total += bytes;
+                if !full {
+                    kept.advance(bytes);
+                }
+            }
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            // A stdin that cannot be read says nothing.
+            Err(_) => return Ok(kept),
+        }
+    }
+    Err(endless())
+}
+
+fn wait(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<()> {
+    let Some(deadline) = deadline else {
+        return Ok(());
+    };
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(stdin, PollFlags::POLLIN)], left) {
+            Ok(0) => return Err(endless()),
+            Err(Errno::EINTR) => {}
+            // An error is for `read` to tell.
+            Ok(_) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+fn endless() -> Error {
+    Error::system("read the question", "standard input does not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn soon() -> Option<Instant> {
+        Some(Instant::now() + Duration::from_millis(300))
+    }
+
+    #[test]
+    fn r6_everything_is_read_even_what_is_not_kept() {
+        let (read, mut write) = std::io::pipe().expect("a pipe");
+        let writer = std::thread::spawn(move || write.write_all(&vec![b'x'; 3 * KEPT]));
+        let kept = read_from(read.as_fd(), None).expect("read");
+        assert!(
+            (KEPT..KEPT + 1024 * 1024).contains(&kept.len()),
+            "{}",
+            kept.len()
+        );
+        writer.join().expect("joined").expect("no broken pipe");
+    }
+
+    #[test]
+    fn a_silent_stdin_does_not_hold_us_for_ever() {
+        let (read, _write) = std::io::pipe().expect("a pipe");
+        let begun = Instant::now();
+        let error = read_from(read.as_fd(), soon()).err().expect("given up");
+        assert_eq!(
+            error.to_string(),
+            "cannot read the question: standard input does not end"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn an_endless_stdin_does_not_hold_us_for_ever() {
+        let zeros = std::fs::File::open("/dev/zero").expect("opened");
+        assert!(read_from(zeros.as_fd(), None).is_err());
+    }
+}

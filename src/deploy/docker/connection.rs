@@ -1,0 +1,122 @@
+//! One connection to an engine: its socket, or the Docker client as a pipe to wherever it is.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::AbortHandle;
+
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::host::SEARCH;
+use crate::deploy::settings::Engine as Choice;
+
+/// What a request carries: a little JSON, or the answer to another request.
+pub type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// One HTTP connection. It ends when it is dropped, whatever is on its way then.
+pub struct Line {
+    /// Where requests go.
+    pub sender: SendRequest<Body>,
+    task: AbortHandle,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Connects.
+///
+/// # Errors
+/// When nothing is there, or we may not use it.
+pub async fn dial(choice: &Choice) -> Result<Line> {
+    match choice {
+        Choice::Socket(path) => {
+            let stream = tokio::net::UnixStream::connect(path).await;
+            speak(stream.map_err(|why| unreachable_socket(path, &why))?).await
+        }
+        Choice::Client(args) => speak(dial_stdio(args)?).await,
+    }
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send) -> Result<Line> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let task = tokio::spawn(connection).abort_handle();
+    Ok(Line { sender, task })
+}
+
+/// The Docker client as a pipe to whatever engine its arguments name.
+fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    let mut command = tokio::process::Command::new("docker");
+    command
+        .args(args)
+        .args(["system", "dial-stdio"])
+        .env_clear()
+        .envs(client_env())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        // Ctrl-C is for us, who need the engine to put things back.
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|why| {
+        Failure::system("run the Docker client", why)
+            .hint("install it: apt-get install docker.io")
+            .exit(Exit::Docker)
+            .cause("client")
+    })?;
+    let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
+        return Err(Failure::new("the Docker client has no pipes")
+            .hint("see whether it works by hand: docker version"));
+    };
+    // The client ends by itself when its stdin closes with the connection.
+    tokio::spawn(async move { child.wait().await });
+    Ok(tokio::io::join(out, into))
+}
+
+/// What the Docker client may see of our environment: its configuration and ssh's agent.
+#[must_use]
+pub fn client_env() -> Vec<(&'static str, std::ffi::OsString)> {
+    let mut env = vec![("PATH", SEARCH.into()), ("LC_ALL", "C.UTF-8".into())];
+    for name in [
+        "HOME",
+        "SSH_AUTH_SOCK",
+        "DOCKER_CERT_PATH",
+        "DOCKER_TLS_VERIFY",
+    ] {
+        if let Some(value) = std::env::var_os(name) {
+            env.push((name, value));
+        }
+    }
+    env
+}
+
+/// A connection that broke.
+pub fn broken(_: hyper::Error) -> Failure {
+    Failure::new("the connection to the Docker engine broke")
+        .hint("see what the engine says: journalctl -u docker, or docker info")
+        .exit(Exit::Docker)
+        .cause("daemon")
+}
+
+fn unreachable_socket(path: &Path, why: &std::io::Error) -> Failure {
+    use std::io::ErrorKind;
+    let path = path.display();
+    let failure = match why.kind() {
+        ErrorKind::PermissionDenied => Failure::new(format!("not permitted to use the Docker engine at {path}"))
+            .hint("run this as root: sudo openclaw-deploy …")
+            .cause("permission"),
+        ErrorKind::NotFound => Failure::new(format!("no Docker engine: {path} is not there"))
+            .hint("start it with `systemctl start docker`, or let step 1 install it: openclaw-deploy bootstrap --only docker")
+            .cause("daemon"),
+        _ => Failure::new(format!("the Docker engine at {path} is not running"))
+            .hint("start it: systemctl start docker")
+            .cause("daemon"),
+    };
+    failure.exit(Exit::Docker)
+}

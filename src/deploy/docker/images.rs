@@ -1,0 +1,155 @@
+//! An engine's images, and what a registry says of one.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::auth::Auth;
+use crate::deploy::docker::{Engine, Reply, quote, text, texts};
+use crate::deploy::error::Result;
+use crate::deploy::image_reference::ImageRef;
+
+/// An image that the engine has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:…` of its configuration (or manifest, with the containerd store).
+    pub id: String,
+    /// `name@sha256:…` of every registry that it came from.
+    pub digests: Vec<String>,
+    /// `name:tag`.
+    pub tags: Vec<String>,
+    /// `linux/amd64`.
+    pub platform: String,
+    /// Its default command.
+    pub command: Vec<String>,
+    /// Whether it has neither command nor entry point.
+    pub is_inert: bool,
+    /// Whether it brings a health check.
+    pub has_health_check: bool,
+    /// `org.opencontainers.image.version`, or "".
+    pub version: String,
+    /// `org.opencontainers.image.revision`, or "".
+    pub revision: String,
+}
+
+/// What a registry says of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The digest of the manifest or index.
+    pub digest: String,
+    /// `linux/amd64` and so on; empty where it does not say.
+    pub platforms: Vec<String>,
+}
+
+impl Engine {
+    /// What the registry has for `image`, asked by the engine.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached. A refusal of the registry is a `Reply` to classify.
+    pub async fn distribution(
+        &self,
+        image: &ImageRef,
+        auth: Option<&Auth>,
+    ) -> Result<std::result::Result<Remote, Reply>> {
+        let path = format!("/distribution/{}/json", with_selector(image));
+        let reply = self.call(Method::GET, &path, None, auth).await?;
+        if !reply.ok() {
+            return Ok(Err(reply));
+        }
+        let json = reply.json();
+        let platforms = json["Platforms"].as_array().into_iter().flatten();
+        Ok(Ok(Remote {
+            digest: text(&json["Descriptor"]["digest"]),
+            platforms: platforms
+                .map(|it| format!("{}/{}", text(&it["os"]), text(&it["architecture"])))
+                .filter(|it| !it.starts_with('/') && !it.starts_with("unknown/"))
+                .collect(),
+        }))
+    }
+
+    /// Pulls `image`; `each` is given every line of progress.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or the connection breaks.
+    pub async fn pull(
+        &self,
+        image: &ImageRef,
+        auth: Option<&Auth>,
+        each: impl FnMut(&Value),
+    ) -> Result<Reply> {
+        let path = format!(
+            "/images/create?fromImage={}&tag={}",
+            quote(image.name()),
+            quote(image.selector())
+        );
+        self.lines(&path, auth, each).await
+    }
+
+    /// The image `name` (reference or id), if the engine has it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn image(&self, name: &str) -> Result<Option<Image>> {
+        let path = format!("/images/{name}/json");
+        let reply = self.call(Method::GET, &path, None, None).await?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        let json = reply.good("look at an image")?;
+        let config = &json["Config"];
+        let label = |name: &str| text(&config["Labels"][name]);
+        Ok(Some(Image {
+            id: text(&json["Id"]),
+            digests: texts(&json["RepoDigests"]),
+            tags: texts(&json["RepoTags"]),
+            platform: format!("{}/{}", text(&json["Os"]), text(&json["Architecture"])),
+            command: texts(&config["Cmd"]),
+            is_inert: texts(&config["Cmd"]).is_empty() && texts(&config["Entrypoint"]).is_empty(),
+            has_health_check: !config["Healthcheck"]["Test"].is_null(),
+            version: label("org.opencontainers.image.version"),
+            revision: label("org.opencontainers.image.revision"),
+        }))
+    }
+
+    /// All tags of the repository `name`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn tags_of(&self, name: &str) -> Result<Vec<String>> {
+        let filter = json!({"reference": [name]}).to_string();
+        let path = format!("/images/json?filters={}", quote(&filter));
+        let list = self.call(Method::GET, &path, None, None).await?;
+        let list = list.good("list images")?;
+        let images = list.as_array().into_iter().flatten();
+        Ok(images.flat_map(|image| texts(&image["RepoTags"])).collect())
+    }
+
+    /// Gives the image `id` the tag `repo:tag`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn tag(&self, id: &str, repo: &str, tag: &str) -> Result<()> {
+        let path = format!("/images/{id}/tag?repo={}&tag={}", quote(repo), quote(tag));
+        let reply = self.call(Method::POST, &path, None, None).await?;
+        reply.good("tag an image").map(drop)
+    }
+
+    /// Takes the reference `name` away; the image goes when nothing names or uses it. Returns
+    /// whether the reference is gone: one that a container uses stays.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn untag(&self, name: &str) -> Result<bool> {
+        let path = format!("/images/{name}");
+        let reply = self.call(Method::DELETE, &path, None, None).await?;
+        match reply.status {
+            404 => Ok(true),
+            409 => Ok(false),
+            _ => reply.good("remove an image").map(|_| true),
+        }
+    }
+}
+
+fn with_selector(image: &ImageRef) -> String {
+    let mark = if image.digest().is_some() { '@' } else { ':' };
+    format!("{}{mark}{}", image.name(), image.selector())
+}

@@ -1,0 +1,214 @@
+//! The calls about Swarm: its state, one service, its tasks, and secrets.
+//!
+//! A secret's value goes into the body of one request, built in locked memory from which the
+//! client writes it; the engine never gives a value back.
+
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+use super::auth::{Auth, encode};
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+use crate::deploy::docker::{Engine, quote, text};
+use crate::deploy::error::Result;
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// A service as Swarm has it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its id.
+    pub id: String,
+    /// The version that an update has to name.
+    pub version: u64,
+    /// What it shall be.
+    pub spec: Value,
+}
+
+impl Service {
+    /// The image that its next task will have.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        let image = &self.spec["TaskTemplate"]["ContainerSpec"]["Image"];
+        image.as_str().unwrap_or_default()
+    }
+}
+
+/// One attempt of Swarm to run a service.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its id.
+    pub id: String,
+    /// `pending`, `starting`, `running`, `failed`, …
+    pub state: String,
+    /// What went wrong, or "".
+    pub error: String,
+    /// Its container, once it has one, or "".
+    pub container: String,
+    /// When it was made, as the engine writes it; sorts by age.
+    pub created: String,
+}
+
+impl Task {
+    /// Whether nothing will run for it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        ["complete", "failed", "shutdown", "rejected", "orphaned"].contains(&self.state.as_str())
+    }
+}
+
+/// A secret as far as it can be read back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// [`FINGERPRINT`], or "" where it is not ours.
+    pub fingerprint: String,
+}
+
+/// The label by which a later run tells whether a secret has this value still.
+pub const FINGERPRINT: &str = "openclaw-deploy.fingerprint";
+
+/// The request's body: a view into locked memory, so that the client needs no copy of it.
+struct Body(Secret);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+impl Engine {
+    /// The id of this node, where it manages a swarm; else the state that it is in instead.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn swarm(&self) -> Result<std::result::Result<String, String>> {
+        let about = self.call(Method::GET, "/info", None, None).await?;
+        let swarm = &about.good("ask the Docker engine about itself")?["Swarm"];
+        Ok(match text(&swarm["LocalNodeState"]).as_str() {
+            "active" if swarm["ControlAvailable"] == true => Ok(text(&swarm["NodeID"])),
+            "active" => Err("worker".to_owned()),
+            other => Err(other.to_owned()),
+        })
+    }
+
+    /// The service `name`; `None` also where this node manages no swarm.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn service(&self, name: &str) -> Result<Option<Service>> {
+        let path = format!("/services/{name}");
+        let reply = self.call(Method::GET, &path, None, None).await?;
+        if matches!(reply.status, 404 | 503) {
+            return Ok(None);
+        }
+        let json = reply.good("look at the service")?;
+        Ok(Some(Service {
+            id: text(&json["ID"]),
+            version: json["Version"]["Index"].as_u64().unwrap_or(0),
+            spec: json["Spec"].clone(),
+        }))
+    }
+
+    /// Makes a service, or turns the one that is there into this. Credentials that Swarm holds
+    /// for it stay, unless `auth` takes their place; it keeps them on its disk.
+    ///
+    /// # Errors
+    /// When Swarm refuses.
+    pub async fn put_service(
+        &self,
+        there: Option<&Service>,
+        spec: &Value,
+        auth: Option<&Auth>,
+    ) -> Result<()> {
+        let path = match there {
+            Some(it) => format!("/services/{}/update?version={}", it.id, it.version),
+            None => "/services/create".to_owned(),
+        };
+        let reply = self.call(Method::POST, &path, Some(spec), auth).await?;
+        reply.good("hand the service to Swarm").map(drop)
+    }
+
+    /// The tasks of the service `name`, the oldest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn tasks(&self, name: &str) -> Result<Vec<Task>> {
+        let filter = json!({"service": [name]}).to_string();
+        let path = format!("/tasks?filters={}", quote(&filter));
+        let list = self.call(Method::GET, &path, None, None).await?;
+        let list = list.good("list the tasks of the service")?;
+        let mut tasks: Vec<_> = list.as_array().into_iter().flatten().map(task).collect();
+        tasks.sort_by(|one, two| one.created.cmp(&two.created));
+        Ok(tasks)
+    }
+
+    /// All secrets of the swarm; none where this node manages no swarm.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn secrets(&self) -> Result<Vec<Listed>> {
+        let reply = self.call(Method::GET, "/secrets", None, None).await?;
+        if reply.status == 503 {
+            return Ok(Vec::new());
+        }
+        let list = reply.good("list the secrets of the swarm")?;
+        let secret = |it: &Value| Listed {
+            id: text(&it["ID"]),
+            name: text(&it["Spec"]["Name"]),
+            fingerprint: text(&it["Spec"]["Labels"][FINGERPRINT]),
+        };
+        Ok(list.as_array().into_iter().flatten().map(secret).collect())
+    }
+
+    /// Gives Swarm a secret, and returns its id.
+    ///
+    /// # Errors
+    /// When Swarm refuses.
+    pub async fn create_secret(
+        &self,
+        name: &str,
+        labels: &Value,
+        value: &Secret,
+    ) -> Result<String> {
+        let head = format!("{{\"Name\":{},\"Labels\":{labels},\"Data\":\"", json!(name));
+        let mut body = Locked::with_capacity(head.len() + value.len() * 4 / 3 + 8);
+        body.push(head.as_bytes());
+        encode(value.expose(), STANDARD, &mut body);
+        body.push(b"\"}");
+        let body = Bytes::from_owner(Body(Secret::new(body)));
+        let reply = self.deliver(Method::POST, "/secrets/create", body, None);
+        let made = reply
+            .await?
+            .good(&format!("give Swarm the secret {name}"))?;
+        Ok(text(&made["ID"]))
+    }
+
+    /// Removes the service, secret, container or network at `path`. One that is in use or not
+    /// there is no failure.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn remove(&self, path: &str) -> Result<()> {
+        let reply = self.call(Method::DELETE, path, None, None).await?;
+        if matches!(reply.status, 400 | 403 | 404 | 409 | 503) {
+            return Ok(());
+        }
+        reply.good(&format!("remove {path}")).map(drop)
+    }
+}
+
+fn task(json: &Value) -> Task {
+    let status = &json["Status"];
+    Task {
+        id: text(&json["ID"]),
+        state: text(&status["State"]),
+        error: text(&status["Err"]),
+        container: text(&status["ContainerStatus"]["ContainerID"]),
+        created: text(&json["CreatedAt"]),
+    }
+}

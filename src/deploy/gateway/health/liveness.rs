@@ -1,0 +1,282 @@
+//! Whether the gateway answers, and whether it is ours that does.
+//!
+//! `/startupz` as JSON `started`, else `/healthz` as JSON `ok: true`, else, for versions that
+//! have neither, a TCP connection with a warning. A web page that answers 200 is not health.
+//! The container is watched at the same time: its first exit ends the wait.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::header::HeaderValue;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+use crate::deploy::docker::Engine;
+use crate::deploy::docker::containers::Container;
+use crate::deploy::error::Result;
+
+const EVERY: Duration = Duration::from_millis(150);
+const ONE_PROBE: Duration = Duration::from_secs(3);
+
+/// What a probe saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is up; the word says by which sign.
+    Up(&'static str),
+    /// It answers, but has neither endpoint: an old version, or another program.
+    Old,
+    /// Not (yet) up, and how.
+    Down(String),
+}
+
+/// An HTTP answer, as far as a probe needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The status.
+    pub status: u16,
+    /// The body as JSON; `None` when it is none.
+    pub json: Option<Value>,
+}
+
+/// Decides from the two answers. Pure.
+#[must_use]
+pub fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
+    if let Some(Page {
+        status,
+        json: Some(json),
+    }) = startup
+    {
+        let word = json["status"].as_str().unwrap_or("?");
+        if *status == 200 && word == "started" {
+            return Seen::Up("/startupz");
+        }
+        if *status == 503 {
+            let reason = json["pendingReason"].as_str().unwrap_or(word);
+            return Seen::Down(format!("/startupz says {reason}"));
+        }
+    }
+    match (startup, health) {
+        (
+            _,
+            Some(Page {
+                status: 200,
+                json: Some(json),
+            }),
+        ) if json["ok"] == true => Seen::Up("/healthz"),
+        (
+            _,
+            Some(Page {
+                status: 200,
+                json: None,
+            }),
+        ) => Seen::Down("/healthz answers with a page, not with JSON".to_owned()),
+        (Some(Page { status: 404, .. }), Some(Page { status: 404, .. })) => Seen::Old,
+        (_, Some(page)) => Seen::Down(format!("/healthz answers {}", page.status)),
+        (Some(page), None) => Seen::Down(format!(
+            "/startupz answers {}, /healthz does not",
+            page.status
+        )),
+        (None, None) => Seen::Down("nothing answers".to_owned()),
+    }
+}
+
+/// One look at the port on loopback.
+pub async fn probe(port: u16) -> Seen {
+    let startup = page(port, "/startupz", None).await;
+    if let seen @ Seen::Up(_) = judge(startup.as_ref(), None) {
+        return seen;
+    }
+    let health = page(port, "/healthz", None).await;
+    judge(startup.as_ref(), health.as_ref())
+}
+
+/// [`probe`], which a gateway that takes connections and says nothing cannot draw out: one that
+/// has begun in time ends a moment after the deadline.
+async fn probe_until(port: u16, deadline: Instant) -> Seen {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match tokio::time::timeout(left.max(ONE_PROBE), probe(port)).await {
+        Ok(seen) => seen,
+        Err(_) => Seen::Down("it takes connections and does not answer".to_owned()),
+    }
+}
+
+/// `GET path`, at most 64 kB of it, with the gateway's own token where it shall say more.
+pub async fn page(port: u16, path: &str, token: Option<&Secret>) -> Option<Page> {
+    let work = async {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stream = TcpStream::connect(address).await.ok()?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+        let running = tokio::spawn(connection);
+        let mut request = hyper::Request::get(path)
+            .header("host", format!("127.0.0.1:{port}"))
+            .header("connection", "close");
+        if let Some(token) = token {
+            request = request.header("authorization", bearer(token)?);
+        }
+        let request = request.body(Empty::<Bytes>::new()).ok()?;
+        let response = sender.send_request(request).await.ok()?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), 64 << 10)
+            .collect()
+            .await
+            .ok()?;
+        running.abort();
+        Some(Page {
+            status,
+            json: serde_json::from_slice(&body.to_bytes()).ok(),
+        })
+    };
+    tokio::time::timeout(ONE_PROBE, work).await.ok().flatten()
+}
+
+fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut text = Locked::with_capacity(token.len() + 7);
+    text.push(b"Bearer ");
+    text.push(token.expose());
+    let mut value = HeaderValue::from_bytes(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// How a wait for health ended badly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unhealthy {
+    /// The process ended.
+    Exited(i64),
+    /// The kernel ended it for lack of memory.
+    OutOfMemory,
+    /// The deadline passed; what was seen last.
+    TooLate(String),
+    /// It answers, and refuses these databases.
+    Refuses(String),
+}
+
+impl std::fmt::Display for Unhealthy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(78) => f.write_str(
+                "the gateway exited with 78: its configuration or state cannot be used by this version",
+            ),
+            Self::Exited(code) => write!(f, "the gateway exited with {code}"),
+            Self::OutOfMemory => f.write_str("the gateway was ended for lack of memory"),
+            Self::Refuses(what) => write!(
+                f,
+                "the gateway answers, but its state cannot be used by this version: {what}"
+            ),
+            Self::TooLate(seen) => write!(f, "the gateway did not become healthy in time: {seen}"),
+        }
+    }
+}
+
+/// Waits until the container answers, exits, or `deadline` passes.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn wait(
+    engine: &Engine,
+    id: &str,
+    port: Option<u16>,
+    deadline: Instant,
+) -> Result<std::result::Result<&'static str, Unhealthy>> {
+    let mut old_since = None;
+    let mut restarts = None;
+    loop {
+        let container = engine.container(id).await?;
+        let Some(container) = container else {
+            return Ok(Err(Unhealthy::TooLate("its container is gone".to_owned())));
+        };
+        // One that the engine restarted before we looked is no worse for it.
+        let before = *restarts.get_or_insert(container.restarts);
+        if let Some(end) = ended(&container, before) {
+            return Ok(Err(end));
+        }
+        let seen = match port {
+            Some(port) => probe_until(port, deadline).await,
+            None => by_engine(&container),
+        };
+        let seen = match seen {
+            Seen::Up(sign) => return Ok(Ok(sign)),
+            // Given a moment: a new version may answer 404 while it starts.
+            Seen::Old
+                if old_since.get_or_insert_with(Instant::now).elapsed()
+                    > Duration::from_secs(3) =>
+            {
+                return Ok(Ok("TCP"));
+            }
+            Seen::Old => "it answers neither /startupz nor /healthz".to_owned(),
+            Seen::Down(how) => how,
+        };
+        if Instant::now() >= deadline {
+            return Ok(Err(Unhealthy::TooLate(seen)));
+        }
+        let pause = if port.is_some() { EVERY } else { 4 * EVERY };
+        tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+fn ended(container: &Container, restarts: u64) -> Option<Unhealthy> {
+    let over = matches!(container.status.as_str(), "exited" | "dead" | "restarting");
+    if !over && container.restarts == restarts {
+        return None;
+    }
+    Some(match container.out_of_memory {
+        true => Unhealthy::OutOfMemory,
+        false => Unhealthy::Exited(container.exit_code),
+    })
+}
+
+/// On a remote engine the port is out of reach: the image's own check has to say it.
+fn by_engine(container: &Container) -> Seen {
+    match container.health.as_str() {
+        "healthy" => Seen::Up("the engine's health check"),
+        "" => Seen::Old,
+        other => Seen::Down(format!("the engine says {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn page(status: u16, json: Option<Value>) -> Page {
+        Page { status, json }
+    }
+
+    #[test]
+    fn only_json_that_says_so_is_health() {
+        let started = page(200, Some(json!({"ok": true, "status": "started"})));
+        let starting = page(
+            503,
+            Some(json!({"ok": false, "status": "starting", "pendingReason": "startup-sidecars"})),
+        );
+        let live = page(200, Some(json!({"ok": true, "status": "live"})));
+        let web = page(200, None);
+        let none = page(404, None);
+        assert_eq!(judge(Some(&started), None), Seen::Up("/startupz"));
+        assert_eq!(judge(Some(&none), Some(&live)), Seen::Up("/healthz"));
+        assert_eq!(judge(Some(&none), Some(&none)), Seen::Old);
+        let down = |seen: Seen| matches!(seen, Seen::Down(_));
+        assert!(
+            down(judge(Some(&starting), Some(&live))),
+            "a start that goes on is not health"
+        );
+        assert!(
+            down(judge(Some(&web), Some(&web))),
+            "a web page is not health"
+        );
+        assert!(down(judge(None, None)));
+    }
+
+    #[test]
+    fn exit_78_is_named() {
+        let text = Unhealthy::Exited(78).to_string();
+        assert!(text.contains("configuration or state"), "{text}");
+    }
+}

@@ -1,0 +1,240 @@
+//! The way back: the version before, with the state that it had.
+//!
+//! Needs no registry. What the failed version wrote is lost, and that is said.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::health::{exposure, liveness};
+use super::records::{Records, Release};
+use super::upgrade::unhealthy;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::{env, image_cleanup, port, runtime, state};
+use crate::deploy::journal::round;
+use crate::deploy::run::Context;
+
+/// After `failure` of `release`: puts back what ran, and says what runs now.
+pub async fn after(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: &Release,
+    failure: Failure,
+) -> Failure {
+    let pending = records.pending.clone();
+    let from = pending.as_ref().and_then(|it| it.from);
+    let Some(from) = from.and_then(|id| records.release(id)).cloned() else {
+        return first_install(cx, engine, records, release, failure).await;
+    };
+    let its_fault = matches!(
+        failure.cause,
+        "exit-78" | "exited" | "memory" | "unhealthy" | "state"
+    );
+    if its_fault && from.image != release.image {
+        records.condemn(&release.image);
+    }
+    let start = Instant::now();
+    let snapshot = pending.and_then(|it| it.snapshot);
+    let after = match restore(cx, engine, records, &from, snapshot.as_deref()).await {
+        Ok(()) => {
+            records.pending = None;
+            restored(
+                cx,
+                &from,
+                failure,
+                start.elapsed().as_secs_f64(),
+                snapshot.is_some(),
+            )
+        }
+        Err(second) => lost(cx, &from, &failure, &second),
+    };
+    remove_failed(cx, engine, records, release).await;
+    state::prune(cx, engine, records).await;
+    after
+}
+
+/// The old version answers again.
+fn restored(
+    cx: &Context,
+    from: &Release,
+    failure: Failure,
+    seconds: f64,
+    state_too: bool,
+) -> Failure {
+    let seconds = round(seconds);
+    cx.journal.add(json!({
+        "event": "rollback", "to": from.id, "cause": failure.cause,
+        "outcome": "answered", "seconds": seconds,
+    }));
+    let state = if state_too { " with its state" } else { "" };
+    let lost = if state_too {
+        "; what the new version wrote is lost"
+    } else {
+        ""
+    };
+    let mut after = failure;
+    after.what.push_str(&format!(
+        "\n  {} runs again{state} and answers, after {seconds:.1} s{lost}",
+        from.pinned
+    ));
+    if after.exit != Exit::Interrupted {
+        after.exit = Exit::RolledBack;
+    }
+    let hint = "choose another version with --image, or try this one again with --retry";
+    after.hint.get_or_insert_with(|| hint.to_owned());
+    after
+}
+
+/// The old version does not answer either.
+fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Failure {
+    cx.journal.add(json!({
+        "event": "rollback", "to": from.id, "cause": second.cause, "outcome": "failed",
+    }));
+    let mut log = failure.log.clone();
+    log.extend(second.log.clone());
+    Failure::new(format!(
+        "{}\n  and {} could not be put back: {}\n  no gateway answers now",
+        failure.what, from.pinned, second.what
+    ))
+    .hint(way_out(from, second))
+    .exit(Exit::Down)
+    .cause(failure.cause)
+    .log(log)
+}
+
+/// What to do where `to` could not be put back because of `why`.
+pub fn way_out(to: &Release, why: &Failure) -> String {
+    let again = format!("openclaw-deploy rollback --to {}", to.id);
+    match why.cause {
+        // Without its image that would fail again.
+        "image" if to.pinned.contains('@') => format!("docker pull {} && {again}", to.pinned),
+        _ => again,
+    }
+}
+
+/// There is nothing to put back: what was tried stays, stopped.
+async fn first_install(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: &Release,
+    failure: Failure,
+) -> Failure {
+    let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+    match state_alone(cx, engine, before.as_deref()).await {
+        Ok(()) => records.pending = None,
+        // What is pending stays so, and its snapshot with it.
+        Err(why) => cx.talk.warn(format!(
+            "the state before it could not be put back: {why}; the next run tries that again"
+        )),
+    }
+    remove_failed(cx, engine, records, release).await;
+    let mut after = failure;
+    if after.exit != Exit::Interrupted {
+        after.what.push_str(&format!(
+            "\n  it was the first, so nothing could be put back; {}",
+            runtime::left_behind(release.shape)
+        ));
+        after
+            .hint
+            .get_or_insert_with(|| "see its log: openclaw-deploy logs".to_owned());
+        after.exit = Exit::Down;
+    }
+    after
+}
+
+/// Removes the images of versions that failed before `release` did, and saves the records.
+async fn remove_failed(cx: &Context, engine: &Engine, records: &mut Records, release: &Release) {
+    if let Err(why) = image_cleanup::remove(cx, engine, records, Some(release)).await {
+        cx.talk
+            .warn(format!("images of versions that failed stay here: {why}"));
+        let _ = records.save(&cx.host, &cx.settings);
+    }
+}
+
+/// Stops what was the first to be tried, and puts back the state that it found.
+///
+/// # Errors
+/// When that cannot be put back; the snapshot is still there.
+pub async fn state_alone(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
+    let _ = runtime::stop(engine, 10).await;
+    match snapshot {
+        Some(id) => state::restore(cx, id).await,
+        None => Ok(()),
+    }
+}
+
+/// Runs `to` again, with the state of `snapshot`, and waits until it answers.
+///
+/// # Errors
+/// When it cannot be started or does not answer.
+pub async fn restore(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    to: &Release,
+    snapshot: Option<&str>,
+) -> Result<()> {
+    // Whatever comes of this, the version that failed does not run on.
+    runtime::stop(engine, 10).await?;
+    image_is_here(engine, to).await?;
+    state::mend(cx)?;
+    if let Some(id) = snapshot {
+        state::restore(cx, id).await?;
+        state_is_back(cx, records, to);
+    }
+    if let Some(port) = port(cx) {
+        exposure::port_is_free(port)?;
+    }
+    let id = runtime::start(cx, engine, to).await?;
+    let deadline = Instant::now() + cx.settings.health_timeout;
+    match liveness::wait(engine, &id, port(cx), deadline).await? {
+        Ok(_) => runtime::settle(cx, engine, to).await?,
+        Err(why) => return Err(unhealthy(cx, engine, &id, &why).await),
+    }
+    env::name_image(cx, &to.pinned, &[env_image(cx)?])
+}
+
+/// Writes down that the change in flight has its old state back: a run that mends it must not put
+/// that back once more, over what the old version has written since. Volumes are never put back.
+fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
+    if cx.settings.engine.is_remote() {
+        return;
+    }
+    let pending = records.pending.as_mut().filter(|it| it.from == Some(to.id));
+    let Some(pending) = pending else { return };
+    pending.snapshot = None;
+    if let Err(why) = records.save(&cx.host, &cx.settings) {
+        cx.talk
+            .warn(format!("the records could not be written: {why}"));
+    }
+}
+
+/// Refuses a release whose image was taken away.
+///
+/// # Errors
+/// When the engine does not have it.
+pub async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
+    match engine.image(&to.pinned).await? {
+        Some(_) => Ok(()),
+        None => Err(
+            Failure::new(format!("its image {} is no longer here", to.pinned))
+                .hint(match to.pinned.contains('@') {
+                    true => format!("docker pull {}", to.pinned),
+                    false => {
+                        "choose another version: openclaw-deploy bootstrap --image …".to_owned()
+                    }
+                })
+                .cause("image"),
+        ),
+    }
+}
+
+/// What `.env` names now is ours to replace when we are the ones who go back.
+fn env_image(cx: &Context) -> Result<String> {
+    let text = env::read(cx, env::owner(cx)?)?;
+    let file = crate::deploy::env_file::EnvFile::parse(&text);
+    Ok(file.value(env::IMAGE).unwrap_or_default().to_owned())
+}

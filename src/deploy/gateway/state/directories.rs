@@ -1,0 +1,293 @@
+//! State in directories of this machine.
+//!
+//! A snapshot is a directory `/var/lib/openclaw-deploy/snapshots/ID`, 0700, that appears under
+//! its name only when it is complete. It holds the state (with the workspace) and the
+//! auth-secret directory. Copies keep owners, modes, times and links.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::{Access, Program, good};
+use crate::deploy::image::pull::size;
+use crate::deploy::run::Context;
+
+/// Root only: it holds what the gateway holds.
+const PRIVATE: Access = Access {
+    mode: 0o700,
+    owner: None,
+};
+const SLOW: Duration = Duration::from_secs(1800);
+
+fn home(cx: &Context) -> PathBuf {
+    cx.settings.records().join("snapshots")
+}
+
+/// What is copied, and its name in the snapshot.
+fn parts(cx: &Context) -> [(PathBuf, &'static str); 2] {
+    [(cx.settings.state(), "state"), (cx.settings.auth(), "auth")]
+}
+
+/// Refuses when the snapshot would not fit, or could not be put back: that takes a second copy,
+/// beside the state, and a directory that can be renamed.
+///
+/// # Errors
+/// With what is needed and what is free, or with the mount that is in the way.
+pub fn preflight(cx: &Context) -> Result<()> {
+    cx.host.directory(home(cx), PRIVATE)?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for (path, _) in parts(cx) {
+        if let Some(mount) = mount_within(&mounts, &cx.host.path(&path)) {
+            return Err(Failure::new(format!(
+                "{mount} is a mount of its own, and could not be put back with the state; the gateway was not touched"
+            ))
+            .hint(format!("mount that disk at {} instead, or above it", cx.settings.home().display()))
+            .cause("mount"));
+        }
+    }
+    let weights = parts(cx).map(|(path, _)| weigh(&cx.host.path(path)));
+    // A reserve, so that the records and the journal can still be written.
+    let need = |bytes: u64| bytes + bytes / 20 + (4 << 20);
+    let copy = need(weights.iter().sum());
+    let (snapshots, state) = (home(cx), cx.settings.home());
+    if device(cx, &snapshots) == device(cx, &state) {
+        return fits(cx, &snapshots, 2 * copy);
+    }
+    fits(cx, &snapshots, copy)?;
+    // Put back one after the other, each beside what is there.
+    fits(cx, &state, need(weights.into_iter().max().unwrap_or(0)))
+}
+
+fn fits(cx: &Context, place: &Path, need: u64) -> Result<()> {
+    let free = free(&cx.host.path(place))?;
+    if free >= need {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "no space for a snapshot of the state and the way back: {} needed, {} free; the gateway was not touched",
+        size(need),
+        size(free)
+    ))
+    .hint(format!("free some space on the disk of {}", place.display()))
+    .cause("disk"))
+}
+
+fn device(cx: &Context, path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(cx.host.path(path)).ok().map(|meta| meta.dev())
+}
+
+/// The first mount at `path` or below it.
+fn mount_within(mountinfo: &str, path: &Path) -> Option<String> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    let plain = points.map(|point| point.replace("\\040", " "));
+    plain
+        .into_iter()
+        .find(|point| Path::new(point).starts_with(path))
+}
+
+/// Whether snapshot `id` is there.
+#[must_use]
+pub fn is_there(cx: &Context, id: &str) -> bool {
+    cx.host.exists(home(cx).join(id))
+}
+
+/// Takes the snapshot `id`. The gateway is stopped.
+///
+/// # Errors
+/// When it cannot be taken whole.
+pub async fn take(cx: &Context, id: &str) -> Result<()> {
+    cx.host.directory(home(cx), PRIVATE)?;
+    let fresh = home(cx).join(format!(".{id}.new"));
+    wipe(cx, &fresh)?;
+    let room = cx.host.room(&fresh)?;
+    for (path, name) in parts(cx) {
+        if cx.host.exists(&path) {
+            copy(cx, &path, &room, name).await?;
+        }
+    }
+    settle(&fresh, &room)?;
+    rename(cx, &fresh, &home(cx).join(id))
+}
+
+/// A name for the snapshot that release `id` begins with, which no other has: a change that failed
+/// within this second, or before the clock was set back, may still need its own.
+#[must_use]
+pub fn name(cx: &Context, now: u64, id: u64) -> String {
+    let names = (0..).map(|nth: u32| match nth {
+        0 => format!("{now}-{id}"),
+        nth => format!("{now}.{nth}-{id}"),
+    });
+    let mut free = names.filter(|name| !is_there(cx, name));
+    free.next().unwrap_or_default()
+}
+
+/// Waits until all of the file system of `directory` is on its disk: a name that survives a power
+/// loss must not stand for files that do not.
+fn settle(path: &Path, directory: &File) -> Result<()> {
+    let fail = |why: Errno| Failure::file("write to its disk", path, why.into());
+    nix::unistd::syncfs(directory).map_err(fail)
+}
+
+/// Puts the state of snapshot `id` in the place of what is there. It lies in the deploy user's
+/// home, so the copy is made in a room that nobody else can enter, wherever they may move it.
+///
+/// # Errors
+/// When it is not there or cannot be put back; what was there then still is.
+pub async fn restore(cx: &Context, id: &str) -> Result<()> {
+    let snapshot = home(cx).join(id);
+    if !cx.host.exists(&snapshot) {
+        return Err(Failure::new(format!("snapshot {id} is not there"))
+            .hint("see which releases have one: openclaw-deploy status"));
+    }
+    for (path, name) in parts(cx) {
+        let from = snapshot.join(name);
+        if !cx.host.exists(&from) {
+            continue;
+        }
+        let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
+        wipe(cx, &fresh)?;
+        wipe(cx, &old)?;
+        let room = cx.host.room(&fresh)?;
+        copy(cx, &from, &room, name).await?;
+        settle(&fresh, &room)?;
+        if cx.host.exists(&path) {
+            rename(cx, &path, &old)?;
+        }
+        cx.host.move_out(&room, name, &path)?;
+        settle(&path, &room)?;
+        // It is back; what is left over the next run clears.
+        let _ = wipe(cx, &fresh).and_then(|()| wipe(cx, &old));
+    }
+    Ok(())
+}
+
+/// Mends a restore that was cut between its two renames, and clears what was left over.
+///
+/// # Errors
+/// When that does not work.
+pub fn mend(cx: &Context) -> Result<()> {
+    for (path, _) in parts(cx) {
+        let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
+        if !cx.host.exists(&path) && cx.host.exists(&old) {
+            rename(cx, &old, &path)?;
+        }
+        wipe(cx, &fresh)?;
+        wipe(cx, &old)?;
+    }
+    let Ok(entries) = fs::read_dir(cx.host.path(home(cx))) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            wipe(cx, &home(cx).join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all snapshots but those in `keep`.
+pub fn prune(cx: &Context, keep: &[String]) {
+    let Ok(entries) = fs::read_dir(cx.host.path(home(cx))) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !keep.iter().any(|id| entry.file_name() == id.as_str()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn beside(path: &Path, word: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{word}"));
+    PathBuf::from(name)
+}
+
+async fn copy(cx: &Context, from: &Path, room: &File, name: &str) -> Result<()> {
+    let program = Program::new("cp")
+        .outside()
+        .within(room)
+        .args([
+            "--archive",
+            "--one-file-system",
+            "--reflink=auto",
+            "--no-target-directory",
+            "--",
+        ])
+        .arg(cx.host.path(from))
+        .arg(name)
+        .deadline(SLOW);
+    let answer = cx.host.run_async(&program).await?;
+    good(&program, answer).map(drop).map_err(|why| {
+        let disk = why.what.contains("No space left");
+        why.hint("look at the disk: df -h; dmesg | tail")
+            .cause(if disk { "disk" } else { "snapshot" })
+    })
+}
+
+fn rename(cx: &Context, from: &Path, to: &Path) -> Result<()> {
+    fs::rename(cx.host.path(from), cx.host.path(to))
+        .map_err(|why| Failure::file("rename", from, why))
+}
+
+fn wipe(cx: &Context, path: &Path) -> Result<()> {
+    let there = cx.host.path(path);
+    let gone = match there.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(there),
+        _ => fs::remove_file(there),
+    };
+    match gone {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::file("remove", path, why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes below `path`, as the disk counts them. Links are not followed.
+fn weigh(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(meta) = path.symlink_metadata() else {
+        return 0;
+    };
+    let below: u64 = if meta.is_dir() {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| weigh(&entry.path())).sum()
+    } else {
+        0
+    };
+    meta.blocks() * 512 + below
+}
+
+/// Bytes that are free for us where `path` lies.
+///
+/// # Errors
+/// When the system does not say.
+pub fn free(path: &Path) -> Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|why| Failure::file("ask how much is free at", path, why.into()))?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_at_the_state_or_below_is_found_and_no_other() {
+        let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                    23 22 8:2 / /home rw - ext4 /dev/sda2 rw\n\
+                    24 23 8:3 / /home/deploy/.openclaw/work\\040space rw - ext4 /dev/sdb rw\n";
+        let within = |path: &str| mount_within(info, Path::new(path));
+        assert_eq!(
+            within("/home/deploy/.openclaw").as_deref(),
+            Some("/home/deploy/.openclaw/work space")
+        );
+        assert_eq!(within("/home/deploy/.openclaw-auth"), None);
+        assert_eq!(within("/home").as_deref(), Some("/home"));
+    }
+}

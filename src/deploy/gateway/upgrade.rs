@@ -1,0 +1,318 @@
+//! Replacing what runs: stop first, because there is one port and one state.
+//!
+//! Everything that can be foreseen is refused before the stop. After it, any failure, a signal
+//! included, leads to [`restore`](super::restore): the old image with the old state.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::health::exposure;
+use super::health::liveness::{self, Unhealthy};
+use super::health::readiness::{self, Ready};
+use super::records::{Pending, Records, Release};
+use super::runtime::{self, Form};
+use crate::deploy::docker::Engine;
+use crate::deploy::docker::containers::Container;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::{Observed, env, image_cleanup, logs, port, restore, state};
+use crate::deploy::image::Source;
+use crate::deploy::image::fallback::Acquired;
+use crate::deploy::image_reference::short;
+use crate::deploy::journal::{now, round};
+use crate::deploy::run::Context;
+use crate::deploy::settings::Shape;
+
+/// A version that is to run.
+pub struct Candidate {
+    /// What it will be, once it answers.
+    pub release: Release,
+}
+
+impl Candidate {
+    /// Decides all that a release is made of. Changes nothing.
+    ///
+    /// # Errors
+    /// When `.env` cannot be read, or the image has nothing to start.
+    pub fn new(
+        cx: &Context,
+        records: &Records,
+        form: &Form,
+        requested: &str,
+        got: &Acquired,
+    ) -> Result<Self> {
+        if got.image.is_inert {
+            return Err(Failure::new(format!(
+                "{} has no command; nothing was changed",
+                got.pinned
+            ))
+            .hint("give its Dockerfile a CMD, or choose another image with --image")
+            .exit(Exit::Image)
+            .cause("no-command"));
+        }
+        let id = records.next_id();
+        let state = state::place(cx, id);
+        Ok(Self {
+            release: Release {
+                id,
+                requested: requested.to_owned(),
+                pinned: got.pinned.clone(),
+                image: got.image.id.clone(),
+                source: got.source,
+                version: got.image.version.clone(),
+                revision: got.image.revision.clone(),
+                shape: form.shape,
+                compose: runtime::render(cx, form.shape, got, &state),
+                secrets: form.secrets.clone(),
+                env: env::mark(cx)?,
+                since: now(),
+                seconds: 0.0,
+                snapshot: None,
+                state,
+            },
+        })
+    }
+}
+
+/// Runs `candidate` in place of what runs, or puts back what ran.
+///
+/// # Errors
+/// Exit 5 when the old version answers again, 6 when nothing does.
+pub async fn switch(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+    candidate: Candidate,
+) -> Result<()> {
+    let start = Instant::now();
+    refuse_bad(cx, records, observed, &candidate.release)?;
+    if let Some(port) = port(cx)
+        && !observed.holds_port(port)
+    {
+        exposure::port_is_free(port)?;
+    }
+    if !cx.settings.engine.is_remote() {
+        exposure::assert_none_else(&cx.host, observed.container.as_ref())?;
+    }
+    state::preflight(cx)?;
+    let mut release = candidate.release;
+    runtime::foresee(cx, &release).await?;
+    let from = match previous(records, observed) {
+        Some(id) => Some(id),
+        None => adopt(cx, engine, records, observed).await?,
+    };
+    release.id = records.next_id();
+    records.pending = Some(Pending {
+        release: release.clone(),
+        from,
+        snapshot: None,
+    });
+    records.save(&cx.host, &cx.settings)?;
+    let known = match (from, port(cx)) {
+        (Some(_), Some(port)) => Some(readiness::refused(cx, port).await),
+        _ => None,
+    };
+    let attempt = attempt(cx, engine, records, observed, &mut release, known);
+    let failure = match cx.host.unless_interrupted(attempt).await {
+        Ok(sign) => {
+            release.seconds = round(start.elapsed().as_secs_f64());
+            return finish(cx, engine, records, release, sign).await;
+        }
+        Err(failure) => failure,
+    };
+    cx.host.shield(true);
+    let failure = restore::after(cx, engine, records, &release, failure).await;
+    cx.host.shield(false);
+    Err(failure)
+}
+
+/// An image that failed before is not tried again by itself.
+fn refuse_bad(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    release: &Release,
+) -> Result<()> {
+    if cx.settings.retry || !records.bad.contains(&release.image) {
+        return Ok(());
+    }
+    let (exit, now) = if observed.healthy {
+        (Exit::RolledBack, "the version before it runs and answers")
+    } else {
+        (Exit::Down, "no version answers")
+    };
+    Err(Failure::new(format!(
+        "{} did not become healthy before and is not tried again; {now}",
+        release.pinned
+    ))
+    .hint("try it again with --retry, or choose another with --image")
+    .exit(exit)
+    .cause("bad"))
+}
+
+/// The release to go back to: the current one, if its container is what is here.
+fn previous(records: &Records, observed: &Observed) -> Option<u64> {
+    let container = observed.container.as_ref()?;
+    records
+        .releases
+        .iter()
+        .rev()
+        .find(|release| release.image == container.image)
+        .map(|release| release.id)
+}
+
+/// Remembers, as a release to go back to, a gateway that answers and that we did not start.
+async fn adopt(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+) -> Result<Option<u64>> {
+    let ours = |it: &&Container| it.shape == Shape::Compose && observed.healthy;
+    let Some(container) = observed.container.as_ref().filter(ours) else {
+        return Ok(None);
+    };
+    if cx.settings.engine.is_remote() {
+        return Ok(None);
+    }
+    let Some(image) = engine.image(&container.image).await? else {
+        return Ok(None);
+    };
+    let name = image.tags.first().unwrap_or(&image.id).clone();
+    let got = Acquired {
+        pinned: image.id.clone(),
+        image,
+        source: Source::Local,
+        fresh: false,
+    };
+    let release = Candidate::new(cx, records, &Form::default(), &name, &got)?.release;
+    cx.talk.note(format!(
+        "{name} runs here and was not started by us; it is remembered as release {}, to go back to",
+        release.id
+    ));
+    let id = release.id;
+    records.releases.push(release);
+    Ok(Some(id))
+}
+
+/// From the stop to the first answer.
+async fn attempt(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    observed: &Observed,
+    release: &mut Release,
+    known: Option<Vec<String>>,
+) -> Result<&'static str> {
+    if observed.container.is_some() {
+        cx.talk.note("stopping the gateway");
+    }
+    runtime::stop(engine, runtime::GRACE).await?;
+    state::take(cx, engine, records, release, None).await?;
+    cx.talk.note(format!(
+        "starting {} ({})",
+        release.pinned,
+        release.source.word()
+    ));
+    let id = runtime::start(cx, engine, release).await?;
+    let deadline = Instant::now() + cx.settings.health_timeout;
+    match liveness::wait(engine, &id, port(cx), deadline).await? {
+        Ok(sign) => accept(cx, engine, &id, release, known.as_deref())
+            .await
+            .map(|()| sign),
+        Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
+    }
+}
+
+/// What answers is ours, and can use its state, but for the databases that were refused before
+/// (`None`: no version ran before).
+///
+/// # Errors
+/// When it is not, or cannot.
+pub async fn accept(
+    cx: &Context,
+    engine: &Engine,
+    id: &str,
+    release: &Release,
+    known: Option<&[String]>,
+) -> Result<()> {
+    is_ours(cx, engine, id, release).await?;
+    let Some(port) = port(cx) else {
+        return Ok(());
+    };
+    match readiness::look(cx, port).await.after(known) {
+        Ready::Whole => {}
+        Ready::Partly(what) => cx.talk.warn(format!(
+            "the gateway answers, but is not ready: {what}; see: openclaw-deploy logs"
+        )),
+        Ready::Refused(databases) => {
+            let why = Unhealthy::Refuses(databases.join(", "));
+            return Err(unhealthy(cx, engine, id, &why).await);
+        }
+    }
+    Ok(())
+}
+
+/// It is the container that was just started, with the right image, and private.
+async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
+    let container = engine.container(id).await?.unwrap_or_default();
+    if !container.running || container.image != release.image {
+        return Err(Failure::wanted(
+            format!("image {}", short(&release.image)),
+            format!("image {} ({})", short(&container.image), container.status),
+        )
+        .hint("somebody else changes the gateway: docker ps --all; docker events --since 10m"));
+    }
+    runtime::assert_confined(cx, &container)?;
+    match port(cx) {
+        Some(port) => exposure::assert_private(&cx.host, &container, port),
+        None => Ok(()),
+    }
+}
+
+/// What a version that did not become healthy is reported as.
+pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy) -> Failure {
+    let lines = logs::last(cx, engine, id, logs::LINES)
+        .await
+        .unwrap_or_default();
+    let cause = match why {
+        Unhealthy::Exited(78) => "exit-78",
+        // By SIGTERM: somebody stopped it, or its engine went down.
+        Unhealthy::Exited(143) => "stopped",
+        Unhealthy::Exited(_) => "exited",
+        Unhealthy::OutOfMemory => "memory",
+        Unhealthy::TooLate(_) => "unhealthy",
+        Unhealthy::Refuses(_) => "state",
+    };
+    Failure::new(why.to_string()).cause(cause).log(lines)
+}
+
+/// It answers: this is now what runs.
+pub async fn finish(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: Release,
+    sign: &'static str,
+) -> Result<()> {
+    runtime::settle(cx, engine, &release).await?;
+    if sign == "TCP" {
+        cx.talk
+            .warn("this version has no health endpoint; only its port was checked");
+    }
+    image_cleanup::keep(engine, &release).await?;
+    let ours: Vec<_> = records
+        .releases
+        .iter()
+        .map(|it| it.pinned.clone())
+        .collect();
+    env::name_image(cx, &release.pinned, &ours)?;
+    cx.journal.add(json!({
+        "event": "release", "release": release.id, "image": release.pinned,
+        "source": release.source.word(), "seconds": release.seconds, "sign": sign,
+    }));
+    records.commit(release);
+    records.save(&cx.host, &cx.settings)?;
+    image_cleanup::prune(cx, engine, records).await
+}

@@ -1,0 +1,203 @@
+//! Debian's packages: is it there, get it there, what is really configured.
+//!
+//! An earlier run that was killed in the middle of dpkg is tidied up first; a lock held by the
+//! machine's own updates is waited for. Services that a package wants to restart are left alone.
+
+use std::time::{Duration, Instant};
+
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::{Answer, Host, Program, good};
+
+/// Whether this host has apt at all.
+#[must_use]
+pub fn here(host: &Host) -> bool {
+    host.find("apt-get").is_some() && host.find("dpkg-query").is_some()
+}
+
+/// Whether `program` is there and `package` is not what an interrupted installation left of it.
+#[must_use]
+pub fn ready(host: &Host, program: &str, package: &str) -> bool {
+    let broken = ["unpacked", "half-configured", "half-installed"];
+    host.find(program).is_some()
+        && status(host, package).map_or(true, |status| !broken.contains(&status.as_str()))
+}
+
+fn status(host: &Host, package: &str) -> Result<String> {
+    let query =
+        Program::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]);
+    Ok(host.run(&query)?.stdout.trim().to_owned())
+}
+
+/// Those of `packages` that are not fully installed.
+///
+/// # Errors
+/// When dpkg cannot be asked.
+pub fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
+    let mut lacking = Vec::new();
+    for package in packages {
+        if status(host, package)? != "installed" {
+            lacking.push(*package);
+        }
+    }
+    Ok(lacking)
+}
+
+/// Installs those of `packages` that are not there, without what they merely recommend.
+///
+/// # Errors
+/// When apt cannot; its last line says why.
+pub fn install(host: &Host, packages: &[&str]) -> Result<()> {
+    let wanted = lacking(host, packages)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    // A signal to us must not kill dpkg in the middle; it is heeded afterwards.
+    host.shield(true);
+    let done = install_now(host, &wanted);
+    host.shield(false);
+    done
+}
+
+fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
+    let configure = program("dpkg").args(["--configure", "-a"]);
+    good(&configure, patiently(host, &configure)?)?;
+    // A foreign repository that fails must not keep us from what the others have.
+    let updated = update(host)?;
+    let install = program("apt-get")
+        .arg("install")
+        .args(ARGUMENTS)
+        .args(wanted);
+    let answer = patiently(host, &install)?;
+    good(&install, answer).map(drop).map_err(|failure| {
+        let failure = failure.hint(format!("apt-get install {}", wanted.join(" ")));
+        if updated {
+            failure
+        } else {
+            failure.cause("network")
+        }
+    })
+}
+
+/// Runs apt or dpkg; one that already runs is waited for: the machine's own at its first boot, or what
+/// a run that was killed left going. Only apt-get's installation knows how to wait by itself.
+fn patiently(host: &Host, program: &Program) -> Result<Answer> {
+    let deadline = Instant::now() + LOCK;
+    loop {
+        let answer = host.run(program)?;
+        if answer.ok() || !BUSY.iter().any(|words| answer.stderr.contains(words)) {
+            return Ok(answer);
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::new("another installation holds dpkg's locks")
+                .hint("see what it is: ps -ef | grep -E 'apt|dpkg|unattended'; run this again when it is done"));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// What dpkg and apt say when another holds their lock.
+const BUSY: [&str; 2] = ["was locked by", "Could not get lock"];
+/// How long that one is waited for.
+const LOCK: Duration = Duration::from_secs(300);
+
+const ARGUMENTS: [&str; 9] = [
+    "-q",
+    "-y",
+    "--no-install-recommends",
+    "-o",
+    "DPkg::Lock::Timeout=300",
+    "-o",
+    "Dpkg::Options::=--force-confdef",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+];
+
+/// Reads all lists. A source that cannot be read is no error here: what it lacks will be.
+///
+/// # Errors
+/// When apt cannot be run.
+pub fn update(host: &Host) -> Result<bool> {
+    let update = program("apt-get").args(["-q", "update"]);
+    Ok(patiently(host, &update)?.ok())
+}
+
+/// Reads the lists of one sources file only, and of no other.
+///
+/// # Errors
+/// When that repository cannot be read or is not signed as it must be.
+pub fn update_only(host: &Host, list: &str) -> Result<()> {
+    let update = program("apt-get")
+        .args(["-q", "update", "-o"])
+        .arg(format!("Dir::Etc::sourcelist={list}"))
+        .args([
+            "-o",
+            "Dir::Etc::sourceparts=-",
+            "-o",
+            "APT::Get::List-Cleanup=0",
+        ])
+        // An unsigned or wrongly signed repository is a warning unless it is made an error.
+        .args(["-o", "APT::Update::Error-Mode=any"]);
+    good(&update, patiently(host, &update)?).map(drop)
+}
+
+/// `apt-config dump`, which shows what is in force after all files have been read.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn settings(host: &Host) -> Result<String> {
+    host.must(&Program::new("apt-config").arg("dump"))
+}
+
+/// The values of a key in `apt-config dump`; a list has one for each entry.
+#[must_use]
+pub fn values<'a>(dump: &'a str, key: &str) -> Vec<&'a str> {
+    dump.lines()
+        .filter_map(|line| {
+            let (name, value) = line.split_once(' ')?;
+            let value = value.strip_prefix('"')?.strip_suffix("\";")?;
+            let entry = name.strip_prefix(key)?;
+            (!value.is_empty() && (entry.is_empty() || entry.starts_with("::"))).then_some(value)
+        })
+        .collect()
+}
+
+/// Whether a periodic job is on: apt takes `0`, `no` and nothing for off.
+#[must_use]
+pub fn on(dump: &str, key: &str) -> bool {
+    values(dump, key)
+        .last()
+        .is_some_and(|value| !matches!(*value, "0" | "no" | "false"))
+}
+
+/// Apt or dpkg, asking nothing, with time enough to be slow.
+fn program(name: &str) -> Program {
+    Program::new(name)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("NEEDRESTART_MODE", "l")
+        .deadline(Duration::from_secs(900))
+}
+
+/// What to say where there is no apt.
+#[must_use]
+pub fn absent(program: &str) -> String {
+    format!("{program} is not installed, and this host has no apt to install it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str = "APT::Periodic \"\";\nAPT::Periodic::Update-Package-Lists \"1\";\n\
+        APT::Periodic::Unattended-Upgrade \"0\";\nUnattended-Upgrade::Origins-Pattern \"\";\n\
+        Unattended-Upgrade::Origins-Pattern:: \"origin=Debian,label=Debian-Security\";\n\
+        Unattended-Upgrade::Origins-Pattern:: \"origin=Debian\";\n";
+
+    #[test]
+    fn what_is_in_force_is_read_and_not_what_is_listed() {
+        assert!(on(DUMP, "APT::Periodic::Update-Package-Lists"));
+        assert!(!on(DUMP, "APT::Periodic::Unattended-Upgrade"));
+        assert!(!on(DUMP, "APT::Periodic::Absent"));
+        assert_eq!(values(DUMP, "Unattended-Upgrade::Origins-Pattern").len(), 2);
+        assert_eq!(values(DUMP, "Unattended-Upgrade::Origins"), [""; 0]);
+    }
+}

@@ -1,0 +1,45 @@
+//! systemd, where it runs: units as they are, not as they are meant to be.
+
+use std::time::Duration;
+
+use crate::deploy::error::Result;
+use crate::deploy::host::{Host, Program};
+
+/// Why a step is skipped where systemd does not run.
+pub const ABSENT: &str = "systemd does not run here";
+
+/// Whether systemd is what runs this host (not so in a chroot or below `--root`).
+#[must_use]
+pub fn runs(host: &Host) -> bool {
+    host.is_real_root() && host.exists("/run/systemd/system") && host.find("systemctl").is_some()
+}
+
+/// Whether a unit is running now.
+#[must_use]
+pub fn active(host: &Host, unit: &str) -> bool {
+    asks(host, "is-active", unit)
+}
+
+/// Whether a unit will be started with the machine.
+#[must_use]
+pub fn enabled(host: &Host, unit: &str) -> bool {
+    asks(host, "is-enabled", unit)
+}
+
+fn asks(host: &Host, question: &str, unit: &str) -> bool {
+    host.run(&systemctl().args([question, "--quiet", unit]))
+        .is_ok_and(|answer| answer.ok())
+}
+
+/// `systemctl` with these words.
+///
+/// # Errors
+/// When it fails.
+pub fn tell(host: &Host, words: &[&str]) -> Result<()> {
+    host.must(&systemctl().args(words)).map(drop)
+}
+
+/// `systemctl`, which may have to wait for a service.
+fn systemctl() -> Program {
+    Program::new("systemctl").deadline(Duration::from_secs(120))
+}

@@ -1,0 +1,322 @@
+//! The ladder: where the image may come from when our registry cannot give it.
+//!
+//! ```text
+//!  1 ours, by digest ─▶ 2 the same, already here ─▶ 3 upstream, same version
+//!    ─▶ 4 keep what runs ─▶ 5 build here
+//! ```
+//!
+//! Every rung is announced with the cause that led to it. Nothing that runs is touched here.
+
+use serde_json::json;
+
+use super::build;
+use super::pull::{Fetched, pull, size};
+use super::resolve::{Resolution, Resolved, resolve};
+use crate::deploy::docker::Engine;
+use crate::deploy::docker::images::Image;
+use crate::deploy::docker::pull_error::Cause;
+use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::image::{Source, Trouble};
+use crate::deploy::image_reference::{ImageRef, short};
+use crate::deploy::journal::round;
+use crate::deploy::run::Context;
+
+/// An image that is here and may be run.
+#[derive(Clone, Debug)]
+pub struct Acquired {
+    /// The image.
+    pub image: Image,
+    /// How compose names it: `name@sha256:…`, or the id of what was built here.
+    pub pinned: String,
+    /// Where it came from.
+    pub source: Source,
+    /// It was not here before this run brought it.
+    pub fresh: bool,
+}
+
+/// What runs now, as far as the ladder needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// What was asked for when it was started.
+    pub requested: String,
+    /// How compose names it.
+    pub pinned: String,
+    /// Its source.
+    pub source: Option<Source>,
+    /// Its version label.
+    pub version: String,
+    /// Whether it answers.
+    pub healthy: bool,
+}
+
+/// Gets the image by the first rung that holds.
+///
+/// # Errors
+/// When no rung holds: exit 4, with every cause.
+pub async fn acquire(
+    cx: &Context,
+    engine: &Engine,
+    resolved: Resolved,
+    running: Option<&Running>,
+) -> Result<Acquired> {
+    let trouble = match first_rung(cx, engine, &resolved).await? {
+        Ok(acquired) => return Ok(acquired),
+        Err(trouble) => trouble,
+    };
+    let wanted = resolved.wanted;
+    lost(cx, &wanted, trouble.cause);
+    if trouble.cause.is_final() {
+        return Err(failure(cx, &wanted, &[trouble], running));
+    }
+    if let Some(acquired) = already_here(engine, &wanted, running).await? {
+        cx.talk.warn(format!(
+            "{trouble}; using the same image, which is here already"
+        ));
+        return Ok(acquired);
+    }
+    let mut troubles = vec![trouble];
+    if let Some(acquired) = upstream(cx, engine, &wanted, running, &mut troubles).await? {
+        return Ok(acquired);
+    }
+    if running.is_some_and(|running| running.healthy) || troubles[0].cause == Cause::Integrity {
+        return Err(failure(cx, &wanted, &troubles, running));
+    }
+    cx.talk
+        .warn(format!("{}; the last resort is a local build", troubles[0]));
+    match build::build(cx).await {
+        Ok(name) => built(engine, name).await,
+        Err(why) => {
+            let mut failure = failure(cx, &wanted, &troubles, running);
+            failure.what.push_str(&format!("\n  local build: {why}"));
+            failure.hint = both(failure.hint, why.hint);
+            Err(failure)
+        }
+    }
+}
+
+/// What mends the cause that led here, and what mends the build.
+fn both(first: Option<String>, build: Option<String>) -> Option<String> {
+    match (first, build) {
+        (Some(first), Some(build)) => Some(format!("{first}; for the build: {build}")),
+        (first, build) => first.or(build),
+    }
+}
+
+/// Writes down that an image could not be had.
+pub fn lost(cx: &Context, wanted: &ImageRef, cause: Cause) {
+    cx.journal.add(json!({
+        "event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": cause.word(),
+    }));
+}
+
+/// Ours, by digest.
+async fn first_rung(
+    cx: &Context,
+    engine: &Engine,
+    resolved: &Resolved,
+) -> Result<std::result::Result<Acquired, Trouble>> {
+    let remote = match &resolved.resolution {
+        Resolution::Nowhere(trouble) => return Ok(Err(trouble.clone())),
+        Resolution::Here { image, digest } => {
+            return Ok(Ok(Acquired {
+                image: image.clone(),
+                pinned: resolved.wanted.at(digest).to_string(),
+                source: Source::Local,
+                fresh: false,
+            }));
+        }
+        Resolution::There { remote } => remote,
+    };
+    let pinned = resolved.wanted.at(&remote.digest);
+    Ok(match pull(cx, engine, &pinned, resolved).await? {
+        Ok(fetched) => {
+            announce(cx, &pinned, &fetched);
+            Ok(Acquired {
+                image: fetched.image,
+                pinned: pinned.to_string(),
+                source: Source::Pulled,
+                fresh: true,
+            })
+        }
+        Err(trouble) => Err(trouble),
+    })
+}
+
+fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {
+    // Layers that arrive at once are not counted by the engine.
+    let bytes = match fetched.bytes {
+        0 => String::new(),
+        bytes => format!(": {}", size(bytes)),
+    };
+    cx.talk.note(format!(
+        "pulled {} at {}{bytes} in {:.1} s",
+        image.name(),
+        short(image.selector()),
+        fetched.seconds
+    ));
+    cx.journal.add(json!({
+        "event": "pull", "image": image.to_string(), "outcome": "pulled",
+        "bytes": fetched.bytes, "seconds": round(fetched.seconds), "tries": fetched.tries,
+    }));
+}
+
+/// What the same reference meant before, if the engine still has it.
+async fn already_here(
+    engine: &Engine,
+    wanted: &ImageRef,
+    running: Option<&Running>,
+) -> Result<Option<Acquired>> {
+    let before = running
+        .filter(|running| running.requested == wanted.to_string())
+        .map(|running| running.pinned.clone());
+    for name in before.into_iter().chain([wanted.to_string()]) {
+        if let Some(image) = engine.image(&name).await? {
+            let digests = image.digests.iter();
+            let ours = |digest: &&String| digest.split('@').next() == Some(wanted.name());
+            let pinned = digests.clone().find(ours).unwrap_or(&image.id).clone();
+            let source = running
+                .filter(|running| running.pinned == pinned)
+                .and_then(|running| running.source)
+                .unwrap_or(Source::Local);
+            return Ok(Some(Acquired {
+                image,
+                pinned,
+                source,
+                fresh: false,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Upstream's official image of the same version.
+async fn upstream(
+    cx: &Context,
+    engine: &Engine,
+    wanted: &ImageRef,
+    running: Option<&Running>,
+    troubles: &mut Vec<Trouble>,
+) -> Result<Option<Acquired>> {
+    if troubles[0].cause == Cause::Integrity && !cx.settings.allow_corrupt_fallback {
+        return Ok(None);
+    }
+    let Some(image) = cx
+        .settings
+        .upstream
+        .as_ref()
+        .and_then(|upstream| same_version(upstream, wanted, running))
+    else {
+        return Ok(None);
+    };
+    cx.talk
+        .warn(format!("{}; trying upstream's {image}", troubles[0]));
+    let resolved = resolve(cx, engine, &image).await?;
+    match first_rung(cx, engine, &resolved).await? {
+        Ok(acquired) => Ok(Some(Acquired {
+            source: Source::Upstream,
+            ..acquired
+        })),
+        Err(mut trouble) => {
+            trouble.text = format!("{image}: {}", trouble.text);
+            troubles.push(trouble);
+            Ok(None)
+        }
+    }
+}
+
+/// Upstream's reference for the version that `wanted` names, if it names one.
+#[must_use]
+pub fn same_version(
+    upstream: &ImageRef,
+    wanted: &ImageRef,
+    running: Option<&Running>,
+) -> Option<ImageRef> {
+    if upstream.tag().is_some() || upstream.digest().is_some() {
+        return Some(upstream.clone());
+    }
+    let is_version =
+        |text: &&str| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('.');
+    let known = running.map(|running| running.version.as_str());
+    wanted
+        .tag()
+        .filter(is_version)
+        .or(known.filter(is_version))
+        .map(|version| upstream.tagged(version))
+}
+
+async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
+    let image = engine.image(name).await?;
+    let image = image.ok_or_else(|| {
+        Failure::new("the build ended well, but its image is not there")
+            .hint("see what is there: docker images")
+    })?;
+    Ok(Acquired {
+        pinned: image.id.clone(),
+        image,
+        source: Source::LocalBuild,
+        fresh: true,
+    })
+}
+
+fn failure(
+    cx: &Context,
+    wanted: &ImageRef,
+    troubles: &[Trouble],
+    running: Option<&Running>,
+) -> Failure {
+    let first = &troubles[0];
+    let mut what = format!("{wanted} cannot be had: {first}");
+    for other in &troubles[1..] {
+        what.push_str(&format!("\n  upstream: {other}"));
+    }
+    what.push_str(match running {
+        Some(running) if running.healthy => {
+            "\n  nothing was changed; the gateway that ran before still runs"
+        }
+        Some(_) => "\n  nothing was changed",
+        None => "\n  nothing was changed; no gateway runs",
+    });
+    Failure::new(what)
+        .hint(advice(cx, first.cause, wanted))
+        .exit(Exit::Image)
+        .cause(first.cause.word())
+}
+
+fn advice(cx: &Context, cause: Cause, wanted: &ImageRef) -> String {
+    match cause {
+        Cause::Auth => "GHCR_TOKEN was refused: put a classic token with read:packages into the 1Password item \"GitHub GHCR Pull Token\"".to_owned(),
+        Cause::AuthMissing => "run it as: oc-secrets exec -- openclaw-deploy bootstrap (no GHCR_TOKEN in the environment)".to_owned(),
+        Cause::NotFound => format!("check the name and the tag: docker manifest inspect {wanted}"),
+        Cause::Network => format!("check that this host reaches {}; then run it again", wanted.registry()),
+        Cause::Clock => "check this host's clock: timedatectl".to_owned(),
+        Cause::Integrity => "run it again; if it stays, the image in the registry is damaged: build it anew".to_owned(),
+        Cause::Platform => "choose an image for this machine with --image".to_owned(),
+        Cause::Disk => "free some space: docker system df".to_owned(),
+        Cause::Daemon => match &cx.settings.engine {
+            crate::deploy::settings::Engine::Socket(_) => "see what the engine says: journalctl -u docker".to_owned(),
+            crate::deploy::settings::Engine::Client(_) => "see what the remote engine says".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstream_is_asked_for_the_same_version_only() {
+        let image = |text: &str| ImageRef::parse(text).expect(text);
+        let upstream = image("ghcr.io/openclaw/openclaw");
+        let wanted = image("ghcr.io/me/openclaw:2026.9.6");
+        let named = same_version(&upstream, &wanted, None).map(|it| it.to_string());
+        assert_eq!(named.as_deref(), Some("ghcr.io/openclaw/openclaw:2026.9.6"));
+        let latest = image("ghcr.io/me/openclaw:latest");
+        assert_eq!(same_version(&upstream, &latest, None), None);
+        let running = Running {
+            version: "2026.9.3".to_owned(),
+            ..Running::default()
+        };
+        let named = same_version(&upstream, &latest, Some(&running)).map(|it| it.to_string());
+        assert_eq!(named.as_deref(), Some("ghcr.io/openclaw/openclaw:2026.9.3"));
+    }
+}

@@ -1,0 +1,127 @@
+//! The journal: one JSON line for each thing done, in `/var/lib/openclaw-deploy/journal.jsonl`.
+//!
+//! It holds names, causes, digests, bytes and seconds, and never a secret. It is what `stats`
+//! reads. A journal that cannot be written is a warning, never a reason to stop.
+
+pub mod stats;
+
+use std::cell::RefCell;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use super::step::{Outcome, Ran};
+
+/// Where lines go.
+#[derive(Debug, Default)]
+pub struct Journal {
+    path: Option<PathBuf>,
+    run: String,
+    lost: RefCell<Option<io::Error>>,
+}
+
+impl Journal {
+    /// A journal in `path`; `None` keeps nothing (`--dry-run`).
+    #[must_use]
+    pub fn new(path: Option<PathBuf>) -> Self {
+        let run = format!("{:x}-{:x}", now(), std::process::id());
+        let lost = RefCell::default();
+        Self { path, run, lost }
+    }
+
+    /// A step that was run.
+    pub fn step(&self, ran: &Ran) {
+        let mut line = json!({
+            "event": "step",
+            "step": ran.name,
+            "outcome": ran.outcome.word(),
+            "seconds": round(ran.took.as_secs_f64()),
+        });
+        match &ran.outcome {
+            Outcome::Failed(failure) => {
+                line["cause"] = failure.cause.into();
+                line["exit"] = (failure.exit as u8).into();
+            }
+            Outcome::Skipped { reason } => line["cause"] = reason.as_str().into(),
+            _ => {}
+        }
+        self.add(line);
+    }
+
+    /// Any other event. `line` is an object with an `event`.
+    pub fn add(&self, line: Value) {
+        let (Some(path), Value::Object(fields)) = (&self.path, line) else {
+            return;
+        };
+        let mut all = Map::new();
+        all.insert("time".into(), now().into());
+        all.insert("run".into(), self.run.as_str().into());
+        all.extend(fields);
+        let text = format!("{}\n", Value::Object(all));
+        // One write of one line: appends of two runs do not mix.
+        let written = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(why) = written {
+            self.lost.borrow_mut().get_or_insert(why);
+        }
+    }
+
+    /// Why a line could not be written, told once.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let (path, why) = (self.path.as_ref()?, self.lost.take()?);
+        Some(format!(
+            "the journal {} is not whole, so `stats` is not: {why}",
+            path.display()
+        ))
+    }
+
+    /// The id of this run.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Milliseconds are enough.
+#[must_use]
+pub fn round(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_lost_is_told_once_and_stops_nothing() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("journal.jsonl");
+        let journal = Journal::new(Some(path.clone()));
+        journal.add(json!({"event": "pull"}));
+        assert_eq!(journal.trouble(), None, "control");
+        std::fs::remove_file(&path).expect("it was written");
+        std::fs::create_dir(&path).expect("made");
+        journal.add(json!({"event": "pull"}));
+        journal.add(json!({"event": "pull"}));
+        let told = journal.trouble().expect("it is lost");
+        assert!(told.contains("journal.jsonl is not whole"), "{told}");
+        assert_eq!(journal.trouble(), None);
+    }
+}

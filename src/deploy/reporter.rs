@@ -1,0 +1,214 @@
+//! What `openclaw-deploy` says to people: one line for each step, progress, warnings, errors.
+//!
+//! Step lines go to stdout, unless `--json` wants stdout for itself; everything else goes to
+//! stderr. Foreign text is escaped. Without a terminal there is no cursor movement, and
+//! progress is a plain line every ten seconds.
+
+use std::cell::{Cell, RefCell};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use super::error::{Failure, Result};
+use super::step::{Outcome, Ran};
+use crate::base::ui::{Color, Level, Tone, Ui, clean};
+
+/// How many steps there are.
+pub const STEPS: u8 = 9;
+const PROGRAM: &str = "openclaw-deploy";
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// The one who talks.
+pub struct Talk {
+    ui: Ui,
+    color: Color,
+    json: bool,
+    quiet: bool,
+    dry_run: bool,
+    live: bool,
+    dirty: Cell<bool>,
+    last: Cell<Option<Instant>>,
+    warnings: RefCell<Vec<String>>,
+    lost: RefCell<Option<std::io::Error>>,
+}
+
+impl Talk {
+    /// `json`: stdout belongs to data.
+    #[must_use]
+    pub fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
+        Self {
+            ui: Ui::new(PROGRAM, Level::Normal, color),
+            color,
+            json,
+            quiet,
+            dry_run,
+            live: std::io::stderr().is_terminal()
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            dirty: Cell::new(false),
+            last: Cell::new(None),
+            warnings: RefCell::new(Vec::new()),
+            lost: RefCell::default(),
+        }
+    }
+
+    /// Something that did not stop us but should be known. Kept for `--json` too.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        let text = text.as_ref();
+        self.clear();
+        self.ui.warn(text);
+        self.warnings.borrow_mut().push(text.to_owned());
+    }
+
+    /// All warnings so far.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
+    }
+
+    /// A line of what is going on.
+    pub fn note(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.clear();
+            stderr(&format!("    {}\n", clean(text.as_ref())));
+        }
+    }
+
+    /// Progress: redrawn on a terminal, a plain line every ten seconds elsewhere.
+    pub fn progress(&self, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        let wait = if self.live {
+            Duration::from_millis(100)
+        } else {
+            PLAIN_EVERY
+        };
+        let last = self.last.get();
+        if self.quiet || last.is_some_and(|last| now - last < wait) {
+            return;
+        }
+        self.last.set(Some(now));
+        if self.live {
+            stderr(&format!("\r\x1b[K    {}", clean(&text())));
+            self.dirty.set(true);
+        } else if last.is_some() {
+            stderr(&format!("    {}\n", clean(&text())));
+        }
+    }
+
+    /// A step is about to run.
+    pub fn step_begins(&self, number: u8, name: &str) {
+        self.last.set(None);
+        if self.live && !self.quiet {
+            stderr(&format!("\r\x1b[K{number}/{STEPS} {name} …"));
+            self.dirty.set(true);
+        }
+    }
+
+    /// A step is over.
+    pub fn step_ended(&self, ran: &Ran) {
+        self.clear();
+        let tone = match ran.outcome {
+            Outcome::Unchanged | Outcome::Changed { .. } => Tone::Good,
+            Outcome::Planned { .. } => Tone::Notice,
+            Outcome::Skipped { .. } => Tone::Dim,
+            Outcome::Failed(_) => Tone::Bad,
+        };
+        let word = self.ui.paint(tone, &format!("{:9}", ran.outcome.word()));
+        let mut text = format!(
+            "{}/{STEPS}  {:10}  {word}  {:6.1} s",
+            ran.number,
+            ran.name,
+            ran.took.as_secs_f64()
+        );
+        match &ran.outcome {
+            Outcome::Changed { note } if !note.is_empty() => {
+                text.push_str(&format!("  {}", clean(note)));
+            }
+            Outcome::Skipped { reason } => text.push_str(&format!("  {}", clean(reason))),
+            Outcome::Planned { what } => {
+                for line in what {
+                    text.push_str(&format!("\n     - {}", clean(line)));
+                }
+            }
+            _ => {}
+        }
+        self.line(&text);
+    }
+
+    /// An error, the end of a log and a hint.
+    pub fn error(&self, failure: &Failure) {
+        self.clear();
+        for line in &failure.log {
+            stderr(&format!("    | {}\n", clean(line)));
+        }
+        let color = std::io::stderr().is_terminal() && self.color != Color::Never
+            || self.color == Color::Always;
+        let word = if color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
+            "\x1b[1;31merror:\x1b[0m"
+        } else {
+            "error:"
+        };
+        stderr(&format!("{PROGRAM}: {word} {}\n", clean(&failure.what)));
+        if let Some(hint) = &failure.hint {
+            stderr(&format!("hint: {}\n", clean(hint)));
+        }
+    }
+
+    /// Whether nothing may be touched.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// The result of a run, for `--json` only.
+    pub fn result(&self, value: &serde_json::Value) {
+        if self.json {
+            self.data(&value.to_string());
+        }
+    }
+
+    /// A line for people: stdout, or stderr when stdout is for data.
+    pub fn line(&self, text: &str) {
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (false, true) => stderr(&format!("{text}\n")),
+            (false, false) => self.data(text),
+        }
+    }
+
+    /// A line of data on stdout.
+    pub fn data(&self, text: &str) {
+        let written = std::io::stdout().write_all(format!("{text}\n").as_bytes());
+        if let Err(why) = written {
+            self.lost.borrow_mut().get_or_insert(why);
+        }
+    }
+
+    /// Whether all data arrived. A reader that went away has what it wanted.
+    ///
+    /// # Errors
+    /// When it could not be written, to a full disk for instance.
+    pub fn arrived(&self) -> Result<()> {
+        match self.lost.take() {
+            Some(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::system("write to standard output", why)
+                    .hint("what was done is done; see: openclaw-deploy status"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `text` in the colour of `tone`.
+    #[must_use]
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        self.ui.paint(tone, text)
+    }
+
+    fn clear(&self) {
+        if self.dirty.replace(false) {
+            stderr("\r\x1b[K");
+        }
+    }
+}
+
+fn stderr(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

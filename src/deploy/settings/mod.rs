@@ -1,0 +1,405 @@
+//! The decided settings of one run: defaults, then `/etc/openclaw-deploy.toml`, then flags.
+//!
+//! Pure. Everything later in the pipeline reads [`Settings`] and never a flag, a file or the
+//! environment again. Unknown keys of the file are errors.
+
+mod engine;
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Failure, Result};
+use super::gateway::runtime::swarm::secrets;
+use super::image_reference::ImageRef;
+use crate::base::env_name::EnvName;
+
+pub use self::engine::Engine;
+pub use self::file::{File, HostSettings};
+
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
+/// User and group of the gateway inside its container, and so of its state, by number.
+pub const STATE_OWNER: (u32, u32) = (1000, 1000);
+
+/// Everything a run needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The image that is wanted.
+    pub image: ImageRef,
+    /// Upstream's image without a tag: the third rung of the ladder. `None` turns it off.
+    pub upstream: Option<ImageRef>,
+    /// The user name that goes with `GHCR_TOKEN`.
+    pub registry_user: String,
+    /// The deploy user; its home is `/home/NAME`.
+    pub user: String,
+    /// The gateway's port on 127.0.0.1.
+    pub port: u16,
+    /// How many of our images and snapshots stay.
+    pub keep: usize,
+    /// When to give up pulling.
+    pub pull_timeout: Duration,
+    /// When to give up waiting for the gateway.
+    pub health_timeout: Duration,
+    /// Build here even with less memory than the build needs.
+    pub allow_local_build: bool,
+    /// Where a Dockerfile lies for the last rung.
+    pub build_context: Option<PathBuf>,
+    /// Fall to upstream's image even when ours arrived corrupt.
+    pub allow_corrupt_fallback: bool,
+    /// Try an image again that is remembered as bad.
+    pub retry: bool,
+    /// Directory that is `/`.
+    pub root: PathBuf,
+    /// The configuration, for runs to come, where it is another file than they would read.
+    pub config: Option<PathBuf>,
+    /// Which engine.
+    pub engine: Engine,
+    /// How the gateway is run; `None`: as it is run now.
+    pub shape: Option<Shape>,
+    /// Whether Swarm shall hold the registry's credentials; `None`: as it does now.
+    pub registry_auth: Option<bool>,
+    /// The variables of our environment that a Swarm service is given as secrets.
+    pub swarm_secrets: Vec<EnvName>,
+    /// What steps 1, 2 and 5 to 9 may be told.
+    pub host: HostSettings,
+}
+
+/// How the gateway is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// As the container of a Compose project.
+    #[default]
+    Compose,
+    /// As the service of a Swarm stack.
+    Swarm,
+}
+
+/// What the command line and the environment choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--image`.
+    pub image: Option<String>,
+    /// `--upstream-image`; an empty one turns the rung off.
+    pub upstream_image: Option<String>,
+    /// `GITHUB_USER`, for the default image.
+    pub github_user: Option<String>,
+    /// `--pull-timeout`.
+    pub pull_timeout: Option<String>,
+    /// `--health-timeout`.
+    pub health_timeout: Option<String>,
+    /// `--keep`.
+    pub keep: Option<usize>,
+    /// `--port`.
+    pub port: Option<u16>,
+    /// `--allow-local-build`.
+    pub allow_local_build: bool,
+    /// `--build-context`.
+    pub build_context: Option<PathBuf>,
+    /// `--allow-corrupt-fallback`.
+    pub allow_corrupt_fallback: bool,
+    /// `--retry`.
+    pub retry: bool,
+    /// `--swarm`.
+    pub swarm: Option<bool>,
+    /// `--with-registry-auth`.
+    pub registry_auth: Option<bool>,
+    /// `--root`.
+    pub root: Option<PathBuf>,
+    /// `DOCKER_HOST` or `--host`.
+    pub docker_host: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// Where this user's programs keep their state: `~/.local/state`.
+    pub state_home: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Decides.
+    ///
+    /// # Errors
+    /// When a value is not what it should be.
+    pub fn decide(flags: Flags, file: File) -> Result<Self> {
+        let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
+        let owner = flags.github_user.as_deref().unwrap_or("aleccool213");
+        let image = flags
+            .image
+            .or(file.image)
+            .unwrap_or_else(|| format!("ghcr.io/{}/openclaw:latest", owner.to_lowercase()));
+        let upstream = flags
+            .upstream_image
+            .or(file.upstream_image)
+            .unwrap_or_else(|| "ghcr.io/openclaw/openclaw".to_owned());
+        Ok(Self {
+            image: ImageRef::parse(&image)?,
+            upstream: (!upstream.is_empty())
+                .then(|| ImageRef::parse(&upstream))
+                .transpose()?,
+            registry_user: file
+                .registry_user
+                .unwrap_or_else(|| "x-access-token".to_owned()),
+            user: user(file.user.unwrap_or_else(|| "deploy".to_owned()))?,
+            port: port(flags.port.or(file.port))?,
+            keep: flags.keep.or(file.keep).unwrap_or(3).max(1),
+            pull_timeout: duration(
+                "pull_timeout",
+                flags.pull_timeout.or(file.pull_timeout),
+                600,
+            )?,
+            health_timeout: duration(
+                "health_timeout",
+                flags.health_timeout.or(file.health_timeout),
+                120,
+            )?,
+            allow_local_build: flags.allow_local_build,
+            build_context: flags.build_context.or(file.build_context),
+            allow_corrupt_fallback: flags.allow_corrupt_fallback,
+            retry: flags.retry,
+            shape: flags.swarm.or(file.swarm).map(Shape::from),
+            registry_auth: flags.registry_auth,
+            swarm_secrets: secrets::names(file.swarm_secrets)?,
+            config: file.path.filter(|path| path != Path::new(CONFIG)),
+            root: root(flags.root, flags.state_home, &engine),
+            engine,
+            host: openable(file.host)?,
+        })
+    }
+
+    /// The deploy user's home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        Path::new("/home").join(&self.user)
+    }
+
+    /// `.env` and `compose.yaml` lie here.
+    #[must_use]
+    pub fn project(&self) -> PathBuf {
+        self.home().join("openclaw")
+    }
+
+    /// The gateway's state: `/home/node/.openclaw` in the container.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.home().join(".openclaw")
+    }
+
+    /// The gateway's workspace, within its state.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.state().join("workspace")
+    }
+
+    /// Keys of encrypted sidecars: `/home/node/.config/openclaw` in the container.
+    #[must_use]
+    pub fn auth(&self) -> PathBuf {
+        self.home().join(".openclaw-auth")
+    }
+
+    /// Journal, releases and snapshots.
+    #[must_use]
+    pub fn records(&self) -> PathBuf {
+        PathBuf::from("/var/lib/openclaw-deploy")
+    }
+}
+
+impl Shape {
+    /// What is done to a gateway that has another shape.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Compose => "move to Compose and replace",
+            Self::Swarm => "move to Swarm and replace",
+        }
+    }
+}
+
+impl From<bool> for Shape {
+    fn from(swarm: bool) -> Self {
+        if swarm { Self::Swarm } else { Self::Compose }
+    }
+}
+
+/// `/`, unless the engine is another machine's: then what is kept here about it has a place of
+/// its own for each engine, and needs no root.
+fn root(given: Option<PathBuf>, state_home: Option<PathBuf>, engine: &Engine) -> PathBuf {
+    match (given, state_home, engine) {
+        (Some(root), _, _) => root,
+        (None, Some(home), Engine::Client(args)) => home
+            .join("openclaw-deploy")
+            .join(engine::file_name(args.last().map_or("", String::as_str))),
+        _ => PathBuf::from("/"),
+    }
+}
+
+/// A user name that can be a path component and an argument.
+fn user(name: String) -> Result<String> {
+    let good =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    if name.bytes().all(good) && name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') {
+        Ok(name)
+    } else {
+        Err(Failure::usage(format!("not a user name: {name}")))
+    }
+}
+
+/// 0 would have the engine choose another port each time, at which nobody looks for the gateway.
+fn port(given: Option<u16>) -> Result<u16> {
+    match given {
+        Some(0) => Err(Failure::usage("not a port: 0").hint("write one from 1 to 65535")),
+        given => Ok(given.unwrap_or(18789)),
+    }
+}
+
+/// With ports as UFW lists them again once they are open. It takes more, such as the name of a service,
+/// but shows another word for that, and the firewall would seem never to be done.
+fn openable(host: HostSettings) -> Result<HostSettings> {
+    match host.allow.iter().find(|text| !is_opening(text)) {
+        None => Ok(host),
+        Some(text) => Err(
+            Failure::usage(format!("not a port that can be opened: {text:?}"))
+                .hint("write 443, 443/tcp, 443/udp or 6000:6007/tcp under allow, in [host]"),
+        ),
+    }
+}
+
+/// `443`, `443/tcp`, `443/udp`; a range only with its protocol, as UFW has it.
+fn is_opening(text: &str) -> bool {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|it| it.to_string() == text);
+    let (ports, protocol) = match text.split_once('/') {
+        Some((ports, protocol)) => (ports, Some(protocol)),
+        None => (text, None),
+    };
+    let good = match ports.split_once(':') {
+        None => number(ports).is_some_and(|port| port > 0),
+        Some((first, last)) => {
+            let (first, last) = (number(first), number(last));
+            protocol.is_some() && last.is_some() && first > Some(0) && first < last
+        }
+    };
+    good && protocol.is_none_or(|it| matches!(it, "tcp" | "udp"))
+}
+
+/// `90`, `90s`, `2m`.
+fn duration(name: &str, text: Option<String>, default: u64) -> Result<Duration> {
+    let Some(text) = text else {
+        return Ok(Duration::from_secs(default));
+    };
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(&text), 1),
+    };
+    match number.parse::<u64>() {
+        Ok(count) if (1..86_400).contains(&count.saturating_mul(unit)) => {
+            Ok(Duration::from_secs(count * unit))
+        }
+        _ => Err(Failure::usage(format!("{name} is not a duration: {text}"))
+            .hint("write 90s or 2m, at least 1s and less than a day")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let file = File::parse(
+            Path::new("f"),
+            "keep = 5\nport = 1234\n[host]\nsudo = false\n",
+        );
+        let flags = Flags {
+            keep: Some(2),
+            ..Flags::default()
+        };
+        let settings = Settings::decide(flags, file.expect("it is good")).expect("decided");
+        assert_eq!((settings.keep, settings.port), (2, 1234));
+        assert_eq!(settings.pull_timeout, Duration::from_secs(600));
+        assert!(!settings.host.sudo && !settings.host.docker_group);
+    }
+
+    #[test]
+    fn the_gateway_stays_in_its_shape_unless_another_is_asked_for() {
+        let shape = |flag, text| {
+            let flags = Flags {
+                swarm: flag,
+                ..Flags::default()
+            };
+            let file = File::parse(Path::new("f"), text).expect("it is good");
+            Settings::decide(flags, file).expect("decided").shape
+        };
+        assert_eq!(shape(None, ""), None);
+        assert_eq!(shape(None, "swarm = true"), Some(Shape::Swarm));
+        assert_eq!(shape(Some(false), "swarm = true"), Some(Shape::Compose));
+    }
+
+    #[test]
+    fn the_readme_shows_what_holds_where_a_key_is_left_out() {
+        let readme = include_str!("../../../README.md");
+        let begin = readme
+            .find("image           = ")
+            .expect("it shows the file");
+        let text = readme[begin..].split("```").next().unwrap_or_default();
+        let shown = File::parse(Path::new("README.md"), text).expect("it is good");
+        assert_ne!(shown, File::default());
+        let decide = |file| Settings::decide(Flags::default(), file).expect("decided");
+        assert_eq!(decide(shown), decide(File::default()));
+    }
+
+    #[test]
+    fn no_port_is_no_port() {
+        let refused = port(Some(0)).expect_err("refused");
+        assert_eq!(refused.exit, crate::deploy::error::Exit::Usage);
+        assert_eq!((port(None), port(Some(1))), (Ok(18789), Ok(1)));
+    }
+
+    #[test]
+    fn only_what_the_firewall_shows_again_can_be_opened() {
+        for good in ["443", "443/tcp", "53/udp", "6000:6007/tcp"] {
+            assert!(is_opening(good), "{good}");
+        }
+        for bad in [
+            "https",
+            "",
+            "0",
+            "+443",
+            "0443",
+            "65536",
+            "443/TCP",
+            "443/",
+            "443/sctp",
+            "80,443/tcp",
+            "6000:6007",
+            "6007:6000/tcp",
+            "0:9/tcp",
+            "1:/tcp",
+            " 443",
+            "443/tcp from any",
+        ] {
+            assert!(!is_opening(bad), "{bad}");
+        }
+        let file = File::parse(Path::new("f"), "[host]\nallow = [\"443\", \"https\"]\n");
+        let refused = Settings::decide(Flags::default(), file.expect("it is TOML"));
+        assert_eq!(
+            refused.expect_err("refused").what,
+            "not a port that can be opened: \"https\""
+        );
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_an_end() {
+        assert_eq!(
+            duration("x", Some("2m".into()), 1),
+            Ok(Duration::from_secs(120))
+        );
+        assert_eq!(
+            duration("x", Some("7".into()), 1),
+            Ok(Duration::from_secs(7))
+        );
+        for bad in ["", "0", "-1", "soon", "99999999"] {
+            assert!(duration("x", Some(bad.into()), 1).is_err(), "{bad}");
+        }
+    }
+}

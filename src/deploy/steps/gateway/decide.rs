@@ -1,0 +1,137 @@
+//! Step 4: what has to be done, from what was seen. Changes nothing but the journal.
+
+use crate::deploy::docker::images::Image;
+use crate::deploy::error::Result;
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::runtime::Form;
+use crate::deploy::gateway::runtime::compose::label_of;
+use crate::deploy::gateway::upgrade::Candidate;
+use crate::deploy::gateway::{Observed, env};
+use crate::deploy::image::Source;
+use crate::deploy::image::fallback::{Acquired, lost};
+use crate::deploy::image::resolve::{Resolution, Resolved};
+use crate::deploy::image_reference::ImageRef;
+use crate::deploy::run::Context;
+use crate::deploy::step::State;
+
+/// The plan where step 1 has yet to bring the engine, which alone can ask the registry.
+pub fn without_engine(cx: &Context) -> State {
+    State::of(vec![
+        format!("pull {}, once Docker runs", cx.settings.image),
+        "start the gateway".to_owned(),
+    ])
+}
+
+/// What has to be done, from what was seen.
+pub fn decide(
+    cx: &Context,
+    records: &Records,
+    form: &Form,
+    observed: &Observed,
+    resolved: &Resolved,
+) -> Result<State> {
+    let wanted = &resolved.wanted;
+    let verb = match &observed.container {
+        Some(container) if container.shape != form.shape => form.shape.verb(),
+        Some(_) => "replace",
+        None => "start",
+    };
+    Ok(match &resolved.resolution {
+        Resolution::Nowhere(trouble) if is_content(cx, records, form, observed, wanted)? => {
+            cx.talk.warn(format!(
+                "{trouble}; the gateway runs that image already and was left alone"
+            ));
+            lost(cx, wanted, trouble.cause);
+            State::Done
+        }
+        Resolution::Nowhere(trouble) => needed(
+            form,
+            [format!("find another source for {wanted} ({trouble})")],
+        ),
+        Resolution::There { remote } => needed(
+            form,
+            [
+                format!("pull {}", wanted.at(&remote.digest)),
+                format!("{verb} the gateway"),
+            ],
+        ),
+        // What a release is made of, `.env` for one, is not there before its owner.
+        Resolution::Here { digest, .. } if owner_is_planned(cx) => needed(
+            form,
+            [format!("{verb} the gateway with {}", wanted.at(digest))],
+        ),
+        Resolution::Here { image, digest } => {
+            let pinned = wanted.at(digest).to_string();
+            let got = local(records, image.clone(), pinned.clone());
+            let candidate = Candidate::new(cx, records, form, &wanted.to_string(), &got)?;
+            if !same(observed, records, &candidate.release) {
+                needed(form, [format!("{verb} the gateway with {pinned}")])
+            } else if observed.healthy {
+                State::Done
+            } else {
+                needed(
+                    form,
+                    ["start the gateway, which does not answer".to_owned()],
+                )
+            }
+        }
+    })
+}
+
+/// Whether the deploy user is yet to be made, by a step that a dry run has planned.
+fn owner_is_planned(cx: &Context) -> bool {
+    cx.planned.borrow().contains(&"user") && env::owner(cx).is_err()
+}
+
+fn needed<const N: usize>(form: &Form, what: [String; N]) -> State {
+    let secrets = form.fresh.iter();
+    let secrets = secrets.map(|name| format!("give Swarm the secret {name}"));
+    State::of(secrets.chain(what).collect())
+}
+
+/// Whether what runs is what `wanted` last meant, and answers.
+fn is_content(
+    cx: &Context,
+    records: &Records,
+    form: &Form,
+    observed: &Observed,
+    wanted: &ImageRef,
+) -> Result<bool> {
+    let current = records.current();
+    let Some(current) = current.filter(|it| it.requested == wanted.to_string()) else {
+        return Ok(false);
+    };
+    let as_wanted = current.shape == form.shape && current.secrets == form.secrets;
+    Ok(observed.healthy && runs(observed, current) && as_wanted && current.env == env::mark(cx)?)
+}
+
+/// An image that is here keeps the source that it is known by, be it of a version that failed.
+pub fn local(records: &Records, image: Image, pinned: String) -> Acquired {
+    let releases = records.releases.iter().rev();
+    let releases = releases.map(|it| (&it.pinned, it.source));
+    let brought = records.brought.iter().map(|it| (&it.pinned, it.source));
+    let mut known = releases.chain(brought).filter(|(it, _)| **it == pinned);
+    let source = known.next().map_or(Source::Local, |(_, source)| source);
+    Acquired {
+        image,
+        pinned,
+        source,
+        fresh: false,
+    }
+}
+
+/// Whether the container was made from this release, and is as it was made.
+fn runs(observed: &Observed, release: &Release) -> bool {
+    !observed.altered
+        && observed.container.as_ref().is_some_and(|container| {
+            container.image == release.image && container.render == label_of(&release.compose)
+        })
+}
+
+/// Whether what runs is what `wanted` would be.
+pub fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
+    runs(observed, wanted)
+        && records
+            .current()
+            .is_some_and(|it| it.env == wanted.env && it.secrets == wanted.secrets)
+}

@@ -1,0 +1,99 @@
+//! The way back, armed before the change: if nobody disarms it, systemd puts a file back as it was
+//! and reloads its service. It works without us: after a SIGKILL, too.
+
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::{Access, Host, Program};
+
+use crate::deploy::host::systemd;
+
+const UNIT: &str = "openclaw-deploy-ssh-revert";
+const BEFORE: &str = "/run/openclaw-deploy/reverted";
+/// Long enough for a reload and a login, short enough to wait for.
+const AFTER: &str = "60s";
+
+/// An armed way back for one file and one service.
+#[derive(Clone, Debug)]
+pub struct Revert {
+    file: &'static str,
+    service: &'static str,
+    before: Option<String>,
+}
+
+impl Revert {
+    /// Whether one is waiting: an earlier run was cut off.
+    #[must_use]
+    pub fn armed(host: &Host) -> bool {
+        systemd::active(host, &format!("{UNIT}.timer"))
+    }
+
+    /// Remembers the file as it is now and starts the clock.
+    ///
+    /// # Errors
+    /// When systemd will not; nothing may be changed then.
+    pub fn arm(host: &Host, file: &'static str, service: &'static str) -> Result<Self> {
+        let before = host.read(file)?;
+        let undo: Vec<&str> = match &before {
+            None => vec!["/bin/rm", "-f", file],
+            Some(text) => {
+                let access = Access {
+                    mode: 0o600,
+                    owner: Some((0, 0)),
+                };
+                host.write(BEFORE, text.as_bytes(), access)?;
+                vec!["/bin/cp", "--preserve=mode", BEFORE, file]
+            }
+        };
+        let timer = Program::new("systemd-run")
+            .args(["--quiet", "--collect", "--property=Type=oneshot"])
+            .arg(format!("--on-active={AFTER}"))
+            .arg("--timer-property=AccuracySec=1s")
+            .arg(format!("--unit={UNIT}"))
+            .arg(format!(
+                "--property=ExecStopPost=/bin/systemctl try-reload-or-restart {service}"
+            ))
+            .args(undo);
+        host.must(&timer)?;
+        if !Self::armed(host) {
+            return Err(
+                Failure::wanted("a timer that takes the change back", "none").hint(format!(
+                    "nothing was changed; see why: journalctl -u {UNIT}.timer"
+                )),
+            );
+        }
+        Ok(Self {
+            file,
+            service,
+            before,
+        })
+    }
+
+    /// The change is good.
+    ///
+    /// # Errors
+    /// When the clock cannot be stopped; the change will then be taken back.
+    pub fn disarm(host: &Host) -> Result<()> {
+        if Self::armed(host) {
+            systemd::tell(host, &["stop", &format!("{UNIT}.timer")])?;
+        }
+        host.remove(BEFORE).map(drop)
+    }
+
+    /// The change is bad: takes it back at once.
+    ///
+    /// # Errors
+    /// When it cannot; the timer still will.
+    pub fn now(&self, host: &Host) -> Result<()> {
+        match &self.before {
+            None => host.remove(self.file)?,
+            Some(text) => {
+                let access = Access {
+                    mode: 0o600,
+                    owner: Some((0, 0)),
+                };
+                host.write(self.file, text.as_bytes(), access)?
+            }
+        };
+        systemd::tell(host, &["try-reload-or-restart", self.service])?;
+        Self::disarm(host)
+    }
+}

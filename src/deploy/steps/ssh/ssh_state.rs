@@ -1,0 +1,414 @@
+//! What there is to know about SSH on this host, and what follows from it for step 9: what stands in
+//! the way, what our settings would be, whether they are in force. Looks only.
+
+use std::collections::BTreeSet;
+
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::run::Context;
+
+use crate::deploy::host::account::{Account, Login};
+use crate::deploy::host::sshd::{self, Effective};
+use crate::deploy::host::systemd;
+use crate::deploy::steps::ssh::login_test;
+use crate::deploy::steps::user;
+
+/// Sorts before `50-cloud-init.conf`, which turns passwords on.
+pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
+const RUNTIME: &str = "/run/sshd";
+const SOCKET: &str = "ssh.socket";
+const WANTED: [(&str, &str); 3] = [
+    ("passwordauthentication", "no"),
+    ("kbdinteractiveauthentication", "no"),
+    ("permitrootlogin", "no"),
+];
+const AGAIN: &str = "openclaw-deploy bootstrap --only ssh";
+const RULE: &str = "openclaw-deploy bootstrap --only user,ssh";
+const RULE_REFUSED: &str = "set `sudo = true` under [host], or give it a password and sudo; \
+    then: openclaw-deploy bootstrap --only user,ssh";
+
+/// What there is to know about SSH on this host.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The deploy user.
+    pub account: Account,
+    effective: Effective,
+    /// Where sshd can be reached from here.
+    pub way_in: login_test::WayIn,
+    /// Our drop-in as it is now.
+    present: String,
+    login: Login,
+    /// Whether the deploy user can become root, which only root could mend later.
+    administers: bool,
+    /// What to do where it cannot.
+    remedy: &'static str,
+    /// Other people with a usable key, who are not to be locked out either.
+    others: Vec<String>,
+}
+
+impl Survey {
+    /// Looks.
+    ///
+    /// # Errors
+    /// When there is no such user, or sshd refuses its own configuration.
+    pub fn of(cx: &Context) -> Result<Self> {
+        let host = &cx.host;
+        let account = Account::need(host, &cx.settings.user)?;
+        let effective = effective(host)?;
+        let mut others = Vec::new();
+        for other in Account::all(host)? {
+            let usable = Login::of(host, &other) == Login::Usable;
+            if other.personal() && other.name != account.name && usable {
+                others.push(other.name);
+            }
+        }
+        Ok(Self {
+            login: Login::of(host, &account),
+            administers: administers(cx, &account),
+            remedy: match cx.settings.host.sudo {
+                true => RULE,
+                false => RULE_REFUSED,
+            },
+            way_in: login_test::WayIn::choose(&effective, &listening(host)?),
+            present: host.read(DROP_IN)?.unwrap_or_default(),
+            account,
+            effective,
+            others,
+        })
+    }
+
+    /// Why the change would lock people out, or would not be ours to make.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        self.lack().or_else(|| self.rules())
+    }
+
+    /// What the deploy user lacks to be the only way in.
+    fn lack(&self) -> Option<String> {
+        let name = &self.account.name;
+        if self.login == Login::Keyless {
+            Some(format!(
+                "{name} has no usable SSH key in {}, and would be locked out; add one, then: {AGAIN}",
+                self.account.keys()
+            ))
+        } else if self.login == Login::Exposed {
+            Some(format!(
+                "others can write to the SSH keys of {name}, so sshd ignores them; then: {AGAIN}"
+            ))
+        } else if !self.administers {
+            Some(format!(
+                "{name} cannot become root with sudo, and root would be locked out: {}",
+                self.remedy
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// What sshd is told already, against us or in our place.
+    fn rules(&self) -> Option<String> {
+        let name = &self.account.name;
+        let has = |key, value| self.effective.value(key) == value;
+        if !has("pubkeyauthentication", "yes") {
+            Some("sshd does not accept keys at all (PubkeyAuthentication)".to_owned())
+        } else if !self.reads_keys() {
+            Some(format!(
+                "sshd reads no keys from {} (AuthorizedKeysFile)",
+                self.account.keys()
+            ))
+        } else if !has("authenticationmethods", "any") && !has("authenticationmethods", "") {
+            Some("AuthenticationMethods is set here: SSH already has rules of its own".to_owned())
+        } else if !self.effective.words("allowgroups").is_empty() {
+            Some("AllowGroups is set here: SSH already has rules of its own".to_owned())
+        } else {
+            let denied = sshd::admits(&self.effective.words("denyusers"), name);
+            denied.then(|| format!("sshd turns {name} away (DenyUsers)"))
+        }
+    }
+
+    /// Whether sshd looks for keys where ours are.
+    fn reads_keys(&self) -> bool {
+        let home = &self.account.home;
+        self.effective
+            .words("authorizedkeysfile")
+            .iter()
+            .any(|file| {
+                let file = file.replace("%h", home).replace("%u", &self.account.name);
+                file == ".ssh/authorized_keys" || file == self.account.keys()
+            })
+    }
+
+    /// Our settings, and who may log in unless somebody else has decided that already. The same before
+    /// they are written and after.
+    #[must_use]
+    pub fn drop_in(&self) -> String {
+        let mut theirs = self.effective.words("allowusers");
+        // sshd lists every mention: one of each name is ours, a second one is somebody's decision.
+        for ours in allowed(&self.present) {
+            if let Some(place) = theirs.iter().position(|word| *word == ours) {
+                theirs.remove(place);
+            }
+        }
+        let mut users = BTreeSet::from([self.account.name.as_str()]);
+        if theirs.is_empty() {
+            users.extend(self.others.iter().map(String::as_str));
+        }
+        let users: Vec<&str> = users.into_iter().collect();
+        format!(
+            "# Written by openclaw-deploy. The name sorts first because sshd keeps the first value it reads.\n\
+             PasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\n\
+             PermitRootLogin no\n\
+             # Everybody who had a key of their own when this was written.\n\
+             AllowUsers {}\n",
+            users.join(" ")
+        )
+    }
+
+    /// Whether our settings are written and in force.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.holds(&self.drop_in())
+    }
+
+    /// Whether `text` is our drop-in, and in force.
+    #[must_use]
+    pub fn holds(&self, text: &str) -> bool {
+        self.losses().is_empty() && self.present == text
+    }
+
+    /// What sshd does against our settings.
+    fn losses(&self) -> Vec<String> {
+        let mut losses: Vec<String> = WANTED
+            .iter()
+            .map(|(key, value)| (key, self.effective.value(key), value))
+            .filter(|(_, saw, value)| saw != *value)
+            .map(|(key, saw, _)| format!("{key} {saw}"))
+            .collect();
+        let admitted = self.effective.words("allowusers");
+        if !sshd::admits(&admitted, &self.account.name) {
+            losses.push(format!("allowusers {}", admitted.join(" ")));
+        }
+        losses
+    }
+
+    /// What is said when the files are written and something else wins.
+    #[must_use]
+    pub fn beaten(&self) -> Failure {
+        let losses = self.losses();
+        if losses.is_empty() {
+            return Failure::wanted(format!("our settings in {DROP_IN}"), "others")
+                .hint("something else writes it; see since when: ls -l /etc/ssh/sshd_config.d");
+        }
+        let wanted = format!("only keys, not for root, and {} let in", self.account.name);
+        Failure::wanted(wanted, losses.join(", ")).hint(
+            "an earlier line wins: grep -rniE 'PasswordAuthentication|KbdInteractive|PermitRootLogin|AllowUsers|^Include' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+        )
+    }
+}
+
+/// Whether the deploy user can become root, or will by then: a dry run has only planned step 2.
+fn administers(cx: &Context, account: &Account) -> bool {
+    let planned = cx.settings.host.sudo && cx.planned.borrow().contains(&"user");
+    planned || user::administers(&cx.host, &account.name)
+}
+
+/// `sshd -T`. Its runtime directory has to be there for that, and with `ssh.socket` may not be; what
+/// is only looked at is not to leave anything, so it goes again.
+///
+/// # Errors
+/// When sshd refuses its own configuration.
+pub fn effective(host: &Host) -> Result<Effective> {
+    let ask = || host.must(&Program::new("sshd").arg("-T"));
+    let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
+    parsed
+        .map_or_else(|| with_runtime(host, ask), Ok)
+        .map(Effective::new)
+        .map_err(|failure| failure.hint("sshd -t"))
+}
+
+/// `sshd -G`, which needs no directory; sshd has it since 9.3.
+fn parsed(host: &Host) -> Option<String> {
+    host.must(&Program::new("sshd").arg("-G")).ok()
+}
+
+/// Does something while sshd's runtime directory is there.
+///
+/// # Errors
+/// When it cannot be made, or those of `work`.
+pub fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if host.exists(RUNTIME) {
+        return work();
+    }
+    let access = Access {
+        mode: 0o755,
+        owner: Some((0, 0)),
+    };
+    host.directory(RUNTIME, access)?;
+    let outcome = work();
+    // A login that has come meanwhile may have put something there: then it stays.
+    let _ = std::fs::remove_dir(host.path(RUNTIME));
+    outcome
+}
+
+/// The ports at which sshd can be reached, or systemd in its place (`ssh.socket`).
+///
+/// # Errors
+/// When `ss` or systemd is there and cannot be asked.
+pub fn listening(host: &Host) -> Result<BTreeSet<u16>> {
+    let mut ports = BTreeSet::new();
+    if host.find("ss").is_some() {
+        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
+        ports.extend(sshd::listening(&ss));
+    }
+    if systemd::active(host, SOCKET) {
+        let show = Program::new("systemctl").args(["show", "--property=Listen", SOCKET]);
+        ports.extend(sshd::held(&host.must(&show)?));
+    }
+    Ok(ports)
+}
+
+/// The users that a drop-in of ours names.
+fn allowed(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("AllowUsers "))
+        .flat_map(str::split_ascii_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HARD: &str = "passwordauthentication no\nkbdinteractiveauthentication no\n\
+        permitrootlogin no\npubkeyauthentication yes\nauthenticationmethods any\n\
+        authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n";
+
+    fn survey(effective: &str) -> Survey {
+        Survey {
+            account: Account {
+                name: "deploy".to_owned(),
+                uid: 1000,
+                gid: 1000,
+                home: "/home/deploy".to_owned(),
+                shell: "/bin/bash".to_owned(),
+            },
+            effective: Effective::new(effective),
+            way_in: login_test::WayIn::choose(&Effective::default(), &BTreeSet::new()),
+            present: String::new(),
+            login: Login::Usable,
+            administers: true,
+            remedy: RULE,
+            others: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn whatever_would_lock_people_out_is_an_obstacle() {
+        assert_eq!(survey(HARD).obstacle(), None, "control");
+        let without_key = Survey {
+            login: Login::Keyless,
+            ..survey(HARD)
+        };
+        assert!(
+            without_key
+                .obstacle()
+                .is_some_and(|why| why.contains("no usable SSH key"))
+        );
+        let exposed = Survey {
+            login: Login::Exposed,
+            ..survey(HARD)
+        };
+        assert!(exposed.obstacle().is_some());
+        let without_sudo = Survey {
+            administers: false,
+            ..survey(HARD)
+        };
+        assert_eq!(
+            without_sudo.obstacle().as_deref(),
+            Some(
+                "deploy cannot become root with sudo, and root would be locked out: \
+                 openclaw-deploy bootstrap --only user,ssh"
+            )
+        );
+        for (from, to) in [
+            ("pubkeyauthentication yes", "pubkeyauthentication no"),
+            (".ssh/authorized_keys ", "/etc/keys/%u "),
+            ("methods any", "methods publickey,keyboard-interactive"),
+            (
+                "permitrootlogin no",
+                "permitrootlogin no\nallowgroups wheel",
+            ),
+            ("permitrootlogin no", "permitrootlogin no\ndenyusers d*"),
+        ] {
+            assert!(HARD.contains(from));
+            assert!(survey(&HARD.replace(from, to)).obstacle().is_some(), "{to}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_where_sshd_looks() {
+        for file in [
+            ".ssh/authorized_keys",
+            "%h/.ssh/authorized_keys",
+            "/home/%u/.ssh/authorized_keys",
+        ] {
+            let text = format!("authorizedkeysfile /etc/ssh/x {file}\n");
+            assert!(survey(&text).reads_keys(), "{file}");
+        }
+        assert!(!survey("authorizedkeysfile none\n").reads_keys());
+    }
+
+    #[test]
+    fn everybody_with_a_key_stays_and_a_decision_made_here_is_kept() {
+        let mut people = survey(HARD);
+        people.others = vec!["ubuntu".to_owned()];
+        assert!(people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"));
+        people.effective = Effective::new(format!("{HARD}allowusers ops\n"));
+        assert!(people.drop_in().ends_with("\nAllowUsers deploy\n"));
+        people.present = "AllowUsers ops\n".to_owned();
+        assert!(
+            people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"),
+            "ours is not theirs"
+        );
+    }
+
+    #[test]
+    fn what_we_write_is_the_same_once_it_is_written() {
+        let mut people = survey(&format!("{HARD}allowusers deploy\n"));
+        people.others = vec!["ubuntu".to_owned()];
+        let text = people.drop_in();
+        assert!(text.ends_with("\nAllowUsers deploy\n"));
+        // Ours is read first, and theirs is still there.
+        people.effective = Effective::new(format!("{HARD}allowusers deploy\nallowusers deploy\n"));
+        people.present.clone_from(&text);
+        assert_eq!(people.drop_in(), text);
+        assert!(people.settled());
+        // The control: without theirs, everybody with a key counts.
+        people.effective = Effective::new(format!("{HARD}allowusers deploy\n"));
+        assert!(people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"));
+    }
+
+    #[test]
+    fn settled_is_what_is_in_force_and_not_what_is_written() {
+        let mut done = survey(&format!("{HARD}allowusers deploy\n"));
+        done.present = done.drop_in();
+        assert!(done.settled());
+        done.effective = Effective::new(
+            format!("{HARD}allowusers deploy\n")
+                .replace("passwordauthentication no", "passwordauthentication yes"),
+        );
+        assert!(!done.settled());
+        assert_eq!(
+            done.beaten().what,
+            "wanted only keys, not for root, and deploy let in, saw passwordauthentication yes"
+        );
+        done.effective = Effective::new(format!("{HARD}allowusers ops\n"));
+        assert!(done.beaten().what.ends_with(", saw allowusers ops"));
+        done.effective = Effective::new(format!("{HARD}allowusers deploy\n"));
+        done.present.clear();
+        assert_eq!(
+            done.beaten().what,
+            format!("wanted our settings in {DROP_IN}, saw others")
+        );
+    }
+}
