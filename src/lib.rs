@@ -35,12 +35,19 @@
 //! | what a host gets | `deploy/steps/`, and `deploy/host/` for files and programs |
 //! | a command or a flag | `cli/`, `deploy/cli/` |
 
+#![deny(unreachable_pub, dead_code)]
+
 #[global_allocator]
 static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
-pub mod base;
-pub mod broker;
-pub mod credential_helper;
-pub mod deploy;
-pub mod cli;
+mod base;
+mod broker;
+mod credential_helper;
+mod deploy;
+mod cli;
+
+pub use cli::main as oc_secrets;
+pub use credential_helper::docker::main as docker_credential_oc;
+pub use credential_helper::git::main as git_credential_oc;
+pub use deploy::cli::main as openclaw_deploy;

@@ -5,11 +5,11 @@
 
 /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes, not dangerous.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EnvName(String);
+pub(crate) struct EnvName(String);
 
 /// Why a text is not an [`EnvName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
+pub(crate) enum NameError {
     /// Not the form of a name.
     #[error("a name is a letter or `_`, then letters, digits and `_`, at most 255 of them")]
     Form,
@@ -23,7 +23,7 @@ impl EnvName {
     ///
     /// # Errors
     /// [`NameError`] when it is malformed or on the deny list.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NameError> {
         if !well_formed(text) {
             return Err(NameError::Form);
         }
@@ -34,8 +34,7 @@ impl EnvName {
     }
 
     /// The name itself.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

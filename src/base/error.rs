@@ -11,17 +11,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use exit::Exit;
+pub(crate) use exit::Exit;
 
 /// The `format` of an [`Error::Unwritable`] that no other output can help.
-pub const ENVIRONMENT: &str = "an environment variable";
+pub(crate) const ENVIRONMENT: &str = "an environment variable";
 
 /// A result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The command line or the environment asks for something that cannot be.
     #[error("{what}")]
     Usage {
@@ -195,7 +195,7 @@ pub enum Error {
 
 /// A secret that cannot be handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The variable that was to hold it.
     pub name: String,
     /// Where it should have come from.
@@ -210,7 +210,7 @@ pub struct Problem {
 
 /// Why a secret cannot be handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// No such vault, item or field; `near` is a name that does exist.
     Missing {
         /// What is not there: `vault`, `item`, `field`, or `secret` where `op` did not say.
@@ -246,7 +246,7 @@ impl fmt::Display for Trouble {
 
 impl Error {
     /// A [`Error::System`] from an [`std::io::Error`] or an errno, by its message only.
-    pub fn system(doing: &'static str, why: impl fmt::Display) -> Self {
+    pub(crate) fn system(doing: &'static str, why: impl fmt::Display) -> Self {
         Self::System {
             doing,
             why: why.to_string(),
@@ -254,7 +254,7 @@ impl Error {
     }
 
     /// A [`Error::Usage`].
-    pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage {
             what: what.into(),
             hint: hint.into(),
@@ -262,8 +262,7 @@ impl Error {
     }
 
     /// The exit code that the contract gives to this error.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } | Self::Manifest { .. } => Exit::Usage,
             Self::SignedOut { .. }

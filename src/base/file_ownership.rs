@@ -16,7 +16,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// # Errors
 /// Why not, as the end of a sentence that begins with the file's name.
-pub fn file(metadata: &Metadata) -> Result<(), String> {
+pub(crate) fn file(metadata: &Metadata) -> Result<(), String> {
     owner(metadata)?;
     if metadata.mode() & (WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS) != 0 {
         return Err(format!(
@@ -33,7 +33,7 @@ pub fn file(metadata: &Metadata) -> Result<(), String> {
 ///
 /// # Errors
 /// Which component is at fault, and why: `it` where that is `path` itself.
-pub fn path(path: &Path) -> Result<PathBuf, String> {
+pub(crate) fn path(path: &Path) -> Result<PathBuf, String> {
     let canonical = path.canonicalize().map_err(|why| reason(&why))?;
     let target = metadata(&canonical)?;
     // Whoever shows this has named `path` before it.

@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 
 /// The signals that end us, and that we turn into an orderly end while `op` runs.
-pub const ENDING: [Signal; 4] = [
+pub(crate) const ENDING: [Signal; 4] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -21,15 +21,14 @@ pub const ENDING: [Signal; 4] = [
 
 /// What was changed, so that it can be put back.
 #[derive(Debug)]
-pub struct Hardened {
+pub(crate) struct Hardened {
     core_limit: Option<(u64, u64)>,
     passed_down: Vec<RawFd>,
     signal_mask: Option<SigSet>,
 }
 
 /// Hardens this process. Called first in every `main`; costs a few microseconds.
-#[must_use]
-pub fn harden() -> Hardened {
+pub(crate) fn harden() -> Hardened {
     undumpable();
     let core_limit = getrlimit(Resource::RLIMIT_CORE).ok();
     if let Some((_, hard)) = core_limit {
@@ -51,7 +50,7 @@ pub fn harden() -> Hardened {
 impl Hardened {
     /// Puts back what a child inherits: core limit, descriptors, signals. The child
     /// is dumpable again by itself, since execve resets that.
-    pub fn restore(self) {
+    pub(crate) fn restore(self) {
         if let Some((soft, hard)) = self.core_limit {
             let _ = setrlimit(Resource::RLIMIT_CORE, soft, hard);
         }
@@ -67,7 +66,7 @@ impl Hardened {
 }
 
 /// Ends this process by `signal`, as it would have ended without our handler.
-pub fn die_of(signal: i32) {
+pub(crate) fn die_of(signal: i32) {
     if let Ok(signal) = Signal::try_from(signal) {
         default(signal);
         let _ = nix::sys::signal::raise(signal);
@@ -75,8 +74,7 @@ pub fn die_of(signal: i32) {
 }
 
 /// Whether our parent had us ignore `signal`, as `nohup` does.
-#[must_use]
-pub fn ignored(signal: Signal) -> bool {
+pub(crate) fn ignored(signal: Signal) -> bool {
     let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: a null new action only reads the present one into `now`.
     let read = unsafe { libc::sigaction(signal as i32, std::ptr::null(), now.as_mut_ptr()) };

@@ -14,22 +14,21 @@ use zeroize::Zeroize;
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the system refused to lock a buffer, so that a secret may reach swap.
-#[must_use]
-pub fn refused() -> bool {
+pub(crate) fn refused() -> bool {
     REFUSED.load(Ordering::Relaxed)
 }
 
 /// Overwrites 16 KiB of the stack below the caller. Searching a value loads pieces of it into
 /// vector registers, which a compiler may spill; called behind every such search.
 #[inline(never)]
-pub fn burn_stack() {
+pub(crate) fn burn_stack() {
     let mut below = [0_u8; 16 * 1024];
     below.zeroize();
     std::hint::black_box(&below);
 }
 
 /// A growable byte buffer in locked memory. It has no `Debug` and no `Clone` on purpose.
-pub struct Locked {
+pub(crate) struct Locked {
     start: NonNull<u8>,
     len: usize,
     capacity: usize,
@@ -45,8 +44,7 @@ impl Locked {
     ///
     /// # Panics
     /// When the system has no memory left, as any allocation would.
-    #[must_use]
-    pub fn with_capacity(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         let capacity = bytes.max(1).next_multiple_of(page());
         Self {
             start: map(capacity),
@@ -56,22 +54,21 @@ impl Locked {
     }
 
     /// A buffer that holds exactly `bytes`.
-    #[must_use]
-    pub fn copy_of(bytes: &[u8]) -> Self {
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
         let mut buffer = Self::with_capacity(bytes.len());
         buffer.push(bytes);
         buffer
     }
 
     /// Appends `bytes`.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.spare()[..bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
     }
 
     /// Makes room for `more` bytes, at least doubling when it has to move.
-    pub fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize) {
         if self.capacity - self.len >= more {
             return;
         }
@@ -81,7 +78,7 @@ impl Locked {
     }
 
     /// The unused room, all of it initialised, to read into; [`Locked::advance`] then keeps it.
-    pub fn spare(&mut self) -> &mut [u8] {
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
         // SAFETY: `len..capacity` lies in our mapping, which the kernel filled with zeros.
         unsafe {
             std::slice::from_raw_parts_mut(
@@ -92,7 +89,7 @@ impl Locked {
     }
 
     /// Keeps the first `bytes` of what [`Locked::spare`] was filled with.
-    pub fn advance(&mut self, bytes: usize) {
+    pub(crate) fn advance(&mut self, bytes: usize) {
         assert!(
             bytes <= self.capacity - self.len,
             "advance beyond the buffer"

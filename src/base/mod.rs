@@ -1,12 +1,12 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
-pub mod ui;
-pub mod error;
-pub mod env_name;
-pub mod locked_memory;
-pub mod harden;
-pub mod secret;
-pub mod shell_quote;
-pub mod suggest;
-pub mod token_kind;
-pub mod file_ownership;
+pub(crate) mod ui;
+pub(crate) mod error;
+pub(crate) mod env_name;
+pub(crate) mod locked_memory;
+pub(crate) mod harden;
+pub(crate) mod secret;
+pub(crate) mod shell_quote;
+pub(crate) mod suggest;
+pub(crate) mod token_kind;
+pub(crate) mod file_ownership;

@@ -14,15 +14,14 @@ use crate::base::locked_memory::Locked;
 
 /// A secret, byte for byte as it was stored.
 #[derive(Clone)]
-pub struct Secret {
+pub(crate) struct Secret {
     memory: Arc<SecretBox<Locked>>,
     range: Range<usize>,
 }
 
 impl Secret {
     /// The whole of `buffer` as one secret.
-    #[must_use]
-    pub fn new(buffer: Locked) -> Self {
+    pub(crate) fn new(buffer: Locked) -> Self {
         let range = 0..buffer.len();
         Self {
             memory: Arc::new(SecretBox::new(Box::new(buffer))),
@@ -31,8 +30,7 @@ impl Secret {
     }
 
     /// A secret that did not come from `op`: a default or an inherited variable.
-    #[must_use]
-    pub fn copy_of(bytes: &[u8]) -> Self {
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
         Self::new(Locked::copy_of(bytes))
     }
 
@@ -40,8 +38,7 @@ impl Secret {
     ///
     /// # Panics
     /// When `range` does not lie within this secret.
-    #[must_use]
-    pub fn slice(&self, range: Range<usize>) -> Self {
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len());
         Self {
             memory: Arc::clone(&self.memory),
@@ -50,21 +47,13 @@ impl Secret {
     }
 
     /// The bytes themselves.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         &self.memory.expose_secret()[self.range.clone()]
     }
 
     /// The length in bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.range.len()
-    }
-
-    /// Whether it holds no byte at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.range.is_empty()
     }
 }
 

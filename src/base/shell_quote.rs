@@ -1,8 +1,7 @@
 //! Words of the commands in our hints, written so that a shell reads them as they are.
 
 /// `word` as a POSIX shell takes it for one word: bare where nothing in it has a meaning.
-#[must_use]
-pub fn word(word: &str) -> String {
+pub(crate) fn word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -11,8 +10,7 @@ pub fn word(word: &str) -> String {
 }
 
 /// A command whose words are `words`.
-#[must_use]
-pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
 

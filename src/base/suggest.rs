@@ -1,8 +1,7 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// The one of `known` that `word` was probably meant to be.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = word.to_lowercase();
     known
         .into_iter()
@@ -18,8 +17,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// A hint: the nearest of `known`, or all of them behind `introduction`.
-#[must_use]
-pub fn hint(word: &str, known: &[&str], introduction: &str) -> String {
+pub(crate) fn hint(word: &str, known: &[&str], introduction: &str) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => format!("{introduction}: none"),

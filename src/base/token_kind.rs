@@ -3,7 +3,7 @@
 use crate::base::secret::Secret;
 
 /// A kind that GitHub's registries do not take.
-pub const FINE_GRAINED: &str = "GitHub fine-grained token";
+pub(crate) const FINE_GRAINED: &str = "GitHub fine-grained token";
 
 /// Beginnings that the issuers document, the longer ones first.
 const PREFIXES: &[(&str, &str)] = &[
@@ -23,8 +23,7 @@ const PREFIXES: &[(&str, &str)] = &[
 ];
 
 /// A short description of the kind of `secret`, `text` where nothing is recognised.
-#[must_use]
-pub fn of(secret: &Secret) -> &'static str {
+pub(crate) fn of(secret: &Secret) -> &'static str {
     let bytes = secret.expose();
     let known = PREFIXES
         .iter()

@@ -12,7 +12,7 @@ use crate::base::error::Error;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
     #[default]
     Auto,
@@ -24,7 +24,7 @@ pub enum Color {
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Errors only.
     Quiet,
     /// Warnings too.
@@ -36,7 +36,7 @@ pub enum Level {
 
 /// What a word in a table means, and so its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// As it should be.
     Good,
     /// Worth a look.
@@ -49,7 +49,7 @@ pub enum Tone {
 
 /// The one who talks.
 #[derive(Clone, Copy, Debug)]
-pub struct Ui {
+pub(crate) struct Ui {
     program: &'static str,
     level: Level,
     color: Color,
@@ -57,8 +57,7 @@ pub struct Ui {
 
 impl Ui {
     /// A `Ui` that speaks as `program`.
-    #[must_use]
-    pub fn new(program: &'static str, level: Level, color: Color) -> Self {
+    pub(crate) fn new(program: &'static str, level: Level, color: Color) -> Self {
         Self {
             program,
             level,
@@ -67,8 +66,7 @@ impl Ui {
     }
 
     /// The same, saying nothing but errors.
-    #[must_use]
-    pub fn quiet(self) -> Self {
+    pub(crate) fn quiet(self) -> Self {
         Self {
             level: Level::Quiet,
             ..self
@@ -76,7 +74,7 @@ impl Ui {
     }
 
     /// An error and its hint.
-    pub fn error(&self, error: &Error) {
+    pub(crate) fn error(&self, error: &Error) {
         self.say("error", Tone::Bad, &error.to_string());
         if let Some(hint) = error.hint() {
             self.line(&format!(
@@ -88,22 +86,21 @@ impl Ui {
     }
 
     /// Something that did not stop us but should be known.
-    pub fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         if self.level >= Level::Normal {
             self.say("warning", Tone::Notice, text);
         }
     }
 
     /// What `-v` adds.
-    pub fn detail(&self, text: &str) {
+    pub(crate) fn detail(&self, text: &str) {
         if self.level >= Level::Verbose {
             self.line(&format!("{}: {}", self.program, clean(text)));
         }
     }
 
     /// `text` in the colour of `tone`, for stdout.
-    #[must_use]
-    pub fn paint(&self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         paint(self.colored(std::io::stdout().is_terminal()), tone, text)
     }
 
@@ -134,7 +131,7 @@ impl Ui {
 }
 
 /// A panic's message can quote a value, so only its place is told.
-pub fn hide_panics(program: &'static str) {
+pub(crate) fn hide_panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic
             .location()
@@ -159,8 +156,7 @@ fn paint(colored: bool, tone: Tone, text: &str) -> String {
 }
 
 /// `text` without anything that could act on a terminal; line feeds stay.
-#[must_use]
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(acts) {
         return Cow::Borrowed(text);
     }

@@ -1,5 +1,5 @@
 //! `docker-credential-oc`: what Docker asks for passwords.
 
 fn main() -> std::process::ExitCode {
-    oc_secrets::credential_helper::docker::main()
+    oc_secrets::docker_credential_oc()
 }

@@ -1,5 +1,5 @@
 //! `git-credential-oc`: what git asks for passwords.
 
 fn main() -> std::process::ExitCode {
-    oc_secrets::credential_helper::git::main()
+    oc_secrets::git_credential_oc()
 }

@@ -1,5 +1,5 @@
 //! `openclaw-deploy`: from a bare VPS to a gateway that answers.
 
 fn main() -> std::process::ExitCode {
-    oc_secrets::deploy::cli::main()
+    oc_secrets::openclaw_deploy()
 }

@@ -13,7 +13,7 @@ const ITEMS: &str = include_str!("demo.json");
 
 /// The embedded vault.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Demo;
+pub(crate) struct Demo;
 
 #[derive(Deserialize)]
 struct Titled<'a> {

@@ -26,7 +26,7 @@ const LONGEST: usize = 1024 * 1024;
 
 /// One `NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// The variable.
     pub name: EnvName,
     /// What it is to hold.
@@ -35,7 +35,7 @@ pub struct Definition {
 
 /// What a variable is to hold.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A secret, by its reference.
     Secret(Reference),
     /// A plain value.
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Value {
 ///
 /// # Errors
 /// [`Error::Manifest`] for the first file that cannot be used.
-pub fn load(files: &[PathBuf], environment: Lookup<'_>) -> Result<Option<Vec<Definition>>> {
+pub(crate) fn load(files: &[PathBuf], environment: Lookup<'_>) -> Result<Option<Vec<Definition>>> {
     let mut definitions = vec![];
     for path in files {
         let text = file::read(path, Kind::Pipe)?
@@ -76,7 +76,7 @@ pub fn load(files: &[PathBuf], environment: Lookup<'_>) -> Result<Option<Vec<Def
 ///
 /// # Errors
 /// [`Error::Manifest`] for the first thing that is wrong.
-pub fn parse(
+pub(crate) fn parse(
     text: &str,
     label: &str,
     known: &mut Vec<Definition>,

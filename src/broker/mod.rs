@@ -1,13 +1,13 @@
 //! From a manifest to a secret in the right hands.
 
-pub mod reference;
-pub mod registry;
-pub mod manifest;
-pub mod dotenv;
-pub mod plan;
-pub mod provider;
-pub mod op;
-pub mod demo;
-pub mod resolve;
-pub mod cache;
-pub mod sink;
+pub(crate) mod reference;
+pub(crate) mod registry;
+pub(crate) mod manifest;
+pub(crate) mod dotenv;
+pub(crate) mod plan;
+pub(crate) mod provider;
+pub(crate) mod op;
+pub(crate) mod demo;
+pub(crate) mod resolve;
+pub(crate) mod cache;
+pub(crate) mod sink;

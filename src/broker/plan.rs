@@ -14,11 +14,11 @@ use crate::broker::manifest::{Manifest, Origin, SecretSpec, Source};
 use crate::broker::reference::Reference;
 
 /// The deadline for one `op` process where nobody chose another.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the command line and the environment choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// `--profile`, `OC_SECRETS_PROFILE`.
     pub profile: Option<String>,
     /// `--vault`, `OP_VAULT`: overrides the manifest's default vault.
@@ -39,7 +39,7 @@ pub struct Choice {
 
 /// A decided run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The secrets to resolve, in the order of the manifest.
     pub wanted: Vec<Wanted>,
     /// The plain values that go along.
@@ -69,7 +69,7 @@ impl Default for Plan {
 
 /// A secret that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The variable that receives it.
     pub name: EnvName,
     /// Where it is kept.
@@ -94,7 +94,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// [`Error::Usage`] for a choice that the manifest cannot meet.
-pub fn plan(
+pub(crate) fn plan(
     manifest: &Manifest,
     env_file: Option<&[Definition]>,
     choice: &Choice,
@@ -130,8 +130,7 @@ pub fn plan(
 }
 
 /// A plan for one reference that stands in no manifest, as `read op://…` needs.
-#[must_use]
-pub fn single(manifest: &Manifest, reference: Reference, choice: &Choice) -> Plan {
+pub(crate) fn single(manifest: &Manifest, reference: Reference, choice: &Choice) -> Plan {
     let name = EnvName::parse("secret").expect("a name");
     let wanted = Wanted {
         name,

@@ -8,7 +8,7 @@ use crate::broker::reference::Reference;
 
 /// One secret that is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Where it is kept.
     pub reference: &'a Reference,
     /// Whether it must come by a way that alters no byte.
@@ -16,14 +16,11 @@ pub struct Request<'a> {
 }
 
 /// The answer to one [`Request`].
-pub type Outcome = std::result::Result<Secret, Trouble>;
+pub(crate) type Outcome = std::result::Result<Secret, Trouble>;
 
 /// Something that answers requests.
-pub trait Provider {
+pub(crate) trait Provider {
     /// One outcome per request, in their order.
-    ///
-    /// # Errors
-    /// When nothing can be said about any of them: not signed in, no network, a rate limit.
     fn fetch(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>>;
 
     /// Whether a person may be asked before there is an answer, so that two of these should not

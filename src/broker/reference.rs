@@ -6,7 +6,7 @@
 
 /// Where a secret is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// The vault's name or id.
     pub vault: String,
     /// The item's title or id.
@@ -21,7 +21,7 @@ pub struct Reference {
 
 /// Why a text is not a [`Reference`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReferenceError {
+pub(crate) enum ReferenceError {
     /// It does not begin with `op://`.
     #[error("a reference begins with `op://`")]
     Scheme,
@@ -44,7 +44,7 @@ impl Reference {
     ///
     /// # Errors
     /// [`ReferenceError`] says which rule the text breaks.
-    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ReferenceError> {
         let rest = text.strip_prefix("op://").ok_or(ReferenceError::Scheme)?;
         let (path, query) = match rest.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
@@ -71,7 +71,7 @@ impl Reference {
     ///
     /// # Errors
     /// [`ReferenceError`] when a part is empty or holds a control character.
-    pub fn checked(self) -> Result<Self, ReferenceError> {
+    pub(crate) fn checked(self) -> Result<Self, ReferenceError> {
         let parts = || {
             [
                 Some(&self.vault),
@@ -94,8 +94,7 @@ impl Reference {
 
     /// Whether the `op://` syntax can carry every part, so that `op run` understands it.
     /// Source: 1Password's reference syntax, `[A-Za-z0-9-_. ]`; a query also holds `=`.
-    #[must_use]
-    pub fn fits_syntax(&self) -> bool {
+    pub(crate) fn fits_syntax(&self) -> bool {
         let carried = |part: &String| {
             part.trim() == part
                 && part

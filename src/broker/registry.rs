@@ -7,18 +7,18 @@
 use std::fmt;
 
 /// The key under which Docker and its relatives keep the credentials of Docker Hub.
-pub const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+pub(crate) const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 const HUB_HOST: &str = "docker.io";
 
 /// A host with its port, such as `ghcr.io` or `localhost:5000`, in lower case; `docker.io` is
 /// Docker Hub by all its names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Host(String);
+pub(crate) struct Host(String);
 
 /// A client's question: a host, and whether it wants to talk to it in the clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Which host.
     pub host: Host,
     /// It was named with `http://`.
@@ -28,22 +28,19 @@ pub struct Asked {
 impl Host {
     /// Parses a host as a manifest writes it; a scheme of `https://` and one final slash may be
     /// there.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Asked::parse(text)
             .filter(|asked| !asked.plain)
             .map(|asked| asked.host)
     }
 
     /// The host itself.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The key in Docker's `config.json`.
-    #[must_use]
-    pub fn docker_key(&self) -> &str {
+    pub(crate) fn docker_key(&self) -> &str {
         if self.0 == HUB_HOST {
             DOCKER_HUB
         } else {
@@ -60,8 +57,7 @@ impl fmt::Display for Host {
 
 impl Asked {
     /// What `text` asks for; `None` for everything that cannot be a host.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (plain, rest) = scheme(text)?;
         let host = rest.to_ascii_lowercase();
         if !plain && ["index.docker.io/v1", "index.docker.io/v1/"].contains(&host.as_str()) {

@@ -19,7 +19,7 @@ use crate::broker::reference::Reference;
 
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// 1Password.
     Vault,
     /// Our own environment, with `--prefer-env`.
@@ -30,8 +30,7 @@ pub enum Origin {
 
 impl Origin {
     /// The word for it in tables and JSON.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Vault => "1password",
             Self::Environment => "environment",
@@ -42,7 +41,7 @@ impl Origin {
 
 /// One wanted secret and what became of it.
 #[derive(Debug)]
-pub struct Finding<'a> {
+pub(crate) struct Finding<'a> {
     /// What was wanted.
     pub wanted: &'a Wanted,
     /// Where the value came from.
@@ -53,7 +52,7 @@ pub struct Finding<'a> {
 
 /// What may be handed on: a name, its value, and whether the child has it anyway.
 #[derive(Debug)]
-pub struct Resolved<'a> {
+pub(crate) struct Resolved<'a> {
     /// The variable.
     pub name: &'a EnvName,
     /// Its value.
@@ -66,7 +65,7 @@ pub struct Resolved<'a> {
 ///
 /// # Errors
 /// When nothing at all can be said; what concerns one secret is in its [`Finding`].
-pub fn survey<'a, 'p>(
+pub(crate) fn survey<'a, 'p>(
     plan: &'a Plan,
     provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
     environment: impl Fn(&str) -> Option<OsString>,
@@ -103,7 +102,7 @@ pub fn survey<'a, 'p>(
 /// # Errors
 /// [`Error::Unresolved`] names every required secret that cannot be had; or all of them, where
 /// at least one was expected and none is there.
-pub fn all_or_nothing<'a>(
+pub(crate) fn all_or_nothing<'a>(
     plan: &Plan,
     findings: Vec<Finding<'a>>,
 ) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
@@ -186,8 +185,7 @@ fn usable(value: Secret) -> Outcome {
 }
 
 /// Why `value` cannot be what was asked for, if it cannot.
-#[must_use]
-pub fn flaw(value: &Secret) -> Option<Trouble> {
+pub(crate) fn flaw(value: &Secret) -> Option<Trouble> {
     let bytes = value.expose();
     if bytes.is_empty() {
         return Some(EMPTY);

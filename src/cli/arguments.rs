@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// What applies to every command.
     #[command(flatten, next_help_heading = "Global options")]
     pub global: Global,
@@ -24,7 +24,7 @@ pub struct Arguments {
 
 /// What applies to every command.
 #[derive(Args, Debug, Default)]
-pub struct Global {
+pub(super) struct Global {
     /// Read this manifest instead of looking for oc-secrets.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
@@ -74,7 +74,7 @@ pub struct Global {
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum When {
+pub(super) enum When {
     #[default]
     Auto,
     Always,
@@ -83,7 +83,7 @@ pub enum When {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Run a command with the secrets in its environment
     Exec(Exec),
     /// Print the secrets as text to evaluate: eval "$(oc-secrets env)"
@@ -102,7 +102,7 @@ pub enum Command {
 
 /// `exec`.
 #[derive(Args, Debug)]
-pub struct Exec {
+pub(super) struct Exec {
     /// Hand on nothing but the secrets and vars
     #[arg(long)]
     pub clean: bool,
@@ -116,7 +116,7 @@ pub struct Exec {
 
 /// `env`.
 #[derive(Args, Debug)]
-pub struct Env {
+pub(super) struct Env {
     /// For which shell or reader
     #[arg(long, value_name = "FORMAT", default_value = "sh", value_parser = super::env::formats())]
     pub format: String,
@@ -130,7 +130,7 @@ pub struct Env {
 
 /// `read`.
 #[derive(Args, Debug)]
-pub struct Read {
+pub(super) struct Read {
     /// A name from the manifest, or a reference: op://vault/item/field
     #[arg(value_name = "NAME|op://…")]
     pub what: String,
@@ -141,7 +141,7 @@ pub struct Read {
 
 /// `check`.
 #[derive(Args, Debug)]
-pub struct Check {
+pub(super) struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -149,7 +149,7 @@ pub struct Check {
 
 /// `docker`.
 #[derive(Args, Debug)]
-pub struct Docker {
+pub(super) struct Docker {
     /// What to do.
     #[command(subcommand)]
     pub command: DockerCommand,
@@ -157,7 +157,7 @@ pub struct Docker {
 
 /// What to do with Docker's files.
 #[derive(Debug, Subcommand)]
-pub enum DockerCommand {
+pub(super) enum DockerCommand {
     /// Name docker-credential-oc in Docker's config.json
     Install {
         /// Where.
@@ -187,7 +187,7 @@ pub enum DockerCommand {
 
 /// Which files and which hosts.
 #[derive(Args, Debug)]
-pub struct Wiring {
+pub(super) struct Wiring {
     /// For this registry instead of all in the manifest (repeatable)
     #[arg(long, value_name = "HOST")]
     pub registry: Vec<String>,

@@ -11,10 +11,7 @@ use crate::broker::resolve::Finding;
 use crate::broker::sink;
 
 /// Prints the table or the JSON, and answers with the exit code.
-///
-/// # Errors
-/// When nothing can be said: not signed in, no network, no manifest.
-pub fn run(context: &Context, arguments: &arguments::Check) -> Result<Exit> {
+pub(super) fn run(context: &Context, arguments: &arguments::Check) -> Result<Exit> {
     let plan = context.plan()?;
     let findings = context.survey(&plan)?;
     let text = if arguments.json {

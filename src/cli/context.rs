@@ -20,7 +20,7 @@ use crate::broker::resolve::{self, Finding, Resolved};
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vault {
+pub(super) enum Vault {
     /// 1Password, through `op`.
     Op,
     /// The made-up secrets of the demo, for the built-in manifest.
@@ -30,7 +30,7 @@ pub enum Vault {
 }
 
 /// Everything that a command needs to know.
-pub struct Context {
+pub(super) struct Context {
     /// Who talks.
     pub ui: Ui,
     /// Our own environment.
@@ -47,7 +47,7 @@ impl Context {
     ///
     /// # Errors
     /// When a manifest, a dotenv file or a setting cannot be used.
-    pub fn new(global: Global, ui: Ui, vault: Vault) -> Result<Self> {
+    pub(super) fn new(global: Global, ui: Ui, vault: Vault) -> Result<Self> {
         let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let lookup = |name: &str| value(&environment, name).map(OsStr::to_owned);
         let (manifest, env_file) = match vault {
@@ -87,7 +87,7 @@ impl Context {
     }
 
     /// The same, saying nothing but errors.
-    pub fn quietly(self) -> Self {
+    pub(super) fn quietly(self) -> Self {
         Self {
             ui: self.ui.quiet(),
             ..self
@@ -98,7 +98,7 @@ impl Context {
     ///
     /// # Errors
     /// When the choice does not fit the manifest.
-    pub fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<Plan> {
         let present = |name: &str| self.variable(name).is_some();
         plan::plan(
             &self.manifest,
@@ -112,7 +112,7 @@ impl Context {
     ///
     /// # Errors
     /// When there is no such name, or the reference cannot be one.
-    pub fn plan_for(&self, what: &str) -> Result<Plan> {
+    pub(super) fn plan_for(&self, what: &str) -> Result<Plan> {
         if what.starts_with("op://") {
             let reference = Reference::parse(what).map_err(|why| {
                 Error::usage(
@@ -154,10 +154,7 @@ impl Context {
     }
 
     /// Asks for everything that `plan` wants.
-    ///
-    /// # Errors
-    /// When nothing at all can be said.
-    pub fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
+    pub(super) fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
         self.survey_by(plan, || self.provider(plan))
     }
 
@@ -171,10 +168,7 @@ impl Context {
     }
 
     /// Everything that `plan` wants, or nothing; what is optional and absent is said once.
-    ///
-    /// # Errors
-    /// When something required cannot be had.
-    pub fn resolve<'a>(&self, plan: &'a Plan) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
+    pub(super) fn resolve<'a>(&self, plan: &'a Plan) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
         let (resolved, absent) =
             resolve::all_or_nothing(plan, self.survey_by(plan, || self.cached(plan))?)?;
         self.tell_of(&absent);
@@ -202,7 +196,7 @@ impl Context {
     }
 
     /// Says so if any secret may reach swap. Called last, when all memory for secrets is there.
-    pub fn tell_if_swappable(&self) {
+    pub(super) fn tell_if_swappable(&self) {
         if locked_memory::refused() {
             self.ui
                 .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
@@ -237,12 +231,12 @@ impl Context {
     }
 
     /// A variable of our own environment that is set and not empty.
-    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
         value(&self.environment, name)
     }
 
     /// The hosts that the manifest has a password for.
-    pub fn registries(&self) -> Vec<Host> {
+    pub(super) fn registries(&self) -> Vec<Host> {
         self.manifest
             .registries
             .iter()
@@ -251,7 +245,7 @@ impl Context {
     }
 
     /// Where the manifest came from, for people.
-    pub fn origin(&self) -> String {
+    pub(super) fn origin(&self) -> String {
         match &self.manifest.origin {
             Origin::BuiltIn => "built-in".to_owned(),
             Origin::File(path) => path.display().to_string(),
@@ -259,7 +253,7 @@ impl Context {
     }
 
     /// Where the list of secrets came from, for people; an env-file replaces the built-in one.
-    pub fn source(&self) -> String {
+    pub(super) fn source(&self) -> String {
         match (&self.manifest.origin, &self.env_file) {
             (Origin::BuiltIn, None) => "built-in manifest".to_owned(),
             (Origin::BuiltIn, Some(_)) => "--env-file".to_owned(),

@@ -24,7 +24,7 @@ const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
 ///
 /// # Errors
 /// When a step fails, which is then a bug of ours.
-pub fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
+pub(super) fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
     say("This is the real program on a vault of made-up secrets: none of them opens anything.\n")?;
 
     step(context, "1. See what can be had", "oc-secrets check")?;

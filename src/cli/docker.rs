@@ -17,7 +17,7 @@ use crate::credential_helper::client_config::{disabled_hosts, file, location};
 ///
 /// # Errors
 /// When a file cannot be understood or written; it is then as it was.
-pub fn run(context: &Context, arguments: &Docker) -> Result<Exit> {
+pub(super) fn run(context: &Context, arguments: &Docker) -> Result<Exit> {
     let desk = Desk { context };
     match &arguments.command {
         DockerCommand::Install {

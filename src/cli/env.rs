@@ -16,7 +16,7 @@ use crate::broker::sink::text::{self, Format, Variable};
 const GITHUB: &str = "github";
 
 /// What `--format` accepts.
-pub fn formats() -> PossibleValuesParser {
+pub(super) fn formats() -> PossibleValuesParser {
     PossibleValuesParser::new(
         Format::ALL
             .iter()
@@ -26,10 +26,7 @@ pub fn formats() -> PossibleValuesParser {
 }
 
 /// Prints the variables in the chosen format.
-///
-/// # Errors
-/// When standard output is a terminal or a file, or a required secret cannot be had.
-pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
+pub(super) fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
     let format = Format::parse(&arguments.format);
     let plan = context.plan()?;
     let stdout = std::io::stdout();
@@ -83,7 +80,7 @@ pub fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
 }
 
 /// What a failed `env` prints, by the raw words of its command line.
-pub fn failure(words: &[OsString]) -> &'static str {
+pub(super) fn failure(words: &[OsString]) -> &'static str {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let apart = words
         .iter()

@@ -10,7 +10,11 @@ use crate::broker::sink::exec::{self, Command, Inheritance};
 ///
 /// # Errors
 /// When the command is not there, a required secret cannot be had, or execve fails.
-pub fn run(context: &Context, arguments: &arguments::Exec, hardened: Hardened) -> Result<Exit> {
+pub(super) fn run(
+    context: &Context,
+    arguments: &arguments::Exec,
+    hardened: Hardened,
+) -> Result<Exit> {
     // Looked for first: a typing error should cost no prompt.
     let command = Command::find(&arguments.command, context.variable("PATH"))?;
     let plan = context.plan()?;

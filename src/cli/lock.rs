@@ -7,10 +7,7 @@ use crate::broker::cache;
 use crate::broker::sink;
 
 /// Empties the cache of this user, whichever manifest it is from.
-///
-/// # Errors
-/// When standard output cannot be written to.
-pub fn run() -> Result<Exit> {
+pub(super) fn run() -> Result<Exit> {
     let text = match cache::forget_all() {
         0 => "nothing was kept\n".to_owned(),
         1 => "1 entry forgotten\n".to_owned(),

@@ -28,7 +28,6 @@ use arguments::{Arguments, Command, Global, When};
 use context::{Context, Vault};
 
 /// The whole program.
-#[must_use]
 pub fn main() -> ExitCode {
     let hardened = harden::harden();
     let words: Vec<OsString> = std::env::args_os().collect();

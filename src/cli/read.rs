@@ -10,10 +10,7 @@ use crate::base::locked_memory::Locked;
 use crate::broker::sink;
 
 /// Prints the secret that `arguments` name.
-///
-/// # Errors
-/// When it is unknown or cannot be had.
-pub fn run(context: &Context, arguments: &arguments::Read) -> Result<Exit> {
+pub(super) fn run(context: &Context, arguments: &arguments::Read) -> Result<Exit> {
     let plan = context.plan_for(&arguments.what)?;
     let (resolved, _) = context.resolve(&plan)?;
     let stdout = std::io::stdout();

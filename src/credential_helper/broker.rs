@@ -30,7 +30,7 @@ use crate::credential_helper::{Answers, Credential};
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Answers from a manifest.
-pub struct Broker {
+pub(super) struct Broker {
     ui: Ui,
     environment: Vec<(OsString, OsString)>,
     manifest: Manifest,
@@ -41,10 +41,7 @@ pub struct Broker {
 
 impl Broker {
     /// For Docker's helper: `[registries]`, without what `oc-secrets docker off` has named.
-    ///
-    /// # Errors
-    /// When the manifest or a setting cannot be used.
-    pub fn for_docker(ui: Ui) -> Result<Self> {
+    pub(super) fn for_docker(ui: Ui) -> Result<Self> {
         let mut broker = Self::new(ui)?;
         let muted = disabled_hosts::read(&|name| broker.variable(name));
         let speaking = broker.manifest.registries.iter();
@@ -54,10 +51,7 @@ impl Broker {
     }
 
     /// For git's helper: `[git]`.
-    ///
-    /// # Errors
-    /// When the manifest or a setting cannot be used.
-    pub fn for_git(ui: Ui) -> Result<Self> {
+    pub(super) fn for_git(ui: Ui) -> Result<Self> {
         let mut broker = Self::new(ui)?;
         broker.hosts.clone_from(&broker.manifest.git);
         Ok(broker)

@@ -24,7 +24,6 @@ const USAGE: &str = "Usage: docker-credential-oc <store|get|erase|list|version>"
 const LONGEST_LINE: usize = 65_535;
 
 /// The whole program.
-#[must_use]
 pub fn main() -> ExitCode {
     let answer = |words: &[&str], input: &[u8], ui| handle(words, input, || Broker::for_docker(ui));
     super::run(NAME, answer, failure)
@@ -32,7 +31,7 @@ pub fn main() -> ExitCode {
 
 /// One action: `words` are the arguments, `input` all of stdin. `answers` is made only where it
 /// is needed, so that no manifest can keep us from telling our version.
-pub fn handle<A: Answers>(
+pub(crate) fn handle<A: Answers>(
     words: &[&str],
     input: &[u8],
     answers: impl FnOnce() -> Result<A>,

@@ -16,14 +16,13 @@ const NAME: &str = "git-credential-oc";
 const USAGE: &str = "Usage: git-credential-oc <get|store|erase>";
 
 /// The whole program.
-#[must_use]
 pub fn main() -> ExitCode {
     let answer = |words: &[&str], input: &[u8], ui| handle(words, input, || Broker::for_git(ui));
     super::run(NAME, answer, failure)
 }
 
 /// One action: `words` are the arguments, `input` all of stdin.
-pub fn handle<A: Answers>(
+pub(crate) fn handle<A: Answers>(
     words: &[&str],
     input: &[u8],
     answers: impl FnOnce() -> Result<A>,

@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(2);
 
 /// What will be done with the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub(super) enum Need {
     /// It is the question.
     Question,
     /// Nothing: it is only read to its end.
@@ -35,10 +35,7 @@ pub enum Need {
 }
 
 /// Reads standard input to its end.
-///
-/// # Errors
-/// When it does not end.
-pub fn read(need: Need) -> Result<Locked> {
+pub(super) fn read(need: Need) -> Result<Locked> {
     let stdin = std::io::stdin();
     let patience = match need {
         Need::Question => ASKING,

@@ -14,7 +14,7 @@ use crate::broker::op::item::unescape;
 
 /// A login that a client wants to be kept.
 #[derive(Debug)]
-pub struct Login {
+pub(super) struct Login {
     /// The registry, as the client names it.
     pub server: String,
     /// The user name.
@@ -27,7 +27,7 @@ pub struct Login {
 ///
 /// # Errors
 /// The line for the client.
-pub fn parse(input: &[u8]) -> Result<Login, String> {
+pub(super) fn parse(input: &[u8]) -> Result<Login, String> {
     let Some(&first) = input.iter().find(|byte| !b" \t\r\n".contains(byte)) else {
         return Err("EOF".to_owned());
     };

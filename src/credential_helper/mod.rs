@@ -5,10 +5,10 @@
 //! nothing by itself, so nothing can be on stdout before the whole answer is ready. Whoever
 //! starts us matches stdout and exit codes to the byte; people read stderr.
 
-pub mod client_config;
+pub(crate) mod client_config;
 mod broker;
-pub mod docker;
-pub mod git;
+pub(crate) mod docker;
+pub(crate) mod git;
 mod input;
 mod login;
 
@@ -27,7 +27,7 @@ use crate::broker::sink;
 use input::Need;
 
 /// What a helper answers, whole.
-pub struct Reply {
+pub(crate) struct Reply {
     /// Exit code 0, or else 1: clients know no other.
     pub success: bool,
     /// For the client.
@@ -38,7 +38,7 @@ pub struct Reply {
 
 /// Something that is said on stderr.
 #[derive(Debug)]
-pub enum Talk {
+pub(crate) enum Talk {
     /// What went wrong, with its hint.
     Error(Error),
     /// What should be known.
@@ -46,7 +46,7 @@ pub enum Talk {
 }
 
 /// A user name and its secret.
-pub struct Credential {
+pub(crate) struct Credential {
     /// The user name.
     pub username: String,
     /// Whether the manifest gives that user name, so that no other will do.
@@ -58,7 +58,7 @@ pub struct Credential {
 }
 
 /// Where a helper's answers come from.
-pub trait Answers {
+pub(crate) trait Answers {
     /// The credential for `asked`; `None` where we have nothing to say about it.
     ///
     /// # Errors

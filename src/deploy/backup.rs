@@ -20,7 +20,7 @@ use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// Where archives lie, for root alone.
-pub const PLACE: &str = "/var/backups/openclaw";
+pub(crate) const PLACE: &str = "/var/backups/openclaw";
 const STOPPED: &str = "/var/lib/openclaw-deploy/backup-stopped";
 const DIRECTORY: Access = Access {
     mode: 0o700,
@@ -37,7 +37,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When it could not be made or read back. Older archives are untouched then, and what ran before
 /// runs again.
-pub fn run(cx: &Context) -> Result<PathBuf> {
+pub(crate) fn run(cx: &Context) -> Result<PathBuf> {
     let start = Instant::now();
     let outcome = make(cx);
     cx.journal.add(json!({
@@ -50,10 +50,7 @@ pub fn run(cx: &Context) -> Result<PathBuf> {
 }
 
 /// Starts what an interrupted backup left stopped.
-///
-/// # Errors
-/// When it does not start.
-pub fn resume(cx: &Context) -> Result<()> {
+pub(crate) fn resume(cx: &Context) -> Result<()> {
     let Some(text) = cx.host.read(STOPPED)? else {
         return Ok(());
     };
@@ -74,14 +71,12 @@ pub fn resume(cx: &Context) -> Result<()> {
 }
 
 /// Whether a gateway has ever left anything to back up.
-#[must_use]
-pub fn has_source(cx: &Context) -> bool {
+pub(crate) fn has_source(cx: &Context) -> bool {
     !members(cx).is_empty()
 }
 
 /// The good archives, oldest first.
-#[must_use]
-pub fn archives(host: &Host) -> Vec<String> {
+pub(crate) fn archives(host: &Host) -> Vec<String> {
     let entries = std::fs::read_dir(host.path(PLACE)).into_iter().flatten();
     let mut names: Vec<String> = entries
         .flatten()

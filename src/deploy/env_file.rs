@@ -7,7 +7,7 @@
 
 /// A parsed `.env`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct EnvFile {
+pub(crate) struct EnvFile {
     entries: Vec<Entry>,
 }
 
@@ -21,8 +21,7 @@ struct Entry {
 
 impl EnvFile {
     /// Reads `text`. There is no such thing as an error: what is not `KEY=value` is kept.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut entries = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -34,8 +33,7 @@ impl EnvFile {
     }
 
     /// The value of `key` where it is a plain word or quoted literal. The last one wins.
-    #[must_use]
-    pub fn value(&self, key: &str) -> Option<&str> {
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let found = self.entries.iter().rev();
         found
             .filter(|entry| entry.key.as_deref() == Some(key))
@@ -44,7 +42,7 @@ impl EnvFile {
     }
 
     /// Keys and values in order.
-    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         let pair = |entry: &'_ Entry| entry.key.is_some();
         self.entries
             .iter()
@@ -61,7 +59,7 @@ impl EnvFile {
     ///
     /// # Panics
     /// When `word` is not plain: letters, digits and `@%_+=:,./-`.
-    pub fn set(&mut self, key: &str, word: &str) {
+    pub(crate) fn set(&mut self, key: &str, word: &str) {
         assert!(is_plain(word), "only plain words are written");
         let ending = if self
             .entries
@@ -94,7 +92,7 @@ impl EnvFile {
     ///
     /// # Errors
     /// Those of `word`; nothing is set then.
-    pub fn set_if_missing<E>(
+    pub(crate) fn set_if_missing<E>(
         &mut self,
         key: &str,
         word: impl FnOnce() -> Result<String, E>,
@@ -106,8 +104,7 @@ impl EnvFile {
     }
 
     /// The text, as it was but for what was set.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.entries
             .iter()
             .map(|entry| entry.text.as_str())
@@ -116,8 +113,7 @@ impl EnvFile {
 }
 
 /// Whether Compose reads `word` as itself.
-#[must_use]
-pub fn is_plain(word: &str) -> bool {
+pub(crate) fn is_plain(word: &str) -> bool {
     word.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"@%_+=:,./-".contains(&byte))
 }

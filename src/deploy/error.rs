@@ -40,7 +40,7 @@ impl From<Exit> for std::process::ExitCode {
 
 /// What went wrong and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The exit code.
     pub exit: Exit,
     /// What happened: lower case, no full stop.
@@ -54,12 +54,11 @@ pub struct Failure {
 }
 
 /// A result of a step.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     /// A failed step.
-    #[must_use]
-    pub fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self {
             exit: Exit::Step,
             what: what.into(),
@@ -70,20 +69,17 @@ impl Failure {
     }
 
     /// A step that wanted one thing and saw another.
-    #[must_use]
-    pub fn wanted(wanted: impl fmt::Display, saw: impl fmt::Display) -> Self {
+    pub(crate) fn wanted(wanted: impl fmt::Display, saw: impl fmt::Display) -> Self {
         Self::new(format!("wanted {wanted}, saw {saw}"))
     }
 
     /// An operation of the system that did not work.
-    #[must_use]
-    pub fn system(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
+    pub(crate) fn system(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self::new(format!("cannot {doing}: {why}"))
     }
 
     /// A file or directory with which something did not work, and the command that looks at it.
-    #[must_use]
-    pub fn file(doing: &str, path: &Path, why: io::Error) -> Self {
+    pub(crate) fn file(doing: &str, path: &Path, why: io::Error) -> Self {
         let (shown, folder) = (path.display(), path.parent().unwrap_or(path).display());
         let failure = Self::system(format!("{doing} {shown}"), &why);
         match why.kind() {
@@ -104,21 +100,18 @@ impl Failure {
     }
 
     /// Wrong usage or configuration.
-    #[must_use]
-    pub fn usage(what: impl Into<String>) -> Self {
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(what).exit(Exit::Usage).cause("usage")
     }
 
     /// With the next thing to do.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// With the next thing to do, where none is known yet.
-    #[must_use]
-    pub fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
+    pub(crate) fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
         match self.hint {
             Some(_) => self,
             None => self.hint(hint()),
@@ -126,22 +119,19 @@ impl Failure {
     }
 
     /// With another exit code.
-    #[must_use]
-    pub fn exit(mut self, exit: Exit) -> Self {
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
     /// With a class of cause.
-    #[must_use]
-    pub fn cause(mut self, cause: &'static str) -> Self {
+    pub(crate) fn cause(mut self, cause: &'static str) -> Self {
         self.cause = cause;
         self
     }
 
     /// With the last lines of a log.
-    #[must_use]
-    pub fn log(mut self, log: Vec<String>) -> Self {
+    pub(crate) fn log(mut self, log: Vec<String>) -> Self {
         self.log = log;
         self
     }

@@ -9,7 +9,7 @@ use super::error::{Failure, Result};
 
 /// An image reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ImageRef {
+pub(crate) struct ImageRef {
     name: String,
     tag: Option<String>,
     digest: Option<String>,
@@ -17,10 +17,7 @@ pub struct ImageRef {
 
 impl ImageRef {
     /// Parses `text`.
-    ///
-    /// # Errors
-    /// When it is not an image reference.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let bad = |why: &str| {
             Failure::usage(format!("not an image reference: {text}: {why}"))
                 .hint("write registry/owner/name:tag or registry/owner/name@sha256:…")
@@ -61,26 +58,22 @@ impl ImageRef {
     }
 
     /// The name without tag and digest.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The tag, if any.
-    #[must_use]
-    pub fn tag(&self) -> Option<&str> {
+    pub(crate) fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
     /// The digest, if any.
-    #[must_use]
-    pub fn digest(&self) -> Option<&str> {
+    pub(crate) fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
     /// The registry's host, as credentials are kept for it.
-    #[must_use]
-    pub fn registry(&self) -> &str {
+    pub(crate) fn registry(&self) -> &str {
         match self.name.split_once('/') {
             Some((host, _)) if is_host(host) => host,
             _ => "docker.io",
@@ -88,8 +81,7 @@ impl ImageRef {
     }
 
     /// The same image at `digest`.
-    #[must_use]
-    pub fn at(&self, digest: &str) -> Self {
+    pub(crate) fn at(&self, digest: &str) -> Self {
         Self {
             name: self.name.clone(),
             tag: None,
@@ -98,8 +90,7 @@ impl ImageRef {
     }
 
     /// The same image with `tag`.
-    #[must_use]
-    pub fn tagged(&self, tag: &str) -> Self {
+    pub(crate) fn tagged(&self, tag: &str) -> Self {
         Self {
             name: self.name.clone(),
             tag: Some(tag.to_owned()),
@@ -108,8 +99,7 @@ impl ImageRef {
     }
 
     /// What the engine takes as `tag` beside the name: the digest before the tag.
-    #[must_use]
-    pub fn selector(&self) -> &str {
+    pub(crate) fn selector(&self) -> &str {
         self.digest().or_else(|| self.tag()).unwrap_or("latest")
     }
 }
@@ -128,8 +118,7 @@ impl fmt::Display for ImageRef {
 }
 
 /// Whether `text` is `sha256:` and 64 lower-case hexadecimal digits.
-#[must_use]
-pub fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|hex| {
         hex.len() == 64
             && hex
@@ -139,8 +128,7 @@ pub fn is_digest(text: &str) -> bool {
 }
 
 /// The first 12 digits of a digest or image id, for people.
-#[must_use]
-pub fn short(digest: &str) -> &str {
+pub(crate) fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     hex.get(..12).unwrap_or(hex)
 }

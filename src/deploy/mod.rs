@@ -5,20 +5,20 @@
 //!    pure         └─ host: files and programs   └─ engine: the Docker API
 //! ```
 
-pub mod error;
-pub mod redact;
-pub mod token;
-pub mod image_reference;
-pub mod reporter;
-pub mod settings;
-pub mod env_file;
-pub mod host;
-pub mod docker;
-pub mod journal;
-pub mod run;
-pub mod step;
-pub mod gateway;
-pub mod image;
-pub mod backup;
-pub mod steps;
-pub mod cli;
+pub(crate) mod error;
+pub(crate) mod redact;
+pub(crate) mod token;
+pub(crate) mod image_reference;
+pub(crate) mod reporter;
+pub(crate) mod settings;
+pub(crate) mod env_file;
+pub(crate) mod host;
+pub(crate) mod docker;
+pub(crate) mod journal;
+pub(crate) mod run;
+pub(crate) mod step;
+pub(crate) mod gateway;
+pub(crate) mod image;
+pub(crate) mod backup;
+pub(crate) mod steps;
+pub(crate) mod cli;

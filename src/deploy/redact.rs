@@ -20,13 +20,13 @@ const MARKS: [&str; 10] = [
 
 /// What is known to be secret.
 #[derive(Clone, Debug, Default)]
-pub struct Redact {
+pub(crate) struct Redact {
     needles: Vec<Secret>,
 }
 
 impl Redact {
     /// One more secret. Very short values are left out: they would hide ordinary words.
-    pub fn add(&mut self, secret: &Secret) {
+    pub(crate) fn add(&mut self, secret: &Secret) {
         if secret.len() >= 6 {
             self.needles.push(secret.clone());
             for shift in 0..3 {
@@ -36,8 +36,7 @@ impl Redact {
     }
 
     /// `text` without anything secret.
-    #[must_use]
-    pub fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut safe = text.to_owned();
         for needle in &self.needles {
             if let Ok(needle) = std::str::from_utf8(needle.expose())

@@ -13,12 +13,12 @@ use super::step::{Outcome, Ran};
 use crate::base::ui::{Color, Level, Tone, Ui, clean};
 
 /// How many steps there are.
-pub const STEPS: u8 = 9;
+pub(crate) const STEPS: u8 = 9;
 const PROGRAM: &str = "openclaw-deploy";
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// The one who talks.
-pub struct Talk {
+pub(crate) struct Talk {
     ui: Ui,
     color: Color,
     json: bool,
@@ -33,8 +33,7 @@ pub struct Talk {
 
 impl Talk {
     /// `json`: stdout belongs to data.
-    #[must_use]
-    pub fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
+    pub(crate) fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
         Self {
             ui: Ui::new(PROGRAM, Level::Normal, color),
             color,
@@ -51,7 +50,7 @@ impl Talk {
     }
 
     /// Something that did not stop us but should be known. Kept for `--json` too.
-    pub fn warn(&self, text: impl AsRef<str>) {
+    pub(crate) fn warn(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
         self.clear();
         self.ui.warn(text);
@@ -59,13 +58,12 @@ impl Talk {
     }
 
     /// All warnings so far.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
     }
 
     /// A line of what is going on.
-    pub fn note(&self, text: impl AsRef<str>) {
+    pub(crate) fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
             self.clear();
             stderr(&format!("    {}\n", clean(text.as_ref())));
@@ -73,7 +71,7 @@ impl Talk {
     }
 
     /// Progress: redrawn on a terminal, a plain line every ten seconds elsewhere.
-    pub fn progress(&self, text: impl FnOnce() -> String) {
+    pub(crate) fn progress(&self, text: impl FnOnce() -> String) {
         let now = Instant::now();
         let wait = if self.live {
             Duration::from_millis(100)
@@ -94,7 +92,7 @@ impl Talk {
     }
 
     /// A step is about to run.
-    pub fn step_begins(&self, number: u8, name: &str) {
+    pub(crate) fn step_begins(&self, number: u8, name: &str) {
         self.last.set(None);
         if self.live && !self.quiet {
             stderr(&format!("\r\x1b[K{number}/{STEPS} {name} …"));
@@ -103,7 +101,7 @@ impl Talk {
     }
 
     /// A step is over.
-    pub fn step_ended(&self, ran: &Ran) {
+    pub(crate) fn step_ended(&self, ran: &Ran) {
         self.clear();
         let tone = match ran.outcome {
             Outcome::Unchanged | Outcome::Changed { .. } => Tone::Good,
@@ -134,7 +132,7 @@ impl Talk {
     }
 
     /// An error, the end of a log and a hint.
-    pub fn error(&self, failure: &Failure) {
+    pub(crate) fn error(&self, failure: &Failure) {
         self.clear();
         for line in &failure.log {
             stderr(&format!("    | {}\n", clean(line)));
@@ -153,20 +151,19 @@ impl Talk {
     }
 
     /// Whether nothing may be touched.
-    #[must_use]
-    pub fn is_dry_run(&self) -> bool {
+    pub(crate) fn is_dry_run(&self) -> bool {
         self.dry_run
     }
 
     /// The result of a run, for `--json` only.
-    pub fn result(&self, value: &serde_json::Value) {
+    pub(crate) fn result(&self, value: &serde_json::Value) {
         if self.json {
             self.data(&value.to_string());
         }
     }
 
     /// A line for people: stdout, or stderr when stdout is for data.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         match (self.quiet, self.json) {
             (true, _) => {}
             (false, true) => stderr(&format!("{text}\n")),
@@ -175,7 +172,7 @@ impl Talk {
     }
 
     /// A line of data on stdout.
-    pub fn data(&self, text: &str) {
+    pub(crate) fn data(&self, text: &str) {
         let written = std::io::stdout().write_all(format!("{text}\n").as_bytes());
         if let Err(why) = written {
             self.lost.borrow_mut().get_or_insert(why);
@@ -186,7 +183,7 @@ impl Talk {
     ///
     /// # Errors
     /// When it could not be written, to a full disk for instance.
-    pub fn arrived(&self) -> Result<()> {
+    pub(crate) fn arrived(&self) -> Result<()> {
         match self.lost.take() {
             Some(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Failure::system("write to standard output", why)
@@ -197,8 +194,7 @@ impl Talk {
     }
 
     /// `text` in the colour of `tone`.
-    #[must_use]
-    pub fn paint(&self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         self.ui.paint(tone, text)
     }
 

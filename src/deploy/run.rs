@@ -22,7 +22,7 @@ const AGAIN: &str =
     "mend that, then run the same command again: what is done already is not done twice";
 
 /// What every step is given.
-pub struct Context {
+pub(crate) struct Context {
     /// The door to this host.
     pub host: Host,
     /// The decided settings.
@@ -49,8 +49,7 @@ pub struct Context {
 
 impl Context {
     /// Hides the secrets of this run in foreign text.
-    #[must_use]
-    pub fn redact(&self) -> Redact {
+    pub(crate) fn redact(&self) -> Redact {
         let mut redact = Redact::default();
         for token in [&self.token, &self.tailscale_key].into_iter().flatten() {
             redact.add(token.secret());
@@ -62,7 +61,7 @@ impl Context {
     }
 
     /// Leaves a fact for the summary and `--json`.
-    pub fn fact(&self, name: &'static str, value: impl Into<String>) {
+    pub(crate) fn fact(&self, name: &'static str, value: impl Into<String>) {
         let mut facts = self.facts.borrow_mut();
         facts.retain(|(there, _)| *there != name);
         facts.push((name, value.into()));
@@ -71,7 +70,7 @@ impl Context {
 
 /// Which steps to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// `--only`: nothing but these.
     pub only: Vec<String>,
     /// `--skip`: all but these.
@@ -85,7 +84,7 @@ impl Choice {
     ///
     /// # Errors
     /// For the first such name.
-    pub fn known(&self, steps: &[Listed]) -> Result<()> {
+    pub(crate) fn known(&self, steps: &[Listed]) -> Result<()> {
         let is_step = |word: &str| steps.iter().any(|step| answers_to(step, word));
         match self
             .only
@@ -120,7 +119,7 @@ fn answers_to(step: &Listed, word: &str) -> bool {
 }
 
 /// Runs the steps in order, up to and including the first that fails.
-pub fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
+pub(crate) fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();

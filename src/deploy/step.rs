@@ -11,7 +11,7 @@ use super::run::Context;
 
 /// What `check` saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Everything is as it should be.
     Done,
     /// Something has to be done: one line for each thing, as `--dry-run` prints them
@@ -29,8 +29,7 @@ pub enum State {
 
 impl State {
     /// `Done` when there is nothing to do, else `Needed`.
-    #[must_use]
-    pub fn of(what: Vec<String>) -> Self {
+    pub(crate) fn of(what: Vec<String>) -> Self {
         if what.is_empty() {
             Self::Done
         } else {
@@ -39,8 +38,7 @@ impl State {
     }
 
     /// This, and one thing more to do.
-    #[must_use]
-    pub fn and(self, more: Option<&str>) -> Self {
+    pub(crate) fn and(self, more: Option<&str>) -> Self {
         let mut what = match self {
             Self::Done => Vec::new(),
             Self::Needed { what } => what,
@@ -53,7 +51,7 @@ impl State {
 
 /// What a step works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// The engine, be it this machine's or another's.
     AnyEngine,
     /// This very host; skipped when the engine, and so the gateway, is on another machine.
@@ -61,7 +59,7 @@ pub enum Reach {
 }
 
 /// A step, and what the runner knows of it.
-pub struct Listed {
+pub(crate) struct Listed {
     /// 1 to 9, as in the contract.
     pub number: u8,
     /// The word for `--only` and `--skip`, and in the journal.
@@ -73,7 +71,7 @@ pub struct Listed {
 }
 
 /// What one of the nine steps does.
-pub trait Step {
+pub(crate) trait Step {
     /// What is there and what is missing. Changes nothing.
     fn check(&self, cx: &Context) -> Result<State>;
     /// Does what `check` found to be needed. Returns a short note for the step's line, or "".
@@ -84,7 +82,7 @@ pub trait Step {
 
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing had to be done.
     Unchanged,
     /// It was done, and verified.
@@ -108,8 +106,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The word in tables and in the journal.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
             Self::Changed { .. } => "changed",
@@ -122,7 +119,7 @@ impl Outcome {
 
 /// A step that was run.
 #[derive(Clone, Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Its number.
     pub number: u8,
     /// Its name.

@@ -17,14 +17,11 @@ const PLACEHOLDER: &[u8] = b"[use 'op item get";
 
 /// A value that has the form of a token: visible ASCII without a blank.
 #[derive(Clone, Debug)]
-pub struct Token(Secret);
+pub(crate) struct Token(Secret);
 
 impl Token {
     /// Checks the form of `secret`, which came in the variable `name`.
-    ///
-    /// # Errors
-    /// When it is a placeholder or holds what no token holds. The text never shows the value.
-    pub fn new(name: &'static str, secret: Secret) -> Result<Self> {
+    pub(crate) fn new(name: &'static str, secret: Secret) -> Result<Self> {
         let bytes = secret.expose();
         let why = if bytes.starts_with(PLACEHOLDER) {
             "it is op's placeholder, not the secret"
@@ -49,8 +46,7 @@ impl Token {
     }
 
     /// The token itself, for the one place that hands it on.
-    #[must_use]
-    pub fn secret(&self) -> &Secret {
+    pub(crate) fn secret(&self) -> &Secret {
         &self.0
     }
 }
@@ -58,8 +54,7 @@ impl Token {
 /// Takes `name` out of our environment. An empty value counts as absent.
 ///
 /// To be called before any thread exists.
-#[must_use]
-pub fn take(name: &str) -> Option<Secret> {
+pub(crate) fn take(name: &str) -> Option<Secret> {
     let prefix = format!("{name}=");
     let mut found = None;
     // SAFETY: `environ` is the C library's null-terminated array of C strings; nothing else
@@ -86,8 +81,7 @@ pub fn take(name: &str) -> Option<Secret> {
 }
 
 /// Those of `names` that are in our environment, out of it.
-#[must_use]
-pub fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
+pub(crate) fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
     let taken = names.into_iter().map(|name| (take(name.as_str()), name));
     taken
         .filter_map(|(value, name)| Some((name, value?)))
@@ -98,7 +92,7 @@ pub fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
 ///
 /// # Errors
 /// For the first such value, without showing it.
-pub fn resolved(secrets: &[(EnvName, Secret)]) -> Result<()> {
+pub(crate) fn resolved(secrets: &[(EnvName, Secret)]) -> Result<()> {
     let stands_for = |value: &[u8]| value.starts_with(b"op://") || value.starts_with(PLACEHOLDER);
     match secrets.iter().find(|(_, it)| stands_for(it.expose())) {
         None => Ok(()),

@@ -28,7 +28,6 @@ pub enum Exit {
 
 impl Exit {
     /// The exit with this code.
-    #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         let all = [
             Self::Done,

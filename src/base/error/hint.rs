@@ -4,8 +4,7 @@ use crate::base::error::{ENVIRONMENT, Error, Problem};
 
 impl Error {
     /// What the user can do about it: a command or a page that mends it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Usage { hint, .. } | Self::Manifest { hint, .. } => hint.as_str(),
             Self::OpMissing { .. } => {

@@ -21,7 +21,7 @@ const VERSION: u8 = 1;
 
 /// What became of one request, or of all of them.
 #[derive(Debug)]
-pub enum Entry {
+pub(super) enum Entry {
     /// The outcome of this request.
     One(Outcome),
     /// Nothing could be said about any.
@@ -30,7 +30,7 @@ pub enum Entry {
 
 impl Entry {
     /// Pushes an outcome.
-    pub fn push_outcome(bytes: &mut Locked, outcome: &Outcome) {
+    pub(super) fn push_outcome(bytes: &mut Locked, outcome: &Outcome) {
         match outcome {
             Ok(value) => push(bytes, VALUE, [value.expose()]),
             Err(Trouble::Missing { part, near }) => {
@@ -49,7 +49,7 @@ impl Entry {
     }
 
     /// Pushes a failure that concerns everything.
-    pub fn push_fatal(bytes: &mut Locked, error: &Error) {
+    pub(super) fn push_fatal(bytes: &mut Locked, error: &Error) {
         let exit = (error.exit() as u8).to_string();
         let hint = error.hint().unwrap_or_default();
         push(
@@ -64,8 +64,7 @@ impl Entry {
     }
 
     /// Reads what was pushed; `None` for anything else.
-    #[must_use]
-    pub fn parse(bytes: &Secret) -> Option<Self> {
+    pub(super) fn parse(bytes: &Secret) -> Option<Self> {
         let (&tag, content) = bytes.expose().split_first()?;
         if tag == VALUE {
             return Some(Self::One(Ok(bytes.slice(1..bytes.len()))));
@@ -99,8 +98,7 @@ impl Entry {
 }
 
 /// Puts what is kept behind its version and the time of its end.
-#[must_use]
-pub fn sealed(time: Duration, push: impl FnOnce(&mut Locked)) -> Locked {
+pub(super) fn sealed(time: Duration, push: impl FnOnce(&mut Locked)) -> Locked {
     let mut bytes = Locked::with_capacity(4096);
     bytes.push(&[VERSION]);
     bytes.push(&(now() + time.as_secs()).to_le_bytes());
@@ -109,8 +107,7 @@ pub fn sealed(time: Duration, push: impl FnOnce(&mut Locked)) -> Locked {
 }
 
 /// Takes it out again, unless its time is over.
-#[must_use]
-pub fn unsealed(bytes: Locked, longest: Duration) -> Option<Secret> {
+pub(super) fn unsealed(bytes: Locked, longest: Duration) -> Option<Secret> {
     let bytes = Secret::new(bytes);
     let (head, _) = bytes.expose().split_at_checked(9)?;
     let end = u64::from_le_bytes(head[1..].try_into().ok()?);

@@ -12,13 +12,13 @@ use std::time::Duration;
 use crate::base::locked_memory::Locked;
 
 /// 1Password's own limit on an authorisation; no key lives longer.
-pub const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The largest payload that is kept, in bytes: quotas are small (20 000 bytes for all keys).
-pub const LARGEST: usize = 4096 + 64;
+pub(super) const LARGEST: usize = 4096 + 64;
 
 /// What every key of ours begins with.
-pub const PREFIX: &str = "oc-secrets:v1:";
+pub(super) const PREFIX: &str = "oc-secrets:v1:";
 
 const TYPE: &CStr = c"user";
 const PROCESS_KEYRING: i32 = -2;
@@ -35,19 +35,17 @@ const GET_PERSISTENT: libc::c_int = 22;
 
 /// The keys of this user.
 #[derive(Clone, Copy, Debug)]
-pub struct Keyring(i32);
+pub(super) struct Keyring(i32);
 
 impl Keyring {
     /// Reaches the persistent keyring; `None` where the kernel or a container refuses.
-    #[must_use]
-    pub fn open() -> Option<Self> {
+    pub(super) fn open() -> Option<Self> {
         // An uid of -1 is our own.
         number(keyctl(GET_PERSISTENT, [-1, PROCESS_KEYRING as isize, 0, 0])).map(Self)
     }
 
     /// What is kept under `name`.
-    #[must_use]
-    pub fn read(self, name: &str) -> Option<Locked> {
+    pub(super) fn read(self, name: &str) -> Option<Locked> {
         let key = self.find(name)?;
         let mut payload = Locked::with_capacity(LARGEST);
         let room = payload.spare();
@@ -69,8 +67,7 @@ impl Keyring {
     }
 
     /// Keeps `payload` under `name` for `time`, in place of what was there.
-    #[must_use]
-    pub fn keep(self, name: &str, payload: &[u8], time: Duration) -> Option<()> {
+    pub(super) fn keep(self, name: &str, payload: &[u8], time: Duration) -> Option<()> {
         let seconds = time.min(LONGEST).as_secs();
         if seconds == 0 || payload.len() > LARGEST {
             return None;
@@ -84,24 +81,17 @@ impl Keyring {
     }
 
     /// Drops what is kept under `name`.
-    pub fn forget(self, name: &str) {
+    pub(super) fn forget(self, name: &str) {
         if let Some(key) = self.find(name) {
             self.drop_key(key);
         }
     }
 
     /// Drops everything of ours; tells how many keys that were.
-    #[must_use]
-    pub fn forget_all(self) -> usize {
+    pub(super) fn forget_all(self) -> usize {
         let ours = self.ours();
         ours.iter().for_each(|&key| self.drop_key(key));
         ours.len()
-    }
-
-    /// How many keys of ours there are.
-    #[must_use]
-    pub fn count(self) -> usize {
-        self.ours().len()
     }
 
     fn find(self, name: &str) -> Option<i32> {
@@ -219,7 +209,7 @@ mod tests {
             .keep(&name, b"\0binary\xff", Duration::from_secs(60))
             .expect("kept");
         assert_eq!(text(&name).as_deref(), Some(&b"\0binary\xff"[..]));
-        assert!(ring().count() > 0);
+        assert!(ring().ours().len() > 0);
         ring().forget(&name);
         assert_eq!(text(&name), None);
     }

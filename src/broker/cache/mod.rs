@@ -25,8 +25,8 @@ use entry::Entry;
 use keyring::Keyring;
 use single_flight::{Leader, Part};
 
-pub use name::Identity;
-pub use policy::{Caller, Policy};
+pub(crate) use name::Identity;
+pub(crate) use policy::{Caller, Policy};
 
 /// How long a refusal or a missing secret is remembered: one user action may ask thirteen times.
 const REFUSAL: Duration = Duration::from_secs(20);
@@ -35,10 +35,10 @@ const REFUSAL: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Makes the provider that is asked when nothing is kept.
-pub type Inner<'a> = Box<dyn Fn() -> Result<Box<dyn Provider + 'a>> + 'a>;
+pub(crate) type Inner<'a> = Box<dyn Fn() -> Result<Box<dyn Provider + 'a>> + 'a>;
 
 /// A provider with a memory.
-pub struct Cached<'a> {
+pub(crate) struct Cached<'a> {
     /// Who is asked.
     pub inner: Inner<'a>,
     /// What may be kept.
@@ -50,19 +50,12 @@ pub struct Cached<'a> {
 }
 
 /// Forgets everything of this user's; tells how many entries that were.
-#[must_use]
-pub fn forget_all() -> usize {
+pub(crate) fn forget_all() -> usize {
     Keyring::open().map_or(0, Keyring::forget_all)
 }
 
-/// How many entries of this user's there are; `None` where the system keeps none.
-#[must_use]
-pub fn count() -> Option<usize> {
-    Keyring::open().map(Keyring::count)
-}
-
 /// Forgets what is kept for `request`.
-pub fn forget(identity: &Identity, request: &Request<'_>) {
+pub(crate) fn forget(identity: &Identity, request: &Request<'_>) {
     if let Some(ring) = Keyring::open() {
         ring.forget(&identity.name(request));
     }
@@ -269,7 +262,7 @@ fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
 ///
 /// # Errors
 /// [`Error::Usage`] for what is no span of time, or more than 12 hours.
-pub fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
+pub(crate) fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
     let Some(text) = text else { return Ok(None) };
     let usage =
         |what: &str, hint: &str| Error::usage(format!("OC_SECRETS_CACHE_TTL: {what}"), hint);

@@ -14,7 +14,7 @@ use crate::broker::provider::Request;
 
 /// What `op`'s answer depends on, hashed.
 #[derive(Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Who we are for `op`.
     who: Sha256,
     /// That, and the manifest and the account.
@@ -32,8 +32,7 @@ const DECIDING: &[&str] = &[
 
 impl Identity {
     /// Who we are for `op`, by our environment, the manifest and the account.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         environment: &[(OsString, OsString)],
         origin: &Origin,
         account: Option<&str>,
@@ -57,8 +56,7 @@ impl Identity {
     }
 
     /// The name of the entry for `request`.
-    #[must_use]
-    pub fn name(&self, request: &Request<'_>) -> String {
+    pub(crate) fn name(&self, request: &Request<'_>) -> String {
         let mut hash = self.all.clone();
         let how = if request.exact { "exact" } else { "" };
         add(
@@ -69,8 +67,7 @@ impl Identity {
     }
 
     /// The name under which those meet who ask for the same `missing` ones of `names`.
-    #[must_use]
-    pub fn flight(&self, missing: &[usize], names: &[String]) -> String {
+    pub(crate) fn flight(&self, missing: &[usize], names: &[String]) -> String {
         let mut hash = self.all.clone();
         for &at in missing {
             add(&mut hash, [names[at].as_bytes()]);
@@ -79,8 +76,7 @@ impl Identity {
     }
 
     /// The name that is held while a prompt may be open: two would cover each other.
-    #[must_use]
-    pub fn prompt(&self) -> String {
+    pub(crate) fn prompt(&self) -> String {
         let mut hash = self.who.clone();
         add(&mut hash, [&b"prompt"[..]]);
         format!("oc-secrets/{}/{}", nix::unistd::geteuid(), short(hash))

@@ -12,7 +12,7 @@ use crate::broker::resolve;
 
 /// Who wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// A credential helper, which one user action may start many times.
     Helper,
     /// A command that a person or a script typed.
@@ -21,7 +21,7 @@ pub enum Caller {
 
 /// What may be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     values: Option<Duration>,
     refusals: bool,
     refresh: bool,
@@ -32,7 +32,7 @@ const HELPER: Duration = Duration::from_secs(5 * 60);
 
 impl Policy {
     /// Nothing is kept.
-    pub const NOTHING: Self = Self {
+    pub(crate) const NOTHING: Self = Self {
         values: None,
         refusals: false,
         refresh: false,
@@ -40,8 +40,7 @@ impl Policy {
 
     /// Decides by the manifest's `[cache]`, by `OC_SECRETS_CACHE_TTL`, which stands for its `ttl`,
     /// by the caller, and by whether we are uid 0.
-    #[must_use]
-    pub fn decide(
+    pub(crate) fn decide(
         settings: Option<CacheSettings>,
         variable: Option<Duration>,
         caller: Caller,
@@ -63,8 +62,7 @@ impl Policy {
     }
 
     /// The same, but what is kept is replaced instead of used.
-    #[must_use]
-    pub fn refreshing(self) -> Self {
+    pub(crate) fn refreshing(self) -> Self {
         Self {
             refresh: true,
             ..self
@@ -72,27 +70,18 @@ impl Policy {
     }
 
     /// Whether anything that is kept may be used.
-    #[must_use]
-    pub fn reads(self) -> bool {
+    pub(crate) fn reads(self) -> bool {
         !self.refresh && (self.values.is_some() || self.refusals)
     }
 
     /// Whether refusals are remembered.
-    #[must_use]
-    pub fn refusals(self) -> bool {
+    pub(crate) fn refusals(self) -> bool {
         self.refusals
-    }
-
-    /// How long values are kept.
-    #[must_use]
-    pub fn values(self) -> Option<Duration> {
-        self.values
     }
 
     /// Whether a kept outcome may be used: a refusal that a helper remembers is nothing to a
     /// person who asks again.
-    #[must_use]
-    pub fn accepts(self, outcome: &Outcome) -> bool {
+    pub(crate) fn accepts(self, outcome: &Outcome) -> bool {
         match outcome {
             Ok(_) => self.values.is_some(),
             Err(_) => self.refusals,
@@ -100,8 +89,7 @@ impl Policy {
     }
 
     /// How long an outcome is kept, where a refusal is kept for `refusal`.
-    #[must_use]
-    pub fn time(self, outcome: &Outcome, refusal: Duration) -> Option<Duration> {
+    pub(crate) fn time(self, outcome: &Outcome, refusal: Duration) -> Option<Duration> {
         match outcome {
             Ok(value) => self.values.filter(|_| resolve::flaw(value).is_none()),
             Err(Trouble::Missing { .. } | Trouble::Ambiguous { .. }) => {
@@ -130,7 +118,7 @@ mod tests {
             allow_root,
         });
         let policy = Policy::decide(settings, variable.map(Duration::from_secs), caller, root);
-        policy.values().map(|ttl| ttl.as_secs())
+        policy.values.map(|ttl| ttl.as_secs())
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::base::secret::Secret;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The part that this process plays.
-pub enum Part {
+pub(super) enum Part {
     /// It asks, for the others too.
     Leader(Leader),
     /// Another process asked; this is its answer.
@@ -31,11 +31,10 @@ pub enum Part {
 }
 
 /// The one who asks for all.
-pub struct Leader(UnixListener);
+pub(super) struct Leader(UnixListener);
 
 /// Finds out who asks.
-#[must_use]
-pub fn join(name: &str, deadline: Instant) -> Part {
+pub(super) fn join(name: &str, deadline: Instant) -> Part {
     let Some(address) = address(name) else {
         return Part::Alone;
     };
@@ -48,8 +47,7 @@ pub fn join(name: &str, deadline: Instant) -> Part {
 
 /// Waits until nobody else holds `name`, and holds it until the result is dropped; `None` where
 /// that cannot be had in time, which should stop nobody.
-#[must_use]
-pub fn gate(name: &str, deadline: Instant) -> Option<Leader> {
+pub(super) fn gate(name: &str, deadline: Instant) -> Option<Leader> {
     loop {
         match join(name, deadline) {
             Part::Leader(leader) => return Some(leader),
@@ -61,7 +59,7 @@ pub fn gate(name: &str, deadline: Instant) -> Option<Leader> {
 
 impl Leader {
     /// Hands `answer` to all who wait for it.
-    pub fn hand_out(self, answer: &[u8]) {
+    pub(super) fn hand_out(self, answer: &[u8]) {
         if self.0.set_nonblocking(true).is_err() {
             return;
         }

@@ -6,8 +6,7 @@ use std::time::Duration;
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A span of time.
-#[must_use]
-pub fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -28,7 +27,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// What is wrong with it, and what to write instead.
-pub fn timeout(text: &str) -> Result<Duration, (&'static str, &'static str)> {
+pub(crate) fn timeout(text: &str) -> Result<Duration, (&'static str, &'static str)> {
     match parse(text) {
         None => Err((NO_DURATION, HOW_TO_WRITE)),
         Some(Duration::ZERO) => Err((
@@ -43,9 +42,10 @@ pub fn timeout(text: &str) -> Result<Duration, (&'static str, &'static str)> {
 }
 
 /// What is wrong with a text that [`parse`] does not take.
-pub const NO_DURATION: &str = "this is no span of time";
+pub(crate) const NO_DURATION: &str = "this is no span of time";
 /// What to write instead.
-pub const HOW_TO_WRITE: &str = "write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
+pub(crate) const HOW_TO_WRITE: &str =
+    "write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ const LARGEST: u64 = 1024 * 1024;
 
 /// What may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Regular files only.
     Regular,
     /// Pipes too, such as `<(…)`.
@@ -26,7 +26,7 @@ pub enum Kind {
 ///
 /// # Errors
 /// [`Error::Manifest`] when there is one that cannot be used.
-pub fn read(path: &Path, kind: Kind) -> Result<Option<String>> {
+pub(crate) fn read(path: &Path, kind: Kind) -> Result<Option<String>> {
     let file = match open(path, kind) {
         Ok(file) => file,
         Err(why) if absent(&why) && !path.is_symlink() => return Ok(None),
@@ -53,15 +53,14 @@ pub fn read(path: &Path, kind: Kind) -> Result<Option<String>> {
 
 /// A text and the name by which errors call it.
 #[derive(Clone, Debug)]
-pub struct Document<'a> {
+pub(crate) struct Document<'a> {
     label: String,
     text: &'a str,
 }
 
 impl<'a> Document<'a> {
     /// `text`, called `label` in errors.
-    #[must_use]
-    pub fn new(label: impl Into<String>, text: &'a str) -> Self {
+    pub(crate) fn new(label: impl Into<String>, text: &'a str) -> Self {
         Self {
             label: label.into(),
             text,
@@ -69,14 +68,17 @@ impl<'a> Document<'a> {
     }
 
     /// The text.
-    #[must_use]
-    pub fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
     /// An error at the byte `offset`; lines and columns count from 1, columns in characters.
-    #[must_use]
-    pub fn error(&self, offset: usize, what: impl Into<String>, hint: impl Into<String>) -> Error {
+    pub(crate) fn error(
+        &self,
+        offset: usize,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Error {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
@@ -89,8 +91,7 @@ impl<'a> Document<'a> {
 }
 
 /// An error about a file as a whole.
-#[must_use]
-pub fn refuse(path: &Path, what: impl Into<String>, hint: impl Into<String>) -> Error {
+pub(crate) fn refuse(path: &Path, what: impl Into<String>, hint: impl Into<String>) -> Error {
     Error::Manifest {
         at: path.display().to_string(),
         what: what.into(),

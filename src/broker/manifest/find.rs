@@ -17,11 +17,11 @@ const FILE: &str = "oc-secrets.toml";
 const SYSTEM: &str = "/etc/oc-secrets/oc-secrets.toml";
 
 /// How our environment is read.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Where the search starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// With the repository around this absolute path.
     WorkingDirectory(PathBuf),
     /// With the environment, for programs that others call from directories they did not choose.
@@ -32,13 +32,16 @@ pub enum Start {
 ///
 /// # Errors
 /// [`Error::Manifest`] or [`Error::Usage`] when the first one found cannot be used.
-pub fn load(asked: Option<&Path>, start: &Start, environment: Lookup<'_>) -> Result<Manifest> {
+pub(crate) fn load(
+    asked: Option<&Path>,
+    start: &Start,
+    environment: Lookup<'_>,
+) -> Result<Manifest> {
     load_from(asked, start, environment, Path::new(SYSTEM))
 }
 
 /// The manifest that is compiled in.
-#[must_use]
-pub fn builtin() -> Manifest {
+pub(crate) fn builtin() -> Manifest {
     let text = include_str!("builtin.toml");
     parse(text, "builtin.toml", Origin::BuiltIn).expect("a test parses it")
 }

@@ -3,9 +3,9 @@
 //! `find` looks for the file, `file` reads it if it can be trusted, `parse` understands it,
 //! `entry` its single entries, with positions from `table`. Nothing here asks `op` or reads our environment by itself.
 
-pub mod duration;
+pub(crate) mod duration;
 mod entry;
-pub mod file;
+pub(crate) mod file;
 mod find;
 mod parse;
 mod table;
@@ -18,12 +18,12 @@ use crate::base::env_name::EnvName;
 use crate::broker::reference::Reference;
 use crate::broker::registry::{Asked, Host};
 
-pub use find::{Lookup, Start, builtin, load};
-pub use parse::parse;
+pub(crate) use find::{Lookup, Start, builtin, load};
+pub(crate) use parse::parse;
 
 /// Where a manifest came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The one that is compiled in.
     BuiltIn,
     /// A file, by its absolute path.
@@ -32,7 +32,7 @@ pub enum Origin {
 
 /// A manifest, parsed and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// Where it came from.
     pub origin: Origin,
     /// The default vault.
@@ -57,8 +57,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// A manifest that says nothing.
-    #[must_use]
-    pub fn empty(origin: Origin) -> Self {
+    pub(crate) fn empty(origin: Origin) -> Self {
         Self {
             origin,
             vault: None,
@@ -76,7 +75,7 @@ impl Manifest {
 
 /// One entry of `[secrets]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretSpec {
+pub(crate) struct SecretSpec {
     /// The variable that receives it.
     pub name: EnvName,
     /// Where it is kept.
@@ -91,7 +90,7 @@ pub struct SecretSpec {
 
 /// Where a secret is kept, before the default vault is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// `op://…`, which names its vault.
     Reference(Reference),
     /// By parts; without a vault of its own it takes the default vault.
@@ -109,7 +108,7 @@ pub enum Source {
 
 /// One entry of `[registries]` or `[git]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostSpec {
+pub(crate) struct HostSpec {
     /// The host, such as `ghcr.io`.
     pub host: Host,
     /// The user name that goes with the secret, if the manifest gives one; never empty, never
@@ -123,24 +122,22 @@ pub struct HostSpec {
 
 impl HostSpec {
     /// The user name that GitHub and most registries accept beside a token.
-    pub const USERNAME: &str = "x-access-token";
+    pub(crate) const USERNAME: &str = "x-access-token";
 
     /// The user name to answer with.
-    #[must_use]
-    pub fn username(&self) -> &str {
+    pub(crate) fn username(&self) -> &str {
         self.username.as_deref().unwrap_or(Self::USERNAME)
     }
 
     /// Whether `asked` is this host, and not in the clear unless that is allowed.
-    #[must_use]
-    pub fn serves(&self, asked: &Asked) -> bool {
+    pub(crate) fn serves(&self, asked: &Asked) -> bool {
         self.host == asked.host && (self.insecure || !asked.plain)
     }
 }
 
 /// `[cache]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheSettings {
+pub(crate) struct CacheSettings {
     /// How long a value is kept; zero is off, at most 12 hours.
     pub ttl: Duration,
     /// Whether uid 0 keeps anything at all.
@@ -149,7 +146,7 @@ pub struct CacheSettings {
 
 /// `[op]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpSettings {
+pub(crate) struct OpSettings {
     /// The absolute path of `op`.
     pub path: Option<PathBuf>,
     /// The deadline for one `op` process.

@@ -32,7 +32,7 @@ const PROFILE: &[&str] = &["secrets"];
 ///
 /// # Errors
 /// [`Error::Manifest`](crate::base::error::Error::Manifest) for the first thing that is wrong.
-pub fn parse(text: &str, label: &str, origin: Origin) -> Result<Manifest> {
+pub(crate) fn parse(text: &str, label: &str, origin: Origin) -> Result<Manifest> {
     let document = Document::new(label, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     let place = |error: &&toml::de::Error| error.span().map(|span| span.start);

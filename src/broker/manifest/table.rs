@@ -9,7 +9,7 @@ use crate::base::suggest;
 
 /// One `key = value`.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The key.
     pub key: &'a str,
     /// Where the key stands.
@@ -20,8 +20,7 @@ pub struct Entry<'a> {
 }
 
 /// The entries of `table` in the order of the file.
-#[must_use]
-pub fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
+pub(super) fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = table
         .iter()
         .map(|(key, value)| Entry {
@@ -37,8 +36,7 @@ pub fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
 
 impl Document<'_> {
     /// A syntax error, in the parser's words for what it expected.
-    #[must_use]
-    pub fn syntax(&self, error: &toml::de::Error) -> Error {
+    pub(crate) fn syntax(&self, error: &toml::de::Error) -> Error {
         let span = error.span().unwrap_or_default();
         let at = span.start;
         let key = self.text().get(span).map(shown).unwrap_or_default();
@@ -56,8 +54,7 @@ impl Document<'_> {
     }
 
     /// A key that is not one of `known`.
-    #[must_use]
-    pub fn unknown(&self, entry: Entry<'_>, place: &str, known: &[&str]) -> Error {
+    pub(crate) fn unknown(&self, entry: Entry<'_>, place: &str, known: &[&str]) -> Error {
         let what = format!("unknown key `{}` {place}", shown(entry.key));
         self.error(
             entry.key_at,
@@ -70,7 +67,7 @@ impl Document<'_> {
     ///
     /// # Errors
     /// Another type, or a NUL.
-    pub fn any_text<'a>(&self, entry: Entry<'a>) -> Result<&'a str> {
+    pub(crate) fn any_text<'a>(&self, entry: Entry<'a>) -> Result<&'a str> {
         let text = match entry.value {
             DeValue::String(text) => text,
             _ => return Err(self.wrong_type(entry, "text", "put it in quotes")),
@@ -83,10 +80,7 @@ impl Document<'_> {
     }
 
     /// A text with a character in it and no control character.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn text_of<'a>(&self, entry: Entry<'a>) -> Result<&'a str> {
+    pub(crate) fn text_of<'a>(&self, entry: Entry<'a>) -> Result<&'a str> {
         let text = self.any_text(entry)?;
         let key = shown(entry.key);
         if text.trim().is_empty() {
@@ -105,10 +99,7 @@ impl Document<'_> {
     }
 
     /// `true` or `false`.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn flag(&self, entry: Entry<'_>) -> Result<bool> {
+    pub(crate) fn flag(&self, entry: Entry<'_>) -> Result<bool> {
         match entry.value {
             DeValue::Boolean(flag) => Ok(*flag),
             _ => Err(self.wrong_type(entry, "true or false", "write it without quotes")),
@@ -116,10 +107,7 @@ impl Document<'_> {
     }
 
     /// A table's entries.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn table<'a>(&self, entry: Entry<'a>) -> Result<Vec<Entry<'a>>> {
+    pub(crate) fn table<'a>(&self, entry: Entry<'a>) -> Result<Vec<Entry<'a>>> {
         match entry.value {
             DeValue::Table(table) => Ok(entries(table)),
             _ => {
@@ -133,10 +121,7 @@ impl Document<'_> {
     }
 
     /// A list of texts, each with its place.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn list<'a>(&self, entry: Entry<'a>) -> Result<Vec<(&'a str, usize)>> {
+    pub(crate) fn list<'a>(&self, entry: Entry<'a>) -> Result<Vec<(&'a str, usize)>> {
         let hint = "write it as [\"ONE\", \"TWO\"]";
         let DeValue::Array(array) = entry.value else {
             return Err(self.wrong_type(entry, "a list of names", hint));
@@ -152,8 +137,7 @@ impl Document<'_> {
     }
 
     /// Whether the value of `entry` is a table.
-    #[must_use]
-    pub fn is_table(&self, entry: Entry<'_>) -> bool {
+    pub(crate) fn is_table(&self, entry: Entry<'_>) -> bool {
         entry.value.is_table()
     }
 
@@ -172,8 +156,7 @@ impl Document<'_> {
 }
 
 /// A key as it is shown in messages: on one line, and not without end.
-#[must_use]
-pub fn shown(key: &str) -> String {
+pub(super) fn shown(key: &str) -> String {
     const LONGEST: usize = 60;
     let mut short: String = key.chars().take(LONGEST).collect();
     if short.len() < key.len() {

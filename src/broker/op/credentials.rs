@@ -18,7 +18,7 @@ use crate::base::secret::Secret;
 
 /// How `op` proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// A service-account token.
     ServiceAccount,
     /// A Connect server.
@@ -31,7 +31,7 @@ pub enum Mode {
 
 /// The chosen credentials.
 #[derive(Debug)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     mode: Mode,
     token: Option<Secret>,
     source: String,
@@ -39,7 +39,7 @@ pub struct Credentials {
 }
 
 /// Reads an environment variable.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The largest token file that is read, in bytes.
 const TOKEN_FILE_LIMIT: usize = 16 * 1024;
@@ -50,7 +50,7 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Error::Usage`] for a token file that cannot be trusted or read.
-    pub fn choose(environment: &[(OsString, OsString)]) -> Result<Self> {
+    pub(crate) fn choose(environment: &[(OsString, OsString)]) -> Result<Self> {
         let lookup = |name: &str| {
             let found = environment.iter().find(|(own, _)| own == name);
             found
@@ -83,20 +83,17 @@ impl Credentials {
     }
 
     /// How `op` proves who it is.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
+    pub(crate) fn mode(&self) -> Mode {
         self.mode
     }
 
     /// Whether no prompt can appear, so that calls may run side by side.
-    #[must_use]
-    pub fn promptless(&self) -> bool {
+    pub(crate) fn promptless(&self) -> bool {
         matches!(self.mode, Mode::ServiceAccount | Mode::Connect)
     }
 
     /// Where the credentials come from and what was passed over, for `-v`.
-    #[must_use]
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut text = format!("signing in by {}", self.source);
         for ignored in &self.ignored {
             text.push_str(&format!("; {ignored} is set too and not used"));
@@ -105,8 +102,7 @@ impl Credentials {
     }
 
     /// The whole environment of `op`.
-    #[must_use]
-    pub fn environment(&self, ours: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    pub(crate) fn environment(&self, ours: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
         let mut theirs: Vec<_> = ours
             .iter()
             .filter(|(name, value)| self.passes(name) && !is_reference(value))

@@ -8,7 +8,7 @@ use crate::base::error::{Error, Trouble};
 
 /// The classes that matter to us.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// `op` works, but what was asked for is not there.
     NotThere(Trouble),
     /// Nothing can be had.
@@ -17,7 +17,7 @@ pub enum Failure {
 
 /// What is known about the failed call.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The exit code.
     pub code: i32,
     /// How long the diagnostic was in bytes, of which `stderr` may be the beginning only.
@@ -36,8 +36,7 @@ const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
 };
 
 /// Classifies a failed call by its diagnostic.
-#[must_use]
-pub fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
+pub(crate) fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
     let text = readable(stderr);
     if text.starts_with("No accounts configured") || text.contains("\nNo accounts configured") {
         return Failure::Fatal(Error::NoAccount);

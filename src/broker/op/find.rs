@@ -11,7 +11,7 @@ use crate::base::file_ownership;
 ///
 /// # Errors
 /// [`Error::OpMissing`], [`Error::OpUntrusted`], or [`Error::Usage`] for a relative choice.
-pub fn find(chosen: [Option<&Path>; 2], path: Option<&OsStr>) -> Result<PathBuf> {
+pub(crate) fn find(chosen: [Option<&Path>; 2], path: Option<&OsStr>) -> Result<PathBuf> {
     let found = match chosen.into_iter().flatten().next() {
         Some(chosen) if chosen.is_relative() => {
             return Err(Error::usage(

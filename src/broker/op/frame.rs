@@ -14,10 +14,10 @@ use crate::base::error::{Error, Result};
 use crate::broker::reference::Reference;
 
 /// What `op run` is given besides the environment that [`Frame::variables`] adds to.
-pub const COMMAND: &[&str] = &["run", "--no-masking", "--", "/usr/bin/env", "-0"];
+pub(crate) const COMMAND: &[&str] = &["run", "--no-masking", "--", "/usr/bin/env", "-0"];
 
 /// Variables that ask `op run` for values, and how to read the answer.
-pub struct Frame {
+pub(crate) struct Frame {
     prefix: String,
     references: Vec<String>,
 }
@@ -27,7 +27,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`Error::System`] when the system has no random numbers.
-    pub fn new<'a>(references: impl IntoIterator<Item = &'a Reference>) -> Result<Self> {
+    pub(crate) fn new<'a>(references: impl IntoIterator<Item = &'a Reference>) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|why| Error::system("draw random numbers", why))?;
         let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -42,7 +42,7 @@ impl Frame {
     }
 
     /// One variable for each reference. Holds no secret.
-    pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
         let numbered = self.references.iter().enumerate();
         numbered
             .map(|(index, reference)| (format!("{}{index}", self.prefix).into(), reference.into()))
@@ -54,7 +54,7 @@ impl Frame {
     /// # Errors
     /// [`Error::OpNonsense`] unless the answer is whole and has every variable exactly once, and
     /// in none of them the reference itself, as when nothing fetched it.
-    pub fn parse(&self, answer: &[u8]) -> Result<Vec<Range<usize>>> {
+    pub(crate) fn parse(&self, answer: &[u8]) -> Result<Vec<Range<usize>>> {
         let mut values = vec![None; self.references.len()];
         let mut start = 0;
         while start < answer.len() {

@@ -25,7 +25,7 @@ extern "C" fn note(signal: libc::c_int) {
 }
 
 /// Hears the ending signals, except those that our parent had us ignore, until it is dropped.
-pub struct Interrupts {
+pub(crate) struct Interrupts {
     notes: pipe::Receiver,
     former: Vec<(Signal, SigAction)>,
     _writer: OwnedFd,
@@ -36,7 +36,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// [`Error::System`] when there is no pipe or handler to be had.
-    pub fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         let (reader, writer) = std::io::pipe().map_err(|why| failed(&why))?;
         let notes = pipe::Receiver::from_owned_fd(reader.into()).map_err(|why| failed(&why))?;
         let writer = OwnedFd::from(writer);
@@ -63,7 +63,7 @@ impl Interrupts {
     }
 
     /// The next signal, as the error that it is.
-    pub async fn next(&mut self) -> Error {
+    pub(crate) async fn next(&mut self) -> Error {
         let mut note = [0];
         match self.notes.read_exact(&mut note).await {
             Ok(_) => interrupted(note[0]),
@@ -75,7 +75,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// [`Error::Interrupted`].
-    pub fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         self.hand_back();
         let mut note = [0];
         match nix::unistd::read(self.notes.as_fd(), &mut note) {

@@ -19,7 +19,7 @@ use crate::broker::reference::Reference;
 
 /// An item, borrowed from `op`'s answer.
 #[derive(Deserialize)]
-pub struct Item<'a> {
+pub(crate) struct Item<'a> {
     // Every item has one; without it the JSON is of something else.
     #[serde(borrow, rename = "id")]
     _id: &'a RawValue,
@@ -81,7 +81,7 @@ struct File<'a> {
 ///
 /// # Errors
 /// [`Error::OpNonsense`] without a word of the answer.
-pub fn parse(answer: &[u8]) -> Result<Item<'_>> {
+pub(crate) fn parse(answer: &[u8]) -> Result<Item<'_>> {
     // The parser's error would quote the value that it stumbled over.
     serde_json::from_slice(answer).map_err(|_| Error::OpNonsense {
         what: "it is not the JSON of an item",
@@ -93,7 +93,7 @@ impl Item<'_> {
     ///
     /// # Errors
     /// [`Trouble`] when the field is missing, ambiguous or no text.
-    pub fn value(&self, reference: &Reference) -> Outcome {
+    pub(crate) fn value(&self, reference: &Reference) -> Outcome {
         let field = self.field(reference)?;
         let raw = match reference.query.as_deref() {
             None | Some("attribute=value" | "attr=value") => field.value,
@@ -122,8 +122,7 @@ impl Item<'_> {
     }
 
     /// Whether `reference` names a file that is attached to this item.
-    #[must_use]
-    pub fn has_file(&self, reference: &Reference) -> bool {
+    pub(crate) fn has_file(&self, reference: &Reference) -> bool {
         self.files.iter().any(|file| {
             [&file.name, &file.id]
                 .into_iter()
@@ -192,8 +191,7 @@ fn same(a: &str, b: &str) -> bool {
 ///
 /// `None` unless `literal` is a string that denotes valid Unicode. The caller has it from
 /// serde_json, so its form is known to be right.
-#[must_use]
-pub fn unescape(literal: &str) -> Option<Secret> {
+pub(crate) fn unescape(literal: &str) -> Option<Secret> {
     let mut rest = literal.strip_prefix('"')?.strip_suffix('"')?.as_bytes();
     // Unescaping never makes a text longer, so the buffer never moves.
     let mut text = Locked::with_capacity(rest.len());

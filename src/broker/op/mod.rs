@@ -8,13 +8,13 @@
 //! that is missing at once: two rounds in sequence at the most. Processes run side by side only
 //! where no prompt can appear.
 
-pub mod credentials;
-pub mod failure;
-pub mod find;
-pub mod frame;
-pub mod interrupt;
-pub mod item;
-pub mod process;
+pub(crate) mod credentials;
+pub(crate) mod failure;
+pub(crate) mod find;
+pub(crate) mod frame;
+pub(crate) mod interrupt;
+pub(crate) mod item;
+pub(crate) mod process;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ use process::Call;
 const SIDE_BY_SIDE: usize = 16;
 
 /// 1Password's CLI, found, trusted and ready to be asked.
-pub struct Op {
+pub(crate) struct Op {
     program: PathBuf,
     environment: Vec<(OsString, OsString)>,
     account: Option<String>,
@@ -50,7 +50,7 @@ pub struct Op {
 }
 
 /// What decides which `op` is run and how.
-pub struct Settings<'a> {
+pub(crate) struct Settings<'a> {
     /// `[op] path` of the manifest.
     pub path: Option<&'a Path>,
     /// `--account`.
@@ -69,7 +69,7 @@ impl Op {
     ///
     /// # Errors
     /// When `op` is missing or not trusted, or a token file cannot be used.
-    pub fn new(settings: Settings<'_>, ui: Ui) -> Result<Self> {
+    pub(crate) fn new(settings: Settings<'_>, ui: Ui) -> Result<Self> {
         let ours = settings.environment;
         let variable = |name: &str| {
             let found = ours

@@ -29,7 +29,7 @@ const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
 const DIAGNOSTIC_LIMIT: usize = 32 * 1024;
 
 /// What to run.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The trusted binary.
     pub program: &'a Path,
     /// Its arguments.
@@ -39,7 +39,7 @@ pub struct Call<'a> {
 }
 
 /// What came back.
-pub struct Answer {
+pub(crate) struct Answer {
     /// How it ended.
     pub status: ExitStatus,
     /// Everything it printed.
@@ -60,7 +60,7 @@ impl Call<'_> {
     /// # Errors
     /// [`Error::OpNonsense`] for endless output, [`Error::OpKilled`], and
     /// [`Error::OpUntrusted`] where it cannot be started.
-    pub async fn run(&self) -> Result<Answer> {
+    pub(crate) async fn run(&self) -> Result<Answer> {
         // Listened to before the start, so that an early end is not missed.
         let mut children = watch_children()?;
         let mut group = self.start()?;

@@ -9,7 +9,7 @@ use crate::base::secret::Secret;
 ///
 /// # Errors
 /// [`Error::Unresolved`] for a secret that no registry takes: blanks, controls, not UTF-8.
-pub fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
+pub(crate) fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let value = secret.expose();
     let odd = |letter: char| letter.is_whitespace() || letter.is_control();
     if std::str::from_utf8(value).map_or(true, |text| text.contains(odd)) {
@@ -36,8 +36,7 @@ pub fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
 }
 
 /// The answer to `list`: a map from server to user name, in the order of Go's maps, and no secret.
-#[must_use]
-pub fn entries(mut entries: Vec<(String, String)>) -> Locked {
+pub(crate) fn entries(mut entries: Vec<(String, String)>) -> Locked {
     entries.sort();
     let mut text = Locked::with_capacity(1024);
     let pairs = entries

@@ -26,7 +26,7 @@ const LESS: &str = "hand on less, with --only or --clean";
 
 /// What of our own environment goes along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Inheritance {
+pub(crate) struct Inheritance {
     /// Nothing at all.
     pub clean: bool,
     /// The keys to 1Password too.
@@ -35,7 +35,7 @@ pub struct Inheritance {
 
 /// A command that was found.
 #[derive(Debug)]
-pub struct Command {
+pub(crate) struct Command {
     path: CString,
     arguments: Vec<CString>,
 }
@@ -45,7 +45,7 @@ impl Command {
     ///
     /// # Errors
     /// [`Error::CommandNotFound`] or [`Error::CannotExecute`].
-    pub fn find(words: &[OsString], path: Option<&OsStr>) -> Result<Self> {
+    pub(crate) fn find(words: &[OsString], path: Option<&OsStr>) -> Result<Self> {
         let name = words.first().map_or(OsStr::new(""), OsString::as_os_str);
         let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
         let file = if name.as_bytes().contains(&b'/') {
@@ -108,7 +108,7 @@ fn c_string(text: OsString) -> Result<CString> {
 }
 
 /// The environment of the command, `NAME=value` and NUL, one after another in locked memory.
-pub struct Environment {
+pub(crate) struct Environment {
     block: Locked,
     ends: Vec<usize>,
 }
@@ -118,7 +118,7 @@ pub struct Environment {
 ///
 /// # Errors
 /// [`Error::Unwritable`] for a value that the system cannot hand over.
-pub fn environment(
+pub(crate) fn environment(
     inherited: &[(OsString, OsString)],
     set: &[(&str, &[u8])],
     inheritance: Inheritance,
@@ -181,8 +181,7 @@ fn passes(name: &OsStr, inheritance: Inheritance) -> bool {
 }
 
 /// Becomes `command`. Returns only if that fails.
-#[must_use]
-pub fn replace(command: &Command, environment: &Environment, hardened: Hardened) -> Error {
+pub(crate) fn replace(command: &Command, environment: &Environment, hardened: Hardened) -> Error {
     let entries = environment.entries();
     hardened.restore();
     let mut why = execve(&command.path, &command.arguments, &entries);

@@ -8,7 +8,7 @@ use crate::base::secret::Secret;
 ///
 /// # Errors
 /// [`Error::Unresolved`] for a value that would break its line and so add lines of its own.
-pub fn answer(host: &str, username: &str, secret: &Secret) -> Result<Locked> {
+pub(crate) fn answer(host: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let breaks = |text: &[u8]| text.iter().any(|byte| b"\n\r\0".contains(byte));
     if breaks(secret.expose()) || breaks(username.as_bytes()) {
         return Err(Error::Unresolved {

@@ -8,7 +8,7 @@ use crate::base::locked_memory::Locked;
 
 /// Pushes `pairs`, whose values must be UTF-8 and whose keys need no escape, as one object and a
 /// newline.
-pub fn object<'a>(text: &mut Locked, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+pub(super) fn object<'a>(text: &mut Locked, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
     text.push(b"{");
     for (at, (key, value)) in pairs.into_iter().enumerate() {
         text.push(if at == 0 { b"\"" } else { b",\"" });

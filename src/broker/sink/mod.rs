@@ -1,10 +1,10 @@
 //! (5) Where secrets may go. The list is closed: only these modules hand a value out.
 
-pub mod docker;
-pub mod exec;
-pub mod git;
+pub(crate) mod docker;
+pub(crate) mod exec;
+pub(crate) mod git;
 mod json;
-pub mod text;
+pub(crate) mod text;
 
 use std::os::fd::BorrowedFd;
 
@@ -18,7 +18,7 @@ use crate::base::locked_memory::Locked;
 ///
 /// # Errors
 /// [`Error::System`] for anything else, such as a full disk behind a redirection.
-pub fn emit(stdout: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
+pub(crate) fn emit(stdout: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(stdout, bytes) {
             Ok(written) => bytes = &bytes[written..],

@@ -16,11 +16,11 @@ use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::broker::sink::{json, push_hex};
 
-pub use github::{Github, github};
+pub(crate) use github::github;
 
 /// Who reads the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// dash, bash, zsh, ksh93, mksh, busybox; yash carries UTF-8 only. For `eval "$(…)"`.
     Sh,
     /// fish. For `… | source`.
@@ -48,7 +48,7 @@ pub enum Format {
 
 impl Format {
     /// Every format that [`render`] knows; `github` is not one, see [`github`].
-    pub const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::Sh,
         Self::Fish,
         Self::Tcsh,
@@ -62,8 +62,7 @@ impl Format {
     ];
 
     /// The name that `--format` takes.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sh => "sh",
             Self::Fish => "fish",
@@ -79,8 +78,7 @@ impl Format {
     }
 
     /// The format of this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|it| it.name() == name)
     }
 
@@ -94,7 +92,7 @@ impl Format {
 
 /// One variable to write.
 #[derive(Clone, Copy)]
-pub struct Variable<'a> {
+pub(crate) struct Variable<'a> {
     /// Its name.
     pub name: &'a EnvName,
     /// Its bytes.
@@ -105,7 +103,7 @@ pub struct Variable<'a> {
 ///
 /// # Errors
 /// [`Error::Unwritable`] for the first variable that the format cannot carry unchanged.
-pub fn render(format: Format, variables: &[Variable<'_>]) -> Result<Locked> {
+pub(crate) fn render(format: Format, variables: &[Variable<'_>]) -> Result<Locked> {
     for variable in variables {
         if let Some(why) = obstacle(format, *variable) {
             return Err(unwritable(*variable, format.name(), why));
@@ -138,8 +136,7 @@ pub fn render(format: Format, variables: &[Variable<'_>]) -> Result<Locked> {
 }
 
 /// The text that removes the `names` again, or `None` where the format has no such thing.
-#[must_use]
-pub fn unset(format: Format, names: &[&EnvName]) -> Option<String> {
+pub(crate) fn unset(format: Format, names: &[&EnvName]) -> Option<String> {
     let (before, after) = match format {
         Format::Sh => ("unset -v ", ""),
         Format::Fish => ("set -eg ", ";"),
@@ -161,8 +158,7 @@ pub fn unset(format: Format, names: &[&EnvName]) -> Option<String> {
 /// `false` does not end a script of xonsh or PowerShell, is a variable to Docker and Podman, and a
 /// value to readers of JSON. systemd skips what it cannot read, whatever that is: there only the
 /// exit code tells.
-#[must_use]
-pub fn failure(format: Format) -> &'static str {
+pub(crate) fn failure(format: Format) -> &'static str {
     match format {
         Format::Xonsh => "raise RuntimeError('oc-secrets failed')\n",
         Format::Powershell => "throw 'oc-secrets failed'\n",

@@ -8,14 +8,14 @@ use super::json::{Object, indentation};
 use crate::broker::registry::{Asked, Host};
 
 /// The part of our helper's name that such files hold.
-pub const SUFFIX: &str = "oc";
+pub(crate) const SUFFIX: &str = "oc";
 
 /// The keys of an `auths` entry that hold a secret.
 const SECRET_KEYS: &[&str] = &["auth", "identitytoken", "registrytoken", "password"];
 
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// Docker and all that read its file.
     Docker,
     /// Podman, skopeo, buildah.
@@ -24,7 +24,7 @@ pub enum Owner {
 
 /// A file's content.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     owner: Owner,
     object: Object,
     indent: String,
@@ -32,7 +32,7 @@ pub struct Config {
 
 /// What to do.
 #[derive(Clone, Debug, Default)]
-pub struct Wish<'a> {
+pub(crate) struct Wish<'a> {
     /// For these hosts.
     pub hosts: &'a [Host],
     /// Take plaintext credentials for them out.
@@ -50,7 +50,7 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(owner: Owner, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(owner: Owner, text: &str) -> Result<Self, String> {
         let object = if text.trim().is_empty() {
             Object::default()
         } else {
@@ -69,14 +69,12 @@ impl Config {
     }
 
     /// The file's text.
-    #[must_use]
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         self.object.render(&self.indent, 1)
     }
 
     /// Wires our helper in; tells what should be known.
-    #[must_use]
-    pub fn install(&mut self, wish: &Wish<'_>) -> Vec<String> {
+    pub(crate) fn install(&mut self, wish: &Wish<'_>) -> Vec<String> {
         let mut notes = vec![];
         let alone = ["credsStore", "credHelpers", "auths"]
             .iter()
@@ -109,7 +107,7 @@ impl Config {
     }
 
     /// Wires our helper out: for `hosts`, or for all where that is empty.
-    pub fn uninstall(&mut self, hosts: &[Host]) {
+    pub(crate) fn uninstall(&mut self, hosts: &[Host]) {
         let mut helpers = self.table("credHelpers");
         for key in self.ours() {
             let named = Asked::parse(&key).is_some_and(|asked| hosts.contains(&asked.host));
@@ -124,8 +122,7 @@ impl Config {
     }
 
     /// Who is asked for `host`: the name of a helper, or `None` for the file itself.
-    #[must_use]
-    pub fn asks(&self, host: &Host) -> Option<String> {
+    pub(crate) fn asks(&self, host: &Host) -> Option<String> {
         let store = || {
             self.object
                 .text("credsStore")
@@ -137,8 +134,7 @@ impl Config {
     }
 
     /// The keys of `auths` under which a secret for `host` lies in the clear.
-    #[must_use]
-    pub fn plaintext(&self, host: &Host) -> Vec<String> {
+    pub(crate) fn plaintext(&self, host: &Host) -> Vec<String> {
         let auths = self.table("auths");
         let holds = |key: &&str| {
             let entry = Object::parse(auths.get(key).unwrap_or_default()).unwrap_or_default();

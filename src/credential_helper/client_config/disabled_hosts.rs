@@ -14,8 +14,7 @@ use crate::credential_helper::client_config::{file, location};
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The hosts that are off; none where the list cannot be read.
-#[must_use]
-pub fn read(environment: Lookup<'_>) -> Vec<Host> {
+pub(crate) fn read(environment: Lookup<'_>) -> Vec<Host> {
     let text = path(environment).and_then(|path| std::fs::read_to_string(path).ok());
     text.unwrap_or_default()
         .lines()
@@ -24,10 +23,7 @@ pub fn read(environment: Lookup<'_>) -> Vec<Host> {
 }
 
 /// Switches `hosts` off, or on again; tells which of them that changed.
-///
-/// # Errors
-/// When there is no home, or the list cannot be written.
-pub fn switch(environment: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
+pub(crate) fn switch(environment: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
     let path = path(environment).ok_or_else(|| {
         Error::usage(
             format!(

@@ -18,7 +18,7 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// [`Error::Manifest`] when there is one that cannot be read.
-pub fn read(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     let open = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 ///
 /// # Errors
 /// [`Error::Manifest`] when it cannot be written, or is no longer what it was.
-pub fn replace(path: &Path, before: Option<&str>, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, before: Option<&str>, bytes: &[u8]) -> Result<()> {
     let failed = |why: std::io::Error| {
         refuse(
             path,
@@ -123,7 +123,7 @@ fn fill(file: &mut File, old: Option<&Metadata>, bytes: &[u8]) -> std::io::Resul
 }
 
 /// An error about a file as a whole.
-pub fn refuse(path: &Path, what: impl Into<String>, hint: impl Into<String>) -> Error {
+pub(crate) fn refuse(path: &Path, what: impl Into<String>, hint: impl Into<String>) -> Error {
     Error::Manifest {
         at: path.display().to_string(),
         what: what.into(),

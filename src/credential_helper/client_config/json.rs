@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 
 /// An object whose values are still text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Object(Vec<(String, String)>);
+pub(super) struct Object(Vec<(String, String)>);
 
 impl Object {
     /// Parses `text`, which must be one object and nothing else.
     ///
     /// # Errors
     /// What is wrong with it, without a word of it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let parsed = deserializer.deserialize_map(Pairs);
         let parsed = parsed.and_then(|object| deserializer.end().map(|()| object));
@@ -33,8 +33,7 @@ impl Object {
     }
 
     /// The text of a value.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(own, _)| own == key)
@@ -42,10 +41,7 @@ impl Object {
     }
 
     /// A value that is itself an object; an absent one is empty.
-    ///
-    /// # Errors
-    /// When it is anything else.
-    pub fn object(&self, key: &str) -> Result<Self, String> {
+    pub(super) fn object(&self, key: &str) -> Result<Self, String> {
         match self.get(key) {
             None | Some("null") => Ok(Self::default()),
             Some(text) => {
@@ -55,14 +51,13 @@ impl Object {
     }
 
     /// A value that is a text.
-    #[must_use]
-    pub fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         self.get(key)
             .and_then(|value| serde_json::from_str(value).ok())
     }
 
     /// Sets a value in its place, or at the end.
-    pub fn set(&mut self, key: &str, value: impl Into<String>) {
+    pub(super) fn set(&mut self, key: &str, value: impl Into<String>) {
         let value = value.into();
         match self.0.iter_mut().find(|(own, _)| own == key) {
             Some((_, old)) => *old = value,
@@ -71,29 +66,27 @@ impl Object {
     }
 
     /// Sets a value that is a text.
-    pub fn set_text(&mut self, key: &str, value: &str) {
+    pub(super) fn set_text(&mut self, key: &str, value: &str) {
         self.set(key, quoted(value));
     }
 
     /// Takes a value away.
-    pub fn remove(&mut self, key: &str) {
+    pub(super) fn remove(&mut self, key: &str) {
         self.0.retain(|(own, _)| own != key);
     }
 
     /// The keys, in their order.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(key, _)| key.as_str())
     }
 
     /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The object as text, its keys indented by `depth` times `indent`.
-    #[must_use]
-    pub fn render(&self, indent: &str, depth: usize) -> String {
+    pub(super) fn render(&self, indent: &str, depth: usize) -> String {
         if self.0.is_empty() {
             return "{}".to_owned();
         }
@@ -108,8 +101,7 @@ impl Object {
 }
 
 /// How `text` indents its first line; as Docker does where it has none.
-#[must_use]
-pub fn indentation(text: &str) -> &str {
+pub(super) fn indentation(text: &str) -> &str {
     let line = text
         .trim_start()
         .strip_prefix('{')

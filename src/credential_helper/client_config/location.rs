@@ -6,14 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How our environment is read.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The name under which clients look for our helper.
-pub const HELPER: &str = "docker-credential-oc";
+pub(crate) const HELPER: &str = "docker-credential-oc";
 
 /// Docker's file: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
-#[must_use]
-pub fn docker(environment: Lookup<'_>) -> Option<PathBuf> {
+pub(crate) fn docker(environment: Lookup<'_>) -> Option<PathBuf> {
     let directory = environment("DOCKER_CONFIG").map(PathBuf::from);
     let directory = directory.or_else(|| home(environment).map(|home| home.join(".docker")));
     directory.map(|directory| directory.join("config.json"))
@@ -21,8 +20,7 @@ pub fn docker(environment: Lookup<'_>) -> Option<PathBuf> {
 
 /// Podman's files: the one to which it writes its logins, which does not outlive a reboot, and
 /// the one that does. `$REGISTRY_AUTH_FILE` stands for both.
-#[must_use]
-pub fn podman(environment: Lookup<'_>) -> Vec<PathBuf> {
+pub(crate) fn podman(environment: Lookup<'_>) -> Vec<PathBuf> {
     if let Some(file) = environment("REGISTRY_AUTH_FILE") {
         return vec![file.into()];
     }
@@ -49,8 +47,7 @@ pub fn podman(environment: Lookup<'_>) -> Vec<PathBuf> {
 /// The store that Docker would use where its file names none: `pass`, else `secretservice`, if
 /// its helper is there and works. One that fails, as without a desktop session, would keep
 /// Docker's classic builder from sending any credential at all.
-#[must_use]
-pub fn default_store(environment: Lookup<'_>) -> Option<&'static str> {
+pub(crate) fn default_store(environment: Lookup<'_>) -> Option<&'static str> {
     let store = match () {
         () if cfg!(target_os = "macos") => "osxkeychain",
         () if on_path(environment, "pass").is_some() => "pass",
@@ -88,15 +85,13 @@ fn works(helper: &Path) -> bool {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where PATH has `program`.
-#[must_use]
-pub fn on_path(environment: Lookup<'_>, program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(environment: Lookup<'_>, program: &str) -> Option<PathBuf> {
     let path = environment("PATH")?;
     which::which_in_global(program, Some(path)).ok()?.next()
 }
 
 /// How to bring our helper onto PATH.
-#[must_use]
-pub fn how_to_find_helper(own: Option<&Path>) -> String {
+pub(crate) fn how_to_find_helper(own: Option<&Path>) -> String {
     let beside = own
         .and_then(Path::parent)
         .map(|directory| directory.join(HELPER));
@@ -107,8 +102,7 @@ pub fn how_to_find_helper(own: Option<&Path>) -> String {
 }
 
 /// What is wrong with `HOME` where no place could be made of it.
-#[must_use]
-pub fn homeless(environment: Lookup<'_>) -> &'static str {
+pub(crate) fn homeless(environment: Lookup<'_>) -> &'static str {
     match environment("HOME").is_some_and(|home| !home.is_empty()) {
         true => "HOME is not an absolute path",
         false => "HOME is not set",

@@ -1,7 +1,7 @@
 //! Docker's and Podman's own files: who is asked for which registry, and how that becomes us.
 
-pub mod location;
+pub(crate) mod location;
 mod json;
-pub mod file;
-pub mod disabled_hosts;
-pub mod config;
+pub(crate) mod file;
+pub(crate) mod disabled_hosts;
+pub(crate) mod config;

@@ -14,7 +14,7 @@ use crate::deploy::settings::Flags;
 /// bootstrap`, and is given to the Docker engine in one header only.
 #[derive(Debug, Parser)]
 #[command(name = "openclaw-deploy", version, max_term_width = 100)]
-pub struct Cli {
+pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -25,7 +25,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Debug)]
-pub struct Common {
+pub(super) struct Common {
     /// Print JSON on stdout
     #[arg(long, global = true)]
     pub json: bool,
@@ -54,7 +54,7 @@ pub struct Common {
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum When {
+pub(crate) enum When {
     /// On a terminal
     Auto,
     /// Always
@@ -75,7 +75,7 @@ impl From<When> for Color {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Run all nine steps; run it again at any time
     #[command(args_override_self = true)]
     Bootstrap(Run),
@@ -126,7 +126,7 @@ pub enum Command {
 
 /// Options of `bootstrap` and `update`.
 #[derive(Args, Debug)]
-pub struct Run {
+pub(super) struct Run {
     /// Print what would be done and touch nothing
     #[arg(long)]
     dry_run: bool,
@@ -176,8 +176,7 @@ pub struct Run {
 
 impl Cli {
     /// The flags, in our own type.
-    #[must_use]
-    pub fn flags(&self) -> Flags {
+    pub(super) fn flags(&self) -> Flags {
         let mut flags = Flags {
             root: self.common.root.clone(),
             docker_host: self.common.docker_host.clone(),
@@ -212,8 +211,7 @@ impl Run {
     }
 
     /// Which steps.
-    #[must_use]
-    pub fn choice(&self, update: bool) -> Choice {
+    pub(super) fn choice(&self, update: bool) -> Choice {
         let mut choice = Choice {
             only: self.only.clone(),
             skip: self.skip.clone(),

@@ -45,7 +45,7 @@ impl Finding {
 }
 
 /// Runs all checks. Exit 1 when one of them fails.
-pub fn doctor(cx: &Context, json: bool) -> Result<Exit> {
+pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     let mut all = Vec::new();
     all.push(match &cx.token {
         Some(token) if is_useless(cx, token) => Finding::bad(

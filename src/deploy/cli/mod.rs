@@ -38,7 +38,6 @@ struct Taken {
 }
 
 /// Runs the program.
-#[must_use]
 pub fn main() -> ExitCode {
     // First of all: out of the environment, before anything is started.
     let taken = Taken {

@@ -20,7 +20,7 @@ use crate::deploy::settings::Shape;
 use crate::deploy::step::{Outcome, Ran};
 
 /// The release to go back to: `to`, or the newest with another image than the current one.
-pub fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
+pub(super) fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
     let found = match to {
         Some(id) => records.release(id),
         None => records.current().and_then(|current| {
@@ -46,7 +46,7 @@ pub fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
 }
 
 /// The end of `bootstrap` and `update`.
-pub fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
+pub(super) fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
     let seconds = round(cx.started.elapsed().as_secs_f64());
     let steps: Vec<Value> = ran.iter().map(step).collect();
     let facts: serde_json::Map<_, _> = cx
@@ -76,7 +76,7 @@ pub fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
 }
 
 /// A failure as JSON.
-pub fn error(failure: &Failure) -> Value {
+pub(super) fn error(failure: &Failure) -> Value {
     json!({"what": failure.what, "hint": failure.hint, "cause": failure.cause})
 }
 
@@ -117,7 +117,7 @@ fn step(ran: &Ran) -> Value {
 }
 
 /// `stats`.
-pub fn stats(cx: &Context, json: bool) -> Result<Exit> {
+pub(super) fn stats(cx: &Context, json: bool) -> Result<Exit> {
     let path = cx.host.path(cx.settings.records().join("journal.jsonl"));
     let text = match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -134,7 +134,7 @@ pub fn stats(cx: &Context, json: bool) -> Result<Exit> {
 }
 
 /// `status`: exit 0 when the gateway answers, 1 when it does not.
-pub fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit> {
+pub(super) fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit> {
     if show_token && !std::io::stdout().is_terminal() {
         return Err(Failure::usage(
             "--show-token needs a terminal, so that the token ends in no log",

@@ -12,12 +12,11 @@ const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// Credentials for one registry, in the engine's form.
 #[derive(Clone, Debug)]
-pub struct Auth(Secret);
+pub(crate) struct Auth(Secret);
 
 impl Auth {
     /// `token` for `user` at `registry`.
-    #[must_use]
-    pub fn new(user: &str, token: &Secret, registry: &str) -> Self {
+    pub(crate) fn new(user: &str, token: &Secret, registry: &str) -> Self {
         let mut json = Locked::with_capacity(256 + user.len() + 2 * token.len());
         json.push(b"{\"username\":\"");
         escape(user.as_bytes(), &mut json);
@@ -33,22 +32,19 @@ impl Auth {
     }
 
     /// None, in place of some that the engine keeps.
-    #[must_use]
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         let mut text = Locked::with_capacity(4);
         encode(b"{}", URL_SAFE, &mut text);
         Self(Secret::new(text))
     }
 
     /// What the header carries, for its fingerprint.
-    #[must_use]
-    pub fn secret(&self) -> &Secret {
+    pub(crate) fn secret(&self) -> &Secret {
         &self.0
     }
 
     /// The header's value.
-    #[must_use]
-    pub fn header(&self) -> HeaderValue {
+    pub(crate) fn header(&self) -> HeaderValue {
         let mut value = HeaderValue::from_bytes(self.0.expose())
             .unwrap_or_else(|_| unreachable!("base64url is visible ASCII"));
         value.set_sensitive(true);

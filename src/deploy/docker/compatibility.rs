@@ -10,7 +10,7 @@ const NEWEST: (u32, u32) = (1, 47);
 const OLDEST: (u32, u32) = (1, 40);
 /// A rootless engine cannot hold the gateway: its containers' uid 1000 is another one on the host, so
 /// the state would be out of their reach, and it ends when its user logs out.
-pub fn refuse_rootless(info: &Value) -> Result<()> {
+pub(super) fn refuse_rootless(info: &Value) -> Result<()> {
     let options = info["SecurityOptions"].as_array().into_iter().flatten();
     let is_rootless = |option: &Value| {
         option
@@ -27,7 +27,7 @@ pub fn refuse_rootless(info: &Value) -> Result<()> {
 }
 
 /// The path prefix of the newest version that both sides know.
-pub fn negotiate(least: Option<&str>, most: Option<&str>) -> Result<String> {
+pub(super) fn negotiate(least: Option<&str>, most: Option<&str>) -> Result<String> {
     let parse = |text: &str| -> Option<(u32, u32)> {
         let (major, minor) = text.split_once('.')?;
         Some((major.parse().ok()?, minor.parse().ok()?))

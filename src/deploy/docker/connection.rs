@@ -15,10 +15,10 @@ use crate::deploy::host::SEARCH;
 use crate::deploy::settings::Engine as Choice;
 
 /// What a request carries: a little JSON, or the answer to another request.
-pub type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// One HTTP connection. It ends when it is dropped, whatever is on its way then.
-pub struct Line {
+pub(super) struct Line {
     /// Where requests go.
     pub sender: SendRequest<Body>,
     task: AbortHandle,
@@ -31,10 +31,7 @@ impl Drop for Line {
 }
 
 /// Connects.
-///
-/// # Errors
-/// When nothing is there, or we may not use it.
-pub async fn dial(choice: &Choice) -> Result<Line> {
+pub(super) async fn dial(choice: &Choice) -> Result<Line> {
     match choice {
         Choice::Socket(path) => {
             let stream = tokio::net::UnixStream::connect(path).await;
@@ -80,8 +77,7 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
 }
 
 /// What the Docker client may see of our environment: its configuration and ssh's agent.
-#[must_use]
-pub fn client_env() -> Vec<(&'static str, std::ffi::OsString)> {
+pub(crate) fn client_env() -> Vec<(&'static str, std::ffi::OsString)> {
     let mut env = vec![("PATH", SEARCH.into()), ("LC_ALL", "C.UTF-8".into())];
     for name in [
         "HOME",
@@ -97,7 +93,7 @@ pub fn client_env() -> Vec<(&'static str, std::ffi::OsString)> {
 }
 
 /// A connection that broke.
-pub fn broken(_: hyper::Error) -> Failure {
+pub(super) fn broken(_: hyper::Error) -> Failure {
     Failure::new("the connection to the Docker engine broke")
         .hint("see what the engine says: journalctl -u docker, or docker info")
         .exit(Exit::Docker)

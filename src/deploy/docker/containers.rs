@@ -10,7 +10,7 @@ use crate::deploy::settings::Shape;
 
 /// A container as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Container {
+pub(crate) struct Container {
     /// Its id.
     pub id: String,
     /// The id of its image.
@@ -46,24 +46,19 @@ pub struct Container {
 
 impl Container {
     /// Whether somebody froze it: it answers nothing, and holds its port.
-    #[must_use]
-    pub fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.status == "paused"
     }
 
     /// Whether it is published at this address and port, and nowhere else.
-    #[must_use]
-    pub fn is_published_at(&self, address: &str, port: u16) -> bool {
+    pub(crate) fn is_published_at(&self, address: &str, port: u16) -> bool {
         self.published == [(address.to_owned(), port)]
     }
 }
 
 impl Engine {
     /// Our gateway's container, if there is one: the one that runs, or else the newest.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn gateway(&self) -> Result<Option<Container>> {
+    pub(crate) async fn gateway(&self) -> Result<Option<Container>> {
         match self.gateways().await?.first() {
             Some((id, _)) => self.container(id).await,
             None => Ok(None),
@@ -72,10 +67,7 @@ impl Engine {
 
     /// The ids of all our gateway's containers and who made them, in the order in which one of
     /// them is the gateway: what runs, what has run, what was only made; the newest first.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn gateways(&self) -> Result<Vec<(String, Shape)>> {
+    pub(crate) async fn gateways(&self) -> Result<Vec<(String, Shape)>> {
         let list = self
             .call(Method::GET, "/containers/json?all=1", None, None)
             .await?;
@@ -96,10 +88,7 @@ impl Engine {
     }
 
     /// The container `id`, if it is there.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn container(&self, id: &str) -> Result<Option<Container>> {
+    pub(crate) async fn container(&self, id: &str) -> Result<Option<Container>> {
         let path = format!("/containers/{id}/json");
         let reply = self.call(Method::GET, &path, None, None).await?;
         if reply.status == 404 {
@@ -109,20 +98,14 @@ impl Engine {
     }
 
     /// Starts container `id`.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn start(&self, id: &str) -> Result<()> {
+    pub(crate) async fn start(&self, id: &str) -> Result<()> {
         let path = format!("/containers/{id}/start");
         let reply = self.call(Method::POST, &path, None, None).await?;
         reply.good("start the gateway").map(drop)
     }
 
     /// Stops container `id`, at the latest after so many seconds. One that is gone is stopped.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn stop(&self, id: &str, seconds: u32) -> Result<()> {
+    pub(crate) async fn stop(&self, id: &str, seconds: u32) -> Result<()> {
         let path = format!("/containers/{id}/stop?t={seconds}");
         let reply = self.call(Method::POST, &path, None, None).await?;
         match reply.status {
@@ -132,10 +115,7 @@ impl Engine {
     }
 
     /// Sets the restart policy.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn restart_policy(&self, id: &str, policy: &str) -> Result<()> {
+    pub(crate) async fn restart_policy(&self, id: &str, policy: &str) -> Result<()> {
         let body = json!({"RestartPolicy": {"Name": policy}});
         let path = format!("/containers/{id}/update");
         let reply = self.call(Method::POST, &path, Some(&body), None).await?;
@@ -143,10 +123,7 @@ impl Engine {
     }
 
     /// The last `count` lines of a container, stdout and stderr as they came.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn logs(&self, id: &str, count: usize) -> Result<Vec<String>> {
+    pub(crate) async fn logs(&self, id: &str, count: usize) -> Result<Vec<String>> {
         let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail={count}");
         let reply = self.call(Method::GET, &path, None, None).await?;
         if !reply.ok() {

@@ -1,7 +1,7 @@
 //! An engine's images, and what a registry says of one.
 
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::auth::Auth;
 use crate::deploy::docker::{Engine, Reply, quote, text, texts};
@@ -10,7 +10,7 @@ use crate::deploy::image_reference::ImageRef;
 
 /// An image that the engine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// `sha256:…` of its configuration (or manifest, with the containerd store).
     pub id: String,
     /// `name@sha256:…` of every registry that it came from.
@@ -33,7 +33,7 @@ pub struct Image {
 
 /// What a registry says of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remote {
+pub(crate) struct Remote {
     /// The digest of the manifest or index.
     pub digest: String,
     /// `linux/amd64` and so on; empty where it does not say.
@@ -42,10 +42,7 @@ pub struct Remote {
 
 impl Engine {
     /// What the registry has for `image`, asked by the engine.
-    ///
-    /// # Errors
-    /// When the engine cannot be reached. A refusal of the registry is a `Reply` to classify.
-    pub async fn distribution(
+    pub(crate) async fn distribution(
         &self,
         image: &ImageRef,
         auth: Option<&Auth>,
@@ -67,10 +64,7 @@ impl Engine {
     }
 
     /// Pulls `image`; `each` is given every line of progress.
-    ///
-    /// # Errors
-    /// When the engine cannot be reached or the connection breaks.
-    pub async fn pull(
+    pub(crate) async fn pull(
         &self,
         image: &ImageRef,
         auth: Option<&Auth>,
@@ -85,10 +79,7 @@ impl Engine {
     }
 
     /// The image `name` (reference or id), if the engine has it.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn image(&self, name: &str) -> Result<Option<Image>> {
+    pub(crate) async fn image(&self, name: &str) -> Result<Option<Image>> {
         let path = format!("/images/{name}/json");
         let reply = self.call(Method::GET, &path, None, None).await?;
         if reply.status == 404 {
@@ -110,24 +101,8 @@ impl Engine {
         }))
     }
 
-    /// All tags of the repository `name`.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn tags_of(&self, name: &str) -> Result<Vec<String>> {
-        let filter = json!({"reference": [name]}).to_string();
-        let path = format!("/images/json?filters={}", quote(&filter));
-        let list = self.call(Method::GET, &path, None, None).await?;
-        let list = list.good("list images")?;
-        let images = list.as_array().into_iter().flatten();
-        Ok(images.flat_map(|image| texts(&image["RepoTags"])).collect())
-    }
-
     /// Gives the image `id` the tag `repo:tag`.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn tag(&self, id: &str, repo: &str, tag: &str) -> Result<()> {
+    pub(crate) async fn tag(&self, id: &str, repo: &str, tag: &str) -> Result<()> {
         let path = format!("/images/{id}/tag?repo={}&tag={}", quote(repo), quote(tag));
         let reply = self.call(Method::POST, &path, None, None).await?;
         reply.good("tag an image").map(drop)
@@ -135,10 +110,7 @@ impl Engine {
 
     /// Takes the reference `name` away; the image goes when nothing names or uses it. Returns
     /// whether the reference is gone: one that a container uses stays.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn untag(&self, name: &str) -> Result<bool> {
+    pub(crate) async fn untag(&self, name: &str) -> Result<bool> {
         let path = format!("/images/{name}");
         let reply = self.call(Method::DELETE, &path, None, None).await?;
         match reply.status {

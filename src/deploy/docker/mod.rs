@@ -8,14 +8,14 @@
 //! Why not `bollard`: it brings some sixty crates; this needs some twenty calls over one kept
 //! HTTP client (`hyper`).
 
-pub mod auth;
+pub(crate) mod auth;
 mod compatibility;
 mod connection;
-pub mod images;
-pub mod containers;
-pub mod volumes;
-pub mod swarm;
-pub mod pull_error;
+pub(crate) mod images;
+pub(crate) mod containers;
+pub(crate) mod volumes;
+pub(crate) mod swarm;
+pub(crate) mod pull_error;
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use self::auth::Auth;
-pub use self::connection::client_env;
+pub(crate) use self::connection::client_env;
 use self::connection::{Body, Line, broken};
 use super::error::{Exit, Failure, Result};
 use super::settings::Engine as Choice;
@@ -35,7 +35,7 @@ use super::settings::Engine as Choice;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection to an engine, with its negotiated version.
-pub struct Engine {
+pub(crate) struct Engine {
     choice: Choice,
     prefix: String,
     idle: Mutex<Option<Line>>,
@@ -48,7 +48,7 @@ pub struct Engine {
 }
 
 /// An answer of the engine.
-pub struct Reply {
+pub(crate) struct Reply {
     /// The HTTP status.
     pub status: u16,
     /// The body.
@@ -57,20 +57,17 @@ pub struct Reply {
 
 impl Reply {
     /// Whether the status is 2xx or 304.
-    #[must_use]
-    pub fn ok(&self) -> bool {
+    pub(crate) fn ok(&self) -> bool {
         (200..300).contains(&self.status) || self.status == 304
     }
 
     /// The body as JSON, `Null` where it is none.
-    #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
     /// The engine's `message`, or else the body.
-    #[must_use]
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self.json()["message"].as_str() {
             Some(text) => text.trim().to_owned(),
             None => String::from_utf8_lossy(&self.body).trim().to_owned(),
@@ -81,7 +78,7 @@ impl Reply {
     ///
     /// # Errors
     /// With the engine's message, for any other.
-    pub fn good(self, doing: &str) -> Result<Value> {
+    pub(crate) fn good(self, doing: &str) -> Result<Value> {
         if self.ok() {
             return Ok(self.json());
         }
@@ -96,7 +93,7 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no engine, we may not use it, it is too old or too new, or it is rootless.
-    pub async fn open(choice: &Choice) -> Result<Self> {
+    pub(crate) async fn open(choice: &Choice) -> Result<Self> {
         let mut engine = Self {
             choice: choice.clone(),
             prefix: String::new(),
@@ -136,10 +133,7 @@ impl Engine {
     }
 
     /// One request whose answer is read to its end.
-    ///
-    /// # Errors
-    /// When the engine cannot be reached or does not answer in time.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,
@@ -174,10 +168,7 @@ impl Engine {
     }
 
     /// One request whose answer comes as lines of JSON. Ends early when `each` says so.
-    ///
-    /// # Errors
-    /// When the engine cannot be reached, or the connection breaks.
-    pub async fn lines(
+    pub(crate) async fn lines(
         &self,
         path: &str,
         auth: Option<&Auth>,

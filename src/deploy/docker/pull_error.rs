@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The class of a failed pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The token was refused.
     Auth,
     /// There is no token, and the image is not public.
@@ -30,8 +30,7 @@ pub enum Cause {
 
 impl Cause {
     /// The word in messages and in the journal.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Auth => "auth",
             Self::AuthMissing => "auth-missing",
@@ -46,14 +45,12 @@ impl Cause {
     }
 
     /// Whether no other source can help.
-    #[must_use]
-    pub fn is_final(self) -> bool {
+    pub(crate) fn is_final(self) -> bool {
         matches!(self, Self::Disk | Self::Daemon)
     }
 
     /// How often the same source may be tried.
-    #[must_use]
-    pub fn tries(self) -> u32 {
+    pub(crate) fn tries(self) -> u32 {
         match self {
             Self::Network => 3,
             Self::Integrity => 2,
@@ -140,8 +137,7 @@ const NETWORK: [&str; 17] = [
 ];
 
 /// Classifies what the engine said, with or without our token.
-#[must_use]
-pub fn classify(status: u16, text: &str, with_token: bool) -> Cause {
+pub(crate) fn classify(status: u16, text: &str, with_token: bool) -> Cause {
     let text = text.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let by_text = TEXTS.iter().find(|(_, parts)| has(parts));

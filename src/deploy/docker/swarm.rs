@@ -17,7 +17,7 @@ const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// A service as Swarm has it.
 #[derive(Clone, Debug)]
-pub struct Service {
+pub(crate) struct Service {
     /// Its id.
     pub id: String,
     /// The version that an update has to name.
@@ -28,8 +28,7 @@ pub struct Service {
 
 impl Service {
     /// The image that its next task will have.
-    #[must_use]
-    pub fn image(&self) -> &str {
+    pub(crate) fn image(&self) -> &str {
         let image = &self.spec["TaskTemplate"]["ContainerSpec"]["Image"];
         image.as_str().unwrap_or_default()
     }
@@ -37,7 +36,7 @@ impl Service {
 
 /// One attempt of Swarm to run a service.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub(crate) struct Task {
     /// Its id.
     pub id: String,
     /// `pending`, `starting`, `running`, `failed`, …
@@ -52,15 +51,14 @@ pub struct Task {
 
 impl Task {
     /// Whether nothing will run for it any more.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         ["complete", "failed", "shutdown", "rejected", "orphaned"].contains(&self.state.as_str())
     }
 }
 
 /// A secret as far as it can be read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -70,7 +68,7 @@ pub struct Listed {
 }
 
 /// The label by which a later run tells whether a secret has this value still.
-pub const FINGERPRINT: &str = "openclaw-deploy.fingerprint";
+pub(crate) const FINGERPRINT: &str = "openclaw-deploy.fingerprint";
 
 /// The request's body: a view into locked memory, so that the client needs no copy of it.
 struct Body(Secret);
@@ -83,10 +81,7 @@ impl AsRef<[u8]> for Body {
 
 impl Engine {
     /// The id of this node, where it manages a swarm; else the state that it is in instead.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn swarm(&self) -> Result<std::result::Result<String, String>> {
+    pub(crate) async fn swarm(&self) -> Result<std::result::Result<String, String>> {
         let about = self.call(Method::GET, "/info", None, None).await?;
         let swarm = &about.good("ask the Docker engine about itself")?["Swarm"];
         Ok(match text(&swarm["LocalNodeState"]).as_str() {
@@ -97,10 +92,7 @@ impl Engine {
     }
 
     /// The service `name`; `None` also where this node manages no swarm.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn service(&self, name: &str) -> Result<Option<Service>> {
+    pub(crate) async fn service(&self, name: &str) -> Result<Option<Service>> {
         let path = format!("/services/{name}");
         let reply = self.call(Method::GET, &path, None, None).await?;
         if matches!(reply.status, 404 | 503) {
@@ -116,10 +108,7 @@ impl Engine {
 
     /// Makes a service, or turns the one that is there into this. Credentials that Swarm holds
     /// for it stay, unless `auth` takes their place; it keeps them on its disk.
-    ///
-    /// # Errors
-    /// When Swarm refuses.
-    pub async fn put_service(
+    pub(crate) async fn put_service(
         &self,
         there: Option<&Service>,
         spec: &Value,
@@ -134,10 +123,7 @@ impl Engine {
     }
 
     /// The tasks of the service `name`, the oldest first.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn tasks(&self, name: &str) -> Result<Vec<Task>> {
+    pub(crate) async fn tasks(&self, name: &str) -> Result<Vec<Task>> {
         let filter = json!({"service": [name]}).to_string();
         let path = format!("/tasks?filters={}", quote(&filter));
         let list = self.call(Method::GET, &path, None, None).await?;
@@ -148,10 +134,7 @@ impl Engine {
     }
 
     /// All secrets of the swarm; none where this node manages no swarm.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn secrets(&self) -> Result<Vec<Listed>> {
+    pub(crate) async fn secrets(&self) -> Result<Vec<Listed>> {
         let reply = self.call(Method::GET, "/secrets", None, None).await?;
         if reply.status == 503 {
             return Ok(Vec::new());
@@ -166,10 +149,7 @@ impl Engine {
     }
 
     /// Gives Swarm a secret, and returns its id.
-    ///
-    /// # Errors
-    /// When Swarm refuses.
-    pub async fn create_secret(
+    pub(crate) async fn create_secret(
         &self,
         name: &str,
         labels: &Value,
@@ -190,10 +170,7 @@ impl Engine {
 
     /// Removes the service, secret, container or network at `path`. One that is in use or not
     /// there is no failure.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn remove(&self, path: &str) -> Result<()> {
+    pub(crate) async fn remove(&self, path: &str) -> Result<()> {
         let reply = self.call(Method::DELETE, path, None, None).await?;
         if matches!(reply.status, 400 | 403 | 404 | 409 | 503) {
             return Ok(());

@@ -21,24 +21,18 @@ use crate::deploy::error::{Failure, Result};
 const TICK: Duration = Duration::from_millis(250);
 
 /// A volume in a helper: its name and where it is mounted.
-pub type Mount<'a> = (String, &'a str);
+pub(crate) type Mount<'a> = (String, &'a str);
 
 impl Engine {
     /// Makes a volume.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn make_volume(&self, name: &str, label: (&str, &str)) -> Result<()> {
+    pub(crate) async fn make_volume(&self, name: &str, label: (&str, &str)) -> Result<()> {
         let body = json!({"Name": name, "Labels": {label.0: label.1}});
         let reply = self.call(Method::POST, "/volumes/create", Some(&body), None);
         reply.await?.good("make a volume").map(drop)
     }
 
     /// Whether there is a volume of this name.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn has_volume(&self, name: &str) -> Result<bool> {
+    pub(crate) async fn has_volume(&self, name: &str) -> Result<bool> {
         let path = format!("/volumes/{name}");
         let reply = self.call(Method::GET, &path, None, None).await?;
         match reply.status {
@@ -48,10 +42,7 @@ impl Engine {
     }
 
     /// The names of all volumes with this label.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn volumes_of(&self, label: (&str, &str)) -> Result<Vec<String>> {
+    pub(crate) async fn volumes_of(&self, label: (&str, &str)) -> Result<Vec<String>> {
         let filter = json!({"label": [format!("{}={}", label.0, label.1)]}).to_string();
         let path = format!("/volumes?filters={}", quote(&filter));
         let list = self.call(Method::GET, &path, None, None).await?;
@@ -60,10 +51,7 @@ impl Engine {
     }
 
     /// Removes a volume. One that a container still has stays, and is no failure.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn remove_volume(&self, name: &str) -> Result<()> {
+    pub(crate) async fn remove_volume(&self, name: &str) -> Result<()> {
         let path = format!("/volumes/{name}");
         let reply = self.call(Method::DELETE, &path, None, None).await?;
         match reply.status {
@@ -73,10 +61,7 @@ impl Engine {
     }
 
     /// Makes a container that is never started, with these volumes. Returns its id.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn make_helper(
+    pub(crate) async fn make_helper(
         &self,
         image: &str,
         label: &str,
@@ -98,10 +83,7 @@ impl Engine {
     }
 
     /// Removes all containers with this label.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn remove_helpers(&self, label: &str) -> Result<()> {
+    pub(crate) async fn remove_helpers(&self, label: &str) -> Result<()> {
         let filter = json!({"label": [label]}).to_string();
         let path = format!("/containers/json?all=1&filters={}", quote(&filter));
         let list = self.call(Method::GET, &path, None, None).await?;
@@ -116,10 +98,7 @@ impl Engine {
     }
 
     /// Whether there is a file at `path` in container `id`.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn has_file(&self, id: &str, path: &str) -> Result<bool> {
+    pub(crate) async fn has_file(&self, id: &str, path: &str) -> Result<bool> {
         let path = archive(id, path);
         let reply = self.call(Method::HEAD, &path, None, None).await?;
         match reply.status {
@@ -129,19 +108,13 @@ impl Engine {
     }
 
     /// Unpacks `tar` in the directory `into` of container `id`.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn put(&self, id: &str, into: &str, tar: Vec<u8>) -> Result<()> {
+    pub(crate) async fn put(&self, id: &str, into: &str, tar: Vec<u8>) -> Result<()> {
         self.unpack(id, into, whole(tar)).await
     }
 
     /// Copies `path` of container `from` into the directory `into` of container `to`; `each` is
     /// told the bytes so far. Returns them all.
-    ///
-    /// # Errors
-    /// When the engine fails, has no space left, stands still, or ends the stream too early.
-    pub async fn copy(
+    pub(crate) async fn copy(
         &self,
         (from, path): (&str, &str),
         (to, into): (&str, &str),
@@ -257,8 +230,7 @@ impl Seen {
 }
 
 /// A tar of directories (`name/`) and small files that belong to `owner`.
-#[must_use]
-pub fn tar(owner: (u32, u32), entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
+pub(crate) fn tar(owner: (u32, u32), entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
     let mut tar = Vec::new();
     for (name, mode, content) in entries {
         let mut block = [0_u8; 512];

@@ -1,8 +1,7 @@
 //! `openclaw.json`, where there is none yet. It is OpenClaw's from then on.
 
 /// The smallest configuration with which a gateway that is published at `port` starts.
-#[must_use]
-pub fn text(port: u16) -> String {
+pub(crate) fn text(port: u16) -> String {
     format!(
         r#"{{
   "gateway": {{

@@ -14,23 +14,19 @@ use crate::deploy::redact::Redact;
 use crate::deploy::run::Context;
 
 /// The key that names the image, for people who use compose by hand.
-pub const IMAGE: &str = "OPENCLAW_IMAGE";
+pub(crate) const IMAGE: &str = "OPENCLAW_IMAGE";
 /// The gateway's own token.
-pub const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
+pub(crate) const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
 /// The password of the keyring of `gog`.
-pub const KEYRING: &str = "GOG_KEYRING_PASSWORD";
+pub(crate) const KEYRING: &str = "GOG_KEYRING_PASSWORD";
 
 /// Where it lies.
-#[must_use]
-pub fn path(cx: &Context) -> PathBuf {
+pub(crate) fn path(cx: &Context) -> PathBuf {
     cx.settings.project().join(".env")
 }
 
 /// Its text, "" where there is none.
-///
-/// # Errors
-/// When it is a link, belongs to somebody else, or is no text.
-pub fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
+pub(crate) fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
     let shown = path(cx).display().to_string();
     let owner = owner.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, _)| user);
     let bytes = cx.host.read_of(owner, path(cx))?.unwrap_or_default();
@@ -43,10 +39,7 @@ pub fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
 }
 
 /// `text` with every key that has to be there.
-///
-/// # Errors
-/// When the system has no randomness for a secret that is missing.
-pub fn complete(cx: &Context, text: &str) -> Result<String> {
+pub(crate) fn complete(cx: &Context, text: &str) -> Result<String> {
     let mut file = EnvFile::parse(text);
     if text.is_empty() {
         file = EnvFile::parse(
@@ -68,19 +61,13 @@ pub fn complete(cx: &Context, text: &str) -> Result<String> {
 }
 
 /// Writes it.
-///
-/// # Errors
-/// When it cannot be written; the old one is then still whole.
-pub fn write(cx: &Context, text: &str, owner: Option<(u32, u32)>) -> Result<bool> {
+pub(crate) fn write(cx: &Context, text: &str, owner: Option<(u32, u32)>) -> Result<bool> {
     cx.host
         .write(path(cx), text.as_bytes(), Access { mode: 0o600, owner })
 }
 
 /// Names the image that runs, unless the user has put an image of his own there.
-///
-/// # Errors
-/// When the file cannot be read or written.
-pub fn name_image(cx: &Context, pinned: &str, ours: &[String]) -> Result<()> {
+pub(crate) fn name_image(cx: &Context, pinned: &str, ours: &[String]) -> Result<()> {
     let owner = owner(cx)?;
     let text = read(cx, owner)?;
     let mut file = EnvFile::parse(&text);
@@ -104,10 +91,7 @@ fn is_ours(name: &str, ours: &[String]) -> bool {
 }
 
 /// User and group that own the project directory; `None` for a remote engine.
-///
-/// # Errors
-/// When the deploy user does not exist.
-pub fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
+pub(crate) fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
     if cx.settings.engine.is_remote() {
         return Ok(None);
     }
@@ -116,17 +100,14 @@ pub fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
 }
 
 /// Tells one `.env` from another; the image's name does not count.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn mark(cx: &Context) -> Result<String> {
+pub(crate) fn mark(cx: &Context) -> Result<String> {
     let mut file = EnvFile::parse(&read(cx, owner(cx)?)?);
     file.set(IMAGE, "");
     Ok(fingerprint(file.text().as_bytes()))
 }
 
 /// Hides the values of `.env` that are secrets by their names.
-pub fn conceal(cx: &Context, redact: &mut Redact) {
+pub(crate) fn conceal(cx: &Context, redact: &mut Redact) {
     let text = owner(cx)
         .and_then(|owner| read(cx, owner))
         .unwrap_or_default();

@@ -14,20 +14,14 @@ use crate::deploy::run::Context;
 const KEPT: &str = "openclaw-deploy/kept";
 
 /// Keeps the image of a release from being pruned by others.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn keep(engine: &Engine, release: &Release) -> Result<()> {
+pub(crate) async fn keep(engine: &Engine, release: &Release) -> Result<()> {
     engine
         .tag(&release.image, KEPT, short(&release.image))
         .await
 }
 
 /// Lets go of releases, images and snapshots beyond `--keep`.
-///
-/// # Errors
-/// When the engine fails, or the records cannot be written.
-pub async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
+pub(crate) async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
     let gone = records.prune(cx.settings.keep);
     records.save(&cx.host, &cx.settings)?;
     for release in &gone {
@@ -41,10 +35,7 @@ pub async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Resu
 }
 
 /// Removes what we brought and no release needs, but for the image `last`.
-///
-/// # Errors
-/// When the engine fails, or the records cannot be written.
-pub async fn remove(
+pub(crate) async fn remove(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,

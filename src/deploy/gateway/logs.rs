@@ -5,13 +5,15 @@ use crate::deploy::error::Result;
 use crate::deploy::run::Context;
 
 /// How many lines a failure shows.
-pub const LINES: usize = 50;
+pub(crate) const LINES: usize = 50;
 
 /// The last `count` lines of container `id`, redacted.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn last(cx: &Context, engine: &Engine, id: &str, count: usize) -> Result<Vec<String>> {
+pub(crate) async fn last(
+    cx: &Context,
+    engine: &Engine,
+    id: &str,
+    count: usize,
+) -> Result<Vec<String>> {
     let mut redact = cx.redact();
     super::env::conceal(cx, &mut redact);
     let lines = engine.logs(id, count).await?;

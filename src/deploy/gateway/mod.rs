@@ -5,18 +5,18 @@
 //!                                                        └─▶ put back
 //! ```
 
-pub mod config;
-pub mod env;
-pub mod logs;
-pub mod health;
-pub mod records;
-pub mod image_cleanup;
-pub mod runtime;
-pub mod state;
-pub mod restore;
-pub mod upgrade;
-pub mod recover;
-pub mod rollback;
+pub(crate) mod config;
+pub(crate) mod env;
+pub(crate) mod logs;
+pub(crate) mod health;
+pub(crate) mod records;
+pub(crate) mod image_cleanup;
+pub(crate) mod runtime;
+pub(crate) mod state;
+pub(crate) mod restore;
+pub(crate) mod upgrade;
+pub(crate) mod recover;
+pub(crate) mod rollback;
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ use crate::deploy::settings::Settings;
 
 /// What is there now.
 #[derive(Clone, Debug, Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// Our gateway's container.
     pub container: Option<Container>,
     /// Whether it answers.
@@ -44,8 +44,7 @@ pub struct Observed {
 
 impl Observed {
     /// Whether our own container holds the port.
-    #[must_use]
-    pub fn holds_port(&self, port: u16) -> bool {
+    pub(crate) fn holds_port(&self, port: u16) -> bool {
         self.container.as_ref().is_some_and(|container| {
             let holds = container.running || container.is_paused();
             holds && container.published.iter().any(|(_, at)| *at == port)
@@ -53,8 +52,7 @@ impl Observed {
     }
 
     /// What the ladder needs to know of it.
-    #[must_use]
-    pub fn running(&self, records: &Records) -> Option<Running> {
+    pub(crate) fn running(&self, records: &Records) -> Option<Running> {
         let container = self.container.as_ref()?;
         let release = records
             .current()
@@ -70,10 +68,7 @@ impl Observed {
 }
 
 /// Looks at the gateway.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
+pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
     let container = engine.gateway().await?;
     let healthy = match &container {
         Some(container) if container.running => {
@@ -107,8 +102,7 @@ async fn old(port: Option<u16>) -> Option<Seen> {
 }
 
 /// Where it answers, for people: a remote engine's loopback is not the reader's.
-#[must_use]
-pub fn place(settings: &Settings) -> String {
+pub(crate) fn place(settings: &Settings) -> String {
     let there = match settings.engine.is_remote() {
         true => " of the engine's machine",
         false => "",
@@ -117,7 +111,6 @@ pub fn place(settings: &Settings) -> String {
 }
 
 /// The port to probe; on a remote engine there is none within reach.
-#[must_use]
-pub fn port(cx: &Context) -> Option<u16> {
+pub(crate) fn port(cx: &Context) -> Option<u16> {
     (!cx.settings.engine.is_remote()).then_some(cx.settings.port)
 }

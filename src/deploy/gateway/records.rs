@@ -24,7 +24,7 @@ const MOST: usize = 100;
 /// All that is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Records {
+pub(crate) struct Records {
     /// Releases that answered, the newest last.
     pub releases: Vec<Release>,
     /// Ids of images that did not become healthy.
@@ -39,7 +39,7 @@ pub struct Records {
 
 /// An image that we pulled or built.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Brought {
+pub(crate) struct Brought {
     /// `name@sha256:…` or an image id.
     pub pinned: String,
     /// The engine's id of the image.
@@ -51,7 +51,7 @@ pub struct Brought {
 
 /// A version that ran, and all that is needed to run it again without a registry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Release {
+pub(crate) struct Release {
     /// 1, 2, 3 …
     pub id: u64,
     /// The reference that was asked for.
@@ -89,7 +89,7 @@ pub struct Release {
 
 /// A change in flight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// What is being started.
     pub release: Release,
     /// The release that ran before, if any.
@@ -100,7 +100,7 @@ pub struct Pending {
 
 impl Release {
     /// Has it run with other volumes.
-    pub fn move_to(&mut self, state: String) {
+    pub(crate) fn move_to(&mut self, state: String) {
         if !self.state.is_empty() {
             self.compose = self.compose.replace(&self.state, &state);
             self.state = state;
@@ -110,10 +110,7 @@ impl Release {
 
 impl Records {
     /// Reads them.
-    ///
-    /// # Errors
-    /// When the file is there but is not ours to understand.
-    pub fn load(host: &Host, settings: &Settings) -> Result<Self> {
+    pub(crate) fn load(host: &Host, settings: &Settings) -> Result<Self> {
         let path = settings.records().join("records.json");
         let text = host.read(&path)?;
         let mut records: Self =
@@ -137,10 +134,7 @@ impl Records {
     }
 
     /// Writes them.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn save(&self, host: &Host, settings: &Settings) -> Result<()> {
+    pub(crate) fn save(&self, host: &Host, settings: &Settings) -> Result<()> {
         let path = settings.records().join("records.json");
         let text = serde_json::to_string_pretty(self)
             .map_err(|why| Failure::system("write the records as JSON", why))?;
@@ -148,20 +142,17 @@ impl Records {
     }
 
     /// The release that should be running.
-    #[must_use]
-    pub fn current(&self) -> Option<&Release> {
+    pub(crate) fn current(&self) -> Option<&Release> {
         self.releases.last()
     }
 
     /// The release with this id.
-    #[must_use]
-    pub fn release(&self, id: u64) -> Option<&Release> {
+    pub(crate) fn release(&self, id: u64) -> Option<&Release> {
         self.releases.iter().find(|release| release.id == id)
     }
 
     /// The id for the next release.
-    #[must_use]
-    pub fn next_id(&self) -> u64 {
+    pub(crate) fn next_id(&self) -> u64 {
         self.releases
             .iter()
             .map(|release| release.id)
@@ -171,14 +162,14 @@ impl Records {
     }
 
     /// A release that answered becomes the current one; it is no longer bad.
-    pub fn commit(&mut self, release: Release) {
+    pub(crate) fn commit(&mut self, release: Release) {
         self.pending = None;
         self.bad.retain(|image| *image != release.image);
         self.releases.push(release);
     }
 
     /// Remembers an image as bad.
-    pub fn condemn(&mut self, image: &str) {
+    pub(crate) fn condemn(&mut self, image: &str) {
         if !self.bad.iter().any(|bad| bad == image) {
             self.bad.push(image.to_owned());
         }
@@ -187,7 +178,7 @@ impl Records {
     }
 
     /// Remembers an image as ours to remove.
-    pub fn bring(&mut self, got: &Acquired) {
+    pub(crate) fn bring(&mut self, got: &Acquired) {
         self.brought.retain(|it| it.pinned != got.pinned);
         self.brought.push(Brought {
             pinned: got.pinned.clone(),
@@ -211,8 +202,7 @@ impl Records {
     }
 
     /// What we brought and no release is made of, nor `last`.
-    #[must_use]
-    pub fn needless(&self, last: Option<&Release>) -> Vec<String> {
+    pub(crate) fn needless(&self, last: Option<&Release>) -> Vec<String> {
         // By its id: a gateway that was adopted is remembered by that alone.
         let is_needed = |it: &&Brought| {
             let mut releases = self.releases.iter().chain(last);
@@ -225,7 +215,7 @@ impl Records {
     /// Lets go of all but `keep` snapshots, and returns those. The first to stay are the ways back
     /// to another image: a release of the same image (its `.env` or a secret changed) must not
     /// push them out.
-    pub fn keep_snapshots(&mut self, keep: usize) -> Vec<String> {
+    pub(crate) fn keep_snapshots(&mut self, keep: usize) -> Vec<String> {
         let mut seen: Vec<&str> = Vec::new();
         let (mut ways, mut others) = (Vec::new(), Vec::new());
         let mut after: Option<&Release> = None;
@@ -253,7 +243,7 @@ impl Records {
 
     /// Forgets all but the newest releases of `keep` images, and the oldest of very many. Returns
     /// those whose image is forgotten.
-    pub fn prune(&mut self, keep: usize) -> Vec<Release> {
+    pub(crate) fn prune(&mut self, keep: usize) -> Vec<Release> {
         let mut images = Vec::new();
         for release in self.releases.iter().rev() {
             if !images.contains(&release.image) {

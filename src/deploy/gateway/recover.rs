@@ -14,16 +14,12 @@ use crate::deploy::gateway::{port, restore, state, upgrade};
 use crate::deploy::run::Context;
 
 /// Whether there is something to recover.
-#[must_use]
-pub fn needed(records: &Records) -> bool {
+pub(crate) fn needed(records: &Records) -> bool {
     records.pending.is_some()
 }
 
 /// Recovers.
-///
-/// # Errors
-/// When neither the new nor the old version can be made to answer.
-pub async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
+pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
     let Some(pending) = records.pending.clone() else {
         return Ok(());
     };

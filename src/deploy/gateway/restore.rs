@@ -16,7 +16,7 @@ use crate::deploy::journal::round;
 use crate::deploy::run::Context;
 
 /// After `failure` of `release`: puts back what ran, and says what runs now.
-pub async fn after(
+pub(crate) async fn after(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
@@ -105,7 +105,7 @@ fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Fa
 }
 
 /// What to do where `to` could not be put back because of `why`.
-pub fn way_out(to: &Release, why: &Failure) -> String {
+pub(crate) fn way_out(to: &Release, why: &Failure) -> String {
     let again = format!("openclaw-deploy rollback --to {}", to.id);
     match why.cause {
         // Without its image that would fail again.
@@ -155,10 +155,11 @@ async fn remove_failed(cx: &Context, engine: &Engine, records: &mut Records, rel
 }
 
 /// Stops what was the first to be tried, and puts back the state that it found.
-///
-/// # Errors
-/// When that cannot be put back; the snapshot is still there.
-pub async fn state_alone(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
+pub(crate) async fn state_alone(
+    cx: &Context,
+    engine: &Engine,
+    snapshot: Option<&str>,
+) -> Result<()> {
     let _ = runtime::stop(engine, 10).await;
     match snapshot {
         Some(id) => state::restore(cx, id).await,
@@ -167,10 +168,7 @@ pub async fn state_alone(cx: &Context, engine: &Engine, snapshot: Option<&str>) 
 }
 
 /// Runs `to` again, with the state of `snapshot`, and waits until it answers.
-///
-/// # Errors
-/// When it cannot be started or does not answer.
-pub async fn restore(
+pub(crate) async fn restore(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
@@ -213,10 +211,7 @@ fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
 }
 
 /// Refuses a release whose image was taken away.
-///
-/// # Errors
-/// When the engine does not have it.
-pub async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
+pub(crate) async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
     match engine.image(&to.pinned).await? {
         Some(_) => Ok(()),
         None => Err(

@@ -16,7 +16,7 @@ use crate::deploy::run::Context;
 ///
 /// # Errors
 /// Exit 5 when what ran before was put back and answers, 6 when nothing does.
-pub async fn go(
+pub(crate) async fn go(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,

@@ -24,7 +24,7 @@ use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// A version that is to run.
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// What it will be, once it answers.
     pub release: Release,
 }
@@ -34,7 +34,7 @@ impl Candidate {
     ///
     /// # Errors
     /// When `.env` cannot be read, or the image has nothing to start.
-    pub fn new(
+    pub(crate) fn new(
         cx: &Context,
         records: &Records,
         form: &Form,
@@ -78,7 +78,7 @@ impl Candidate {
 ///
 /// # Errors
 /// Exit 5 when the old version answers again, 6 when nothing does.
-pub async fn switch(
+pub(crate) async fn switch(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
@@ -227,10 +227,7 @@ async fn attempt(
 
 /// What answers is ours, and can use its state, but for the databases that were refused before
 /// (`None`: no version ran before).
-///
-/// # Errors
-/// When it is not, or cannot.
-pub async fn accept(
+pub(crate) async fn accept(
     cx: &Context,
     engine: &Engine,
     id: &str,
@@ -272,7 +269,7 @@ async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> 
 }
 
 /// What a version that did not become healthy is reported as.
-pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy) -> Failure {
+pub(crate) async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy) -> Failure {
     let lines = logs::last(cx, engine, id, logs::LINES)
         .await
         .unwrap_or_default();
@@ -289,7 +286,7 @@ pub async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy)
 }
 
 /// It answers: this is now what runs.
-pub async fn finish(
+pub(crate) async fn finish(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,

@@ -9,7 +9,7 @@ use super::keys;
 
 /// One line of `/etc/passwd`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// Its name.
     pub name: String,
     /// Its number.
@@ -27,17 +27,14 @@ impl Account {
     ///
     /// # Errors
     /// When `/etc/passwd` cannot be read.
-    pub fn find(host: &Host, name: &str) -> Result<Option<Self>> {
+    pub(crate) fn find(host: &Host, name: &str) -> Result<Option<Self>> {
         Ok(Self::all(host)?
             .into_iter()
             .find(|account| account.name == name))
     }
 
     /// The account of this name, which must be there.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn need(host: &Host, name: &str) -> Result<Self> {
+    pub(crate) fn need(host: &Host, name: &str) -> Result<Self> {
         Self::find(host, name)?.ok_or_else(|| {
             Failure::wanted(format!("the user {name}"), "no such user")
                 .hint("openclaw-deploy bootstrap --only user")
@@ -45,36 +42,30 @@ impl Account {
     }
 
     /// All accounts of `/etc/passwd`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn all(host: &Host) -> Result<Vec<Self>> {
+    pub(crate) fn all(host: &Host) -> Result<Vec<Self>> {
         let text = host.read("/etc/passwd")?.unwrap_or_default();
         Ok(text.lines().filter_map(parse).collect())
     }
 
     /// Where its keys lie.
-    #[must_use]
-    pub fn keys(&self) -> String {
+    pub(crate) fn keys(&self) -> String {
         format!("{}/.ssh/authorized_keys", self.home)
     }
 
     /// Whether its shell lets nobody in.
-    #[must_use]
-    pub fn barred(&self) -> bool {
+    pub(crate) fn barred(&self) -> bool {
         self.shell.ends_with("/nologin") || self.shell.ends_with("/false")
     }
 
     /// Whether it is a person's, not a service's.
-    #[must_use]
-    pub fn personal(&self) -> bool {
+    pub(crate) fn personal(&self) -> bool {
         (1000..60000).contains(&self.uid) && !self.barred()
     }
 }
 
 /// Whether somebody can log in with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Login {
+pub(crate) enum Login {
     /// There is a usable key.
     Usable,
     /// There is no usable key.
@@ -85,8 +76,7 @@ pub enum Login {
 
 impl Login {
     /// Looks at the keys of `account`, and at who could change them.
-    #[must_use]
-    pub fn of(host: &Host, account: &Account) -> Self {
+    pub(crate) fn of(host: &Host, account: &Account) -> Self {
         let file = account.keys();
         let text = host
             .read_of(account.uid, &file)

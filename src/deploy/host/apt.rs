@@ -9,14 +9,12 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Answer, Host, Program, good};
 
 /// Whether this host has apt at all.
-#[must_use]
-pub fn here(host: &Host) -> bool {
+pub(crate) fn here(host: &Host) -> bool {
     host.find("apt-get").is_some() && host.find("dpkg-query").is_some()
 }
 
 /// Whether `program` is there and `package` is not what an interrupted installation left of it.
-#[must_use]
-pub fn ready(host: &Host, program: &str, package: &str) -> bool {
+pub(crate) fn ready(host: &Host, program: &str, package: &str) -> bool {
     let broken = ["unpacked", "half-configured", "half-installed"];
     host.find(program).is_some()
         && status(host, package).map_or(true, |status| !broken.contains(&status.as_str()))
@@ -32,7 +30,7 @@ fn status(host: &Host, package: &str) -> Result<String> {
 ///
 /// # Errors
 /// When dpkg cannot be asked.
-pub fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
+pub(crate) fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let mut lacking = Vec::new();
     for package in packages {
         if status(host, package)? != "installed" {
@@ -46,7 +44,7 @@ pub fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
 ///
 /// # Errors
 /// When apt cannot; its last line says why.
-pub fn install(host: &Host, packages: &[&str]) -> Result<()> {
+pub(crate) fn install(host: &Host, packages: &[&str]) -> Result<()> {
     let wanted = lacking(host, packages)?;
     if wanted.is_empty() {
         return Ok(());
@@ -116,7 +114,7 @@ const ARGUMENTS: [&str; 9] = [
 ///
 /// # Errors
 /// When apt cannot be run.
-pub fn update(host: &Host) -> Result<bool> {
+pub(crate) fn update(host: &Host) -> Result<bool> {
     let update = program("apt-get").args(["-q", "update"]);
     Ok(patiently(host, &update)?.ok())
 }
@@ -125,7 +123,7 @@ pub fn update(host: &Host) -> Result<bool> {
 ///
 /// # Errors
 /// When that repository cannot be read or is not signed as it must be.
-pub fn update_only(host: &Host, list: &str) -> Result<()> {
+pub(crate) fn update_only(host: &Host, list: &str) -> Result<()> {
     let update = program("apt-get")
         .args(["-q", "update", "-o"])
         .arg(format!("Dir::Etc::sourcelist={list}"))
@@ -141,16 +139,12 @@ pub fn update_only(host: &Host, list: &str) -> Result<()> {
 }
 
 /// `apt-config dump`, which shows what is in force after all files have been read.
-///
-/// # Errors
-/// When it cannot be run.
-pub fn settings(host: &Host) -> Result<String> {
+pub(crate) fn settings(host: &Host) -> Result<String> {
     host.must(&Program::new("apt-config").arg("dump"))
 }
 
 /// The values of a key in `apt-config dump`; a list has one for each entry.
-#[must_use]
-pub fn values<'a>(dump: &'a str, key: &str) -> Vec<&'a str> {
+pub(crate) fn values<'a>(dump: &'a str, key: &str) -> Vec<&'a str> {
     dump.lines()
         .filter_map(|line| {
             let (name, value) = line.split_once(' ')?;
@@ -162,8 +156,7 @@ pub fn values<'a>(dump: &'a str, key: &str) -> Vec<&'a str> {
 }
 
 /// Whether a periodic job is on: apt takes `0`, `no` and nothing for off.
-#[must_use]
-pub fn on(dump: &str, key: &str) -> bool {
+pub(crate) fn on(dump: &str, key: &str) -> bool {
     values(dump, key)
         .last()
         .is_some_and(|value| !matches!(*value, "0" | "no" | "false"))
@@ -178,8 +171,7 @@ fn program(name: &str) -> Program {
 }
 
 /// What to say where there is no apt.
-#[must_use]
-pub fn absent(program: &str) -> String {
+pub(crate) fn absent(program: &str) -> String {
     format!("{program} is not installed, and this host has no apt to install it")
 }
 

@@ -24,7 +24,7 @@ const ACCESS: Access = Access {
 
 /// Where a vendor keeps what, and where it goes on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The key's name below the distribution; `{codename}` stands for the release.
     pub key: &'static str,
     /// Where the key goes: apt tells armoured keys by the ending `.asc`.
@@ -39,7 +39,7 @@ pub struct Layout {
 
 /// A vendor's repository for this host's distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// The repository itself.
     pub url: String,
     codename: String,
@@ -53,7 +53,7 @@ impl Source {
     ///
     /// # Errors
     /// When the distribution cannot be told.
-    pub fn of(
+    pub(crate) fn of(
         host: &Host,
         layout: Layout,
         repository: &str,
@@ -69,10 +69,7 @@ impl Source {
     }
 
     /// Fetches the key, looks at it, and only then tells apt.
-    ///
-    /// # Errors
-    /// When it cannot be fetched, is not the pinned one, or did not sign what the repository holds.
-    pub fn add(&self, host: &Host) -> Result<()> {
+    pub(crate) fn add(&self, host: &Host) -> Result<()> {
         apt::install(host, &["gpg", "ca-certificates"])?;
         host.directory(WORK, PRIVATE)?;
         host.remove(FETCHED)?;

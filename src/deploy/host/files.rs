@@ -19,10 +19,7 @@ use crate::deploy::host::{Access, Host};
 
 impl Host {
     /// A text file, `None` where there is none. Invalid UTF-8 is replaced, 1 MiB is the most.
-    ///
-    /// # Errors
-    /// When it is there but cannot be read.
-    pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
         let path = path.as_ref();
         let opened = OpenOptions::new()
             .read(true)
@@ -38,10 +35,7 @@ impl Host {
 
     /// A file in a directory that `owner` (a user id) controls, `None` where there is none. No link
     /// that they can have made is followed, and the file is theirs or root's. 1 MiB is the most.
-    ///
-    /// # Errors
-    /// When it is anything else, or cannot be read.
-    pub fn read_of(&self, owner: u32, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read_of(&self, owner: u32, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let place = self.place(path, false);
         match place.and_then(|place| place.open()) {
@@ -56,10 +50,7 @@ impl Host {
 
     /// Gives what lies at `path` below `top` to `owner`, without following any link on the way. A
     /// file with a second name, which may lie elsewhere, stays as it is.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn give(&self, top: &Path, path: &Path, owner: (u32, u32)) -> io::Result<()> {
+    pub(crate) fn give(&self, top: &Path, path: &Path, owner: (u32, u32)) -> io::Result<()> {
         let within = path.strip_prefix(top).unwrap_or(path);
         let top = nix::fcntl::open(top, DIRECTORY, Mode::empty())?;
         let within = match within.as_os_str().is_empty() {
@@ -84,8 +75,7 @@ impl Host {
     }
 
     /// Whether a file is exactly `bytes` with `access`, and no symbolic link.
-    #[must_use]
-    pub fn holds(&self, path: impl AsRef<Path>, bytes: &[u8], access: Access) -> bool {
+    pub(crate) fn holds(&self, path: impl AsRef<Path>, bytes: &[u8], access: Access) -> bool {
         let place = self.place(path.as_ref(), false);
         let Ok(file) = place.and_then(|place| place.open()) else {
             return false;
@@ -109,7 +99,12 @@ impl Host {
     ///
     /// # Errors
     /// When any of that fails; the old file is then still whole.
-    pub fn write(&self, path: impl AsRef<Path>, bytes: &[u8], access: Access) -> Result<bool> {
+    pub(crate) fn write(
+        &self,
+        path: impl AsRef<Path>,
+        bytes: &[u8],
+        access: Access,
+    ) -> Result<bool> {
         let path = path.as_ref();
         if self.holds(path, bytes, access) {
             return Ok(false);
@@ -124,10 +119,7 @@ impl Host {
 
     /// Makes a directory (parents 0755) with this mode and owner. Returns whether anything
     /// changed. Never recursive: what lies in it is left alone.
-    ///
-    /// # Errors
-    /// When it cannot be made, or something else has its name (a symbolic link too).
-    pub fn directory(&self, path: impl AsRef<Path>, access: Access) -> Result<bool> {
+    pub(crate) fn directory(&self, path: impl AsRef<Path>, access: Access) -> Result<bool> {
         let path = path.as_ref();
         let fail = |why: io::Error| match is_link(&why) {
             true => not_a("directory", path, "something else"),
@@ -152,10 +144,7 @@ impl Host {
     }
 
     /// Removes a file if it is there. Returns whether it was.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub fn remove(&self, path: impl AsRef<Path>) -> Result<bool> {
+    pub(crate) fn remove(&self, path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref();
         let place = self.place(path, false);
         match place.and_then(|place| place.remove()) {
@@ -167,10 +156,7 @@ impl Host {
 
     /// A new directory that nobody else can enter, held open: whatever becomes of its name, what is
     /// made in it is made there.
-    ///
-    /// # Errors
-    /// When it is there already, cannot be made, or was exchanged before it was open.
-    pub fn room(&self, path: impl AsRef<Path>) -> Result<File> {
+    pub(crate) fn room(&self, path: impl AsRef<Path>) -> Result<File> {
         let path = path.as_ref();
         let place = self.place(path, true);
         let fail = |why: io::Error| Failure::file("make directory", path, why);
@@ -184,10 +170,7 @@ impl Host {
     }
 
     /// Moves `name` out of a [`Host::room`] to `path`.
-    ///
-    /// # Errors
-    /// When it cannot be moved.
-    pub fn move_out(&self, room: &File, name: &str, path: impl AsRef<Path>) -> Result<()> {
+    pub(crate) fn move_out(&self, room: &File, name: &str, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let place = self.place(path, false);
         let moved = place.and_then(|place| place.receive(room, name));

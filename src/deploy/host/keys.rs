@@ -6,7 +6,7 @@
 
 /// One key of an `authorized_keys` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key<'a> {
+pub(crate) struct Key<'a> {
     /// The whole line.
     pub line: &'a str,
     /// The names of its options, in lower case.
@@ -36,8 +36,7 @@ const RSA_BITS: usize = 1024;
 
 impl Key<'_> {
     /// Whether an administrator can log in with it and do as they please.
-    #[must_use]
-    pub fn usable(&self) -> bool {
+    pub(crate) fn usable(&self) -> bool {
         let hindered = self
             .options
             .iter()
@@ -47,13 +46,12 @@ impl Key<'_> {
 }
 
 /// The keys of a file, in order; comments, blank and broken lines left out.
-pub fn keys(text: &str) -> impl Iterator<Item = Key<'_>> {
+pub(crate) fn keys(text: &str) -> impl Iterator<Item = Key<'_>> {
     text.lines().filter_map(key)
 }
 
 /// The usable keys of `source` that `target` does not hold yet, as lines.
-#[must_use]
-pub fn missing<'a>(source: &'a str, target: &str) -> Vec<&'a str> {
+pub(crate) fn missing<'a>(source: &'a str, target: &str) -> Vec<&'a str> {
     let mut held: Vec<&str> = keys(target)
         .filter(Key::usable)
         .map(|key| key.blob)

@@ -18,7 +18,7 @@ const PATH: &str = "/run/openclaw-deploy.lock";
 
 /// The held lock.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: Flock<File>,
 }
 
@@ -27,7 +27,7 @@ impl Lock {
     ///
     /// # Errors
     /// Exit 7 when another run holds it.
-    pub fn take(host: &Host, wait: Option<&dyn Fn()>) -> Result<Self> {
+    pub(crate) fn take(host: &Host, wait: Option<&dyn Fn()>) -> Result<Self> {
         let path = host.path(PATH);
         let fail = |why: std::io::Error| Failure::file("open", Path::new(PATH), why);
         if let Some(parent) = path.parent() {
@@ -67,8 +67,7 @@ impl Lock {
 
 /// Whether a run holds the lock now. The kernel's list is asked: to try the lock would be in the
 /// way of a run that begins at that moment.
-#[must_use]
-pub fn is_held(host: &Host) -> bool {
+pub(crate) fn is_held(host: &Host) -> bool {
     use nix::sys::stat::{major, minor};
     let Ok(file) = std::fs::metadata(host.path(PATH)) else {
         return false;
@@ -104,8 +103,7 @@ fn held(file: &mut File) -> Failure {
 }
 
 /// Seconds since 1970 as `2026-11-24 03:05:09 UTC`.
-#[must_use]
-pub fn clock(seconds: u64) -> String {
+pub(crate) fn clock(seconds: u64) -> String {
     let days = seconds / 86_400;
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     // Howard Hinnant's civil-from-days, for dates after 1970.

@@ -10,14 +10,14 @@ mod directory_entry;
 mod files;
 mod program;
 mod spawn;
-pub mod lock;
-pub mod account;
-pub mod keys;
-pub mod apt;
-pub mod apt_repository;
-pub mod systemd;
-pub mod ufw;
-pub mod sshd;
+pub(crate) mod lock;
+pub(crate) mod account;
+pub(crate) mod keys;
+pub(crate) mod apt;
+pub(crate) mod apt_repository;
+pub(crate) mod systemd;
+pub(crate) mod ufw;
+pub(crate) mod sshd;
 
 use std::cell::Cell;
 use std::io;
@@ -28,16 +28,16 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-pub use self::program::{Answer, Program, good};
+pub(crate) use self::program::{Answer, Program, good};
 use self::spawn::find_in;
 use super::error::{Exit, Failure, Result};
 
 /// Where programs are looked for, and the PATH that they get.
-pub const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a file is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     /// Permission bits.
     pub mode: u32,
     /// Numeric user and group; `None` leaves those of whoever runs us.
@@ -46,7 +46,7 @@ pub struct Access {
 
 /// This host, or the tree below `--root`.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub(crate) struct Host {
     root: PathBuf,
     runtime: Rc<Runtime>,
     interrupt: Option<watch::Receiver<bool>>,
@@ -55,10 +55,7 @@ pub struct Host {
 
 impl Host {
     /// A host whose `/` is `root`.
-    ///
-    /// # Errors
-    /// When the system gives us no event loop.
-    pub fn new(root: impl Into<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -76,10 +73,7 @@ impl Host {
     }
 
     /// From now on SIGINT, SIGTERM and SIGHUP end what waits, in an orderly way, instead of us.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn heed_signals(&mut self) -> Result<()> {
+    pub(crate) fn heed_signals(&mut self) -> Result<()> {
         let _inside = self.runtime.enter();
         let fail = |why: io::Error| Failure::system("listen for signals", why);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
@@ -100,13 +94,12 @@ impl Host {
     }
 
     /// While putting things back, signals are noted but end nothing.
-    pub fn shield(&self, on: bool) {
+    pub(crate) fn shield(&self, on: bool) {
         self.shielded.set(on);
     }
 
     /// Whether a signal has asked us to end.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.wait(tokio::task::yield_now());
         self.interrupt.as_ref().is_some_and(|heard| *heard.borrow())
     }
@@ -115,7 +108,10 @@ impl Host {
     ///
     /// # Errors
     /// [`interrupted`], or those of `work`.
-    pub async fn unless_interrupted<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         match &self.interrupt {
             Some(heard) if !self.shielded.get() => {
                 let mut heard = heard.clone();
@@ -130,39 +126,34 @@ impl Host {
     }
 
     /// Runs a future to its end. Not from within another one.
-    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
     /// Whether `/` is `/`.
-    #[must_use]
-    pub fn is_real_root(&self) -> bool {
+    pub(crate) fn is_real_root(&self) -> bool {
         self.root == Path::new("/")
     }
 
     /// `path` (absolute, as the host sees it) below the root.
-    #[must_use]
-    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Whether something is there, be it a dangling link.
-    #[must_use]
-    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+    pub(crate) fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.path(path).symlink_metadata().is_ok()
     }
 
     /// Where `name` is installed, as the host sees it.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
         find_in(name, |path| self.path(path))
     }
 }
 
 /// What a run that a signal ended says.
-#[must_use]
-pub fn interrupted() -> Failure {
+pub(crate) fn interrupted() -> Failure {
     Failure::new("interrupted by a signal")
         .hint("run the same command again")
         .exit(Exit::Interrupted)

@@ -12,7 +12,7 @@ use crate::deploy::error::{Failure, Result};
 
 /// A program to run.
 #[derive(Clone)]
-pub struct Program {
+pub(crate) struct Program {
     pub(super) name: OsString,
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
@@ -50,8 +50,7 @@ impl std::fmt::Debug for Program {
 
 impl Program {
     /// `name` is an absolute path, or a plain name that is looked up in [`SEARCH`].
-    #[must_use]
-    pub fn new(name: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
         Self {
             name: name.as_ref().to_owned(),
             args: Vec::new(),
@@ -65,67 +64,58 @@ impl Program {
     }
 
     /// One more argument.
-    #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
     }
 
     /// More arguments.
-    #[must_use]
-    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, args: I) -> Self {
+    pub(crate) fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, args: I) -> Self {
         self.args
             .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     /// A variable beside PATH, HOME and LC_ALL, which are always there.
-    #[must_use]
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env
             .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Bytes for its stdin, which is `/dev/null` otherwise.
-    #[must_use]
-    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Input::Text(bytes.into());
         self
     }
 
     /// A secret for its stdin.
-    #[must_use]
-    pub fn secret(mut self, secret: &Secret) -> Self {
+    pub(crate) fn secret(mut self, secret: &Secret) -> Self {
         self.input = Input::Secret(secret.clone());
         self
     }
 
     /// When to give up; 60 s unless set.
-    #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Self {
+    pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
     /// Runs on the operator's side even under `--root`.
-    #[must_use]
-    pub fn outside(mut self) -> Self {
+    pub(crate) fn outside(mut self) -> Self {
         self.outside = true;
         self
     }
 
     /// Runs in this directory, whatever its name is then. It has to stay open until the end.
-    #[must_use]
-    pub fn within(mut self, directory: &File) -> Self {
+    pub(crate) fn within(mut self, directory: &File) -> Self {
         let descriptor = directory.as_raw_fd();
         self.within = Some(PathBuf::from(format!("/proc/self/fd/{descriptor}")));
         self
     }
 
     /// The name without its directory, for messages.
-    #[must_use]
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         Path::new(&self.name)
             .file_name()
             .unwrap_or(&self.name)
@@ -134,8 +124,7 @@ impl Program {
     }
 
     /// The command as somebody would type it; arguments are never secret.
-    #[must_use]
-    pub fn by_hand(&self) -> String {
+    pub(crate) fn by_hand(&self) -> String {
         let name = self.name.to_string_lossy();
         let args = self.args.iter().map(|arg| arg.to_string_lossy());
         let words: Vec<_> = std::iter::once(name).chain(args).collect();
@@ -156,7 +145,7 @@ impl Program {
 
 /// What a program answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     /// Its stdout, up to the cap.
@@ -167,14 +156,12 @@ pub struct Answer {
 
 impl Answer {
     /// Whether it exited with 0.
-    #[must_use]
-    pub fn ok(&self) -> bool {
+    pub(crate) fn ok(&self) -> bool {
         self.code == Some(0)
     }
 
     /// The last line that says something, of stderr or else stdout.
-    #[must_use]
-    pub fn last_line(&self) -> &str {
+    pub(crate) fn last_line(&self) -> &str {
         [&self.stderr, &self.stdout]
             .into_iter()
             .flat_map(|text| text.lines().rev())
@@ -188,7 +175,7 @@ impl Answer {
 ///
 /// # Errors
 /// When it did not exit with 0.
-pub fn good(program: &Program, answer: Answer) -> Result<String> {
+pub(crate) fn good(program: &Program, answer: Answer) -> Result<String> {
     if answer.ok() {
         return Ok(answer.stdout);
     }

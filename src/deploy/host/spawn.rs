@@ -20,10 +20,7 @@ use crate::deploy::host::{Host, SEARCH};
 
 impl Host {
     /// Runs a program to its end. A bad exit is an [`Answer`], not an error.
-    ///
-    /// # Errors
-    /// When it is not there, cannot be started or does not end in time.
-    pub fn run(&self, program: &Program) -> Result<Answer> {
+    pub(crate) fn run(&self, program: &Program) -> Result<Answer> {
         self.wait(self.run_async(program))
     }
 
@@ -31,7 +28,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::run`], and for any other exit, with the program's last line.
-    pub fn must(&self, program: &Program) -> Result<String> {
+    pub(crate) fn must(&self, program: &Program) -> Result<String> {
         good(program, self.run(program)?)
     }
 
@@ -39,7 +36,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::run`].
-    pub async fn run_async(&self, program: &Program) -> Result<Answer> {
+    pub(crate) async fn run_async(&self, program: &Program) -> Result<Answer> {
         let label = program.label();
         let fail = |why: io::Error| program.explain(Failure::system(format!("run {label}"), why));
         let mut child = self.command(program)?.spawn().map_err(fail)?;

@@ -6,17 +6,19 @@ use std::net::IpAddr;
 
 /// The output of `sshd -T`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Effective(String);
+pub(crate) struct Effective(String);
 
 impl Effective {
     /// Keeps what `sshd -T` printed.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// All values of a key (which `sshd -T` prints in lower case), in order.
-    pub fn values<'s, 'k>(&'s self, key: &'k str) -> impl Iterator<Item = &'s str> + use<'s, 'k> {
+    pub(crate) fn values<'s, 'k>(
+        &'s self,
+        key: &'k str,
+    ) -> impl Iterator<Item = &'s str> + use<'s, 'k> {
         self.0.lines().filter_map(move |line| {
             let (name, value) = line.split_once(' ')?;
             (name == key).then(|| value.trim())
@@ -24,22 +26,19 @@ impl Effective {
     }
 
     /// The only value of a key, or nothing.
-    #[must_use]
-    pub fn value(&self, key: &str) -> &str {
+    pub(crate) fn value(&self, key: &str) -> &str {
         self.values(key).next().unwrap_or_default()
     }
 
     /// The ports of the configuration.
-    #[must_use]
-    pub fn ports(&self) -> BTreeSet<u16> {
+    pub(crate) fn ports(&self) -> BTreeSet<u16> {
         self.values("port")
             .filter_map(|port| port.parse().ok())
             .collect()
     }
 
     /// The words of a list that may be spread over several lines.
-    #[must_use]
-    pub fn words(&self, key: &str) -> Vec<&str> {
+    pub(crate) fn words(&self, key: &str) -> Vec<&str> {
         self.values(key)
             .flat_map(str::split_ascii_whitespace)
             .collect()
@@ -48,8 +47,7 @@ impl Effective {
 
 /// The ports on which `ss -Hltnp` shows sshd to the outside. On loopback it also listens for what
 /// people forward (`ssh -R`, X11), which is no way in.
-#[must_use]
-pub fn listening(ss: &str) -> BTreeSet<u16> {
+pub(crate) fn listening(ss: &str) -> BTreeSet<u16> {
     ss.lines()
         .filter(|line| line.contains("((\"sshd\""))
         .filter_map(|line| line.split_ascii_whitespace().nth(3))
@@ -58,8 +56,7 @@ pub fn listening(ss: &str) -> BTreeSet<u16> {
 }
 
 /// The ports that systemd holds for sshd, of `systemctl show --property=Listen ssh.socket`.
-#[must_use]
-pub fn held(listen: &str) -> BTreeSet<u16> {
+pub(crate) fn held(listen: &str) -> BTreeSet<u16> {
     listen
         .lines()
         .filter_map(|line| line.strip_prefix("Listen=")?.strip_suffix(" (Stream)"))
@@ -80,8 +77,7 @@ fn outside(socket: &str) -> Option<u16> {
 }
 
 /// Whether sshd's pattern list admits `user`; `user@host` counts by its user.
-#[must_use]
-pub fn admits(patterns: &[&str], user: &str) -> bool {
+pub(crate) fn admits(patterns: &[&str], user: &str) -> bool {
     let names = |negated: bool| {
         patterns.iter().any(|pattern| {
             let bare = pattern.strip_prefix('!');

@@ -6,23 +6,20 @@ use crate::deploy::error::Result;
 use crate::deploy::host::{Host, Program};
 
 /// Why a step is skipped where systemd does not run.
-pub const ABSENT: &str = "systemd does not run here";
+pub(crate) const ABSENT: &str = "systemd does not run here";
 
 /// Whether systemd is what runs this host (not so in a chroot or below `--root`).
-#[must_use]
-pub fn runs(host: &Host) -> bool {
+pub(crate) fn runs(host: &Host) -> bool {
     host.is_real_root() && host.exists("/run/systemd/system") && host.find("systemctl").is_some()
 }
 
 /// Whether a unit is running now.
-#[must_use]
-pub fn active(host: &Host, unit: &str) -> bool {
+pub(crate) fn active(host: &Host, unit: &str) -> bool {
     asks(host, "is-active", unit)
 }
 
 /// Whether a unit will be started with the machine.
-#[must_use]
-pub fn enabled(host: &Host, unit: &str) -> bool {
+pub(crate) fn enabled(host: &Host, unit: &str) -> bool {
     asks(host, "is-enabled", unit)
 }
 
@@ -35,7 +32,7 @@ fn asks(host: &Host, question: &str, unit: &str) -> bool {
 ///
 /// # Errors
 /// When it fails.
-pub fn tell(host: &Host, words: &[&str]) -> Result<()> {
+pub(crate) fn tell(host: &Host, words: &[&str]) -> Result<()> {
     host.must(&systemctl().args(words)).map(drop)
 }
 

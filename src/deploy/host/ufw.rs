@@ -5,7 +5,7 @@
 
 /// What the rules do with a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate<'a> {
+pub(crate) enum Fate<'a> {
     /// Somebody from anywhere gets in.
     Open,
     /// This rule comes first and turns people away.
@@ -24,8 +24,7 @@ struct Rule<'a> {
 }
 
 /// What the rules of `ufw show added` do with TCP `port`.
-#[must_use]
-pub fn fate(added: &str, port: u16) -> Fate<'_> {
+pub(crate) fn fate(added: &str, port: u16) -> Fate<'_> {
     for line in added.lines() {
         let Some(rule) = rule(line) else { continue };
         let meant = rule.ports.is_none_or(|ports| covers(ports, port));
@@ -39,8 +38,7 @@ pub fn fate(added: &str, port: u16) -> Fate<'_> {
 }
 
 /// Whether everything is let in on `interface`.
-#[must_use]
-pub fn trusts(added: &str, interface: &str) -> bool {
+pub(crate) fn trusts(added: &str, interface: &str) -> bool {
     added
         .lines()
         .filter_map(rule)
@@ -121,8 +119,7 @@ fn covers(ports: &str, port: u16) -> bool {
 
 /// Whether `ufw status verbose` says that it is on and turns strangers away. What goes out is the
 /// administrator's affair.
-#[must_use]
-pub fn guards(verbose: &str) -> bool {
+pub(crate) fn guards(verbose: &str) -> bool {
     let has = |start: &str| verbose.lines().any(|line| line.trim().starts_with(start));
     has("Status: active") && (has("Default: deny (incoming)") || has("Default: reject (incoming)"))
 }

@@ -9,15 +9,15 @@ use crate::deploy::host::good;
 use crate::deploy::run::Context;
 
 /// What the build needs at least, RAM and swap together, in kB: 6 GB.
-pub const NEEDED_KB: u64 = 6_000_000;
+pub(crate) const NEEDED_KB: u64 = 6_000_000;
 /// The tag of what was built here.
-pub const TAG: &str = "openclaw:local-build";
+pub(crate) const TAG: &str = "openclaw:local-build";
 
 /// Whether and why not a build may be tried, as a pure decision.
 ///
 /// # Errors
 /// With the reason and the numbers.
-pub fn allowed(context: Option<&Path>, memory_kb: u64, forced: bool) -> Result<&Path> {
+pub(crate) fn allowed(context: Option<&Path>, memory_kb: u64, forced: bool) -> Result<&Path> {
     let Some(context) = context else {
         // No hint: that of the cause which led here says more.
         return Err(Failure::new(
@@ -38,10 +38,7 @@ pub fn allowed(context: Option<&Path>, memory_kb: u64, forced: bool) -> Result<&
 }
 
 /// Builds, and returns what `docker` names the image by.
-///
-/// # Errors
-/// When it may not be tried, there is no Dockerfile, or the build fails.
-pub async fn build(cx: &Context) -> Result<&'static str> {
+pub(crate) async fn build(cx: &Context) -> Result<&'static str> {
     let memory = memory(&cx.host.read("/proc/meminfo")?.unwrap_or_default());
     let settings = &cx.settings;
     let context = allowed(

@@ -23,7 +23,7 @@ use crate::deploy::run::Context;
 
 /// An image that is here and may be run.
 #[derive(Clone, Debug)]
-pub struct Acquired {
+pub(crate) struct Acquired {
     /// The image.
     pub image: Image,
     /// How compose names it: `name@sha256:…`, or the id of what was built here.
@@ -36,7 +36,7 @@ pub struct Acquired {
 
 /// What runs now, as far as the ladder needs to know.
 #[derive(Clone, Debug, Default)]
-pub struct Running {
+pub(crate) struct Running {
     /// What was asked for when it was started.
     pub requested: String,
     /// How compose names it.
@@ -50,10 +50,7 @@ pub struct Running {
 }
 
 /// Gets the image by the first rung that holds.
-///
-/// # Errors
-/// When no rung holds: exit 4, with every cause.
-pub async fn acquire(
+pub(crate) async fn acquire(
     cx: &Context,
     engine: &Engine,
     resolved: Resolved,
@@ -103,7 +100,7 @@ fn both(first: Option<String>, build: Option<String>) -> Option<String> {
 }
 
 /// Writes down that an image could not be had.
-pub fn lost(cx: &Context, wanted: &ImageRef, cause: Cause) {
+pub(crate) fn lost(cx: &Context, wanted: &ImageRef, cause: Cause) {
     cx.journal.add(json!({
         "event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": cause.word(),
     }));
@@ -225,8 +222,7 @@ async fn upstream(
 }
 
 /// Upstream's reference for the version that `wanted` names, if it names one.
-#[must_use]
-pub fn same_version(
+pub(crate) fn same_version(
     upstream: &ImageRef,
     wanted: &ImageRef,
     running: Option<&Running>,

@@ -1,15 +1,15 @@
 //! How the wanted image comes to the engine: look, pull, and the ladder when that fails.
 
-pub mod resolve;
-pub mod build;
-pub mod pull;
-pub mod fallback;
+pub(crate) mod resolve;
+pub(crate) mod build;
+pub(crate) mod pull;
+pub(crate) mod fallback;
 
 use crate::deploy::docker::pull_error::Cause;
 
 /// Why an image could not be had, for people. The text is redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// The class.
     pub cause: Cause,
     /// What the engine or the registry said.
@@ -25,7 +25,7 @@ impl std::fmt::Display for Trouble {
 /// Where the image that runs came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub(crate) enum Source {
     /// Pulled from our registry.
     Pulled,
     /// It was here already.
@@ -38,8 +38,7 @@ pub enum Source {
 
 impl Source {
     /// The word in messages.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Pulled => "pulled",
             Self::Local => "local",

@@ -22,7 +22,7 @@ use crate::deploy::run::Context;
 
 /// An image that has arrived.
 #[derive(Clone, Debug)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The image.
     pub image: Image,
     /// What came over the wire.
@@ -35,10 +35,7 @@ pub struct Fetched {
 
 /// Pulls `image` (by digest), trying again as its [`Cause`] allows. What it took to ask for
 /// `resolved` counts.
-///
-/// # Errors
-/// When the engine itself fails.
-pub async fn pull(
+pub(crate) async fn pull(
     cx: &Context,
     engine: &Engine,
     image: &ImageRef,
@@ -203,8 +200,7 @@ impl Meter {
 }
 
 /// `12.3 MB`.
-#[must_use]
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // for people
     let bytes = bytes as f64;
     if bytes >= 1e9 {

@@ -20,7 +20,7 @@ const ONE_ANSWER: Duration = Duration::from_secs(30);
 
 /// What the wanted reference means.
 #[derive(Clone, Debug)]
-pub enum Resolution {
+pub(crate) enum Resolution {
     /// The engine has it already.
     Here {
         /// The image.
@@ -39,7 +39,7 @@ pub enum Resolution {
 
 /// What is wanted, and what it means.
 #[derive(Clone, Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The reference.
     pub wanted: ImageRef,
     /// What it means now.
@@ -52,10 +52,7 @@ pub struct Resolved {
 }
 
 /// Looks up the wanted image.
-///
-/// # Errors
-/// When the engine itself fails.
-pub async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
+pub(crate) async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
     let start = Instant::now();
     let (resolution, auth) = look(cx, engine, wanted).await?;
     Ok(Resolved {
@@ -128,8 +125,7 @@ async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> 
 }
 
 /// The token goes to the registry of the configured image and to no other.
-#[must_use]
-pub fn credentials(cx: &Context, image: &ImageRef) -> Option<Auth> {
+pub(crate) fn credentials(cx: &Context, image: &ImageRef) -> Option<Auth> {
     let token = cx.token.as_ref()?;
     let registry = image.registry();
     (registry == cx.settings.image.registry())
@@ -184,8 +180,7 @@ fn silent(wanted: &ImageRef) -> Trouble {
 }
 
 /// The trouble that a refusal means.
-#[must_use]
-pub fn trouble(cx: &Context, reply: &Reply, with_token: bool) -> Trouble {
+pub(crate) fn trouble(cx: &Context, reply: &Reply, with_token: bool) -> Trouble {
     let text = reply.message();
     let cause = classify(reply.status, &text, with_token);
     Trouble {
@@ -195,8 +190,7 @@ pub fn trouble(cx: &Context, reply: &Reply, with_token: bool) -> Trouble {
 }
 
 /// Our own deadline passed.
-#[must_use]
-pub fn too_slow(cx: &Context) -> Trouble {
+pub(crate) fn too_slow(cx: &Context) -> Trouble {
     Trouble {
         cause: Cause::Network,
         text: format!(
@@ -207,8 +201,7 @@ pub fn too_slow(cx: &Context) -> Trouble {
 }
 
 /// About 1 s, then 2 s, then 4 s, each half of it by chance.
-#[must_use]
-pub fn pause(tries: u32) -> Duration {
+pub(crate) fn pause(tries: u32) -> Duration {
     let mut byte = [128];
     // Without randomness the pause is merely not jittered.
     let _ = getrandom::fill(&mut byte);

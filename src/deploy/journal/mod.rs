@@ -3,7 +3,7 @@
 //! It holds names, causes, digests, bytes and seconds, and never a secret. It is what `stats`
 //! reads. A journal that cannot be written is a warning, never a reason to stop.
 
-pub mod stats;
+pub(crate) mod stats;
 
 use std::cell::RefCell;
 use std::fs::OpenOptions;
@@ -18,7 +18,7 @@ use super::step::{Outcome, Ran};
 
 /// Where lines go.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub(crate) struct Journal {
     path: Option<PathBuf>,
     run: String,
     lost: RefCell<Option<io::Error>>,
@@ -26,15 +26,14 @@ pub struct Journal {
 
 impl Journal {
     /// A journal in `path`; `None` keeps nothing (`--dry-run`).
-    #[must_use]
-    pub fn new(path: Option<PathBuf>) -> Self {
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
         let run = format!("{:x}-{:x}", now(), std::process::id());
         let lost = RefCell::default();
         Self { path, run, lost }
     }
 
     /// A step that was run.
-    pub fn step(&self, ran: &Ran) {
+    pub(crate) fn step(&self, ran: &Ran) {
         let mut line = json!({
             "event": "step",
             "step": ran.name,
@@ -53,7 +52,7 @@ impl Journal {
     }
 
     /// Any other event. `line` is an object with an `event`.
-    pub fn add(&self, line: Value) {
+    pub(crate) fn add(&self, line: Value) {
         let (Some(path), Value::Object(fields)) = (&self.path, line) else {
             return;
         };
@@ -75,33 +74,24 @@ impl Journal {
     }
 
     /// Why a line could not be written, told once.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         let (path, why) = (self.path.as_ref()?, self.lost.take()?);
         Some(format!(
             "the journal {} is not whole, so `stats` is not: {why}",
             path.display()
         ))
     }
-
-    /// The id of this run.
-    #[must_use]
-    pub fn run(&self) -> &str {
-        &self.run
-    }
 }
 
 /// Seconds since 1970.
-#[must_use]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
 
 /// Milliseconds are enough.
-#[must_use]
-pub fn round(seconds: f64) -> f64 {
+pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 

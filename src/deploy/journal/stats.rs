@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// The figures.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// From start to a gateway that answers, in seconds; one for each run that changed it.
     pub provisioning: Vec<f64>,
     /// Pulls that worked.
@@ -19,8 +19,7 @@ pub struct Stats {
 
 impl Stats {
     /// Reads the text of a journal. A line that is cut off is passed over.
-    #[must_use]
-    pub fn of(journal: &str) -> Self {
+    pub(crate) fn of(journal: &str) -> Self {
         let mut stats = Self::default();
         for line in journal.lines() {
             if let Ok(line) = serde_json::from_str(line) {
@@ -53,8 +52,7 @@ impl Stats {
     }
 
     /// The median of the provisioning times.
-    #[must_use]
-    pub fn median(&self) -> Option<f64> {
+    pub(crate) fn median(&self) -> Option<f64> {
         let times = &self.provisioning;
         let middle = times.len() / 2;
         match times.len() {
@@ -65,8 +63,7 @@ impl Stats {
     }
 
     /// The share of pulls that worked, in percent.
-    #[must_use]
-    pub fn success(&self) -> Option<f64> {
+    pub(crate) fn success(&self) -> Option<f64> {
         let failed: u64 = self.failed.iter().map(|(_, count)| count).sum();
         let all = self.pulled + failed;
         #[allow(clippy::cast_precision_loss)] // counts of runs
@@ -74,8 +71,7 @@ impl Stats {
     }
 
     /// For `--json`.
-    #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let causes: serde_json::Map<_, _> = self
             .failed
             .iter()
@@ -89,8 +85,7 @@ impl Stats {
     }
 
     /// For people.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let seconds =
             |it: Option<f64>| it.map_or_else(|| "-".to_owned(), |it| format!("{it:.1} s"));
         let percent =

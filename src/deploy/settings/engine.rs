@@ -7,7 +7,7 @@ use crate::deploy::error::{Failure, Result};
 
 /// Which Docker engine to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// A socket on this machine.
     Socket(PathBuf),
     /// Whatever the Docker client reaches with these arguments (`--host …`, `--context …`).
@@ -16,15 +16,13 @@ pub enum Engine {
 
 impl Engine {
     /// Whether steps 2 and 5 to 9 would change another machine than the engine's.
-    #[must_use]
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Client(_))
     }
 
     /// Whether what is sent to it can be read on the way: `tcp://` to another machine, without
     /// the Docker client's `tls`.
-    #[must_use]
-    pub fn is_in_the_clear(&self, tls: bool) -> bool {
+    pub(crate) fn is_in_the_clear(&self, tls: bool) -> bool {
         let Self::Client(args) = self else {
             return false;
         };
@@ -41,10 +39,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// The engine of a context, or else of a `DOCKER_HOST`, or else this machine's.
-///
-/// # Errors
-/// When the host is no address of an engine.
-pub fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine> {
+pub(super) fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine> {
     match context {
         // The Docker client's own name for this machine's.
         None | Some("default") => {}
@@ -64,7 +59,7 @@ pub fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine> {
 }
 
 /// The name of a file for what is kept about an engine. No two engines share one.
-pub fn file_name(engine: &str) -> String {
+pub(super) fn file_name(engine: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     let escape = |byte: u8| match plain(byte) {
         true => char::from(byte).to_string(),

@@ -12,7 +12,7 @@ use crate::deploy::error::{Failure, Result};
 /// `[host]` in the configuration: steps 1, 2 and 5 to 9.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
-pub struct HostSettings {
+pub(crate) struct HostSettings {
     /// Let the deploy user use `sudo` without a password.
     pub sudo: bool,
     /// Put the deploy user into the group `docker`, which equals root.
@@ -55,7 +55,7 @@ impl Default for HostSettings {
 /// The configuration file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
-pub struct File {
+pub(crate) struct File {
     /// Where it was read.
     #[serde(skip)]
     pub(super) path: Option<PathBuf>,
@@ -76,10 +76,7 @@ pub struct File {
 impl File {
     /// Reads the configuration file at `path`; `None` when there is none. It says which image runs
     /// and what is opened to whom, so nobody else may be able to write it.
-    ///
-    /// # Errors
-    /// When it cannot be read, could be somebody else's, or is not what it should be.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let shown = path.display();
         let unreadable = |why: io::Error| {
             Failure::usage(format!("cannot read {shown}: {why}"))
@@ -114,7 +111,7 @@ impl File {
     ///
     /// # Errors
     /// With the line, when it is not what it should be.
-    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|why| {
             let before = &text[..why.span().map_or(0, |span| span.start.min(text.len()))];
             let line = before.matches('\n').count() + 1;

@@ -16,17 +16,17 @@ use super::gateway::runtime::swarm::secrets;
 use super::image_reference::ImageRef;
 use crate::base::env_name::EnvName;
 
-pub use self::engine::Engine;
-pub use self::file::{File, HostSettings};
+pub(crate) use self::engine::Engine;
+pub(crate) use self::file::{File, HostSettings};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
-pub const CONFIG: &str = "/etc/openclaw-deploy.toml";
+pub(crate) const CONFIG: &str = "/etc/openclaw-deploy.toml";
 /// User and group of the gateway inside its container, and so of its state, by number.
-pub const STATE_OWNER: (u32, u32) = (1000, 1000);
+pub(crate) const STATE_OWNER: (u32, u32) = (1000, 1000);
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The image that is wanted.
     pub image: ImageRef,
     /// Upstream's image without a tag: the third rung of the ladder. `None` turns it off.
@@ -70,7 +70,7 @@ pub struct Settings {
 /// How the gateway is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Shape {
+pub(crate) enum Shape {
     /// As the container of a Compose project.
     #[default]
     Compose,
@@ -80,7 +80,7 @@ pub enum Shape {
 
 /// What the command line and the environment choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// `--image`.
     pub image: Option<String>,
     /// `--upstream-image`; an empty one turns the rung off.
@@ -122,7 +122,7 @@ impl Settings {
     ///
     /// # Errors
     /// When a value is not what it should be.
-    pub fn decide(flags: Flags, file: File) -> Result<Self> {
+    pub(crate) fn decide(flags: Flags, file: File) -> Result<Self> {
         let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
         let owner = flags.github_user.as_deref().unwrap_or("aleccool213");
         let image = flags
@@ -169,46 +169,39 @@ impl Settings {
     }
 
     /// The deploy user's home.
-    #[must_use]
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         Path::new("/home").join(&self.user)
     }
 
     /// `.env` and `compose.yaml` lie here.
-    #[must_use]
-    pub fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         self.home().join("openclaw")
     }
 
     /// The gateway's state: `/home/node/.openclaw` in the container.
-    #[must_use]
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.home().join(".openclaw")
     }
 
     /// The gateway's workspace, within its state.
-    #[must_use]
-    pub fn workspace(&self) -> PathBuf {
+    pub(crate) fn workspace(&self) -> PathBuf {
         self.state().join("workspace")
     }
 
     /// Keys of encrypted sidecars: `/home/node/.config/openclaw` in the container.
-    #[must_use]
-    pub fn auth(&self) -> PathBuf {
+    pub(crate) fn auth(&self) -> PathBuf {
         self.home().join(".openclaw-auth")
     }
 
     /// Journal, releases and snapshots.
-    #[must_use]
-    pub fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         PathBuf::from("/var/lib/openclaw-deploy")
     }
 }
 
 impl Shape {
     /// What is done to a gateway that has another shape.
-    #[must_use]
-    pub fn verb(self) -> &'static str {
+    pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Compose => "move to Compose and replace",
             Self::Swarm => "move to Swarm and replace",

@@ -46,7 +46,7 @@ Pin-Priority: -1
 ";
 
 /// Docker and Compose.
-pub struct Docker;
+pub(crate) struct Docker;
 
 impl Step for Docker {
     fn check(&self, cx: &Context) -> Result<State> {

@@ -26,7 +26,7 @@ const LIMITS: [(&str, &str); 3] = [("maxretry", "5"), ("findtime", "600"), ("ban
 
 /// fail2ban.
 #[derive(Clone, Copy, Debug)]
-pub struct Fail2ban;
+pub(crate) struct Fail2ban;
 
 impl Step for Fail2ban {
     fn check(&self, cx: &Context) -> Result<State> {

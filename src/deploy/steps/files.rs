@@ -15,7 +15,7 @@ use crate::deploy::settings::STATE_OWNER;
 use crate::deploy::step::{State, Step};
 
 /// Directories, `.env`, `openclaw.json`.
-pub struct Files;
+pub(crate) struct Files;
 
 /// A directory that has to be there.
 struct Dir {

@@ -20,7 +20,7 @@ const TAILNET: &str = "tailscale0";
 
 /// UFW.
 #[derive(Clone, Copy, Debug)]
-pub struct Firewall;
+pub(crate) struct Firewall;
 
 impl Step for Firewall {
     fn check(&self, cx: &Context) -> Result<State> {
@@ -86,7 +86,7 @@ fn absent(host: &Host) -> Option<String> {
 ///
 /// # Errors
 /// When sshd, `ss` or systemd is there and cannot be asked: a port left out would be shut.
-pub fn ssh_ports(host: &Host) -> Result<BTreeSet<u16>> {
+pub(crate) fn ssh_ports(host: &Host) -> Result<BTreeSet<u16>> {
     let mut ports = ssh_state::listening(host)?;
     if host.find("sshd").is_some() {
         ports.extend(ssh_state::effective(host)?.ports());

@@ -31,7 +31,7 @@ use crate::deploy::step::{State, Step};
 
 /// The gateway.
 #[derive(Default)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     seen: RefCell<Option<(Engine, Seen)>>,
 }
 

@@ -53,7 +53,7 @@ WantedBy=timers.target
 
 /// Automatic updates and backups.
 #[derive(Clone, Copy, Debug)]
-pub struct Upkeep;
+pub(crate) struct Upkeep;
 
 impl Step for Upkeep {
     fn check(&self, cx: &Context) -> Result<State> {

@@ -2,22 +2,21 @@
 //!
 //! A new step is a file here and a line in [`all`].
 
-pub mod docker;
-pub mod user;
-pub mod files;
-pub mod gateway;
-pub mod tailscale;
-pub mod firewall;
-pub mod fail2ban;
-pub mod maintenance;
-pub mod ssh;
+pub(crate) mod docker;
+pub(crate) mod user;
+pub(crate) mod files;
+pub(crate) mod gateway;
+pub(crate) mod tailscale;
+pub(crate) mod firewall;
+pub(crate) mod fail2ban;
+pub(crate) mod maintenance;
+pub(crate) mod ssh;
 
 use super::step::Reach::{self, AnyEngine, ThisHost};
 use super::step::{Listed, Step};
 
 /// All steps.
-#[must_use]
-pub fn all() -> Vec<Listed> {
+pub(crate) fn all() -> Vec<Listed> {
     vec![
         list(1, "docker", AnyEngine, docker::Docker),
         list(2, "user", ThisHost, user::User),

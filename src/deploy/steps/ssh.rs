@@ -8,7 +8,7 @@
 
 mod login_test;
 mod rollback_timer;
-pub mod ssh_state;
+pub(crate) mod ssh_state;
 
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
@@ -28,7 +28,7 @@ const ACCESS: Access = Access {
 
 /// SSH hardening.
 #[derive(Clone, Copy, Debug)]
-pub struct Ssh;
+pub(crate) struct Ssh;
 
 const KEY_ONLY: &str = "allow SSH by key only, and not for root";
 

@@ -26,7 +26,7 @@ const REPOSITORY: Layout = Layout {
 
 /// Tailscale.
 #[derive(Clone, Copy, Debug)]
-pub struct Tailscale;
+pub(crate) struct Tailscale;
 
 impl Step for Tailscale {
     fn check(&self, cx: &Context) -> Result<State> {

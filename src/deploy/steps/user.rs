@@ -22,7 +22,7 @@ const RULE_ACCESS: Access = Access {
 
 /// Deploy user and SSH keys.
 #[derive(Clone, Copy, Debug)]
-pub struct User;
+pub(crate) struct User;
 
 impl Step for User {
     fn check(&self, cx: &Context) -> Result<State> {
@@ -158,8 +158,7 @@ fn sudo_true(name: &str) -> Program {
 }
 
 /// Whether `name` can really become root: without a password, or with the one that it has.
-#[must_use]
-pub fn administers(host: &Host, name: &str) -> bool {
+pub(crate) fn administers(host: &Host, name: &str) -> bool {
     let sudo = |program: &Program| host.run(program).ok().filter(Answer::ok);
     if sudo(&sudo_true(name)).is_some() {
         return true;

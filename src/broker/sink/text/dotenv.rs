@@ -11,7 +11,7 @@ use crate::broker::sink::text::{Variable, push_replaced};
 const ESCAPED: &[u8] = b"\"\\`$";
 
 /// `N="…"` with raw newlines. Never bare: a bare value that ends in `\` swallows the next line.
-pub fn systemd(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn systemd(text: &mut Locked, variable: Variable<'_>) {
     text.push(variable.name.as_str().as_bytes());
     text.push(b"=\"");
     push_replaced(text, variable.value, |byte| match byte {
@@ -28,7 +28,7 @@ pub fn systemd(text: &mut Locked, variable: Variable<'_>) {
 ///
 /// Noncharacters are valid Unicode, but systemd calls them invalid, drops the whole file and
 /// prints the value into the journal.
-pub fn systemd_obstacle(value: &str) -> Option<&'static str> {
+pub(super) fn systemd_obstacle(value: &str) -> Option<&'static str> {
     let noncharacter = |c| matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
     value
         .contains(noncharacter)
@@ -36,7 +36,7 @@ pub fn systemd_obstacle(value: &str) -> Option<&'static str> {
 }
 
 /// Whether systemd's `parse_env_file` makes exactly `variable` of `text`.
-pub fn systemd_reads(text: &[u8], variable: Variable<'_>) -> bool {
+pub(super) fn systemd_reads(text: &[u8], variable: Variable<'_>) -> bool {
     let Some(mut quoted) = text
         .strip_prefix(variable.name.as_str().as_bytes())
         .and_then(|rest| rest.strip_prefix(b"=\""))
@@ -68,7 +68,7 @@ const LINE_LIMIT: usize = 64 * 1024;
 /// Why Docker's or Podman's `--env-file` would not carry this UTF-8 value.
 ///
 /// Docker from version 28 on takes a pair of quotes off a value, older ones keep it.
-pub fn docker_obstacle(variable: Variable<'_>) -> Option<&'static str> {
+pub(super) fn docker_obstacle(variable: Variable<'_>) -> Option<&'static str> {
     let Variable { name, value } = variable;
     let quoted = |quote: u8| value.len() > 1 && value[0] == quote && value.ends_with(&[quote]);
     if value.contains(&b'\n') {
@@ -85,7 +85,7 @@ pub fn docker_obstacle(variable: Variable<'_>) -> Option<&'static str> {
 }
 
 /// `N=…`: Docker knows no quoting.
-pub fn docker(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn docker(text: &mut Locked, variable: Variable<'_>) {
     text.push(variable.name.as_str().as_bytes());
     text.push(b"=");
     text.push(variable.value);
@@ -93,7 +93,7 @@ pub fn docker(text: &mut Locked, variable: Variable<'_>) {
 }
 
 /// Whether Docker's `kvfile` makes exactly `variable` of `text`.
-pub fn docker_reads(text: &[u8], variable: Variable<'_>) -> bool {
+pub(super) fn docker_reads(text: &[u8], variable: Variable<'_>) -> bool {
     let mut lines = text.split(|&byte| byte == b'\n');
     let (Some(line), Some(b""), None) = (lines.next(), lines.next(), lines.next()) else {
         return false;

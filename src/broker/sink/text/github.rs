@@ -12,7 +12,7 @@ use crate::broker::sink::text::{
 };
 
 /// What a GitHub Actions step has to write, in this order.
-pub struct Github {
+pub(crate) struct Github {
     /// `::add-mask::` commands, for stdout.
     pub masks: Locked,
     /// `NAME<<delimiter` documents, to append to the file that `$GITHUB_ENV` names.
@@ -27,7 +27,7 @@ const SHORTEST_MASK: usize = 4;
 /// # Errors
 /// [`Error::Unwritable`] for a NUL or bytes that are not UTF-8 (the runner would mask something
 /// else), [`Error::System`] when there is no randomness.
-pub fn github(variables: &[Variable<'_>]) -> Result<Github> {
+pub(crate) fn github(variables: &[Variable<'_>]) -> Result<Github> {
     for variable in variables {
         let why = match variable.value {
             value if value.contains(&0) => NUL,

@@ -10,7 +10,7 @@ use crate::base::locked_memory::Locked;
 use crate::broker::sink::text::{Variable, push_hex, push_replaced};
 
 /// `export N='…'`: nothing but `'` has a meaning between single quotes.
-pub fn sh(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn sh(text: &mut Locked, variable: Variable<'_>) {
     push_around(text, b"export ", variable, b"='", b"'\n", |text, value| {
         push_replaced(text, value, |byte| match byte {
             b'\'' => Some(b"'\\''"),
@@ -20,7 +20,7 @@ pub fn sh(text: &mut Locked, variable: Variable<'_>) {
 }
 
 /// `set -gx N '…';`: the semicolon keeps lines apart where `eval` joins them.
-pub fn fish(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn fish(text: &mut Locked, variable: Variable<'_>) {
     push_around(
         text,
         b"set -gx ",
@@ -39,7 +39,7 @@ pub fn fish(text: &mut Locked, variable: Variable<'_>) {
 
 /// `setenv N '…';`: history expansion reaches into single quotes, and the semicolon keeps lines
 /// apart where `eval` joins them.
-pub fn tcsh(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn tcsh(text: &mut Locked, variable: Variable<'_>) {
     push_around(text, b"setenv ", variable, b" '", b"';\n", |text, value| {
         push_replaced(text, value, |byte| match byte {
             b'\'' => Some(b"'\\''"),
@@ -50,7 +50,7 @@ pub fn tcsh(text: &mut Locked, variable: Variable<'_>) {
 }
 
 /// `set-env N "\xHH…"`.
-pub fn elvish(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn elvish(text: &mut Locked, variable: Variable<'_>) {
     push_around(
         text,
         b"set-env ",
@@ -65,7 +65,7 @@ pub fn elvish(text: &mut Locked, variable: Variable<'_>) {
 ///
 /// A name that ends in `PATH` or `DIRS` is a list to Xonsh, in which it expands `~` and `$`; it
 /// is declared a plain string first.
-pub fn xonsh(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn xonsh(text: &mut Locked, variable: Variable<'_>) {
     let name = variable.name.as_str();
     if name.ends_with("PATH") || name.ends_with("DIRS") {
         text.push(b"${...}.register('");
@@ -77,7 +77,7 @@ pub fn xonsh(text: &mut Locked, variable: Variable<'_>) {
 }
 
 /// `$env:N = …` from base64: PowerShell takes typographic quotes for quotes.
-pub fn powershell(text: &mut Locked, variable: Variable<'_>) {
+pub(super) fn powershell(text: &mut Locked, variable: Variable<'_>) {
     let open = b" = [System.Text.Encoding]::UTF8.GetString([System.Convert]::FromBase64String('";
     push_around(text, b"$env:", variable, open, b"'))\n", push_base64);
 }

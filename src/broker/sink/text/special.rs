@@ -11,7 +11,7 @@ use crate::base::env_name::EnvName;
 use super::Format;
 
 /// Whether the shell that evaluates `format` would do more with this name than set it.
-pub fn special(format: Format, name: &EnvName) -> bool {
+pub(super) fn special(format: Format, name: &EnvName) -> bool {
     let name = name.as_str();
     let listed = |names: &str| names.split_ascii_whitespace().any(|it| it == name);
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));

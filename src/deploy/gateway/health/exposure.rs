@@ -9,10 +9,7 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Host;
 
 /// Refuses a port on which somebody else listens.
-///
-/// # Errors
-/// When it is taken.
-pub fn port_is_free(port: u16) -> Result<()> {
+pub(crate) fn port_is_free(port: u16) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(_) => Err(Failure::new(format!(
@@ -28,10 +25,7 @@ const PRIVATE: [u16; 3] = [18789, 18790, 3978];
 
 /// Refuses, before anything is stopped, when somebody else listens beyond loopback on one of the
 /// gateway's ports: [`assert_private`] would find that of every version.
-///
-/// # Errors
-/// When somebody does.
-pub fn assert_none_else(host: &Host, container: Option<&Container>) -> Result<()> {
+pub(crate) fn assert_none_else(host: &Host, container: Option<&Container>) -> Result<()> {
     let published = container.into_iter().flat_map(|it| &it.published);
     let own: Vec<u16> = published.map(|(_, port)| *port).collect();
     let mut open = listeners(host)?;
@@ -60,10 +54,7 @@ fn listeners(host: &Host) -> Result<Vec<u16>> {
 }
 
 /// Asserts that nothing listens beyond loopback on the gateway's ports.
-///
-/// # Errors
-/// When something does.
-pub fn assert_private(host: &Host, container: &Container, port: u16) -> Result<()> {
+pub(crate) fn assert_private(host: &Host, container: &Container, port: u16) -> Result<()> {
     let wide = |address: &str| !address.starts_with("127.") && address != "::1";
     let mut open: Vec<String> = container
         .published

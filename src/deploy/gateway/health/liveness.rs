@@ -26,7 +26,7 @@ const ONE_PROBE: Duration = Duration::from_secs(3);
 
 /// What a probe saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// It is up; the word says by which sign.
     Up(&'static str),
     /// It answers, but has neither endpoint: an old version, or another program.
@@ -37,7 +37,7 @@ pub enum Seen {
 
 /// An HTTP answer, as far as a probe needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// The status.
     pub status: u16,
     /// The body as JSON; `None` when it is none.
@@ -45,8 +45,7 @@ pub struct Page {
 }
 
 /// Decides from the two answers. Pure.
-#[must_use]
-pub fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
+pub(crate) fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
     if let Some(Page {
         status,
         json: Some(json),
@@ -87,7 +86,7 @@ pub fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
 }
 
 /// One look at the port on loopback.
-pub async fn probe(port: u16) -> Seen {
+pub(crate) async fn probe(port: u16) -> Seen {
     let startup = page(port, "/startupz", None).await;
     if let seen @ Seen::Up(_) = judge(startup.as_ref(), None) {
         return seen;
@@ -107,7 +106,7 @@ async fn probe_until(port: u16, deadline: Instant) -> Seen {
 }
 
 /// `GET path`, at most 64 kB of it, with the gateway's own token where it shall say more.
-pub async fn page(port: u16, path: &str, token: Option<&Secret>) -> Option<Page> {
+pub(crate) async fn page(port: u16, path: &str, token: Option<&Secret>) -> Option<Page> {
     let work = async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect(address).await.ok()?;
@@ -146,7 +145,7 @@ fn bearer(token: &Secret) -> Option<HeaderValue> {
 
 /// How a wait for health ended badly.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unhealthy {
+pub(crate) enum Unhealthy {
     /// The process ended.
     Exited(i64),
     /// The kernel ended it for lack of memory.
@@ -175,10 +174,7 @@ impl std::fmt::Display for Unhealthy {
 }
 
 /// Waits until the container answers, exits, or `deadline` passes.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn wait(
+pub(crate) async fn wait(
     engine: &Engine,
     id: &str,
     port: Option<u16>,

@@ -1,5 +1,5 @@
 //! Whether the gateway answers, is ready, and is reachable from outside.
 
-pub mod exposure;
-pub mod liveness;
-pub mod readiness;
+pub(crate) mod exposure;
+pub(crate) mod liveness;
+pub(crate) mod readiness;

@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// How ready it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ready {
+pub(crate) enum Ready {
     /// Altogether, or it cannot say.
     Whole,
     /// It works but for these.
@@ -31,8 +31,7 @@ pub enum Ready {
 impl Ready {
     /// This, where these databases were refused before; `None` where no version ran before, so
     /// that there is nothing to go back to.
-    #[must_use]
-    pub fn after(self, known: Option<&[String]>) -> Self {
+    pub(crate) fn after(self, known: Option<&[String]>) -> Self {
         let Self::Refused(databases) = self else {
             return self;
         };
@@ -45,7 +44,7 @@ impl Ready {
 }
 
 /// The databases that what runs now refuses.
-pub async fn refused(cx: &Context, port: u16) -> Vec<String> {
+pub(crate) async fn refused(cx: &Context, port: u16) -> Vec<String> {
     let token = token(cx);
     let page = page(port, "/readyz", Some(&token)).await;
     match judge(page.as_ref()) {
@@ -55,7 +54,7 @@ pub async fn refused(cx: &Context, port: u16) -> Vec<String> {
 }
 
 /// Looks until it is altogether ready, for a few seconds.
-pub async fn look(cx: &Context, port: u16) -> Ready {
+pub(crate) async fn look(cx: &Context, port: u16) -> Ready {
     let token = token(cx);
     let end = Instant::now() + PATIENCE;
     loop {

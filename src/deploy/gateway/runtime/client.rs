@@ -15,8 +15,7 @@ use crate::deploy::run::Context;
 use crate::deploy::settings::{Engine, Shape};
 
 /// The Docker client, pointed at our engine.
-#[must_use]
-pub fn docker(cx: &Context) -> Program {
+pub(crate) fn docker(cx: &Context) -> Program {
     let mut program = Program::new("docker").outside();
     for (name, value) in client_env() {
         program = program.env(name, value);
@@ -31,7 +30,11 @@ pub fn docker(cx: &Context) -> Program {
 ///
 /// # Errors
 /// When Compose cannot.
-pub async fn create(cx: &Context, engine: &docker::Engine, release: &Release) -> Result<String> {
+pub(crate) async fn create(
+    cx: &Context,
+    engine: &docker::Engine,
+    release: &Release,
+) -> Result<String> {
     let access = Access {
         mode: 0o644,
         owner: env::owner(cx)?,
@@ -55,10 +58,7 @@ pub async fn create(cx: &Context, engine: &docker::Engine, release: &Release) ->
 }
 
 /// Has Compose read `release` and `.env`, and make nothing. A plain `.env` it can always read.
-///
-/// # Errors
-/// When it cannot; nothing was touched.
-pub async fn foresee(cx: &Context, release: &Release) -> Result<()> {
+pub(crate) async fn foresee(cx: &Context, release: &Release) -> Result<()> {
     if is_plain(&env::read(cx, env::owner(cx)?)?) {
         return Ok(());
     }
@@ -115,9 +115,6 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
 
 /// Runs `docker compose` on our project, which is `text` and the `.env` that was looked at: not
 /// the files, which the deploy user can change under us.
-///
-/// # Errors
-/// When the client cannot be run or does not end in time.
 async fn compose(cx: &Context, text: &str, args: &[&str]) -> Result<Answer> {
     let held = Held::env(cx)?;
     let text = match held {
@@ -178,10 +175,7 @@ async fn run(cx: &Context, text: &str, args: &[&str]) -> Result<Answer> {
 }
 
 /// The version of Compose, if it is v2 or newer.
-///
-/// # Errors
-/// When it is missing or too old; each case is named.
-pub async fn version(cx: &Context) -> Result<String> {
+pub(crate) async fn version(cx: &Context) -> Result<String> {
     let answer = cx
         .host
         .run_async(&docker(cx).args(["compose", "version", "--short"]))

@@ -9,20 +9,19 @@ use crate::deploy::docker::images::Image;
 use crate::deploy::settings::Settings;
 
 /// The compose project.
-pub const PROJECT: &str = "openclaw";
+pub(crate) const PROJECT: &str = "openclaw";
 /// The gateway's service in it.
-pub const SERVICE: &str = "openclaw-gateway";
+pub(crate) const SERVICE: &str = "openclaw-gateway";
 /// How the user's variables come into it.
-pub const ENV_FILE: &str = "env_file: [.env]";
+pub(crate) const ENV_FILE: &str = "env_file: [.env]";
 /// The gateway's port inside its container.
-pub const INSIDE: u16 = 18789;
+pub(crate) const INSIDE: u16 = 18789;
 /// Where the engine has the network that Compose makes for the project.
-pub const NETWORK: &str = "/networks/openclaw_default";
+pub(crate) const NETWORK: &str = "/networks/openclaw_default";
 
 /// The text of `compose.yaml` for this image. On a remote engine `state` names its volumes; they
 /// are no part of its fingerprint, because every release has others.
-#[must_use]
-pub fn render(
+pub(crate) fn render(
     settings: &Settings,
     image: &Image,
     pinned: &str,
@@ -96,8 +95,7 @@ fn volumes_of(settings: &Settings) -> String {
 }
 
 /// The host's directories and where the gateway sees them.
-#[must_use]
-pub fn mounts(settings: &Settings) -> [(std::path::PathBuf, &'static str); 3] {
+pub(crate) fn mounts(settings: &Settings) -> [(std::path::PathBuf, &'static str); 3] {
     [
         (settings.state(), "/home/node/.openclaw"),
         (settings.workspace(), "/home/node/.openclaw/workspace"),
@@ -106,14 +104,12 @@ pub fn mounts(settings: &Settings) -> [(std::path::PathBuf, &'static str); 3] {
 }
 
 /// The name of a volume.
-#[must_use]
-pub fn volume(part: &str, state: &str) -> String {
+pub(crate) fn volume(part: &str, state: &str) -> String {
     format!("{PROJECT}_{part}_{state}")
 }
 
 /// The parts of a state that a remote engine keeps in volumes instead.
-#[must_use]
-pub fn volumes() -> [(&'static str, &'static str); 2] {
+pub(crate) fn volumes() -> [(&'static str, &'static str); 2] {
     [
         ("state", "/home/node/.openclaw"),
         ("auth", "/home/node/.config/openclaw"),
@@ -122,8 +118,7 @@ pub fn volumes() -> [(&'static str, &'static str); 2] {
 
 /// The image's own command, told to listen where it can be reached: by a published port, which
 /// does not reach the loopback inside of a container, on `lan`; in the host's network on `loopback`.
-#[must_use]
-pub fn command(own: &[String], bind: &str, port: u16) -> Vec<String> {
+pub(crate) fn command(own: &[String], bind: &str, port: u16) -> Vec<String> {
     let mut command = own.to_vec();
     if command.iter().any(|word| word == "gateway") && !command.iter().any(|word| word == "--bind")
     {
@@ -134,8 +129,7 @@ pub fn command(own: &[String], bind: &str, port: u16) -> Vec<String> {
 }
 
 /// `path` as the engine sees it.
-#[must_use]
-pub fn settings_path(settings: &Settings, path: &Path) -> String {
+pub(crate) fn settings_path(settings: &Settings, path: &Path) -> String {
     let inside = path.strip_prefix("/").unwrap_or(path);
     settings.root.join(inside).to_string_lossy().into_owned()
 }
@@ -150,8 +144,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// 64 bits of FNV-1a: tells texts apart, guards nothing.
-#[must_use]
-pub fn fingerprint(bytes: &[u8]) -> String {
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -159,8 +152,7 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 }
 
 /// The label that [`render`] put into `text`, in YAML or in a service's JSON.
-#[must_use]
-pub fn label_of(text: &str) -> &str {
+pub(crate) fn label_of(text: &str) -> &str {
     text.split_once("openclaw-deploy.render")
         .and_then(|(_, rest)| rest.trim_start_matches(['"', ':', ' ']).split('"').next())
         .unwrap_or_default()

@@ -4,9 +4,9 @@
 //! A release keeps the shape in which it ran, so the way back leads back to that too. Both
 //! shapes have one state: both are stopped before either is started.
 
-pub mod client;
-pub mod compose;
-pub mod swarm;
+pub(crate) mod client;
+pub(crate) mod compose;
+pub(crate) mod swarm;
 
 use serde_json::Value;
 
@@ -21,13 +21,13 @@ use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// How long, in seconds, a gateway may take to end.
-pub const GRACE: u32 = 30;
+pub(crate) const GRACE: u32 = 30;
 /// The label with the port on which a service was told to listen.
-pub const PORT: &str = "openclaw-deploy.port";
+pub(crate) const PORT: &str = "openclaw-deploy.port";
 
 /// How the gateway is to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form {
+pub(crate) struct Form {
     /// Its shape.
     pub shape: Shape,
     /// The names of the secrets of the swarm that it is given.
@@ -37,8 +37,7 @@ pub struct Form {
 }
 
 /// Whose container has these labels; `None`: not the gateway's.
-#[must_use]
-pub fn of(labels: &Value) -> Option<Shape> {
+pub(crate) fn of(labels: &Value) -> Option<Shape> {
     let is = |name: &str, word: &str| labels[name] == word;
     if is("com.docker.swarm.service.name", swarm::NAME) {
         return Some(Shape::Swarm);
@@ -54,7 +53,7 @@ pub fn of(labels: &Value) -> Option<Shape> {
 /// # Errors
 /// Exit 3 when a service is wanted of an engine that manages no swarm, 2 for a
 /// `--with-registry-auth` without a service or without credentials.
-pub async fn wanted(
+pub(crate) async fn wanted(
     cx: &Context,
     engine: &Engine,
     records: &Records,
@@ -76,7 +75,7 @@ pub async fn wanted(
 ///
 /// # Errors
 /// Exit 3 when it is a service and the engine manages no swarm.
-pub async fn form(cx: &Context, engine: &Engine, shape: Shape) -> Result<Form> {
+pub(crate) async fn form(cx: &Context, engine: &Engine, shape: Shape) -> Result<Form> {
     let mut form = Form {
         shape,
         ..Form::default()
@@ -92,8 +91,7 @@ pub async fn form(cx: &Context, engine: &Engine, shape: Shape) -> Result<Form> {
 }
 
 /// The text from which a release in this shape is made.
-#[must_use]
-pub fn render(cx: &Context, shape: Shape, got: &Acquired, state: &str) -> String {
+pub(crate) fn render(cx: &Context, shape: Shape, got: &Acquired, state: &str) -> String {
     let (settings, image, source) = (&cx.settings, &got.image, got.source.word());
     match shape {
         Shape::Compose => compose::render(settings, image, &got.pinned, source, state),
@@ -106,7 +104,7 @@ pub fn render(cx: &Context, shape: Shape, got: &Acquired, state: &str) -> String
 ///
 /// # Errors
 /// With the line.
-pub async fn foresee(cx: &Context, release: &Release) -> Result<()> {
+pub(crate) async fn foresee(cx: &Context, release: &Release) -> Result<()> {
     match release.shape {
         Shape::Compose => client::foresee(cx, release).await,
         Shape::Swarm => Ok(()),
@@ -114,10 +112,7 @@ pub async fn foresee(cx: &Context, release: &Release) -> Result<()> {
 }
 
 /// Stops the gateway, in whichever shape it runs; nothing restarts it.
-///
-/// # Errors
-/// When it does not end.
-pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
+pub(crate) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
     for (id, shape) in engine.gateways().await? {
         if shape == Shape::Compose {
             // Ours comes last: a container that restarts by itself would write into the snapshot.
@@ -131,10 +126,7 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
 /// Keeps Swarm from pulling the gateway's image while we do, where the node has lost it: the engine
 /// downloads a layer once for all who want it at a time, and without credentials that fails for
 /// all. Returns whether [`swarm::let_go`] has to follow when we fail.
-///
-/// # Errors
-/// When its tries do not end.
-pub async fn hold_back(engine: &Engine, observed: &Observed) -> Result<bool> {
+pub(crate) async fn hold_back(engine: &Engine, observed: &Observed) -> Result<bool> {
     match &observed.container {
         Some(container) if container.running => Ok(false),
         _ => swarm::hold_back(engine).await,
@@ -142,10 +134,7 @@ pub async fn hold_back(engine: &Engine, observed: &Observed) -> Result<bool> {
 }
 
 /// Makes `release` and starts it. The gateway is stopped. Returns the id of the container.
-///
-/// # Errors
-/// When it cannot be made or started.
-pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
+pub(crate) async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     match release.shape {
         Shape::Compose => {
             let id = client::create(cx, engine, release).await?;
@@ -158,10 +147,7 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
 }
 
 /// Starts a container that was made from `release` and does not run. Returns the id of what runs.
-///
-/// # Errors
-/// When it cannot be started.
-pub async fn resume(
+pub(crate) async fn resume(
     cx: &Context,
     engine: &Engine,
     container: &Container,
@@ -181,10 +167,7 @@ pub async fn resume(
 
 /// `release` answers: from now on the engine keeps it running, and what is left of the other
 /// shape, and of secrets that it does not use, goes.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn settle(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+pub(crate) async fn settle(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
     let compose = engine.gateways().await?.into_iter();
     let compose = compose.filter(|(_, shape)| *shape == Shape::Compose);
     match release.shape {
@@ -210,10 +193,11 @@ pub async fn settle(cx: &Context, engine: &Engine, release: &Release) -> Result<
 
 /// Whether it is run in another way than we made it: published elsewhere, which is how it gets on
 /// the Internet, paused, or by a service that was scaled or removed. Its labels tell nothing of that.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn is_altered(cx: &Context, engine: &Engine, container: &Container) -> Result<bool> {
+pub(crate) async fn is_altered(
+    cx: &Context,
+    engine: &Engine,
+    container: &Container,
+) -> Result<bool> {
     if !container.is_published_at("127.0.0.1", cx.settings.port) || container.is_paused() {
         return Ok(true);
     }
@@ -224,7 +208,7 @@ pub async fn is_altered(cx: &Context, engine: &Engine, container: &Container) ->
 ///
 /// # Errors
 /// When it holds capabilities.
-pub fn assert_confined(cx: &Context, container: &Container) -> Result<()> {
+pub(crate) fn assert_confined(cx: &Context, container: &Container) -> Result<()> {
     if !container.without_capabilities {
         return Err(
             Failure::wanted("a gateway without capabilities", "one with some")
@@ -241,8 +225,7 @@ pub fn assert_confined(cx: &Context, container: &Container) -> Result<()> {
 }
 
 /// What a first version that does not become healthy leaves behind, in words.
-#[must_use]
-pub fn left_behind(shape: Shape) -> &'static str {
+pub(crate) fn left_behind(shape: Shape) -> &'static str {
     match shape {
         Shape::Compose => "its container is left stopped for inspection",
         Shape::Swarm => "its service is left without a task",

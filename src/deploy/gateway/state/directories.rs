@@ -36,7 +36,7 @@ fn parts(cx: &Context) -> [(PathBuf, &'static str); 2] {
 ///
 /// # Errors
 /// With what is needed and what is free, or with the mount that is in the way.
-pub fn preflight(cx: &Context) -> Result<()> {
+pub(super) fn preflight(cx: &Context) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for (path, _) in parts(cx) {
@@ -90,16 +90,12 @@ fn mount_within(mountinfo: &str, path: &Path) -> Option<String> {
 }
 
 /// Whether snapshot `id` is there.
-#[must_use]
-pub fn is_there(cx: &Context, id: &str) -> bool {
+pub(super) fn is_there(cx: &Context, id: &str) -> bool {
     cx.host.exists(home(cx).join(id))
 }
 
 /// Takes the snapshot `id`. The gateway is stopped.
-///
-/// # Errors
-/// When it cannot be taken whole.
-pub async fn take(cx: &Context, id: &str) -> Result<()> {
+pub(super) async fn take(cx: &Context, id: &str) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
     let fresh = home(cx).join(format!(".{id}.new"));
     wipe(cx, &fresh)?;
@@ -115,8 +111,7 @@ pub async fn take(cx: &Context, id: &str) -> Result<()> {
 
 /// A name for the snapshot that release `id` begins with, which no other has: a change that failed
 /// within this second, or before the clock was set back, may still need its own.
-#[must_use]
-pub fn name(cx: &Context, now: u64, id: u64) -> String {
+pub(super) fn name(cx: &Context, now: u64, id: u64) -> String {
     let names = (0..).map(|nth: u32| match nth {
         0 => format!("{now}-{id}"),
         nth => format!("{now}.{nth}-{id}"),
@@ -134,10 +129,7 @@ fn settle(path: &Path, directory: &File) -> Result<()> {
 
 /// Puts the state of snapshot `id` in the place of what is there. It lies in the deploy user's
 /// home, so the copy is made in a room that nobody else can enter, wherever they may move it.
-///
-/// # Errors
-/// When it is not there or cannot be put back; what was there then still is.
-pub async fn restore(cx: &Context, id: &str) -> Result<()> {
+pub(super) async fn restore(cx: &Context, id: &str) -> Result<()> {
     let snapshot = home(cx).join(id);
     if !cx.host.exists(&snapshot) {
         return Err(Failure::new(format!("snapshot {id} is not there"))
@@ -166,10 +158,7 @@ pub async fn restore(cx: &Context, id: &str) -> Result<()> {
 }
 
 /// Mends a restore that was cut between its two renames, and clears what was left over.
-///
-/// # Errors
-/// When that does not work.
-pub fn mend(cx: &Context) -> Result<()> {
+pub(super) fn mend(cx: &Context) -> Result<()> {
     for (path, _) in parts(cx) {
         let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
         if !cx.host.exists(&path) && cx.host.exists(&old) {
@@ -190,7 +179,7 @@ pub fn mend(cx: &Context) -> Result<()> {
 }
 
 /// Removes all snapshots but those in `keep`.
-pub fn prune(cx: &Context, keep: &[String]) {
+pub(super) fn prune(cx: &Context, keep: &[String]) {
     let Ok(entries) = fs::read_dir(cx.host.path(home(cx))) else {
         return;
     };
@@ -264,10 +253,7 @@ fn weigh(path: &Path) -> u64 {
 }
 
 /// Bytes that are free for us where `path` lies.
-///
-/// # Errors
-/// When the system does not say.
-pub fn free(path: &Path) -> Result<u64> {
+pub(crate) fn free(path: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path)
         .map_err(|why| Failure::file("ask how much is free at", path, why.into()))?;
     Ok(stat.blocks_available() * stat.fragment_size())

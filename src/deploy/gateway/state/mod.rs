@@ -14,11 +14,10 @@ use crate::deploy::error::Result;
 use crate::deploy::journal::now;
 use crate::deploy::run::Context;
 
-pub use self::directories::free;
+pub(crate) use self::directories::free;
 
 /// Where release `id` will have its state: a name for its volumes, or "" for the directories.
-#[must_use]
-pub fn place(cx: &Context, id: u64) -> String {
+pub(crate) fn place(cx: &Context, id: u64) -> String {
     match cx.settings.engine.is_remote() {
         true => format!("{}-{id}", now()),
         false => String::new(),
@@ -29,7 +28,7 @@ pub fn place(cx: &Context, id: u64) -> String {
 ///
 /// # Errors
 /// With what is needed and what is free. An engine does not tell how much its disk has left.
-pub fn preflight(cx: &Context) -> Result<()> {
+pub(crate) fn preflight(cx: &Context) -> Result<()> {
     match cx.settings.engine.is_remote() {
         true => Ok(()),
         false => directories::preflight(cx),
@@ -37,10 +36,7 @@ pub fn preflight(cx: &Context) -> Result<()> {
 }
 
 /// Whether snapshot `id` is there.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn is_there(cx: &Context, engine: &Engine, id: &str) -> Result<bool> {
+pub(crate) async fn is_there(cx: &Context, engine: &Engine, id: &str) -> Result<bool> {
     match cx.settings.engine.is_remote() {
         true => volumes::are_there(engine, id).await,
         false => Ok(directories::is_there(cx, id)),
@@ -50,10 +46,7 @@ pub async fn is_there(cx: &Context, engine: &Engine, id: &str) -> Result<bool> {
 /// Keeps the state of the stopped gateway, and writes down which snapshot of it `release` and
 /// the change in flight have. With volumes, `release` then has a copy of `state`, or of what the
 /// gateway had.
-///
-/// # Errors
-/// When it cannot be kept whole.
-pub async fn take(
+pub(crate) async fn take(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
@@ -83,10 +76,7 @@ async fn directory_of(cx: &Context, records: &Records, release: u64) -> Result<S
 }
 
 /// Puts back the state of snapshot `id`. A release with volumes of its own has it already.
-///
-/// # Errors
-/// When it cannot be put back whole.
-pub async fn restore(cx: &Context, id: &str) -> Result<()> {
+pub(crate) async fn restore(cx: &Context, id: &str) -> Result<()> {
     match cx.settings.engine.is_remote() {
         true => Ok(()),
         false => directories::restore(cx, id).await,
@@ -94,10 +84,7 @@ pub async fn restore(cx: &Context, id: &str) -> Result<()> {
 }
 
 /// Gives a container that was made and not started a state that the gateway may write.
-///
-/// # Errors
-/// When the engine fails. Directories are the affair of step 3.
-pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
+pub(crate) async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     match cx.settings.engine.is_remote() {
         true => volumes::settle(cx, engine, container).await,
         false => Ok(()),
@@ -105,10 +92,7 @@ pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()
 }
 
 /// [`settle`] for a service, of which no container is made before it starts.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+pub(crate) async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
     match cx.settings.engine.is_remote() {
         true => volumes::settle_by_helper(cx, engine, release).await,
         false => Ok(()),
@@ -116,10 +100,7 @@ pub async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) ->
 }
 
 /// Mends what a run left that was killed while it put a snapshot back.
-///
-/// # Errors
-/// When that does not work.
-pub fn mend(cx: &Context) -> Result<()> {
+pub(crate) fn mend(cx: &Context) -> Result<()> {
     match cx.settings.engine.is_remote() {
         true => Ok(()),
         false => directories::mend(cx),
@@ -128,7 +109,7 @@ pub fn mend(cx: &Context) -> Result<()> {
 
 /// Lets go of all snapshots but `--keep` of them, and of what a change that did not come to its
 /// end had made. A snapshot goes only when no records on the disk name it any more.
-pub async fn prune(cx: &Context, engine: &Engine, records: &mut Records) {
+pub(crate) async fn prune(cx: &Context, engine: &Engine, records: &mut Records) {
     let mut keep = records.keep_snapshots(cx.settings.keep);
     if records.save(&cx.host, &cx.settings).is_err() {
         return;

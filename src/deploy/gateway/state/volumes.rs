@@ -24,7 +24,7 @@ const MARK: &str = "openclaw-deploy.records";
 const HELPER: &str = "openclaw-deploy.helper";
 
 /// Whether all volumes of `state` are there.
-pub async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
+pub(super) async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
     for (part, _) in volumes() {
         if !engine.has_volume(&volume(part, state)).await? {
             return Ok(false);
@@ -35,7 +35,7 @@ pub async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
 
 /// Makes the volumes of `release`, with a copy of `state` or of what the gateway had, or empty
 /// ones for the first. Returns what the gateway had.
-pub async fn take(
+pub(super) async fn take(
     cx: &Context,
     engine: &Engine,
     records: &Records,
@@ -108,7 +108,7 @@ async fn helper(engine: &Engine, release: &Release, state: &str) -> Result<Strin
 
 /// The volumes belong to the gateway's user, as the directories of a local one do, and hold a
 /// configuration with which it starts.
-pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
+pub(super) async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     let mut names: Vec<String> = Vec::new();
     let inside = volumes().map(|(_, inside)| inside);
     names.extend(inside.map(|it| format!("{}/", it.trim_start_matches('/'))));
@@ -125,7 +125,11 @@ pub async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()
 }
 
 /// [`settle`] in a container that is made for it.
-pub async fn settle_by_helper(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+pub(super) async fn settle_by_helper(
+    cx: &Context,
+    engine: &Engine,
+    release: &Release,
+) -> Result<()> {
     let id = helper(engine, release, &release.state).await?;
     let settled = settle(cx, engine, &id).await;
     engine.remove_helpers(HELPER).await?;
@@ -133,7 +137,7 @@ pub async fn settle_by_helper(cx: &Context, engine: &Engine, release: &Release) 
 }
 
 /// Removes the containers of copies, and our volumes but those of the states in `keep`.
-pub async fn prune(engine: &Engine, records: &Records, keep: &[String]) -> Result<()> {
+pub(super) async fn prune(engine: &Engine, records: &Records, keep: &[String]) -> Result<()> {
     engine.remove_helpers(HELPER).await?;
     let kept: Vec<String> = keep
         .iter()

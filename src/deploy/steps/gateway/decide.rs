@@ -15,7 +15,7 @@ use crate::deploy::run::Context;
 use crate::deploy::step::State;
 
 /// The plan where step 1 has yet to bring the engine, which alone can ask the registry.
-pub fn without_engine(cx: &Context) -> State {
+pub(super) fn without_engine(cx: &Context) -> State {
     State::of(vec![
         format!("pull {}, once Docker runs", cx.settings.image),
         "start the gateway".to_owned(),
@@ -23,7 +23,7 @@ pub fn without_engine(cx: &Context) -> State {
 }
 
 /// What has to be done, from what was seen.
-pub fn decide(
+pub(super) fn decide(
     cx: &Context,
     records: &Records,
     form: &Form,
@@ -106,7 +106,7 @@ fn is_content(
 }
 
 /// An image that is here keeps the source that it is known by, be it of a version that failed.
-pub fn local(records: &Records, image: Image, pinned: String) -> Acquired {
+pub(super) fn local(records: &Records, image: Image, pinned: String) -> Acquired {
     let releases = records.releases.iter().rev();
     let releases = releases.map(|it| (&it.pinned, it.source));
     let brought = records.brought.iter().map(|it| (&it.pinned, it.source));
@@ -129,7 +129,7 @@ fn runs(observed: &Observed, release: &Release) -> bool {
 }
 
 /// Whether what runs is what `wanted` would be.
-pub fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
+pub(super) fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
     runs(observed, wanted)
         && records
             .current()

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use crate::deploy::run::Context;
 
 /// Names logins that `docker login` once wrote to disk. We never use them.
-pub fn warn(cx: &Context) {
+pub(super) fn warn(cx: &Context) {
     let registry = cx.settings.image.registry();
     let mut homes = vec![std::path::PathBuf::from("/root")];
     if let Ok(entries) = std::fs::read_dir(cx.host.path("/home")) {

@@ -19,15 +19,14 @@ const MARK: &str = "openclaw-deploy-probe";
 
 /// Where sshd can be reached from this host itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WayIn {
+pub(crate) struct WayIn {
     address: String,
     port: u16,
 }
 
 impl WayIn {
     /// A port on which it listens, at loopback unless it listens elsewhere only.
-    #[must_use]
-    pub fn choose(effective: &Effective, listening: &BTreeSet<u16>) -> Self {
+    pub(crate) fn choose(effective: &Effective, listening: &BTreeSet<u16>) -> Self {
         let configured = effective.ports();
         let port = configured.intersection(listening).next();
         let sockets = effective.values("listenaddress");
@@ -52,10 +51,7 @@ impl WayIn {
 }
 
 /// Logs in as `account`, really.
-///
-/// # Errors
-/// When that does not work; it is the reason to take a change back.
-pub fn login(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
+pub(super) fn login(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
     let owner = Some((account.uid, account.gid));
     let access = Access { mode: 0o600, owner };
     let there = host.read_of(account.uid, account.keys())?;

@@ -13,7 +13,7 @@ const AFTER: &str = "60s";
 
 /// An armed way back for one file and one service.
 #[derive(Clone, Debug)]
-pub struct Revert {
+pub(super) struct Revert {
     file: &'static str,
     service: &'static str,
     before: Option<String>,
@@ -21,8 +21,7 @@ pub struct Revert {
 
 impl Revert {
     /// Whether one is waiting: an earlier run was cut off.
-    #[must_use]
-    pub fn armed(host: &Host) -> bool {
+    pub(super) fn armed(host: &Host) -> bool {
         systemd::active(host, &format!("{UNIT}.timer"))
     }
 
@@ -30,7 +29,7 @@ impl Revert {
     ///
     /// # Errors
     /// When systemd will not; nothing may be changed then.
-    pub fn arm(host: &Host, file: &'static str, service: &'static str) -> Result<Self> {
+    pub(super) fn arm(host: &Host, file: &'static str, service: &'static str) -> Result<Self> {
         let before = host.read(file)?;
         let undo: Vec<&str> = match &before {
             None => vec!["/bin/rm", "-f", file],
@@ -71,7 +70,7 @@ impl Revert {
     ///
     /// # Errors
     /// When the clock cannot be stopped; the change will then be taken back.
-    pub fn disarm(host: &Host) -> Result<()> {
+    pub(super) fn disarm(host: &Host) -> Result<()> {
         if Self::armed(host) {
             systemd::tell(host, &["stop", &format!("{UNIT}.timer")])?;
         }
@@ -79,10 +78,7 @@ impl Revert {
     }
 
     /// The change is bad: takes it back at once.
-    ///
-    /// # Errors
-    /// When it cannot; the timer still will.
-    pub fn now(&self, host: &Host) -> Result<()> {
+    pub(super) fn now(&self, host: &Host) -> Result<()> {
         match &self.before {
             None => host.remove(self.file)?,
             Some(text) => {

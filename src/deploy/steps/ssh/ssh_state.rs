@@ -14,7 +14,7 @@ use crate::deploy::steps::ssh::login_test;
 use crate::deploy::steps::user;
 
 /// Sorts before `50-cloud-init.conf`, which turns passwords on.
-pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
+pub(crate) const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
 const RUNTIME: &str = "/run/sshd";
 const SOCKET: &str = "ssh.socket";
 const WANTED: [(&str, &str); 3] = [
@@ -29,7 +29,7 @@ const RULE_REFUSED: &str = "set `sudo = true` under [host], or give it a passwor
 
 /// What there is to know about SSH on this host.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The deploy user.
     pub account: Account,
     effective: Effective,
@@ -51,7 +51,7 @@ impl Survey {
     ///
     /// # Errors
     /// When there is no such user, or sshd refuses its own configuration.
-    pub fn of(cx: &Context) -> Result<Self> {
+    pub(crate) fn of(cx: &Context) -> Result<Self> {
         let host = &cx.host;
         let account = Account::need(host, &cx.settings.user)?;
         let effective = effective(host)?;
@@ -78,8 +78,7 @@ impl Survey {
     }
 
     /// Why the change would lock people out, or would not be ours to make.
-    #[must_use]
-    pub fn obstacle(&self) -> Option<String> {
+    pub(crate) fn obstacle(&self) -> Option<String> {
         self.lack().or_else(|| self.rules())
     }
 
@@ -140,8 +139,7 @@ impl Survey {
 
     /// Our settings, and who may log in unless somebody else has decided that already. The same before
     /// they are written and after.
-    #[must_use]
-    pub fn drop_in(&self) -> String {
+    pub(crate) fn drop_in(&self) -> String {
         let mut theirs = self.effective.words("allowusers");
         // sshd lists every mention: one of each name is ours, a second one is somebody's decision.
         for ours in allowed(&self.present) {
@@ -166,14 +164,12 @@ impl Survey {
     }
 
     /// Whether our settings are written and in force.
-    #[must_use]
-    pub fn settled(&self) -> bool {
+    pub(crate) fn settled(&self) -> bool {
         self.holds(&self.drop_in())
     }
 
     /// Whether `text` is our drop-in, and in force.
-    #[must_use]
-    pub fn holds(&self, text: &str) -> bool {
+    pub(crate) fn holds(&self, text: &str) -> bool {
         self.losses().is_empty() && self.present == text
     }
 
@@ -193,8 +189,7 @@ impl Survey {
     }
 
     /// What is said when the files are written and something else wins.
-    #[must_use]
-    pub fn beaten(&self) -> Failure {
+    pub(crate) fn beaten(&self) -> Failure {
         let losses = self.losses();
         if losses.is_empty() {
             return Failure::wanted(format!("our settings in {DROP_IN}"), "others")
@@ -218,7 +213,7 @@ fn administers(cx: &Context, account: &Account) -> bool {
 ///
 /// # Errors
 /// When sshd refuses its own configuration.
-pub fn effective(host: &Host) -> Result<Effective> {
+pub(crate) fn effective(host: &Host) -> Result<Effective> {
     let ask = || host.must(&Program::new("sshd").arg("-T"));
     let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
     parsed
@@ -233,10 +228,7 @@ fn parsed(host: &Host) -> Option<String> {
 }
 
 /// Does something while sshd's runtime directory is there.
-///
-/// # Errors
-/// When it cannot be made, or those of `work`.
-pub fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if host.exists(RUNTIME) {
         return work();
     }
@@ -255,7 +247,7 @@ pub fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<
 ///
 /// # Errors
 /// When `ss` or systemd is there and cannot be asked.
-pub fn listening(host: &Host) -> Result<BTreeSet<u16>> {
+pub(crate) fn listening(host: &Host) -> Result<BTreeSet<u16>> {
     let mut ports = BTreeSet::new();
     if host.find("ss").is_some() {
         let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;

@@ -8,10 +8,7 @@ use crate::base::secret::Secret;
 use crate::deploy::error::{Failure, Result};
 
 /// The fingerprint of `value`, with a new salt.
-///
-/// # Errors
-/// When the system has no randomness.
-pub fn fingerprint(value: &Secret) -> Result<String> {
+pub(crate) fn fingerprint(value: &Secret) -> Result<String> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|why| {
         Failure::system("get a random salt", why).hint("see what the kernel says: dmesg | tail")
@@ -20,8 +17,7 @@ pub fn fingerprint(value: &Secret) -> Result<String> {
 }
 
 /// Whether `fingerprint` was made of `value`.
-#[must_use]
-pub fn matches(fingerprint: &str, value: &Secret) -> bool {
+pub(crate) fn matches(fingerprint: &str, value: &Secret) -> bool {
     let salt = fingerprint.split_once(':').map_or("", |(salt, _)| salt);
     with_salt(salt, value) == fingerprint
 }

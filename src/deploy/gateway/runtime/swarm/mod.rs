@@ -9,16 +9,16 @@
 //!   `any`, after [`PAUSE`]. A version that is being tried is watched; at its first exit the
 //!   service goes to no replicas, before that pause is over.
 
-pub mod fingerprint;
-pub mod registry_auth;
-pub mod secrets;
+pub(crate) mod fingerprint;
+pub(crate) mod registry_auth;
+pub(crate) mod secrets;
 mod spec;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub use self::spec::render;
+pub(crate) use self::spec::render;
 use crate::deploy::gateway::records::Release;
 
 use crate::deploy::docker::Engine;
@@ -30,7 +30,7 @@ use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// The service.
-pub const NAME: &str = "openclaw_gateway";
+pub(crate) const NAME: &str = "openclaw_gateway";
 /// The label of a service that was stopped while we pull an image that its node has lost.
 const WAITS: &str = "openclaw-deploy.waits";
 /// How long Swarm waits before it starts a gateway again that has ended.
@@ -43,7 +43,7 @@ const EVERY: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Exit 3 when it does not manage a swarm.
-pub async fn node(engine: &Engine) -> Result<String> {
+pub(crate) async fn node(engine: &Engine) -> Result<String> {
     engine.swarm().await?.map_err(|state| {
         let (what, hint) = match state.as_str() {
             "worker" => (
@@ -65,10 +65,7 @@ pub async fn node(engine: &Engine) -> Result<String> {
 }
 
 /// Has Swarm run `release`, and waits for its first container. Returns the container's id.
-///
-/// # Errors
-/// When Swarm cannot.
-pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
+pub(crate) async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     let node = node(engine).await?;
     let secrets = secrets::mount(cx, engine, &release.secrets).await?;
     let mut spec = spec::complete(cx, release, &node, secrets)?;
@@ -88,10 +85,7 @@ pub async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<S
 }
 
 /// Makes the service into what `spec` says, given what it is.
-///
-/// # Errors
-/// When Swarm refuses.
-pub async fn put(
+pub(crate) async fn put(
     engine: &Engine,
     auth: Option<&Auth>,
     spec: impl Fn(Option<&Value>) -> Value,
@@ -166,10 +160,7 @@ fn swarm_failed(what: &str) -> Failure {
 ///
 /// Swarm itself ends a process seconds later, when a load balancer that we do not use has
 /// forgotten it; with no replica wanted it may as well be stopped at once.
-///
-/// # Errors
-/// When it does not end in time.
-pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
+pub(crate) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
     let service = engine.service(NAME).await?;
     if service.as_ref().is_some_and(|it| !is_stopped(&it.spec)) {
         scale(engine, 0, false).await?;
@@ -195,10 +186,7 @@ pub async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
 }
 
 /// Starts the service as it is, with one replica. For [`stop`] and nothing changed since.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn go_on(engine: &Engine) -> Result<()> {
+pub(crate) async fn go_on(engine: &Engine) -> Result<()> {
     match engine.service(NAME).await? {
         None => Ok(()),
         Some(_) => scale(engine, 1, false).await,
@@ -206,20 +194,14 @@ pub async fn go_on(engine: &Engine) -> Result<()> {
 }
 
 /// Whether there is a service that is not stopped.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn is_up(engine: &Engine) -> Result<bool> {
+pub(crate) async fn is_up(engine: &Engine) -> Result<bool> {
     let service = engine.service(NAME).await?;
     Ok(service.is_some_and(|service| !is_stopped(&service.spec)))
 }
 
 /// Ends Swarm's own tries at an image that its node has lost, until [`let_go`] or the next start;
 /// a label keeps that in mind should we be killed. Returns whether the service waits.
-///
-/// # Errors
-/// When they do not end.
-pub async fn hold_back(engine: &Engine) -> Result<bool> {
+pub(crate) async fn hold_back(engine: &Engine) -> Result<bool> {
     let Some(service) = engine.service(NAME).await? else {
         return Ok(false);
     };
@@ -238,10 +220,7 @@ pub async fn hold_back(engine: &Engine) -> Result<bool> {
 }
 
 /// Lets Swarm try again, where it still waits.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn let_go(engine: &Engine) -> Result<()> {
+pub(crate) async fn let_go(engine: &Engine) -> Result<()> {
     let service = engine.service(NAME).await?;
     match service.filter(|it| !it.spec["Labels"][WAITS].is_null()) {
         Some(_) => scale(engine, 1, false).await,
@@ -250,10 +229,7 @@ pub async fn let_go(engine: &Engine) -> Result<()> {
 }
 
 /// Whether there is a service, and it wants one gateway: two would share one state.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn is_one(engine: &Engine) -> Result<bool> {
+pub(crate) async fn is_one(engine: &Engine) -> Result<bool> {
     let service = engine.service(NAME).await?;
     Ok(service.is_some_and(|service| replicas(&service.spec) == Some(1)))
 }
@@ -267,9 +243,6 @@ fn replicas(spec: &Value) -> Option<u64> {
 }
 
 /// Removes the service.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn remove(engine: &Engine) -> Result<()> {
+pub(crate) async fn remove(engine: &Engine) -> Result<()> {
     engine.remove(&format!("/services/{NAME}")).await
 }

@@ -25,7 +25,7 @@ const LABEL: &str = "openclaw-deploy.registry-auth";
 
 /// What is to be done about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Swarm shall have ours.
     Give,
     /// Swarm shall have none.
@@ -34,8 +34,7 @@ pub enum Change {
 
 impl Change {
     /// The line of a plan.
-    #[must_use]
-    pub fn plan(self) -> &'static str {
+    pub(crate) fn plan(self) -> &'static str {
         match self {
             Self::Give => "give Swarm the registry's credentials",
             Self::TakeBack => "take the registry's credentials back from Swarm",
@@ -47,7 +46,7 @@ impl Change {
 ///
 /// # Errors
 /// Exit 2.
-pub fn refuse(cx: &Context, shape: Shape) -> Result<()> {
+pub(crate) fn refuse(cx: &Context, shape: Shape) -> Result<()> {
     match (cx.settings.registry_auth, shape) {
         (Some(true), Shape::Compose) => Err(Failure::usage(
             "--with-registry-auth is for a gateway under Swarm; this one would be run by Compose",
@@ -58,8 +57,7 @@ pub fn refuse(cx: &Context, shape: Shape) -> Result<()> {
 }
 
 /// The registry for which Swarm holds credentials, "" where it holds none.
-#[must_use]
-pub fn registry(service: &Service) -> &str {
+pub(crate) fn registry(service: &Service) -> &str {
     parts(label(&service.spec)).0
 }
 
@@ -73,10 +71,7 @@ fn parts(label: &str) -> (&str, &str) {
 
 /// Of these credentials for the wanted image, those that may be given. Where they may not, although
 /// it was asked for, or although Swarm holds others, that is said.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn usable(
+pub(crate) async fn usable(
     cx: &Context,
     engine: &Engine,
     shape: Shape,
@@ -108,10 +103,7 @@ pub async fn usable(
 }
 
 /// What is to be done, given these credentials.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn wanted(
+pub(crate) async fn wanted(
     cx: &Context,
     engine: &Engine,
     shape: Shape,
@@ -139,10 +131,12 @@ fn change(asked: Option<bool>, held: &str, auth: Option<&Auth>) -> Option<Change
 
 /// Before the gateway is replaced: takes back, or renews, what Swarm holds for the one that is
 /// there. Whatever comes of the new version, that is done.
-///
-/// # Errors
-/// When Swarm refuses.
-pub async fn renew(cx: &Context, engine: &Engine, shape: Shape, auth: Option<&Auth>) -> Result<()> {
+pub(crate) async fn renew(
+    cx: &Context,
+    engine: &Engine,
+    shape: Shape,
+    auth: Option<&Auth>,
+) -> Result<()> {
     let there = engine.service(swarm::NAME).await?;
     match there.filter(|it| !label(&it.spec).is_empty()) {
         Some(_) => settle(cx, engine, shape, auth).await,
@@ -151,10 +145,7 @@ pub async fn renew(cx: &Context, engine: &Engine, shape: Shape, auth: Option<&Au
 }
 
 /// Does what is to be done. The gateway runs on.
-///
-/// # Errors
-/// When Swarm refuses.
-pub async fn settle(
+pub(crate) async fn settle(
     cx: &Context,
     engine: &Engine,
     shape: Shape,
@@ -223,8 +214,7 @@ fn is_at(pinned: &str, registry: &str) -> bool {
 
 /// Leaves in `spec`, which is to run `pinned`, the label of what Swarm holds. Says whether that is
 /// for another registry than the image's, and so has to be [given up](give_up).
-#[must_use]
-pub fn carry(there: Option<&Service>, pinned: &str, spec: &mut Value) -> bool {
+pub(crate) fn carry(there: Option<&Service>, pinned: &str, spec: &mut Value) -> bool {
     let Some(there) = there.filter(|it| !label(&it.spec).is_empty()) else {
         return false;
     };
@@ -233,10 +223,7 @@ pub fn carry(there: Option<&Service>, pinned: &str, spec: &mut Value) -> bool {
 }
 
 /// Ends, with the change of a service to another registry's image, what Swarm held for it.
-///
-/// # Errors
-/// When Swarm refuses.
-pub async fn give_up(cx: &Context, engine: &Engine, there: &Service) -> Result<()> {
+pub(crate) async fn give_up(cx: &Context, engine: &Engine, there: &Service) -> Result<()> {
     cx.talk.warn(format!(
         "the credentials of {} are taken back from Swarm, for the image is of another registry; \
          --with-registry-auth gives them anew",

@@ -32,7 +32,7 @@ const LONGEST: usize = 48;
 ///
 /// # Errors
 /// For a name that cannot be one.
-pub fn names(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
+pub(crate) fn names(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
     let Some(given) = given else {
         return Ok(by_default());
     };
@@ -57,8 +57,7 @@ fn parse(text: &str) -> std::result::Result<EnvName, String> {
 }
 
 /// The app secrets of the built-in manifest.
-#[must_use]
-pub fn by_default() -> Vec<EnvName> {
+pub(crate) fn by_default() -> Vec<EnvName> {
     let names = builtin().secrets.into_iter().map(|it| it.name);
     names
         .filter(|name| !NOT_FOR_THE_GATEWAY.contains(&name.as_str()))
@@ -66,10 +65,7 @@ pub fn by_default() -> Vec<EnvName> {
 }
 
 /// The names of the secrets that the gateway is to be given, and those of them to be made.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn wanted(cx: &Context, engine: &Engine) -> Result<(Vec<String>, Vec<String>)> {
+pub(crate) async fn wanted(cx: &Context, engine: &Engine) -> Result<(Vec<String>, Vec<String>)> {
     let there = engine.secrets().await?;
     let names = &cx.settings.swarm_secrets;
     let wanted = choose(names, &cx.app_secrets, &there);
@@ -97,10 +93,7 @@ fn choose(names: &[EnvName], given: &[(EnvName, Secret)], there: &[Listed]) -> V
 }
 
 /// Makes those of `objects` that are not there, and says how each is mounted.
-///
-/// # Errors
-/// When Swarm refuses one, or the system has no randomness.
-pub async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> Result<Vec<Value>> {
+pub(crate) async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> Result<Vec<Value>> {
     let there = engine.secrets().await?;
     let mut mounts = Vec::new();
     for object in objects {
@@ -146,10 +139,7 @@ async fn make(engine: &Engine, object: &str, value: &Secret) -> Result<String> {
 }
 
 /// Removes those of our secrets that are not in `keep`.
-///
-/// # Errors
-/// When the engine fails. One that is still in use stays.
-pub async fn prune(engine: &Engine, keep: &[String]) -> Result<()> {
+pub(crate) async fn prune(engine: &Engine, keep: &[String]) -> Result<()> {
     for it in engine.secrets().await? {
         let ours = !it.fingerprint.is_empty() && parts(&it.name).is_some();
         if ours && !keep.contains(&it.name) {
@@ -172,8 +162,7 @@ fn versions<'a>(name: &str, there: &'a [Listed]) -> impl Iterator<Item = (u64, &
 }
 
 /// `openclaw_NAME_v3`: `NAME` and 3.
-#[must_use]
-pub fn parts(object: &str) -> Option<(&str, u64)> {
+pub(crate) fn parts(object: &str) -> Option<(&str, u64)> {
     let rest = object.strip_prefix(PROJECT)?.strip_prefix('_')?;
     let (name, version) = rest.rsplit_once("_v")?;
     Some((name, version.parse().ok()?))

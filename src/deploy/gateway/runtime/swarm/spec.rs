@@ -17,8 +17,7 @@ use crate::deploy::settings::Settings;
 
 /// The service for this image, without what is known only when it starts: variables of `.env`,
 /// secrets, the node, the volumes of a remote engine.
-#[must_use]
-pub fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
+pub(crate) fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
     let mut spec = json!({
         "Name": NAME,
         "Labels": {"com.docker.stack.namespace": PROJECT, "openclaw-deploy.source": source},
@@ -91,7 +90,12 @@ fn volumes(state: &str) -> Vec<Value> {
 ///
 /// # Errors
 /// When `.env` cannot be read.
-pub fn complete(cx: &Context, release: &Release, node: &str, secrets: Vec<Value>) -> Result<Value> {
+pub(super) fn complete(
+    cx: &Context,
+    release: &Release,
+    node: &str,
+    secrets: Vec<Value>,
+) -> Result<Value> {
     let mut spec: Value = serde_json::from_str(&release.compose).map_err(|_| {
         Failure::new("the service of this release cannot be read")
             .hint("make a new release: openclaw-deploy bootstrap --image …")
