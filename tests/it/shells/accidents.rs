@@ -1,32 +1,23 @@
 //! What happens to a script when our output is cut off, or when there is none to give.
 
-use oc_secrets::broker::sink::text::{self, Format};
-
-use super::case::{Sandbox, UTF8, numbered, variables};
+use super::case::{Sandbox, UTF8, failure, numbered, written};
 
 #[test]
 fn text_that_is_cut_off_runs_nothing() {
-    let values = [
-        &b"$(touch pwned) `touch pwned`\n;touch pwned\n"[..],
-        b"a'b';touch pwned;'\\",
-    ];
-    let names = numbered(&values);
+    let variables = numbered(&[
+        "$(touch pwned) `touch pwned`\n;touch pwned\n",
+        "a'b';touch pwned;'\\",
+    ]);
     let posix = r#"n=0; while [ $n -le $LENGTH ]
         do (eval "$(head -c $n text)") >/dev/null 2>&1; n=$((n+1)); done"#;
     let fish = "for n in (seq 0 $LENGTH); head -c $n text | source; end 2>/dev/null";
     let naive_posix = "export A=\"$(touch pwned)\"";
     let shells = [
-        (Format::Sh, "dash", vec!["dash", "-c"], posix, naive_posix),
-        (Format::Sh, "bash", vec!["bash", "-c"], posix, naive_posix),
+        ("sh", "dash", vec!["dash", "-c"], posix, naive_posix),
+        ("sh", "bash", vec!["bash", "-c"], posix, naive_posix),
+        ("sh", "zsh", vec!["zsh", "-f", "-c"], posix, naive_posix),
         (
-            Format::Sh,
-            "zsh",
-            vec!["zsh", "-f", "-c"],
-            posix,
-            naive_posix,
-        ),
-        (
-            Format::Fish,
+            "fish",
             "fish",
             vec!["fish", "--no-config", "-c"],
             fish,
@@ -34,7 +25,7 @@ fn text_that_is_cut_off_runs_nothing() {
         ),
     ];
     for (format, package, command, script, naive) in shells {
-        let text = text::render(format, &variables(&names, &values)).expect("can be written");
+        let text = written(format, variables.clone()).text;
         for (text, runs) in [(&*text, false), (naive.as_bytes(), true)] {
             let sandbox = Sandbox::new();
             sandbox.write("text", text);
@@ -60,7 +51,7 @@ fn false_stops_a_careful_script() {
     ];
     for (package, command) in shells {
         for (script, text, stops) in [
-            (one_step, text::failure(Format::Sh), true),
+            (one_step, &*failure("sh"), true),
             (one_step, "true\n", false),
             (two_steps, "", true),
         ] {
@@ -75,27 +66,27 @@ fn false_stops_a_careful_script() {
 
 #[test]
 fn the_text_of_a_failure_stops_the_other_shells_too() {
-    let shells: [(Format, &str, &[&str], &str); 4] = [
+    let shells: [(&str, &str, &[&str], &str); 4] = [
         (
-            Format::Fish,
+            "fish",
             "fish",
             &["fish", "--no-config", "-c"],
             "cat text | source; or exit 1; touch reached",
         ),
         (
-            Format::Tcsh,
+            "tcsh",
             "tcsh",
             &["tcsh", "-ef", "-c"],
             "source text; touch reached",
         ),
         (
-            Format::Elvish,
+            "elvish",
             "elvish",
             &["elvish", "-norc", "-c"],
             "eval (cat text | slurp); touch reached",
         ),
         (
-            Format::Xonsh,
+            "xonsh",
             "xonsh",
             &["xonsh", "--no-rc", "-c"],
             "import subprocess\n\
@@ -103,7 +94,7 @@ fn the_text_of_a_failure_stops_the_other_shells_too() {
         ),
     ];
     for (format, package, command, script) in shells {
-        for (text, stops) in [(text::failure(format), true), ("\n", false)] {
+        for (text, stops) in [(failure(format), true), ("\n".to_owned(), false)] {
             let sandbox = Sandbox::new();
             sandbox.write("text", text.as_bytes());
             let output = sandbox.run(package, &[command, &[script]].concat(), UTF8);

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use oc_secrets::base::env_name::EnvName;
-use oc_secrets::broker::sink::text::{self, Format, Variable};
 use tempfile::TempDir;
 
 use super::values::{self, TRACE};
@@ -20,7 +18,7 @@ pub type Environment = BTreeMap<String, Vec<u8>>;
 /// the environment in `env` and `gone`.
 pub struct Case<'a> {
     /// What is rendered.
-    pub format: Format,
+    pub format: &'a str,
     /// The Debian package of the program.
     pub package: &'a str,
     /// The program and its arguments; the script comes last.
@@ -34,36 +32,27 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    pub fn check(&self) {
-        self.check_values(|_| true);
-        self.check_control();
-    }
-
     /// Everything that the format agrees to write arrives, nothing runs, and `unset` removes it.
-    pub fn check_values(&self, wanted: impl Fn(&[u8]) -> bool) {
-        let values: Vec<_> = values::all()
-            .into_iter()
-            .filter(|value| wanted(value) && self.accepts(value))
-            .collect();
-        assert!(values.len() > 40, "too few values are left");
-        let names = numbered(&values);
-        let variables = variables(&names, &values);
-        let text = text::render(self.format, &variables).expect("each could be written");
-        let unset = text::unset(self.format, &names.iter().collect::<Vec<_>>());
+    pub fn check(&self) {
+        let Written {
+            variables, text, ..
+        } = &written(self.format, numbered(&values::all()));
+        assert!(variables.len() > 40, "too few values are left");
         let sandbox = Sandbox::new();
-        sandbox.write("text", &text);
-        sandbox.write("unset", unset.as_deref().unwrap_or_default().as_bytes());
+        sandbox.write("text", text);
+        sandbox.write("unset", &unset(self.format, variables));
         let output = self.run(&sandbox);
         if !self.command.contains(&"-i") {
             assert_silent(&output);
         }
-        assert_same(&sandbox.environment("env"), &variables);
+        assert_same(&sandbox.environment("env"), variables);
         assert!(!sandbox.was_trespassed(), "a value was executed");
         if self.script.contains("gone") {
             let left = sandbox.environment("gone");
-            assert!(names.iter().all(|name| !left.contains_key(name.as_str())));
+            assert!(variables.iter().all(|(name, _)| !left.contains_key(name)));
             assert!(left.contains_key("PATH"));
         }
+        self.check_control();
     }
 
     /// The same check, on text without our quoting, notices that the value does not arrive.
@@ -79,12 +68,6 @@ impl Case<'_> {
             Some(value.as_bytes())
         );
         assert_eq!(sandbox.was_trespassed(), value.contains("touch"));
-    }
-
-    fn accepts(&self, value: &[u8]) -> bool {
-        let name = EnvName::parse("N").expect("a name");
-        let variable = Variable { name: &name, value };
-        text::render(self.format, &[variable]).is_ok()
     }
 
     pub fn run(&self, sandbox: &Sandbox) -> Output {
@@ -103,6 +86,23 @@ impl Sandbox {
 
     pub fn write(&self, file: &str, bytes: &[u8]) {
         std::fs::write(self.0.path().join(file), bytes).expect("can write");
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        std::fs::read(self.0.path().join(file)).expect("can read")
+    }
+
+    /// `oc-secrets env` with the manifest of this directory.
+    fn env(&self, words: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_oc-secrets"))
+            .args(["--manifest", "manifest.toml", "--quiet", "env"])
+            .args(words)
+            .env_clear()
+            .env("GITHUB_ENV", self.0.path().join("github"))
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("can run")
     }
 
     pub fn has(&self, file: &str) -> bool {
@@ -147,30 +147,100 @@ impl Sandbox {
     }
 }
 
+/// A name and its value.
+pub type Variable = (String, String);
+
 /// One name per value; fish and Xonsh split what ends in `PATH` or `DIRS`.
-pub fn numbered<T>(values: &[T]) -> Vec<EnvName> {
-    (0..values.len())
-        .map(|number| format!("V{number}{}", ["", "PATH", "DIRS"][number % 3]))
-        .map(|name| EnvName::parse(&name).expect("a name"))
+pub fn numbered(values: &[impl ToString]) -> Vec<Variable> {
+    let name = |number| format!("V{number}{}", ["", "PATH", "DIRS"][number % 3]);
+    let values = values.iter().enumerate();
+    values
+        .map(|(number, value)| (name(number), value.to_string()))
         .collect()
 }
 
-pub fn variables<'a, T: AsRef<[u8]>>(names: &'a [EnvName], values: &'a [T]) -> Vec<Variable<'a>> {
-    let of = |(name, value): (&'a EnvName, &'a T)| Variable {
-        name,
-        value: value.as_ref(),
-    };
-    names.iter().zip(values).map(of).collect()
+/// What `env` printed.
+pub struct Written {
+    /// Those that the format agreed to write.
+    pub variables: Vec<Variable>,
+    /// Standard output.
+    pub text: Vec<u8>,
+    /// For `github`: what was appended to its file.
+    pub file: Vec<u8>,
 }
 
-pub fn assert_same(environment: &Environment, expected: &[Variable<'_>]) {
+/// Has `oc-secrets env` write `variables`, without those that it names as what cannot be written.
+pub fn written(format: &str, mut variables: Vec<Variable>) -> Written {
+    let sandbox = Sandbox::new();
+    loop {
+        let lines = variables.iter().map(|(name, value)| {
+            let value = serde_json::to_string(value)
+                .expect("text")
+                .replace('\u{7f}', "\\u007f");
+            format!("{name} = {value}\n")
+        });
+        let manifest = format!("[vars]\n{}", lines.collect::<String>());
+        sandbox.write("manifest.toml", manifest.as_bytes());
+        sandbox.write("github", b"");
+        let output = sandbox.env(&["--format", format]);
+        if output.status.success() {
+            return Written {
+                variables,
+                text: output.stdout,
+                file: sandbox.read("github"),
+            };
+        }
+        let refused = refused(&String::from_utf8_lossy(&output.stderr), &variables);
+        variables.remove(refused);
+    }
+}
+
+/// The variable that an error is about: by its name, or by its line in the manifest.
+fn refused(error: &str, variables: &[Variable]) -> usize {
+    let text = error.strip_prefix("oc-secrets: error: ").unwrap_or(error);
+    let line = text.strip_prefix("manifest.toml:");
+    let line = line.and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
+    let by_name = || {
+        let (name, _) = text.split_once(" cannot be written as ")?;
+        variables.iter().position(|(own, _)| own == name)
+    };
+    line.map(|line| line - 2)
+        .or_else(by_name)
+        .unwrap_or_else(|| panic!("{error}"))
+}
+
+/// What `env --unset` prints for these variables; nothing where the format has no such thing.
+fn unset(format: &str, variables: &[Variable]) -> Vec<u8> {
+    let sandbox = Sandbox::new();
+    let names = variables.iter().map(|(name, _)| format!("{name} = ''\n"));
+    let manifest = format!("[vars]\n{}", names.collect::<String>());
+    sandbox.write("manifest.toml", manifest.as_bytes());
+    let output = sandbox.env(&["--format", format, "--unset"]);
+    match output.status.success() {
+        true => output.stdout,
+        false => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(error.contains("has no way to unset"), "{error}");
+            vec![]
+        }
+    }
+}
+
+/// What a failed `env` prints for the reader of this format.
+pub fn failure(format: &str) -> String {
+    let output = Sandbox::new().env(&["--format", format]);
+    assert_eq!(output.status.code(), Some(2), "there is no manifest");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+pub fn assert_same(environment: &Environment, expected: &[Variable]) {
     let wrong: Vec<_> = expected
         .iter()
-        .filter(|it| environment.get(it.name.as_str()).map(Vec::as_slice) != Some(it.value))
-        .map(|it| {
-            let got = environment.get(it.name.as_str());
+        .filter(|(name, value)| environment.get(name).map(Vec::as_slice) != Some(value.as_bytes()))
+        .map(|(name, value)| {
+            let got = environment.get(name);
             let got = got.map_or_else(|| "nothing".to_owned(), |bytes| shown(bytes));
-            format!("{}: {}\n  arrived as {got}", it.name, shown(it.value))
+            format!("{name}: {}\n  arrived as {got}", shown(value.as_bytes()))
         })
         .collect();
     let (count, total) = (wrong.len(), expected.len());

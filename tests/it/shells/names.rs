@@ -1,13 +1,12 @@
 //! Every name that a shell knows of itself, assigned in that shell: what we agree to write must
 //! arrive as it is and run nothing. It finds the special names of versions yet to come.
 
-use oc_secrets::base::env_name::EnvName;
-use oc_secrets::broker::sink::text::{Format, Variable, render};
+use std::collections::BTreeSet;
 
-use super::case::{Sandbox, UTF8, shown};
+use super::case::{Sandbox, UTF8, written};
 
 /// Evaluated as arithmetic, this runs `touch`.
-const ARITHMETIC: &[u8] = b"a[$(touch pwned)0]:b";
+const ARITHMETIC: &str = "a[$(touch pwned)0]:b";
 
 /// Names that some shells have and do not list.
 const HIDDEN: &str = "RANDOM SRANDOM SECONDS HISTCMD OPTIND LINES COLUMNS TMOUT HISTSIZE \
@@ -25,34 +24,38 @@ fn check(package: &str, command: &[&str], list: &str) {
         .stdout;
     let listed = String::from_utf8_lossy(&listed);
     let sandbox = Sandbox::new();
-    let mut written = Vec::new();
-    for name in listed.split_whitespace().chain(HIDDEN.split_whitespace()) {
-        let name = name.split('=').next().unwrap_or_default();
-        // A wrong locale is refused by ksh93, which is harmless.
-        if name == "LANG" || name.starts_with("LC_") {
-            continue;
-        }
-        let Ok(name) = EnvName::parse(name) else {
-            continue;
-        };
-        let variable = Variable {
-            name: &name,
-            value: ARITHMETIC,
-        };
-        if let Ok(text) = render(Format::Sh, &[variable]) {
-            sandbox.write(&format!("{name}.text"), &text);
-            written.push(name);
-        }
+    let names = listed.split_whitespace().chain(HIDDEN.split_whitespace());
+    let names = names.map(|name| name.split('=').next().unwrap_or_default());
+    let is_name = |name: &&str| {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        !name.is_empty()
+            && name.chars().all(word)
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    // A wrong locale is refused by ksh93, which is harmless.
+    let is_locale = |name: &&str| *name == "LANG" || name.starts_with("LC_");
+    let names: BTreeSet<&str> = names
+        .filter(is_name)
+        .filter(|name| !is_locale(name))
+        .collect();
+    let assigned = names
+        .iter()
+        .map(|&name| (name.to_owned(), ARITHMETIC.to_owned()));
+    let written = written("sh", assigned.collect());
+    assert!(!written.variables.is_empty(), "every name was refused");
+    // The value has no newline, so each variable is a line.
+    let lines = String::from_utf8(written.text).expect("text");
+    for ((name, _), line) in written.variables.iter().zip(lines.lines()) {
+        sandbox.write(&format!("{name}.text"), format!("{line}\n").as_bytes());
     }
     sandbox.run(package, &[command, &[EXPORT_EACH]].concat(), UTF8);
     assert!(!sandbox.was_trespassed(), "{package} evaluated a value");
-    let altered: Vec<_> = written
-        .iter()
+    let names = written.variables.iter().map(|(name, _)| name.as_str());
+    let altered: Vec<_> = names
         .filter(|name| {
             let environment = sandbox.environment(&format!("{name}.env"));
-            environment.get(name.as_str()).map(Vec::as_slice) != Some(ARITHMETIC)
+            environment.get(*name).map(Vec::as_slice) != Some(ARITHMETIC.as_bytes())
         })
-        .map(EnvName::as_str)
         .collect();
     assert_eq!(altered, [""; 0], "{package} altered these");
 }
@@ -95,7 +98,7 @@ fn dash_busybox_and_yash_export_every_name_that_is_not_refused() {
 fn bash_and_mksh_do_evaluate_what_is_assigned_to_random() {
     for (package, shell) in [("bash", "bash"), ("mksh", "mksh")] {
         let sandbox = Sandbox::new();
-        let naive = format!("export RANDOM='{}'", shown(ARITHMETIC));
+        let naive = format!("export RANDOM='{ARITHMETIC}'");
         sandbox.run(package, &[shell, "-c", &naive], UTF8);
         assert!(sandbox.was_trespassed(), "{shell}");
     }
