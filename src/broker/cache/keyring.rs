@@ -209,7 +209,7 @@ mod tests {
             .keep(&name, b"\0binary\xff", Duration::from_secs(60))
             .expect("kept");
         assert_eq!(text(&name).as_deref(), Some(&b"\0binary\xff"[..]));
-        assert!(ring().ours().len() > 0);
+        assert!(!ring().ours().is_empty());
         ring().forget(&name);
         assert_eq!(text(&name), None);
     }
