@@ -1,7 +1,9 @@
 //! Names of environment variables that may carry a value, and those that may not.
 //!
-//! A manifest can come from a colleague or a cloned repository. A name that changes how the next
-//! program is found, loaded or configured would turn such a file into code, so it is refused.
+//! A name that changes how the next program is found, loaded or configured turns a manifest into
+//! code. The exact table holds for every manifest. A manifest that was merely found, such as a
+//! cloned repository's, is held to the families too: nobody can list all the names in them. Whoever
+//! insists has `env` in the command itself: `oc-secrets exec -- env GIT_DIR=… CMD`.
 
 /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes, not dangerous.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,23 +16,47 @@ pub(crate) enum NameError {
     #[error("a name is a letter or `_`, then letters, digits and `_`, at most 255 of them")]
     Form,
     /// A name that steers shells, loaders, interpreters or tools.
-    #[error("this name changes how programs run, so no manifest may set it")]
-    Dangerous,
+    #[error("this name {0}, so no manifest may set it")]
+    Dangerous(&'static str),
+    /// A name of a family that steers programs.
+    #[error("this name {0}, so a manifest that was found and not named may not set it")]
+    Family(&'static str),
+}
+
+/// What a name is to carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// What the vault answers.
+    Secret,
+    /// A value that stands in the manifest, and so is the manifest's author's choice.
+    Plain,
 }
 
 impl EnvName {
     /// Parses a name.
     ///
     /// # Errors
-    /// [`NameError`] when it is malformed or on the deny list.
+    /// [`NameError`] when it is malformed or in the exact table.
     pub(crate) fn parse(text: &str) -> Result<Self, NameError> {
         if !well_formed(text) {
             return Err(NameError::Form);
         }
-        if dangerous(text) {
-            return Err(NameError::Dangerous);
+        match steers(text) {
+            Some(why) => Err(NameError::Dangerous(why)),
+            None => Ok(Self(text.to_owned())),
         }
-        Ok(Self(text.to_owned()))
+    }
+
+    /// Parses a name of a manifest that was merely found.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and for a name of a family that steers programs.
+    pub(crate) fn parse_found(text: &str, carries: Carries) -> Result<Self, NameError> {
+        let name = Self::parse(text)?;
+        match family(text, carries) {
+            Some(why) => Err(NameError::Family(why)),
+            None => Ok(name),
+        }
     }
 
     /// The name itself.
@@ -51,42 +77,134 @@ fn well_formed(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// What a child may be given on purpose, although the prefix is refused.
+/// What a child may be given on purpose, although the beginning is refused.
 const ALLOWED: &[&str] = &[
     "OP_SERVICE_ACCOUNT_TOKEN",
     "OP_CONNECT_HOST",
     "OP_CONNECT_TOKEN",
 ];
 
-const PREFIXES: &[&str] = &[
-    "LD_",
-    "DYLD_",
-    "MALLOC_",
-    "GIT_CONFIG",
-    "OP_",
-    "OC_SECRETS_",
+/// Beginnings that no manifest may use.
+const BEGINNINGS: &[(&str, &str)] = &[
+    ("LD_", "steers the loader"),
+    ("DYLD_", "steers the loader"),
+    ("MALLOC_", "steers the C library"),
+    ("GIT_CONFIG", "sets git's configuration"),
+    ("OP_", "steers `op`"),
+    ("OC_SECRETS_", "steers oc-secrets"),
 ];
 
-const DENIED: &[&str] = &[
-    // shells
-    "PATH",
-    "HOME",
-    "SHELL",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "PS1",
-    "PS2",
-    "PS3",
-    "PS4",
-    "PROMPT_COMMAND",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "ZDOTDIR",
-    "FPATH",
-    "CDPATH",
-    "GLOBIGNORE",
-    // special to a shell: an assignment fails or ends the evaluation
+/// Names that no manifest may use, in any case: some programs read `HTTPS_proxy` too.
+const DENIED: &[(&str, &[&str])] = &[
+    (
+        "steers shells",
+        &[
+            "PATH",
+            "HOME",
+            "SHELL",
+            "IFS",
+            "ENV",
+            "BASH_ENV",
+            "PS0",
+            "PS1",
+            "PS2",
+            "PS3",
+            "PS4",
+            "PROMPT_COMMAND",
+            "SHELLOPTS",
+            "BASHOPTS",
+            "ZDOTDIR",
+            "FPATH",
+            "CDPATH",
+            "GLOBIGNORE",
+            "MAILPATH",
+            "fish_function_path",
+        ],
+    ),
+    (
+        "steers the C library",
+        &["GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH"],
+    ),
+    (
+        "steers an interpreter",
+        &[
+            "NODE_OPTIONS",
+            "NODE_PATH",
+            "PYTHONSTARTUP",
+            "PYTHONPATH",
+            "PYTHONHOME",
+            "PYTHONUSERBASE",
+            "PYTHONWARNINGS",
+            "PYTHONBREAKPOINT",
+            "PERL5OPT",
+            "PERL5LIB",
+            "PERLLIB",
+            "PERL5DB",
+            "RUBYOPT",
+            "RUBYLIB",
+            "JAVA_TOOL_OPTIONS",
+            "_JAVA_OPTIONS",
+            "JDK_JAVA_OPTIONS",
+            "CLASSPATH",
+            "LUA_INIT",
+            "R_PROFILE",
+        ],
+    ),
+    (
+        "makes git run or load something",
+        &[
+            "GIT_SSH_COMMAND",
+            "GIT_SSH",
+            "GIT_ASKPASS",
+            "GIT_EXTERNAL_DIFF",
+            "GIT_PAGER",
+            "GIT_EDITOR",
+            "GIT_SEQUENCE_EDITOR",
+            "GIT_EXEC_PATH",
+            "GIT_TEMPLATE_DIR",
+            "GIT_PROXY_COMMAND",
+            "GIT_DIR",
+        ],
+    ),
+    (
+        "makes other programs run something",
+        &[
+            "SSH_ASKPASS",
+            "EDITOR",
+            "VISUAL",
+            "PAGER",
+            "MANPAGER",
+            "LESSOPEN",
+            "LESSCLOSE",
+            "BROWSER",
+            "MAKEFILES",
+            "VIMINIT",
+            "EXINIT",
+            "npm_config_script_shell",
+            "RUSTC_WRAPPER",
+            "CC",
+            "CXX",
+        ],
+    ),
+    (
+        "says where traffic goes",
+        &[
+            "DOCKER_HOST",
+            "DOCKER_CONFIG",
+            "CONTAINERS_CONF",
+            "KUBECONFIG",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "FTP_PROXY",
+            "SSLKEYLOGFILE",
+        ],
+    ),
+];
+
+/// Names that a shell itself owns: an assignment fails, ends the evaluation or is evaluated. Their
+/// case matters: `VERSION` is nobody's.
+const OWNED_BY_SHELLS: &[&str] = &[
     "_",
     "UID",
     "EUID",
@@ -113,68 +231,187 @@ const DENIED: &[&str] = &[
     "SHLVL",
     "PWD",
     "fish_pid",
-    // evaluated by a shell: as a prompt, as a place of functions, or as arithmetic when assigned
-    "PS0",
     "PROMPT",
     "prompt",
-    "MAILPATH",
-    "fish_function_path",
     "RANDOM",
     "SRANDOM",
     "SECONDS",
     "OPTIND",
     "HISTCMD",
     "MAILCHECK",
-    // the loader and the C library
-    "GCONV_PATH",
-    "GLIBC_TUNABLES",
-    "LOCPATH",
-    // interpreters
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PYTHONSTARTUP",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONWARNINGS",
-    "PYTHONBREAKPOINT",
-    "PERL5OPT",
-    "PERL5LIB",
-    "RUBYOPT",
-    "RUBYLIB",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "CLASSPATH",
-    "LUA_INIT",
-    "R_PROFILE",
-    // git, ssh, and what they start
-    "GIT_SSH_COMMAND",
-    "GIT_SSH",
-    "GIT_ASKPASS",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_PAGER",
-    "GIT_EXEC_PATH",
-    "SSH_ASKPASS",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "LESSOPEN",
-    "BROWSER",
-    // where traffic goes
-    "DOCKER_HOST",
-    "DOCKER_CONFIG",
-    "http_proxy",
-    "https_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "all_proxy",
-    "SSLKEYLOGFILE",
 ];
 
-fn dangerous(name: &str) -> bool {
-    !ALLOWED.contains(&name)
-        && (DENIED.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+/// Why no manifest may set `name`.
+fn steers(name: &str) -> Option<&'static str> {
+    if ALLOWED.contains(&name) {
+        return None;
+    }
+    if OWNED_BY_SHELLS.contains(&name) {
+        return Some("belongs to a shell");
+    }
+    let begins = |beginning: &str| {
+        name.get(..beginning.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+    };
+    let beginning = BEGINNINGS.iter().find(|(beginning, _)| begins(beginning));
+    let is = |names: &[&str]| names.iter().any(|denied| denied.eq_ignore_ascii_case(name));
+    let exact = || DENIED.iter().find(|(_, names)| is(names));
+    beginning
+        .map(|(_, why)| *why)
+        .or_else(|| exact().map(|(why, _)| *why))
+}
+
+/// Part of a name, in upper case.
+enum Pattern {
+    Is(&'static str),
+    Begins(&'static str),
+    Ends(&'static str),
+}
+
+use Pattern::{Begins, Ends, Is};
+
+/// What no manifest may set that was merely found, but for a secret with a secret's name.
+const FAMILIES: &[(Pattern, &str)] = &[
+    (Begins("GIT_"), "steers git"),
+    (Begins("SSH_"), "steers ssh"),
+    (Begins("GPG_"), "steers gpg"),
+    (Begins("GNUPG"), "steers gpg"),
+    (
+        Begins("XDG_"),
+        "says where programs find their configuration",
+    ),
+    (Begins("PYTHON"), "steers Python"),
+    (Begins("PIP_"), "steers pip"),
+    (Begins("UV_"), "steers uv"),
+    (Begins("PERL"), "steers Perl"),
+    (Begins("RUBY"), "steers Ruby"),
+    (Begins("GEM_"), "steers Ruby"),
+    (Begins("BUNDLE_"), "steers Bundler"),
+    (Begins("NODE_"), "steers Node"),
+    (Begins("NPM_"), "steers npm"),
+    (Begins("PNPM_"), "steers pnpm"),
+    (Begins("YARN_"), "steers Yarn"),
+    (Begins("COREPACK_"), "steers Corepack"),
+    (Begins("JAVA_"), "steers Java"),
+    (Begins("JDK_"), "steers Java"),
+    (Begins("MAVEN_"), "steers Maven"),
+    (Begins("GRADLE_"), "steers Gradle"),
+    (Begins("LUA_"), "steers Lua"),
+    (Begins("PHP"), "steers PHP"),
+    (Begins("COMPOSER_"), "steers Composer"),
+    (Begins("CARGO_"), "steers Cargo"),
+    (Begins("RUST"), "steers Rust's tools"),
+    (Is("GOENV"), "steers Go's tools"),
+    (Is("GOFLAGS"), "steers Go's tools"),
+    (Is("GOPATH"), "steers Go's tools"),
+    (Is("GOPROXY"), "steers Go's tools"),
+    (Is("GOROOT"), "steers Go's tools"),
+    (Is("GOTOOLCHAIN"), "steers Go's tools"),
+    (Is("GOSUMDB"), "steers Go's tools"),
+    (Is("GONOSUMDB"), "steers Go's tools"),
+    (Is("GONOSUMCHECK"), "steers Go's tools"),
+    (Is("GOINSECURE"), "steers Go's tools"),
+    (Is("GOPRIVATE"), "steers Go's tools"),
+    (Is("GODEBUG"), "steers Go's tools"),
+    (Begins("MAKE"), "steers make"),
+    (Begins("CMAKE_"), "steers CMake"),
+    (Begins("BASH"), "steers bash"),
+    (Begins("ZSH"), "steers zsh"),
+    (Begins("ZDOT"), "steers zsh"),
+    (Begins("FISH_"), "steers fish"),
+    (Begins("KSH_"), "steers ksh"),
+    (Begins("HIST"), "steers a shell's history"),
+    (Begins("LESS"), "steers less"),
+    (Is("MANPATH"), "steers man"),
+    (Is("MANOPT"), "steers man"),
+    (Begins("VIM"), "steers Vim"),
+    (Begins("NVIM_"), "steers Neovim"),
+    (Begins("EMACS"), "steers Emacs"),
+    (Is("TERM"), "steers terminal programs"),
+    (Begins("TERMINFO"), "steers terminal programs"),
+    (Begins("TERMCAP"), "steers terminal programs"),
+    (Begins("TMUX"), "steers tmux"),
+    (Is("SCREENRC"), "steers screen"),
+    (Begins("DOCKER_"), "steers Docker"),
+    (Begins("BUILDKIT_"), "steers Docker"),
+    (Begins("BUILDX_"), "steers Docker"),
+    (Begins("COMPOSE_"), "steers Docker"),
+    (Begins("CONTAINER"), "steers Podman"),
+    (Begins("REGISTRY_AUTH"), "steers Podman"),
+    (Begins("KUBE"), "steers kubectl"),
+    (Begins("HELM_"), "steers Helm"),
+    (Begins("TF_CLI_"), "steers Terraform"),
+    (Begins("ANSIBLE_"), "steers Ansible"),
+    (Begins("AWS_CA_"), "says whom the AWS tools trust"),
+    (Begins("AWS_CONFIG_"), "steers the AWS tools"),
+    (Begins("AWS_ENDPOINT_"), "says where traffic goes"),
+    (Begins("AWS_SHARED_"), "steers the AWS tools"),
+    (Begins("CLOUDSDK_"), "steers gcloud"),
+    (Begins("CURL_"), "steers curl"),
+    (Begins("WGET"), "steers wget"),
+    (Begins("SSL_CERT_"), "says which certificates are trusted"),
+    (
+        Begins("REQUESTS_CA_"),
+        "says which certificates are trusted",
+    ),
+    (Begins("OPENSSL_"), "steers OpenSSL"),
+    (Begins("SYSTEMD_"), "steers systemd's tools"),
+    (Begins("SUDO_"), "steers sudo"),
+    (Begins("LC_"), "steers the C library"),
+    (Is("LANG"), "steers the C library"),
+    (Is("LANGUAGE"), "steers the C library"),
+    (Begins("RES_"), "steers the resolver"),
+    (Is("HOSTALIASES"), "steers the resolver"),
+    (Is("TMP"), "says where temporary files go"),
+    (Is("TMPDIR"), "says where temporary files go"),
+    (Is("TEMP"), "says where temporary files go"),
+    (Is("TEMPDIR"), "says where temporary files go"),
+    (Begins("DIRENV_"), "steers direnv"),
+    (Begins("MISE_"), "steers mise"),
+    (Begins("NIX_"), "steers Nix"),
+    (Ends("_PROXY"), "says where traffic goes"),
+    (Ends("_EDITOR"), "names a program"),
+    (Ends("_PAGER"), "names a program"),
+    (Ends("_ASKPASS"), "names a program"),
+    (Ends("_BROWSER"), "names a program"),
+    (Ends("_WRAPPER"), "names a program"),
+    (Ends("_CA_BUNDLE"), "says which certificates are trusted"),
+    (Ends("_CA_CERTS"), "says which certificates are trusted"),
+    (Ends("_CONFIG_FILE"), "names a configuration file"),
+    (Ends("_OPTIONS"), "holds a program's flags"),
+    (Ends("_OPTS"), "holds a program's flags"),
+    (Ends("FLAGS"), "holds a program's flags"),
+];
+
+/// Who made a commit is data.
+const HARMLESS: &[&str] = &[
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "NODE_ENV",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+];
+
+/// Ends of names by which programs call secrets.
+const SECRET_ENDS: &[&str] = &["_TOKEN", "_KEY", "_SECRET", "_PASSWORD"];
+
+fn family(name: &str, carries: Carries) -> Option<&'static str> {
+    let name = name.to_ascii_uppercase();
+    let is_secret = SECRET_ENDS.iter().any(|end| name.ends_with(end));
+    if HARMLESS.contains(&name.as_str()) || (carries == Carries::Secret && is_secret) {
+        return None;
+    }
+    let fits = |pattern: &Pattern| match pattern {
+        Is(whole) => name == *whole,
+        Begins(part) => name.starts_with(part),
+        Ends(part) => name.ends_with(part),
+    };
+    FAMILIES
+        .iter()
+        .find(|(pattern, _)| fits(pattern))
+        .map(|(_, why)| *why)
 }
 
 #[cfg(test)]
@@ -223,7 +460,49 @@ mod tests {
             "status",
             "MALLOC_CHECK_",
         ] {
-            assert_eq!(EnvName::parse(name), Err(NameError::Dangerous), "{name}");
+            let refused = EnvName::parse(name);
+            assert!(matches!(refused, Err(NameError::Dangerous(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_case_of_a_name_that_steers_does_not_matter_but_a_shells_own_is_its_own() {
+        for name in ["HTTPS_proxy", "Ld_Preload", "path", "git_dir", "kubeconfig"] {
+            assert!(EnvName::parse(name).is_err(), "{name}");
+        }
+        for name in ["VERSION", "STATUS", "OPTIONS", "HISTORY"] {
+            assert!(EnvName::parse(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_found_manifest_is_held_to_the_families_but_for_names_of_secrets() {
+        let refused = |name, carries| {
+            assert!(EnvName::parse(name).is_ok(), "{name} is in the exact table");
+            matches!(
+                EnvName::parse_found(name, carries),
+                Err(NameError::Family(_))
+            )
+        };
+        for name in [
+            "GIT_HTTP_USER_AGENT",
+            "XDG_CONFIG_HOME",
+            "xdg_config_home",
+            "npm_config_registry",
+            "SSL_CERT_FILE",
+            "FOO_EDITOR",
+            "no_proxy",
+            "PYTHONVERBOSE",
+        ] {
+            assert!(refused(name, Carries::Plain), "{name}");
+            assert!(refused(name, Carries::Secret), "{name}");
+        }
+        for name in ["GIT_TOKEN", "NPM_TOKEN", "DOCKER_PASSWORD", "SSH_KEY"] {
+            assert!(refused(name, Carries::Plain), "{name}");
+            assert!(!refused(name, Carries::Secret), "{name}");
+        }
+        for name in ["API_KEY", "DATABASE_URL", "AWS_REGION", "GIT_AUTHOR_NAME"] {
+            assert!(!refused(name, Carries::Plain), "{name}");
         }
     }
 }

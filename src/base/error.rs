@@ -40,6 +40,22 @@ pub(crate) enum Error {
         /// What to do.
         hint: String,
     },
+    /// A manifest that was found by the directory and that nobody has allowed as it is.
+    #[error("{} {}", path.display(), if *.changed { "has changed since it was allowed" } else { "has not been allowed yet" })]
+    NotAllowed {
+        /// The manifest.
+        path: PathBuf,
+        /// Other bytes were allowed there.
+        changed: bool,
+    },
+    /// The directory of the records of what is allowed cannot be used.
+    #[error("{} {why}", directory.display())]
+    AllowedDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// `op` was not found.
     #[error("1Password CLI `op` was not found{}", if *.relative { " (relative PATH entries are not searched)" } else { "" })]
     OpMissing {
@@ -264,7 +280,8 @@ impl Error {
     /// The exit code that the contract gives to this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Manifest { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Manifest { .. } | Self::NotAllowed { .. } => Exit::Usage,
+            Self::AllowedDirectory { .. } => Exit::Failed,
             Self::SignedOut { .. }
             | Self::NoAccount
             | Self::WhichAccount { .. }

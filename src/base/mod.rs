@@ -1,12 +1,14 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
 pub(crate) mod ui;
+pub(crate) mod encode;
+pub(crate) mod environment;
+pub(crate) mod shell_quote;
 pub(crate) mod error;
 pub(crate) mod env_name;
 pub(crate) mod locked_memory;
 pub(crate) mod harden;
 pub(crate) mod secret;
-pub(crate) mod shell_quote;
 pub(crate) mod suggest;
 pub(crate) mod token_kind;
 pub(crate) mod file_ownership;

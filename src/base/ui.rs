@@ -92,6 +92,13 @@ impl Ui {
         }
     }
 
+    /// What was done, or what is used, in a line of its own.
+    pub(crate) fn note(&self, text: &str) {
+        if self.level >= Level::Normal {
+            self.line(&format!("{}: {}", self.program, clean(text)));
+        }
+    }
+
     /// What `-v` adds.
     pub(crate) fn detail(&self, text: &str) {
         if self.level >= Level::Verbose {

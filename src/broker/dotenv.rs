@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
             let what = match error {
                 // What is no name may be a part of a value.
                 NameError::Form => error.to_string(),
-                NameError::Dangerous => format!("`{name}`: {error}"),
+                NameError::Dangerous(_) | NameError::Family(_) => format!("`{name}`: {error}"),
             };
             let at = start + whole.len() - name.len();
             self.error(at, what, "write NAME=VALUE with a name such as API_KEY")
@@ -417,7 +417,7 @@ mod tests {
             ("export  a-b=hunter2", format!("1:9: {NAME}")),
             (
                 "export PATH=hunter2",
-                "1:8: `PATH`: this name changes how programs run, so no manifest may set it | write NAME=VALUE with a name such as API_KEY".to_owned(),
+                "1:8: `PATH`: this name steers shells, so no manifest may set it | write NAME=VALUE with a name such as API_KEY".to_owned(),
             ),
             ("é=1", format!("1:1: {NAME}")),
             ("A = 'hunter2\nB=1\n", format!("1:5: {CLOSE}")),

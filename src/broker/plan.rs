@@ -346,7 +346,7 @@ fn nothing(manifest: &Manifest, env_file: bool) -> Error {
 fn describe(origin: &Origin) -> String {
     match origin {
         Origin::BuiltIn => "a manifest of your own".to_owned(),
-        Origin::File(path) => path.display().to_string(),
+        Origin::File(path) | Origin::Found(path) => path.display().to_string(),
     }
 }
 

@@ -90,6 +90,13 @@ pub(super) enum Command {
     Env(Env),
     /// Print one secret
     Read(Read),
+    /// Look at the oc-secrets.toml of this directory and allow its use
+    Allow(Allow),
+    /// Take that back
+    Deny {
+        /// The manifest; the nearest one unless given.
+        file: Option<PathBuf>,
+    },
     /// Show which secrets can be had, and never a value
     Check(Check),
     /// Have Docker, Podman and their relatives ask for passwords here
@@ -98,6 +105,16 @@ pub(super) enum Command {
     Lock,
     /// Show the whole pipeline on made-up secrets; needs neither op nor an account
     Demo,
+}
+
+/// `allow`.
+#[derive(Args, Debug)]
+pub(super) struct Allow {
+    /// The manifest; the nearest one unless given
+    pub file: Option<PathBuf>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `exec`.

@@ -62,10 +62,13 @@ impl Context {
                     .map_err(|why| Error::system("tell the working directory", why))?;
                 let start = Start::WorkingDirectory(here);
                 let asked = global.manifest.as_deref();
-                (
-                    manifest::load(asked, &start, &lookup)?,
-                    dotenv::load(&global.env_file, &lookup)?,
-                )
+                let manifest = manifest::load(asked, &start, &lookup)?;
+                let env_file = dotenv::load(&global.env_file, &lookup)?;
+                // Somebody who has never heard of OpenClaw should not wonder about its names.
+                if manifest.origin == Origin::BuiltIn && asked.is_none() && env_file.is_none() {
+                    ui.note("no oc-secrets.toml found: using the built-in list for OpenClaw");
+                }
+                (manifest, env_file)
             }
         };
         let (policy, choice) = match vault {
@@ -248,7 +251,7 @@ impl Context {
     pub(super) fn origin(&self) -> String {
         match &self.manifest.origin {
             Origin::BuiltIn => "built-in".to_owned(),
-            Origin::File(path) => path.display().to_string(),
+            Origin::File(path) | Origin::Found(path) => path.display().to_string(),
         }
     }
 
@@ -257,8 +260,10 @@ impl Context {
         match (&self.manifest.origin, &self.env_file) {
             (Origin::BuiltIn, None) => "built-in manifest".to_owned(),
             (Origin::BuiltIn, Some(_)) => "--env-file".to_owned(),
-            (Origin::File(_), None) => self.origin(),
-            (Origin::File(_), Some(_)) => format!("{} and --env-file", self.origin()),
+            (Origin::File(_) | Origin::Found(_), None) => self.origin(),
+            (Origin::File(_) | Origin::Found(_), Some(_)) => {
+                format!("{} and --env-file", self.origin())
+            }
         }
     }
 }

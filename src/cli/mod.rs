@@ -2,6 +2,7 @@
 //! its result becomes an exit code. Nothing uses `cli`.
 
 mod arguments;
+mod allow;
 mod check;
 mod context;
 mod demo;
@@ -59,11 +60,14 @@ fn run(words: &[OsString], intent: Intent, hardened: Hardened) -> Exit {
 }
 
 fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> crate::base::error::Result<Exit> {
+    let environment = |name: &str| std::env::var_os(name);
     let context = |vault| Context::new(arguments.global, ui, vault);
     match &arguments.command {
         Command::Exec(exec) => exec::run(&context(Vault::Op)?, exec, hardened),
         Command::Env(env) => env::run(&context(Vault::Op)?, env),
         Command::Read(read) => read::run(&context(Vault::Op)?, read),
+        Command::Allow(allow) => allow::allow(ui, allow, &environment),
+        Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment),
         Command::Check(check) => check::run(&context(Vault::Op)?, check),
         Command::Docker(docker) => docker::run(&context(Vault::Helper)?, docker),
         Command::Lock => lock::run(),

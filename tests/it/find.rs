@@ -34,7 +34,7 @@ fn a_relative_entry_of_the_path_is_never_searched() {
     );
     for path in [":/usr/bin", ".:/usr/bin", "/usr/bin:"] {
         let run = sandbox
-            .oc(["check"])
+            .oc(["--manifest", "builtin", "check"])
             .env("PATH", path)
             .in_directory(&sandbox.path("bin"));
         run.done().fails(5, &expected);
@@ -124,8 +124,8 @@ fn a_manifest_that_merely_lies_here_cannot_choose_the_program() {
     sandbox.oc(["read", "A"]).done().fails(
         2,
         &format!(
-            "oc-secrets: error: {manifest}: `path` in [op] is not taken from a manifest that was found by the working directory\n\
-             hint: set OC_SECRETS_OP, name the manifest with --manifest, or keep the path in ~/.config/oc-secrets\n"
+            "oc-secrets: error: {manifest}: `path` in [op] is not allowed in a manifest that was found and not named\n\
+             hint: set OC_SECRETS_OP, or keep the path in ~/.config/oc-secrets/oc-secrets.toml\n"
         ),
     );
     assert!(sandbox.calls().is_empty());

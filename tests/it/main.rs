@@ -1,5 +1,6 @@
 //! `oc-secrets` from the outside: real commands, real shells, a stand-in for `op`.
 
+mod allow;
 mod check;
 mod demo;
 mod docker_cache;

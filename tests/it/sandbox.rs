@@ -107,9 +107,11 @@ impl Sandbox {
         self.file("double/mode", mode)
     }
 
-    /// Writes the manifest of the directory to work in.
+    /// Writes the manifest of the directory to work in, and allows it unless it is broken.
     pub fn manifest(&self, text: &str) -> &Self {
-        self.file("work/oc-secrets.toml", text)
+        self.file("work/oc-secrets.toml", text);
+        self.oc(["allow", "--yes"]).done();
+        self
     }
 
     /// Writes a file.

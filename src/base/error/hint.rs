@@ -1,12 +1,20 @@
 //! What to do about each error: a command or a page that mends it.
 
+use std::io::IsTerminal;
+use std::path::Path;
+
 use crate::base::error::{ENVIRONMENT, Error, Problem};
+use crate::base::shell_quote;
 
 impl Error {
     /// What the user can do about it: a command or a page that mends it.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Usage { hint, .. } | Self::Manifest { hint, .. } => hint.as_str(),
+            Self::NotAllowed { path, .. } => return Some(not_allowed(path)),
+            Self::AllowedDirectory { .. } => {
+                "set XDG_STATE_HOME to a directory of your own, or name the manifest: --manifest FILE"
+            }
             Self::OpMissing { .. } => {
                 "install it: https://developer.1password.com/docs/cli/get-started, or name its absolute path in OC_SECRETS_OP"
             }
@@ -73,6 +81,18 @@ impl Error {
             Self::Interrupted { .. } | Self::System { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// Who is not there to look can still say which manifest is meant.
+fn not_allowed(path: &Path) -> String {
+    let allow = "look at it, then: oc-secrets allow";
+    match std::io::stdin().is_terminal() {
+        true => allow.to_owned(),
+        false => format!(
+            "{allow}; or name it: --manifest {}",
+            shell_quote::word(&path.display().to_string())
+        ),
     }
 }
 

@@ -49,7 +49,9 @@ impl Identity {
         let mut all = who.clone();
         match origin {
             Origin::BuiltIn => add(&mut all, [&b"built-in"[..]]),
-            Origin::File(path) => add(&mut all, [&b"file"[..], path.as_os_str().as_bytes()]),
+            Origin::File(path) | Origin::Found(path) => {
+                add(&mut all, [&b"file"[..], path.as_os_str().as_bytes()])
+            }
         }
         add(&mut all, [account.unwrap_or_default().as_bytes()]);
         Self { who, all }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration;
 use super::file::Document;
 use super::table::{Entry, shown};
-use crate::base::env_name::{EnvName, NameError};
+use crate::base::env_name::{Carries, EnvName, NameError};
 use crate::base::error::{Error, Result};
 use crate::broker::manifest::{CacheSettings, OpSettings, SecretSpec, Source};
 use crate::broker::reference::Reference;
@@ -23,12 +23,24 @@ const DEFAULT_FIELD: &str = "credential";
 const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
 const LONGEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// A key that is to name a variable.
-pub(super) fn name(document: &Document<'_>, entry: Entry<'_>) -> Result<EnvName> {
-    EnvName::parse(entry.key).map_err(|error| {
+/// A key that is to name a variable; `found` says that nobody named this manifest.
+pub(super) fn name(
+    document: &Document<'_>,
+    entry: Entry<'_>,
+    carries: Carries,
+    found: bool,
+) -> Result<EnvName> {
+    let parsed = match found {
+        true => EnvName::parse_found(entry.key, carries),
+        false => EnvName::parse(entry.key),
+    };
+    parsed.map_err(|error| {
         let hint = match error {
             NameError::Form => "choose a name such as API_KEY",
-            NameError::Dangerous => "choose another name",
+            NameError::Dangerous(_) => "choose another name",
+            NameError::Family(_) => {
+                "set it in the command itself: oc-secrets exec -- env NAME=VALUE CMD"
+            }
         };
         document.error(
             entry.key_at,
@@ -39,8 +51,8 @@ pub(super) fn name(document: &Document<'_>, entry: Entry<'_>) -> Result<EnvName>
 }
 
 /// `NAME = "op://…"` or `NAME = { … }`.
-pub(super) fn secret(document: &Document<'_>, entry: Entry<'_>) -> Result<SecretSpec> {
-    let name = name(document, entry)?;
+pub(super) fn secret(document: &Document<'_>, entry: Entry<'_>, found: bool) -> Result<SecretSpec> {
+    let name = name(document, entry, Carries::Secret, found)?;
     let mut spec = SecretSpec {
         name,
         source: Source::Item {

@@ -1,23 +1,30 @@
 //! Which manifest is used: the first of `--manifest`, `$OC_SECRETS_MANIFEST`, the nearest
-//! `oc-secrets.toml` from the working directory up to the repository's root, the user's, the
-//! system's, and the one that is compiled in.
+//! `oc-secrets.toml` from the working directory upwards, the user's, the system's, and the one that
+//! is compiled in.
 //!
-//! The repository's root is the first directory with a `.git` in it. Outside of any repository
-//! only the working directory itself is looked at: what lies above it could be anybody's. A file
-//! that exists but cannot be used is an error; the search never goes on to the next silently.
+//! Upwards means to the repository's root, the first directory with a `.git` of ours or root's in
+//! it; outside of any repository, to the home directory; outside of both only the working directory
+//! itself, since what lies above it could be anybody's. A file that exists but cannot be used is
+//! an error; the search never goes on to the next silently. What was merely found must have been
+//! allowed, and may decide less than what was named.
 
-use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::allowed::{Allowed, Verdict};
 use super::file::{self, Kind};
+use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
 use crate::broker::manifest::{Manifest, Origin, parse};
 
 const FILE: &str = "oc-secrets.toml";
 const SYSTEM: &str = "/etc/oc-secrets/oc-secrets.toml";
+/// What `--manifest` takes for the one that is compiled in.
+const BUILT_IN: &str = "builtin";
 
-/// How our environment is read.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// The longest `ttl` that a found manifest can ask for where the user has none of their own.
+const TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Where the search starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +38,10 @@ pub(crate) enum Start {
 /// The manifest to use; `asked` is `--manifest`.
 ///
 /// # Errors
-/// [`Error::Manifest`] or [`Error::Usage`] when the first one found cannot be used.
-pub(crate) fn load(
-    asked: Option<&Path>,
-    start: &Start,
-    environment: Lookup<'_>,
-) -> Result<Manifest> {
-    load_from(asked, start, environment, Path::new(SYSTEM))
+/// [`Error::Manifest`] or [`Error::Usage`] when the first one found cannot be used,
+/// [`Error::NotAllowed`] when nobody has allowed it.
+pub(crate) fn load(asked: Option<&Path>, start: &Start, lookup: Lookup<'_>) -> Result<Manifest> {
+    load_from(asked, start, lookup, Path::new(SYSTEM))
 }
 
 /// The manifest that is compiled in.
@@ -46,58 +50,147 @@ pub(crate) fn builtin() -> Manifest {
     parse(text, "builtin.toml", Origin::BuiltIn).expect("a test parses it")
 }
 
+/// A manifest by which somebody may be found, its text, and where it really is.
+pub(crate) struct Opened {
+    /// The file, with all links resolved.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// What it says, held to what a found manifest may say.
+    pub manifest: Manifest,
+}
+
+/// The manifest to allow: `asked`, or the one that is found from `directory`.
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub(crate) fn open(asked: Option<&Path>, directory: &Path, lookup: Lookup<'_>) -> Result<Opened> {
+    if let Some(asked) = asked {
+        let found = found(&directory.join(asked))?;
+        return found.ok_or_else(|| file::refuse(asked, "no such file", "check the path"));
+    }
+    match search(directory, lookup)? {
+        Some(opened) => Ok(opened),
+        None => Err(Error::usage(
+            format!(
+                "no {FILE} here, nor above it up to the repository's root or the home directory"
+            ),
+            "name the file: oc-secrets allow FILE",
+        )),
+    }
+}
+
 fn load_from(
     asked: Option<&Path>,
     start: &Start,
-    environment: Lookup<'_>,
+    lookup: Lookup<'_>,
     system: &Path,
 ) -> Result<Manifest> {
+    if asked == Some(Path::new(BUILT_IN)) {
+        return Ok(builtin());
+    }
     if let Some(path) = asked {
         return load_asked(path, start, "check the path after --manifest");
     }
-    if let Some(path) = value(environment, "OC_SECRETS_MANIFEST") {
+    if let Some(path) = environment::path(lookup, "OC_SECRETS_MANIFEST") {
+        // A relative one would be found by the directory in disguise.
         return load_asked(
             &path,
-            start,
+            &Start::Environment,
             "check the path in OC_SECRETS_MANIFEST, or unset it",
         );
     }
-    if let Start::WorkingDirectory(directory) = start {
-        for path in around(directory) {
-            if let Some(text) = file::read(&path, Kind::Regular)? {
-                return nearby(&text, path);
-            }
-        }
+    if let Start::WorkingDirectory(directory) = start
+        && let Some(opened) = search(directory, lookup)?
+    {
+        return permitted(opened, lookup);
     }
     let of_system = std::iter::once(system.to_owned());
-    for path in of_user(environment).into_iter().chain(of_system) {
-        if let Some(text) = file::read(&path, Kind::Regular)? {
-            return parse(
-                &text,
-                &path.display().to_string(),
-                Origin::File(path.clone()),
-            );
+    for path in of_user(lookup).into_iter().chain(of_system) {
+        if let Some(manifest) = read(&path)? {
+            return Ok(manifest);
         }
     }
     Ok(builtin())
 }
 
-/// A manifest that nobody named. It may have come with a cloned repository, so it must not decide
-/// which program gets the key to the vault.
-fn nearby(text: &str, path: PathBuf) -> Result<Manifest> {
-    let manifest = parse(
-        text,
-        &path.display().to_string(),
-        Origin::File(path.clone()),
-    )?;
-    match manifest.op.path {
-        None => Ok(manifest),
-        Some(_) => Err(file::refuse(
-            &path,
-            "`path` in [op] is not taken from a manifest that was found by the working directory",
-            "set OC_SECRETS_OP, name the manifest with --manifest, or keep the path in ~/.config/oc-secrets",
-        )),
+/// A manifest that is trusted for its place.
+fn read(path: &Path) -> Result<Option<Manifest>> {
+    let text = file::read(path, Kind::Regular)?;
+    let parsed = text.map(|text| {
+        let label = path.display().to_string();
+        parse(&text, &label, Origin::File(path.to_owned()))
+    });
+    parsed.transpose()
+}
+
+/// The nearest manifest from `directory` upwards.
+fn search(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Opened>> {
+    for path in around(directory, lookup) {
+        if let Some(opened) = found(&path)? {
+            return Ok(Some(opened));
+        }
     }
+    Ok(None)
+}
+
+/// A manifest that nobody named. It may have come with a cloned repository, so it must decide
+/// neither which program gets the key to the vault nor what root keeps.
+fn found(path: &Path) -> Result<Option<Opened>> {
+    // Resolved once: what is read is what is hashed is what is parsed. A link to nothing is left
+    // for the reader to complain about.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(text) = file::read(&path, Kind::Regular)? else {
+        return Ok(None);
+    };
+    let label = path.display().to_string();
+    let manifest = parse(&text, &label, Origin::Found(path.clone()))?;
+    let excess = match (&manifest.op.path, manifest.cache) {
+        (Some(_), _) => Some((
+            "`path` in [op]",
+            "set OC_SECRETS_OP, or keep the path in ~/.config/oc-secrets/oc-secrets.toml",
+        )),
+        (_, Some(cache)) if cache.allow_root => Some((
+            "`allow_root` in [cache]",
+            "keep it in /etc/oc-secrets/oc-secrets.toml, or name the manifest: --manifest FILE",
+        )),
+        _ => None,
+    };
+    match excess {
+        Some((what, hint)) => {
+            let what = format!("{what} is not allowed in a manifest that was found and not named");
+            Err(file::refuse(&path, what, hint))
+        }
+        None => Ok(Some(Opened {
+            path,
+            text,
+            manifest,
+        })),
+    }
+}
+
+/// Lets pass what was allowed, with no longer `ttl` than the user's own.
+fn permitted(opened: Opened, lookup: Lookup<'_>) -> Result<Manifest> {
+    let verdict = Allowed::of_user(lookup).verdict(&opened.path, &opened.text);
+    let mut manifest = opened.manifest;
+    match verdict {
+        Verdict::Allowed => {}
+        Verdict::Changed | Verdict::Unknown => {
+            return Err(Error::NotAllowed {
+                path: opened.path,
+                changed: verdict == Verdict::Changed,
+            });
+        }
+    }
+    if let Some(cache) = &mut manifest.cache {
+        let own = of_user(lookup)
+            .map(|path| read(&path))
+            .transpose()?
+            .flatten();
+        let own = own.and_then(|own| own.cache).map_or(TTL, |own| own.ttl);
+        cache.ttl = cache.ttl.min(own);
+    }
+    Ok(manifest)
 }
 
 /// A file that somebody named: it must be there.
@@ -121,39 +214,39 @@ fn load_asked(path: &Path, start: &Start, hint: &str) -> Result<Manifest> {
     }
 }
 
-/// From `directory` up to the repository's root, nearest first.
-fn around(directory: &Path) -> Vec<PathBuf> {
-    let root = directory
+/// From `directory` up to the repository's root, or else to the home directory, nearest first.
+fn around(directory: &Path, lookup: Lookup<'_>) -> Vec<PathBuf> {
+    let depth = directory
         .ancestors()
-        .position(|above| above.join(".git").exists());
-    let depth = root.unwrap_or(0);
+        .position(is_our_repository)
+        .or_else(|| {
+            let home = environment::path(lookup, "HOME")?.canonicalize().ok()?;
+            directory.ancestors().position(|above| above == home)
+        });
     directory
         .ancestors()
-        .take(depth + 1)
+        .take(depth.unwrap_or(0) + 1)
         .map(|above| above.join(FILE))
         .collect()
 }
 
-/// `$XDG_CONFIG_HOME`, else `~/.config`. Relative paths are ignored, as XDG demands.
-fn of_user(environment: Lookup<'_>) -> Option<PathBuf> {
-    let absolute = |path: &PathBuf| path.is_absolute();
-    let home = || value(environment, "HOME").map(|home| home.join(".config"));
-    value(environment, "XDG_CONFIG_HOME")
-        .filter(absolute)
-        .or_else(|| home().filter(absolute))
-        .map(|configuration| configuration.join("oc-secrets").join(FILE))
+/// A `.git` that somebody else left in a directory above us, such as `/tmp`, makes no repository.
+fn is_our_repository(directory: &Path) -> bool {
+    let us = nix::unistd::geteuid().as_raw();
+    let git = directory.join(".git").symlink_metadata();
+    git.is_ok_and(|git| git.uid() == 0 || git.uid() == us)
 }
 
-/// A variable that is set and not empty.
-fn value(environment: Lookup<'_>, name: &str) -> Option<PathBuf> {
-    environment(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+/// `$XDG_CONFIG_HOME`, else `~/.config`.
+fn of_user(lookup: Lookup<'_>) -> Option<PathBuf> {
+    let configuration = environment::config_home(lookup)?;
+    Some(configuration.join("oc-secrets").join(FILE))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
     use std::fs;
 
     struct Sandbox {
@@ -200,7 +293,9 @@ mod tests {
                 Ok(manifest) => {
                     let vault = manifest.vault.clone().expect("a vault");
                     match &manifest.origin {
-                        Origin::File(path) => assert_eq!(*path, self.at(&vault)),
+                        Origin::File(path) | Origin::Found(path) => {
+                            assert_eq!(*path, self.at(&vault));
+                        }
                         Origin::BuiltIn => assert_eq!(manifest, builtin()),
                     }
                     vault
@@ -212,18 +307,34 @@ mod tests {
             }
         }
 
+        /// Allows the manifest that would be found from `from`, whatever it says.
+        fn allow(&self, from: &str) {
+            let lookup = |name: &str| self.variable(name);
+            let opened = search(&self.at(from), &lookup).expect("usable");
+            let Opened {
+                path,
+                text,
+                manifest,
+            } = opened.expect("found");
+            let allowed = Allowed::of_user(&lookup);
+            allowed.allow(&path, &text, &manifest).expect("remembered");
+        }
+
+        fn variable(&self, name: &str) -> Option<OsString> {
+            if name == "XDG_STATE_HOME" {
+                return Some(self.at("state").into());
+            }
+            let mut variables = self.variables.iter();
+            let found = variables.find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| value.clone())
+        }
+
         fn load(&self, asked: Option<&str>, from: Option<&str>) -> Result<Manifest> {
             let start = from.map_or(Start::Environment, |from| {
                 fs::create_dir_all(self.at(from)).expect("made");
                 Start::WorkingDirectory(self.at(from))
             });
-            let environment = |name: &str| {
-                let found = self
-                    .variables
-                    .iter()
-                    .find(|(variable, _)| *variable == name);
-                found.map(|(_, value)| value.clone())
-            };
+            let environment = |name: &str| self.variable(name);
             let system = self.at("etc/oc-secrets.toml");
             load_from(asked.map(Path::new), &start, &environment, &system)
         }
@@ -273,6 +384,10 @@ mod tests {
                 .set("HOME", "@home")
                 .repository("repo");
             let first = order.get(skipped).unwrap_or(&"OpenClaw");
+            fs::create_dir_all(sandbox.at("repo/sub/deep")).expect("made");
+            if skipped < 2 {
+                sandbox.allow("repo/sub/deep");
+            }
             assert_eq!(sandbox.found(None, Some("repo/sub/deep")), *first);
         }
     }
@@ -284,14 +399,108 @@ mod tests {
         assert_eq!(sandbox.found(Some("asked.toml"), Some("")), "asked.toml");
         assert_eq!(sandbox.found(None, Some("")), "named.toml");
         let unset = Sandbox::with(&files).set("OC_SECRETS_MANIFEST", "");
+        unset.allow("");
         assert_eq!(unset.found(None, Some("")), "oc-secrets.toml");
     }
 
     #[test]
-    fn outside_of_a_repository_only_the_working_directory_counts() {
+    fn outside_of_a_repository_and_of_the_home_only_the_working_directory_counts() {
         let sandbox = Sandbox::with(&["oc-secrets.toml"]);
+        sandbox.allow("");
         assert_eq!(sandbox.found(None, Some("")), "oc-secrets.toml");
         assert_eq!(sandbox.found(None, Some("below")), "OpenClaw");
+    }
+
+    #[test]
+    fn below_the_home_directory_all_directories_up_to_it_count() {
+        let sandbox = Sandbox::with(&["home/oc-secrets.toml", "oc-secrets.toml"]);
+        let sandbox = sandbox.set("HOME", "@home");
+        sandbox.allow("home");
+        assert_eq!(
+            sandbox.found(None, Some("home/a/b")),
+            "home/oc-secrets.toml"
+        );
+        assert_eq!(sandbox.found(None, Some("elsewhere")), "OpenClaw");
+    }
+
+    #[test]
+    fn what_was_found_is_used_only_as_it_was_allowed() {
+        let sandbox = Sandbox::with(&["oc-secrets.toml"]);
+        let not_allowed = "@oc-secrets.toml has not been allowed yet";
+        assert!(sandbox.found(None, Some("")).starts_with(not_allowed));
+        sandbox.allow("");
+        assert_eq!(sandbox.found(None, Some("")), "oc-secrets.toml");
+        fs::write(sandbox.at("oc-secrets.toml"), "vault = \"other\"").expect("written");
+        let changed = "@oc-secrets.toml has changed since it was allowed";
+        assert!(sandbox.found(None, Some("")).starts_with(changed));
+        // Named, it needs nobody's leave.
+        assert_eq!(
+            sandbox
+                .load(Some("oc-secrets.toml"), Some(""))
+                .expect("named")
+                .vault
+                .as_deref(),
+            Some("other")
+        );
+    }
+
+    #[test]
+    fn a_record_that_others_could_have_written_allows_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let sandbox = Sandbox::with(&["oc-secrets.toml"]);
+        sandbox.allow("");
+        let records = sandbox.at("state/oc-secrets/allowed");
+        fs::set_permissions(&records, fs::Permissions::from_mode(0o750)).expect("chmod");
+        let not_allowed = "@oc-secrets.toml has not been allowed yet";
+        assert!(sandbox.found(None, Some("")).starts_with(not_allowed));
+    }
+
+    #[test]
+    fn a_found_manifest_keeps_values_no_longer_than_the_users_own_says() {
+        let ttl = |own: Option<&str>| {
+            let sandbox = Sandbox::with(&[]).set("HOME", "@home");
+            fs::write(sandbox.at("oc-secrets.toml"), "[cache]\nttl = \"12h\"").expect("written");
+            if let Some(own) = own {
+                let directory = sandbox.at("home/.config/oc-secrets");
+                fs::create_dir_all(&directory).expect("made");
+                fs::write(directory.join(FILE), format!("[cache]\nttl = \"{own}\""))
+                    .expect("written");
+            }
+            sandbox.allow("");
+            let manifest = sandbox.load(None, Some("")).expect("allowed");
+            manifest.cache.expect("a cache").ttl.as_secs()
+        };
+        assert_eq!(ttl(None), 300);
+        assert_eq!(ttl(Some("1h")), 3600);
+        assert_eq!(ttl(Some("1m")), 60);
+    }
+
+    #[test]
+    fn a_found_manifest_neither_names_op_nor_turns_roots_cache_on() {
+        let sandbox = Sandbox::with(&[]);
+        for (text, what) in [
+            ("[op]\npath = \"/usr/bin/op\"", "`path` in [op]"),
+            ("[cache]\nallow_root = true", "`allow_root` in [cache]"),
+        ] {
+            fs::write(sandbox.at("oc-secrets.toml"), text).expect("written");
+            let expected = format!(
+                "@oc-secrets.toml: {what} is not allowed in a manifest that was found and not named"
+            );
+            assert!(
+                sandbox.found(None, Some("")).starts_with(&expected),
+                "{text}"
+            );
+            assert!(
+                sandbox.load(Some("oc-secrets.toml"), Some("")).is_ok(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_built_in_one_can_be_named() {
+        let sandbox = Sandbox::with(&["oc-secrets.toml"]);
+        assert_eq!(sandbox.found(Some("builtin"), Some("")), "OpenClaw");
     }
 
     #[test]
@@ -320,6 +529,7 @@ mod tests {
         let named = Sandbox::with(&files).set("OC_SECRETS_MANIFEST", "@named.toml");
         assert_eq!(named.found(None, None), "named.toml");
         let relative = Sandbox::with(&files).set("OC_SECRETS_MANIFEST", "named.toml");
+        assert_eq!(relative.found(None, None), relative.found(None, Some("")));
         assert_eq!(
             relative.found(None, None),
             "the manifest's path must be absolute here, not `named.toml` | check the path in OC_SECRETS_MANIFEST, or unset it"

@@ -1,14 +1,18 @@
 //! (1) The manifest: which secrets there are, and where each is kept.
 //!
-//! `find` looks for the file, `file` reads it if it can be trusted, `parse` understands it,
-//! `entry` its single entries, with positions from `table`. Nothing here asks `op` or reads our environment by itself.
+//! `find` looks for the file, `file` reads it if it can be trusted, `allowed` tells whether somebody
+//! has looked at one that was merely found, `parse` understands it, `entry` its single entries, with
+//! positions from `table`; `summary` shows what it hands out. Nothing here asks `op` or reads our
+//! environment by itself.
 
 pub(crate) mod duration;
-mod entry;
 pub(crate) mod file;
-mod find;
-mod parse;
 mod table;
+mod entry;
+mod parse;
+pub(crate) mod allowed;
+pub(crate) mod summary;
+mod find;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +22,8 @@ use crate::base::env_name::EnvName;
 use crate::broker::reference::Reference;
 use crate::broker::registry::{Asked, Host};
 
-pub(crate) use find::{Lookup, Start, builtin, load};
+pub(crate) use crate::base::environment::Lookup;
+pub(crate) use find::{Opened, Start, builtin, load, open};
 pub(crate) use parse::parse;
 
 /// Where a manifest came from.
@@ -26,8 +31,10 @@ pub(crate) use parse::parse;
 pub(crate) enum Origin {
     /// The one that is compiled in.
     BuiltIn,
-    /// A file, by its absolute path.
+    /// A file that somebody named, or the user's or the system's, by its absolute path.
     File(PathBuf),
+    /// A file that was found by the working directory, by its real path.
+    Found(PathBuf),
 }
 
 /// A manifest, parsed and checked.
@@ -70,6 +77,47 @@ impl Manifest {
             cache: None,
             op: OpSettings::default(),
         }
+    }
+
+    /// Where `spec` is kept, for people: not encoded, and with the default vault where that is known.
+    pub(crate) fn shown_source(&self, spec: &SecretSpec) -> String {
+        match &spec.source {
+            Source::Reference(reference) => reference.to_string(),
+            Source::Item {
+                vault,
+                item,
+                section,
+                field,
+            } => {
+                let vault = vault.as_deref().or(self.vault.as_deref());
+                let parts = [
+                    vault.or(Some("(default vault)")),
+                    Some(item),
+                    section.as_deref(),
+                ];
+                let parts: Vec<&str> = parts.into_iter().flatten().collect();
+                format!("op://{}/{field}", parts.join("/"))
+            }
+        }
+    }
+
+    /// The vault of `spec`, where the manifest names it.
+    pub(crate) fn vault_of<'a>(&'a self, spec: &'a SecretSpec) -> Option<&'a str> {
+        match &spec.source {
+            Source::Reference(reference) => Some(&reference.vault),
+            Source::Item { vault, .. } => vault.as_deref().or(self.vault.as_deref()),
+        }
+    }
+
+    /// All values that stand in the manifest itself: those of `[vars]`, and defaults of secrets.
+    pub(crate) fn plain_values(&self) -> impl Iterator<Item = (String, &str)> {
+        let vars = self.vars.iter();
+        let vars = vars.map(|(name, value)| (name.to_string(), value.as_str()));
+        let defaults = self.secrets.iter().filter_map(|spec| {
+            let default = spec.default.as_deref()?;
+            Some((format!("{} (where it is missing)", spec.name), default))
+        });
+        vars.chain(defaults)
     }
 }
 

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::entry;
 use super::file::Document;
 use super::table::{Entry, entries, shown};
-use crate::base::env_name::EnvName;
+use crate::base::env_name::{Carries, EnvName};
 use crate::base::error::Result;
 use crate::base::suggest;
 use crate::broker::manifest::{HostSpec, Manifest, Origin};
@@ -86,9 +86,14 @@ impl Parser<'_> {
         Ok(self.manifest)
     }
 
+    /// Whether nobody named this manifest.
+    fn found(&self) -> bool {
+        matches!(self.manifest.origin, Origin::Found(_))
+    }
+
     fn secrets(&mut self, table: Entry<'_>) -> Result<()> {
         for entry in self.document.table(table)? {
-            let secret = entry::secret(&self.document, entry)?;
+            let secret = entry::secret(&self.document, entry, self.found())?;
             self.manifest.secrets.push(secret);
         }
         Ok(())
@@ -96,7 +101,7 @@ impl Parser<'_> {
 
     fn vars(&mut self, table: Entry<'_>) -> Result<()> {
         for entry in self.document.table(table)? {
-            let name = entry::name(&self.document, entry)?;
+            let name = entry::name(&self.document, entry, Carries::Plain, self.found())?;
             if self
                 .manifest
                 .secrets
@@ -489,11 +494,11 @@ timeout = "30s"
             ),
             (
                 "[secrets]\nLD_PRELOAD = \"op://v/i/f\"",
-                "2:1: `LD_PRELOAD`: this name changes how programs run, so no manifest may set it | choose another name",
+                "2:1: `LD_PRELOAD`: this name steers the loader, so no manifest may set it | choose another name",
             ),
             (
                 "[vars]\nPATH = \"/tmp\"",
-                "2:1: `PATH`: this name changes how programs run, so no manifest may set it | choose another name",
+                "2:1: `PATH`: this name steers shells, so no manifest may set it | choose another name",
             ),
             (long.as_str(), long_error.as_str()),
             (

@@ -1,0 +1,235 @@
+//! Which of the manifests that were merely found by the directory the user has allowed.
+//!
+//! A repository that was cloned a moment ago has a manifest too, and it says what the next
+//! command's environment holds. So it is used only after the user has looked at it: one small
+//! record a manifest, keyed by its path, holds the hash of path and bytes, and what is needed to
+//! say what changed since. No value is kept in the clear. A program of the same user can write
+//! such a record; nothing here protects from that.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Manifest;
+use crate::base::encode;
+use crate::base::environment::{self, Lookup};
+use crate::base::error::{Error, Result};
+
+/// A record of a manifest with thousands of names stays far below this.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// Whether a manifest may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// With these very bytes at this very path.
+    Allowed,
+    /// Other bytes were allowed at this path.
+    Changed,
+    /// Nobody has looked at it yet.
+    Unknown,
+}
+
+/// What is remembered of a manifest that was allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The manifest's path, for people.
+    path: String,
+    /// Of the path and the bytes.
+    hash: String,
+    salt: String,
+    /// Names, and the references as they are shown.
+    secrets: BTreeMap<String, String>,
+    /// Names, and salted hashes of the values: a value may be something that should not lie here.
+    plain: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// What is to be remembered of `manifest`, which was read from `text` at `path`.
+    fn of(path: &Path, text: &str, manifest: &Manifest) -> Result<Self> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|why| Error::system("get random bytes", why))?;
+        let salt = encode::hex(&salt);
+        let secrets = manifest.secrets.iter();
+        Ok(Self {
+            path: path.display().to_string(),
+            hash: hash(path, text),
+            secrets: secrets
+                .map(|spec| (spec.name.to_string(), manifest.shown_source(spec)))
+                .collect(),
+            plain: manifest
+                .plain_values()
+                .map(|(name, value)| {
+                    let salted = salted(&salt, &name, value);
+                    (name, salted)
+                })
+                .collect(),
+            salt,
+        })
+    }
+
+    /// The reference that `name` had, as it was shown.
+    pub(crate) fn source(&self, name: &str) -> Option<&str> {
+        self.secrets.get(name).map(String::as_str)
+    }
+
+    /// Whether the plain value `name` was this; `None` where there was none of that name.
+    pub(crate) fn had_plain(&self, name: &str, value: &str) -> Option<bool> {
+        let known = self.plain.get(name)?;
+        Some(*known == salted(&self.salt, name, value))
+    }
+
+    /// Names of all that it handed out: secrets first, then plain values.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.secrets
+            .keys()
+            .chain(self.plain.keys())
+            .map(String::as_str)
+    }
+}
+
+/// The user's records.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowed {
+    /// `None` without a home.
+    directory: Option<PathBuf>,
+}
+
+impl Allowed {
+    /// Those in `$XDG_STATE_HOME/oc-secrets/allowed/`.
+    pub(crate) fn of_user(lookup: Lookup<'_>) -> Self {
+        let state = environment::state_home(lookup);
+        Self {
+            directory: state.map(|state| state.join("oc-secrets").join("allowed")),
+        }
+    }
+
+    /// Whether `text` at `path` may be used. What cannot be read or trusted allows nothing.
+    pub(crate) fn verdict(&self, path: &Path, text: &str) -> Verdict {
+        match self.record(path) {
+            Some(record) if record.hash == hash(path, text) => Verdict::Allowed,
+            Some(_) => Verdict::Changed,
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// What is remembered of `path`, where that is ours and whole.
+    pub(crate) fn record(&self, path: &Path) -> Option<Record> {
+        let directory = self.directory.as_ref()?;
+        is_private(directory).ok()?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open(directory.join(name(path)))
+            .ok()?;
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() || metadata.uid() != nix::unistd::geteuid().as_raw() {
+            return None;
+        }
+        let mut bytes = vec![];
+        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Allows exactly `text` at `path`.
+    pub(crate) fn allow(&self, path: &Path, text: &str, manifest: &Manifest) -> Result<()> {
+        let directory = self.directory.as_ref().ok_or_else(no_home)?;
+        let record = Record::of(path, text, manifest)?;
+        let bytes =
+            serde_json::to_vec(&record).map_err(|why| unwritable(directory, &why.into()))?;
+        make_private(directory)?;
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(directory)?;
+            file.write_all(&bytes)?;
+            file.persist(directory.join(name(path)))?;
+            File::open(directory)?.sync_all()
+        };
+        write().map_err(|why| unwritable(directory, &why))
+    }
+
+    /// Forgets `path`; tells whether anything was remembered.
+    pub(crate) fn deny(&self, path: &Path) -> Result<bool> {
+        let directory = self.directory.as_ref().ok_or_else(no_home)?;
+        match std::fs::remove_file(directory.join(name(path))) {
+            Ok(()) => Ok(true),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(false),
+            Err(why) => Err(unwritable(directory, &why)),
+        }
+    }
+}
+
+/// The record's file name, which shows nothing of the path.
+fn name(path: &Path) -> String {
+    let digest = Sha256::digest(path.as_os_str().as_bytes());
+    format!("{}.json", encode::hex(&digest[..16]))
+}
+
+fn hash(path: &Path, text: &str) -> String {
+    digest(&[path.as_os_str().as_bytes(), text.as_bytes()])
+}
+
+fn salted(salt: &str, name: &str, value: &str) -> String {
+    digest(&[salt.as_bytes(), name.as_bytes(), value.as_bytes()])
+}
+
+/// No part can pose as the end of the one before it.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_le_bytes());
+        sha.update(part);
+    }
+    encode::hex(&sha.finalize())
+}
+
+/// Whether `directory` is a directory of the effective user that nobody else can enter. Under
+/// sudo with the caller's HOME it is not: root believes only root.
+fn is_private(directory: &Path) -> std::result::Result<(), String> {
+    let metadata = directory
+        .symlink_metadata()
+        .map_err(|why| why.to_string())?;
+    if !metadata.is_dir() {
+        return Err("is not a directory".to_owned());
+    }
+    if metadata.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(format!("belongs to another user (uid {})", metadata.uid()));
+    }
+    match metadata.mode() & 0o077 {
+        0 => Ok(()),
+        _ => Err(format!(
+            "is open to others (mode {:o})",
+            metadata.mode() & 0o7777
+        )),
+    }
+}
+
+fn make_private(directory: &Path) -> Result<()> {
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory);
+    made.map_err(|why| unwritable(directory, &why))?;
+    is_private(directory).map_err(|why| Error::AllowedDirectory {
+        directory: directory.to_owned(),
+        why,
+    })
+}
+
+fn no_home() -> Error {
+    Error::usage(
+        "neither XDG_STATE_HOME nor HOME says where to remember what is allowed",
+        "set HOME, or name the manifest: --manifest FILE",
+    )
+}
+
+fn unwritable(directory: &Path, why: &std::io::Error) -> Error {
+    Error::AllowedDirectory {
+        directory: directory.to_owned(),
+        why: format!("cannot be written: {why}"),
+    }
+}

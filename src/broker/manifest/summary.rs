@@ -1,0 +1,167 @@
+//! What a manifest hands out, in plain words, and what of it is new: shown by `oc-secrets allow`
+//! before it asks.
+
+use std::borrow::Cow;
+
+use super::allowed::Record;
+use super::{Manifest, Source};
+
+/// What became of a line since the manifest was last allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is as it was, or there is nothing to compare with.
+    None,
+    /// It was not there.
+    New,
+    /// It is another.
+    Changed,
+    /// It was there.
+    Gone,
+}
+
+/// One thing that is handed out, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The variable, or the setting.
+    pub name: String,
+    /// The reference, the value, or what the setting does.
+    pub what: String,
+    /// What became of it.
+    pub change: Change,
+}
+
+/// Things of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// What they are.
+    pub title: String,
+    /// One line each.
+    pub lines: Vec<Line>,
+}
+
+/// All that `manifest` hands out; `before` is what was allowed last.
+pub(crate) fn of(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
+    let mut groups = secrets(manifest, before);
+    groups.push(Group {
+        title: "plain values".to_owned(),
+        lines: plain(manifest, before),
+    });
+    groups.push(Group {
+        title: "settings".to_owned(),
+        lines: settings(manifest),
+    });
+    groups.push(Group {
+        title: "no longer".to_owned(),
+        lines: gone(manifest, before),
+    });
+    groups.retain(|group| !group.lines.is_empty());
+    groups
+}
+
+/// A group for each vault, in the order in which the vaults are met.
+fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
+    let mut groups: Vec<Group> = vec![];
+    for spec in &manifest.secrets {
+        let title = match manifest.vault_of(spec) {
+            Some(vault) => format!("from the vault {}", shown(vault)),
+            None => "from the default vault".to_owned(),
+        };
+        let source = manifest.shown_source(spec);
+        let line = Line {
+            name: spec.name.to_string(),
+            change: change(before, |record| {
+                record
+                    .source(spec.name.as_str())
+                    .map(|known| known == source)
+            }),
+            what: shown(&source).into_owned(),
+        };
+        match groups.iter_mut().find(|group| group.title == title) {
+            Some(group) => group.lines.push(line),
+            None => groups.push(Group {
+                title,
+                lines: vec![line],
+            }),
+        }
+    }
+    groups
+}
+
+fn plain(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
+    let line = |(name, value): (String, &str)| Line {
+        change: change(before, |record| record.had_plain(&name, value)),
+        what: shown(value).into_owned(),
+        name,
+    };
+    manifest.plain_values().map(line).collect()
+}
+
+fn settings(manifest: &Manifest) -> Vec<Line> {
+    let setting = |name: &str, what: String| Line {
+        name: name.to_owned(),
+        what,
+        change: Change::None,
+    };
+    let account = manifest.account.as_deref();
+    let account = account.map(|account| setting("account", shown(account).into_owned()));
+    let needs_vault =
+        |spec: &&super::SecretSpec| matches!(spec.source, Source::Item { vault: None, .. });
+    let vault = manifest.vault.as_deref();
+    let vault = vault.filter(|_| !manifest.secrets.iter().any(|spec| needs_vault(&spec)));
+    let vault = vault.map(|vault| setting("vault", shown(vault).into_owned()));
+    let cache = manifest.cache.map(|cache| {
+        let kept = format!("kept by the kernel for {} s", cache.ttl.as_secs());
+        setting("cache", kept)
+    });
+    [account, vault, cache].into_iter().flatten().collect()
+}
+
+fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
+    let there: Vec<String> = manifest
+        .secrets
+        .iter()
+        .map(|spec| spec.name.to_string())
+        .collect();
+    let plain: Vec<String> = manifest.plain_values().map(|(name, _)| name).collect();
+    let names = before.into_iter().flat_map(Record::names);
+    names
+        .filter(|name| !there.iter().chain(&plain).any(|own| own == name))
+        .map(|name| Line {
+            name: shown(name).into_owned(),
+            what: String::new(),
+            change: Change::Gone,
+        })
+        .collect()
+}
+
+/// `same` tells whether the record has it unchanged; `None` where it does not have it at all.
+fn change(before: Option<&Record>, same: impl FnOnce(&Record) -> Option<bool>) -> Change {
+    match before.map(same) {
+        None | Some(Some(true)) => Change::None,
+        Some(Some(false)) => Change::Changed,
+        Some(None) => Change::New,
+    }
+}
+
+/// `text` with everything escaped that could move the cursor or turn the direction of reading.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    let unsafe_to_show = |c: char| c.is_control() || is_format(c);
+    if !text.contains(unsafe_to_show) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match unsafe_to_show(c) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Characters that are not seen themselves and change how their neighbours are.
+fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}

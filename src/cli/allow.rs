@@ -1,0 +1,120 @@
+//! `oc-secrets allow` and `deny`: what a manifest that was found by the directory may do, decided
+//! by somebody who has looked at it.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::arguments;
+use crate::base::environment::Lookup;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::ui::{Tone, Ui};
+use crate::broker::manifest::allowed::{Allowed, Verdict};
+use crate::broker::manifest::summary::{self, Change, Group, Line};
+use crate::broker::manifest::{Opened, open};
+use crate::broker::sink;
+
+/// Shows what the manifest hands out, asks, and remembers these very bytes.
+pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) -> Result<Exit> {
+    let opened = opened(arguments.file.as_deref(), lookup)?;
+    let allowed = Allowed::of_user(lookup);
+    let shown = summary::shown(&opened.path.display().to_string()).into_owned();
+    if allowed.verdict(&opened.path, &opened.text) == Verdict::Allowed {
+        ui.note(&format!("{shown} is allowed already"));
+        return Ok(Exit::Done);
+    }
+    let before = allowed.record(&opened.path);
+    let groups = summary::of(&opened.manifest, before.as_ref());
+    let text = render(ui, &shown, &groups, before.is_some());
+    sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
+    if !arguments.yes && !agreed()? {
+        ui.note("not allowed; nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    // What was shown, whatever the file holds by now.
+    allowed.allow(&opened.path, &opened.text, &opened.manifest)?;
+    ui.note(&format!("{shown} is allowed until it changes"));
+    Ok(Exit::Done)
+}
+
+/// Forgets that the manifest was allowed; it need not be there any more.
+pub(super) fn deny(ui: Ui, file: Option<&Path>, lookup: Lookup<'_>) -> Result<Exit> {
+    let path = match file {
+        Some(file) => {
+            let path = here()?.join(file);
+            path.canonicalize().unwrap_or(path)
+        }
+        None => opened(None, lookup)?.path,
+    };
+    let shown = summary::shown(&path.display().to_string()).into_owned();
+    match Allowed::of_user(lookup).deny(&path)? {
+        true => ui.note(&format!("{shown} is no longer allowed")),
+        false => ui.note(&format!("{shown} was not allowed")),
+    }
+    Ok(Exit::Done)
+}
+
+fn opened(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Opened> {
+    open(file, &here()?, lookup)
+}
+
+fn here() -> Result<std::path::PathBuf> {
+    std::env::current_dir().map_err(|why| Error::system("tell the working directory", why))
+}
+
+/// Asks on the terminal; anything but yes is no.
+fn agreed() -> Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Error::usage(
+            "nobody is here to be asked",
+            "read what it hands out, then: oc-secrets allow --yes",
+        ));
+    }
+    let mut stderr = std::io::stderr();
+    let _ = stderr
+        .write_all(b"\nAllow it? [y/N] ")
+        .and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    stdin
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|why| Error::system("read the answer", why))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn render(ui: Ui, path: &str, groups: &[Group], again: bool) -> String {
+    let mut text = format!("{path} hands these to the commands that you run with it:\n");
+    if again {
+        text.push_str("(what is new or changed since you allowed it is marked)\n");
+    }
+    if groups.is_empty() {
+        text.push_str("\nnothing\n");
+    }
+    let names = groups.iter().flat_map(|group| &group.lines);
+    let width = names
+        .map(|line| line.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for group in groups {
+        text.push_str(&format!("\n{}\n", group.title));
+        for line in &group.lines {
+            text.push_str(&row(ui, line, width.min(40)));
+        }
+    }
+    text
+}
+
+fn row(ui: Ui, line: &Line, width: usize) -> String {
+    let (mark, word) = match line.change {
+        Change::None => ("  ", None),
+        Change::New => ("+ ", Some("new")),
+        Change::Changed => ("! ", Some("changed")),
+        Change::Gone => ("- ", None),
+    };
+    let row = format!("{mark}{:width$}  {}", line.name, line.what);
+    match word {
+        None => format!("{}\n", row.trim_end()),
+        Some(word) => format!("{row}  ({})\n", ui.paint(Tone::Notice, word)),
+    }
+}
