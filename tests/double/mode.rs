@@ -44,6 +44,7 @@
 //! | `older-read-texts` | a missing item is `could not resolve item UUID…`, bare under `read` |
 //! | `template-variables` | `run` takes inherited values for templates: a blank ends a reference |
 //! | `unresolved` | `run` starts its child with the references themselves |
+//! | `bytes` | `run`: a value's characters up to U+00FF are bytes, so that any bytes can be a value |
 //! | **Forged `run -- env -0`** | where two variables or more hold a secret |
 //! | `reorder` | the first two entries change places |
 //! | `swap-values` | the first two values change places, the names stay |
@@ -100,6 +101,7 @@ pub enum Mode {
     OlderReadTexts,
     TemplateVariables,
     Unresolved,
+    Bytes,
     Reorder,
     SwapValues,
     Duplicate,
@@ -152,6 +154,7 @@ const WORDS: &[(&str, Mode)] = &[
     ("older-read-texts", Mode::OlderReadTexts),
     ("template-variables", Mode::TemplateVariables),
     ("unresolved", Mode::Unresolved),
+    ("bytes", Mode::Bytes),
     ("reorder", Mode::Reorder),
     ("swap-values", Mode::SwapValues),
     ("duplicate", Mode::Duplicate),

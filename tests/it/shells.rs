@@ -7,9 +7,11 @@
 mod accidents;
 mod case;
 mod names;
+mod text;
 mod values;
 
-use case::{Case, Sandbox, UTF8, assert_same, assert_silent, failure, numbered, shown, written};
+use crate::sandbox;
+use case::{Case, Sandbox, UTF8, assert_same, assert_silent, shown};
 
 const SH: &str = r#"eval "$(cat text)"; /usr/bin/env -0 >env
 eval "$(cat unset)"; /usr/bin/env -0 >gone"#;
@@ -113,7 +115,8 @@ fn shells_in_the_c_locale_evaluate_sh() {
 
 #[test]
 fn yash_evaluates_sh_of_utf8() {
-    sh("yash", &["yash", "-c"]).check();
+    let case = sh("yash", &["yash", "-c"]);
+    case.check_utf8();
 }
 
 #[test]
@@ -160,23 +163,42 @@ fn tcsh_sources_or_evaluates_tcsh() {
 /// Of UTF-8 only: behind other bytes in a pipe, tcsh 6.24 was seen to lose a letter of ours.
 #[test]
 fn tcsh_sources_tcsh_from_a_pipe() {
-    tcsh(
+    let case = tcsh(
         "cat text | source /dev/stdin; /usr/bin/env -0 >env
          cat unset | source /dev/stdin; /usr/bin/env -0 >gone",
-    )
-    .check();
+    );
+    case.check_utf8();
+}
+
+#[test]
+fn quoting_carries_every_value_and_json_all_that_is_utf8() {
+    let carried = |format| {
+        let text = text::of_all_values(format, false);
+        text.get().expect("written").variables.len()
+    };
+    let all = values::all();
+    let utf8 = all.iter().filter(|it| std::str::from_utf8(it).is_ok());
+    let utf8 = utf8.count();
+    assert!(utf8 < all.len());
+    for format in ["sh", "fish", "elvish", "xonsh"] {
+        assert_eq!(carried(format), all.len(), "{format}");
+    }
+    for format in ["json", "nu"] {
+        assert_eq!(carried(format), utf8, "{format}");
+    }
+    assert_eq!(carried("powershell"), utf8 - 1, "all but the empty one");
 }
 
 /// The form of ssh-agent and others, which is typed from habit.
 #[test]
 fn tcsh_evaluates_plain_values_without_quotes_too() {
-    let plain = written("tcsh", numbered(&["a-token_1", "it's one; two", ""]));
-    assert_eq!(plain.variables.len(), 3);
+    let values = [&b"a-token_1"[..], b"it's one; two", b""];
+    let text = text::written("tcsh", &values);
     let sandbox = Sandbox::new();
-    sandbox.write("text", &plain.text);
+    sandbox.write("text", &text.set);
     let script = "eval `cat text`; /usr/bin/env -0 >env";
     assert_silent(&sandbox.run("tcsh", &["tcsh", "-f", "-c", script], UTF8));
-    assert_same(&sandbox.environment("env"), &plain.variables);
+    assert_same(&sandbox.environment("env"), &text.variables);
 }
 
 #[test]
@@ -220,7 +242,7 @@ fn bash_sources_systemd() {
 }
 
 /// A reader that is played by `readers.py`.
-fn reader(format: &str, control: (&str, &str)) {
+fn reader(format: &'static str, control: (&str, &str)) {
     let kind = if format == "nu" { "json" } else { format };
     let script = format!("exec python3 \"$READERS\" {kind} <text >env");
     Case {
@@ -263,7 +285,7 @@ fn the_text_of_a_failure_is_refused_by_docker_and_json() {
     let docker = "exec python3 \"$READERS\" docker <text >env";
     let json = "exec python3 -c 'import json, sys; json.load(sys.stdin)' <text";
     for (format, script) in [("docker", docker), ("json", json), ("nu", json)] {
-        for (text, taken) in [(failure(format), false), ("false\n".to_owned(), true)] {
+        for (text, taken) in [(&*text::failure(format), false), ("false\n", true)] {
             let sandbox = Sandbox::new();
             sandbox.write("text", text.as_bytes());
             let output = sandbox.run("python3", &["dash", "-c", script], UTF8);
@@ -274,9 +296,18 @@ fn the_text_of_a_failure_is_refused_by_docker_and_json() {
 
 #[test]
 fn github_sets_and_masks_every_value() {
-    let all = numbered(&values::all());
-    let github = written("github", all.clone());
-    assert_eq!(github.variables, all, "nothing is refused");
+    let values: Vec<_> = values::all()
+        .into_iter()
+        .filter(|value| std::str::from_utf8(value).is_ok())
+        .collect();
+    let variables = text::numbered(&values);
+    let world = sandbox::Sandbox::new();
+    world.mode("bytes");
+    world.file("work/github.env", "");
+    text::fill(&world, &variables);
+    let run = world.oc(["env", "--format", "github"]);
+    let done = run.env("GITHUB_ENV", world.path("work/github.env")).done();
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
     let sandbox = Sandbox::new();
     let read = |kind: &str, text: &[u8]| {
         sandbox.write("text", text);
@@ -285,11 +316,11 @@ fn github_sets_and_masks_every_value() {
         assert_silent(&output);
         sandbox.environment("env")
     };
-    assert_same(&read("github", &github.file), &all);
-    let masks: Vec<_> = read("masks", &github.text).into_values().collect();
-    for (_, value) in &all {
-        let value = value.as_bytes();
-        let whole = std::iter::once(value);
+    let file = std::fs::read(world.path("work/github.env")).expect("its file");
+    assert_same(&read("github", &file), &variables);
+    let masks: Vec<_> = read("masks", &done.stdout).into_values().collect();
+    for value in &values {
+        let whole = std::iter::once(value.as_slice());
         let long = |line: &&[u8]| String::from_utf8_lossy(line).chars().count() > 3;
         let lines = value.split(|byte| b"\r\n".contains(byte)).filter(long);
         for part in whole.chain(lines).filter(|it| !it.trim_ascii().is_empty()) {

@@ -14,6 +14,7 @@ use crate::variable::{self, Environment};
 use crate::{budget, dotenv, forge, mask, resolve};
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
@@ -74,9 +75,19 @@ fn fill(call: &Call, planned: &[Planned], child: &mut Command) -> Result<Vec<Vec
                 }
             }
         }
-        child.env(name, value);
+        if call.modes.has(Mode::Bytes) {
+            child.env(name, OsString::from_vec(bytes(&value)?));
+        } else {
+            child.env(name, value);
+        }
     }
     Ok(secrets)
+}
+
+/// The bytes that the characters of `value` number.
+fn bytes(value: &str) -> Result<Vec<u8>, Failure> {
+    let byte = |c| u8::try_from(c).map_err(|_| Failure::loud("no byte has this number"));
+    value.chars().map(byte).collect()
 }
 
 /// The variables that the child does not simply inherit.

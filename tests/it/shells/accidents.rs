@@ -1,13 +1,14 @@
 //! What happens to a script when our output is cut off, or when there is none to give.
 
-use super::case::{Sandbox, UTF8, failure, numbered, written};
+use super::case::{Sandbox, UTF8};
+use super::text;
 
 #[test]
 fn text_that_is_cut_off_runs_nothing() {
-    let variables = numbered(&[
-        "$(touch pwned) `touch pwned`\n;touch pwned\n",
-        "a'b';touch pwned;'\\",
-    ]);
+    let values = [
+        &b"$(touch pwned) `touch pwned`\n;touch pwned\n"[..],
+        b"a'b';touch pwned;'\\",
+    ];
     let posix = r#"n=0; while [ $n -le $LENGTH ]
         do (eval "$(head -c $n text)") >/dev/null 2>&1; n=$((n+1)); done"#;
     let fish = "for n in (seq 0 $LENGTH); head -c $n text | source; end 2>/dev/null";
@@ -25,7 +26,7 @@ fn text_that_is_cut_off_runs_nothing() {
         ),
     ];
     for (format, package, command, script, naive) in shells {
-        let text = written(format, variables.clone()).text;
+        let text = text::written(format, &values).set;
         for (text, runs) in [(&*text, false), (naive.as_bytes(), true)] {
             let sandbox = Sandbox::new();
             sandbox.write("text", text);
@@ -49,9 +50,10 @@ fn false_stops_a_careful_script() {
         ("busybox", &["busybox", "ash", "-c"]),
         ("yash", &["yash", "-c"]),
     ];
+    let failure = text::failure("sh");
     for (package, command) in shells {
         for (script, text, stops) in [
-            (one_step, &*failure("sh"), true),
+            (one_step, &*failure, true),
             (one_step, "true\n", false),
             (two_steps, "", true),
         ] {
@@ -94,7 +96,7 @@ fn the_text_of_a_failure_stops_the_other_shells_too() {
         ),
     ];
     for (format, package, command, script) in shells {
-        for (text, stops) in [(failure(format), true), ("\n".to_owned(), false)] {
+        for (text, stops) in [(&*text::failure(format), true), ("\n", false)] {
             let sandbox = Sandbox::new();
             sandbox.write("text", text.as_bytes());
             let output = sandbox.run(package, &[command, &[script]].concat(), UTF8);

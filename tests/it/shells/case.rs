@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::values::{self, TRACE};
+use super::text::{self, Variable};
+use super::values::TRACE;
 
 /// A locale in which shells decode.
 pub const UTF8: &str = "C.UTF-8";
@@ -17,8 +18,8 @@ pub type Environment = BTreeMap<String, Vec<u8>>;
 /// One way of reading one format. The script reads the files `text` and `unset` and leaves
 /// the environment in `env` and `gone`.
 pub struct Case<'a> {
-    /// What is rendered.
-    pub format: &'a str,
+    /// What `--format` is given.
+    pub format: &'static str,
     /// The Debian package of the program.
     pub package: &'a str,
     /// The program and its arguments; the script comes last.
@@ -32,27 +33,37 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Everything that the format agrees to write arrives, nothing runs, and `unset` removes it.
     pub fn check(&self) {
-        let Written {
-            variables, text, ..
-        } = &written(self.format, numbered(&values::all()));
-        assert!(variables.len() > 40, "too few values are left");
+        self.check_values(false);
+        self.check_control();
+    }
+
+    /// The same with values of UTF-8 only.
+    pub fn check_utf8(&self) {
+        self.check_values(true);
+        self.check_control();
+    }
+
+    /// Everything that the format agrees to write arrives, nothing runs, and `unset` removes it.
+    fn check_values(&self, utf8_only: bool) {
+        let text = text::of_all_values(self.format, utf8_only);
+        let text = text.get().expect("written");
+        assert!(text.variables.len() > 40, "too few values are left");
         let sandbox = Sandbox::new();
-        sandbox.write("text", text);
-        sandbox.write("unset", &unset(self.format, variables));
+        sandbox.write("text", &text.set);
+        sandbox.write("unset", &text.unset);
         let output = self.run(&sandbox);
         if !self.command.contains(&"-i") {
             assert_silent(&output);
         }
-        assert_same(&sandbox.environment("env"), variables);
+        assert_same(&sandbox.environment("env"), &text.variables);
         assert!(!sandbox.was_trespassed(), "a value was executed");
         if self.script.contains("gone") {
             let left = sandbox.environment("gone");
-            assert!(variables.iter().all(|(name, _)| !left.contains_key(name)));
+            let mut names = text.variables.iter().map(|(name, _)| name);
+            assert!(names.all(|name| !left.contains_key(name)));
             assert!(left.contains_key("PATH"));
         }
-        self.check_control();
     }
 
     /// The same check, on text without our quoting, notices that the value does not arrive.
@@ -86,23 +97,6 @@ impl Sandbox {
 
     pub fn write(&self, file: &str, bytes: &[u8]) {
         std::fs::write(self.0.path().join(file), bytes).expect("can write");
-    }
-
-    fn read(&self, file: &str) -> Vec<u8> {
-        std::fs::read(self.0.path().join(file)).expect("can read")
-    }
-
-    /// `oc-secrets env` with the manifest of this directory.
-    fn env(&self, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_oc-secrets"))
-            .args(["--manifest", "manifest.toml", "--quiet", "env"])
-            .args(words)
-            .env_clear()
-            .env("GITHUB_ENV", self.0.path().join("github"))
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("can run")
     }
 
     pub fn has(&self, file: &str) -> bool {
@@ -147,100 +141,14 @@ impl Sandbox {
     }
 }
 
-/// A name and its value.
-pub type Variable = (String, String);
-
-/// One name per value; fish and Xonsh split what ends in `PATH` or `DIRS`.
-pub fn numbered(values: &[impl ToString]) -> Vec<Variable> {
-    let name = |number| format!("V{number}{}", ["", "PATH", "DIRS"][number % 3]);
-    let values = values.iter().enumerate();
-    values
-        .map(|(number, value)| (name(number), value.to_string()))
-        .collect()
-}
-
-/// What `env` printed.
-pub struct Written {
-    /// Those that the format agreed to write.
-    pub variables: Vec<Variable>,
-    /// Standard output.
-    pub text: Vec<u8>,
-    /// For `github`: what was appended to its file.
-    pub file: Vec<u8>,
-}
-
-/// Has `oc-secrets env` write `variables`, without those that it names as what cannot be written.
-pub fn written(format: &str, mut variables: Vec<Variable>) -> Written {
-    let sandbox = Sandbox::new();
-    loop {
-        let lines = variables.iter().map(|(name, value)| {
-            let value = serde_json::to_string(value)
-                .expect("text")
-                .replace('\u{7f}', "\\u007f");
-            format!("{name} = {value}\n")
-        });
-        let manifest = format!("[vars]\n{}", lines.collect::<String>());
-        sandbox.write("manifest.toml", manifest.as_bytes());
-        sandbox.write("github", b"");
-        let output = sandbox.env(&["--format", format]);
-        if output.status.success() {
-            return Written {
-                variables,
-                text: output.stdout,
-                file: sandbox.read("github"),
-            };
-        }
-        let refused = refused(&String::from_utf8_lossy(&output.stderr), &variables);
-        variables.remove(refused);
-    }
-}
-
-/// The variable that an error is about: by its name, or by its line in the manifest.
-fn refused(error: &str, variables: &[Variable]) -> usize {
-    let text = error.strip_prefix("oc-secrets: error: ").unwrap_or(error);
-    let line = text.strip_prefix("manifest.toml:");
-    let line = line.and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
-    let by_name = || {
-        let (name, _) = text.split_once(" cannot be written as ")?;
-        variables.iter().position(|(own, _)| own == name)
-    };
-    line.map(|line| line - 2)
-        .or_else(by_name)
-        .unwrap_or_else(|| panic!("{error}"))
-}
-
-/// What `env --unset` prints for these variables; nothing where the format has no such thing.
-fn unset(format: &str, variables: &[Variable]) -> Vec<u8> {
-    let sandbox = Sandbox::new();
-    let names = variables.iter().map(|(name, _)| format!("{name} = ''\n"));
-    let manifest = format!("[vars]\n{}", names.collect::<String>());
-    sandbox.write("manifest.toml", manifest.as_bytes());
-    let output = sandbox.env(&["--format", format, "--unset"]);
-    match output.status.success() {
-        true => output.stdout,
-        false => {
-            let error = String::from_utf8_lossy(&output.stderr);
-            assert!(error.contains("has no way to unset"), "{error}");
-            vec![]
-        }
-    }
-}
-
-/// What a failed `env` prints for the reader of this format.
-pub fn failure(format: &str) -> String {
-    let output = Sandbox::new().env(&["--format", format]);
-    assert_eq!(output.status.code(), Some(2), "there is no manifest");
-    String::from_utf8(output.stdout).expect("text")
-}
-
 pub fn assert_same(environment: &Environment, expected: &[Variable]) {
     let wrong: Vec<_> = expected
         .iter()
-        .filter(|(name, value)| environment.get(name).map(Vec::as_slice) != Some(value.as_bytes()))
+        .filter(|(name, value)| environment.get(name) != Some(value))
         .map(|(name, value)| {
             let got = environment.get(name);
             let got = got.map_or_else(|| "nothing".to_owned(), |bytes| shown(bytes));
-            format!("{name}: {}\n  arrived as {got}", shown(value.as_bytes()))
+            format!("{name}: {}\n  arrived as {got}", shown(value))
         })
         .collect();
     let (count, total) = (wrong.len(), expected.len());

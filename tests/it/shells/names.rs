@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use super::case::{Sandbox, UTF8, written};
+use super::case::{Sandbox, UTF8, shown};
+use crate::sandbox;
 
 /// Evaluated as arithmetic, this runs `touch`.
-const ARITHMETIC: &str = "a[$(touch pwned)0]:b";
+const ARITHMETIC: &[u8] = b"a[$(touch pwned)0]:b";
 
 /// Names that some shells have and do not list.
 const HIDDEN: &str = "RANDOM SRANDOM SECONDS HISTCMD OPTIND LINES COLUMNS TMOUT HISTSIZE \
     MAILCHECK HISTFILESIZE SAVEHIST EPOCHSECONDS EPOCHREALTIME BASH_ARGV0 COMP_POINT \
-    READLINE_POINT JOBMAX PGRP USER_ID KSHUID KSHGID KSHEGID CHILD_MAX FUNCNEST";
+    READLINE_POINT JOBMAX PGRP USER_ID KSHUID KSHGID KSHEGID CHILD_MAX FUNCNEST ORDINARY_NAME";
 
 const EXPORT_EACH: &str = r#"for file in *.text; do
     (eval "$(cat "$file")"; /usr/bin/env -0 >"${file%.text}.env") >/dev/null 2>&1
@@ -23,41 +24,72 @@ fn check(package: &str, command: &[&str], list: &str) {
         .run(package, &[command, &[list]].concat(), UTF8)
         .stdout;
     let listed = String::from_utf8_lossy(&listed);
-    let sandbox = Sandbox::new();
-    let names = listed.split_whitespace().chain(HIDDEN.split_whitespace());
-    let names = names.map(|name| name.split('=').next().unwrap_or_default());
-    let is_name = |name: &&str| {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        !name.is_empty()
-            && name.chars().all(word)
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-    };
-    // A wrong locale is refused by ksh93, which is harmless.
-    let is_locale = |name: &&str| *name == "LANG" || name.starts_with("LC_");
-    let names: BTreeSet<&str> = names
-        .filter(is_name)
-        .filter(|name| !is_locale(name))
+    let named = listed.split_whitespace().chain(HIDDEN.split_whitespace());
+    let mut wanted: BTreeSet<&str> = named
+        .filter_map(|word| word.split('=').next())
+        // A wrong locale is refused by ksh93, which is harmless.
+        .filter(|name| *name != "LANG" && !name.starts_with("LC_"))
+        .filter(|name| has_the_form_of_a_name(name))
         .collect();
-    let assigned = names
-        .iter()
-        .map(|&name| (name.to_owned(), ARITHMETIC.to_owned()));
-    let written = written("sh", assigned.collect());
-    assert!(!written.variables.is_empty(), "every name was refused");
-    // The value has no newline, so each variable is a line.
-    let lines = String::from_utf8(written.text).expect("text");
-    for ((name, _), line) in written.variables.iter().zip(lines.lines()) {
-        sandbox.write(&format!("{name}.text"), format!("{line}\n").as_bytes());
+    let text = exports(&mut wanted);
+    let sandbox = Sandbox::new();
+    for (name, line) in wanted.iter().zip(text.lines()) {
+        let export = format!("export {name}='{}'", String::from_utf8_lossy(ARITHMETIC));
+        assert_eq!(line, export);
+        sandbox.write(&format!("{name}.text"), line.as_bytes());
     }
+    assert_eq!(text.lines().count(), wanted.len());
+    assert!(
+        wanted.contains("ORDINARY_NAME"),
+        "an ordinary name is not refused"
+    );
     sandbox.run(package, &[command, &[EXPORT_EACH]].concat(), UTF8);
     assert!(!sandbox.was_trespassed(), "{package} evaluated a value");
-    let names = written.variables.iter().map(|(name, _)| name.as_str());
-    let altered: Vec<_> = names
+    let altered: Vec<_> = wanted
+        .iter()
         .filter(|name| {
             let environment = sandbox.environment(&format!("{name}.env"));
-            environment.get(*name).map(Vec::as_slice) != Some(ARITHMETIC.as_bytes())
+            environment.get(**name).map(Vec::as_slice) != Some(ARITHMETIC)
         })
         .collect();
-    assert_eq!(altered, [""; 0], "{package} altered these");
+    assert_eq!(altered, [&""; 0], "{package} altered these");
+}
+
+fn has_the_form_of_a_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The text that sets all of `names`, without those that are refused: by the manifest, whose error
+/// gives the line, or by the format, whose error gives the name.
+fn exports(names: &mut BTreeSet<&str>) -> String {
+    let world = sandbox::Sandbox::new();
+    let value = String::from_utf8_lossy(ARITHMETIC);
+    loop {
+        let lines = names.iter().map(|name| format!("{name} = '{value}'\n"));
+        world.manifest(&format!("[vars]\n{}", lines.collect::<String>()));
+        let done = world.oc(["env"]).done();
+        if done.status.success() {
+            return done.succeeds();
+        }
+        let refused = refused(&done.stderr, names);
+        assert!(names.remove(refused.as_str()), "{refused}: {}", done.stderr);
+    }
+}
+
+fn refused(stderr: &str, names: &BTreeSet<&str>) -> String {
+    let said = stderr.lines().next().unwrap_or_default();
+    let said = said.strip_prefix("oc-secrets: error: ").unwrap_or_default();
+    if let Some((name, _)) = said.split_once(" cannot be written as sh: ") {
+        return name.to_owned();
+    }
+    let line = said
+        .split_once("oc-secrets.toml:")
+        .and_then(|(_, rest)| rest.split(':').next()?.parse::<usize>().ok());
+    // The first line is `[vars]`.
+    let name = line.and_then(|line| names.iter().nth(line.checked_sub(2)?));
+    name.unwrap_or_else(|| panic!("unexpected: {stderr}"))
+        .to_string()
 }
 
 #[test]
@@ -98,7 +130,7 @@ fn dash_busybox_and_yash_export_every_name_that_is_not_refused() {
 fn bash_and_mksh_do_evaluate_what_is_assigned_to_random() {
     for (package, shell) in [("bash", "bash"), ("mksh", "mksh")] {
         let sandbox = Sandbox::new();
-        let naive = format!("export RANDOM='{ARITHMETIC}'");
+        let naive = format!("export RANDOM='{}'", shown(ARITHMETIC));
         sandbox.run(package, &[shell, "-c", &naive], UTF8);
         assert!(sandbox.was_trespassed(), "{shell}");
     }
