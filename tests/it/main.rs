@@ -16,6 +16,7 @@ mod exec;
 mod failures;
 mod find;
 mod git_credential;
+mod house;
 mod proofs;
 mod read;
 mod rounds;

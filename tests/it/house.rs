@@ -1,0 +1,216 @@
+//! The rules of AGENTS.md that a test can hold: which module may use which, and what stays behind
+//! one door. Each check has a control over a made-up tree.
+
+mod imports;
+
+use std::path::Path;
+
+use imports::{Module, Tree};
+
+fn tree(files: &[(&str, &str)]) -> Tree {
+    let mut tree = Tree::default();
+    for (file, text) in files {
+        tree.add(file, text);
+    }
+    tree
+}
+
+/// The crate, as it is.
+fn ours() -> Tree {
+    Tree::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+fn shown(module: &Module) -> String {
+    match module.is_empty() {
+        true => "lib".to_owned(),
+        false => module.join("::"),
+    }
+}
+
+/// One line for each circle.
+fn circles(tree: &Tree) -> Vec<String> {
+    let line = |circle: std::collections::BTreeSet<&Module>| {
+        let names: Vec<_> = circle.into_iter().map(shown).collect();
+        names.join(" <> ")
+    };
+    tree.circles().into_iter().map(line).collect()
+}
+
+/// One line for each arrow to a module further down.
+fn upward(tree: &Tree) -> Vec<String> {
+    let line = |(from, to)| format!("{} -> {}", shown(from), shown(to));
+    tree.upward().into_iter().map(line).collect()
+}
+
+#[test]
+fn control_a_module_that_uses_one_below_it_is_reported() {
+    for import in [
+        "use crate::b::B;",
+        "use super::b::B;",
+        "use crate::{b::{self as other, B}};",
+        "fn f() { crate::b::f(); }",
+        "use crate::c;\nfn f() { super::b::f(); }",
+    ] {
+        let tree = tree(&[
+            ("lib.rs", "mod c;\nmod a;\nmod b;"),
+            ("a.rs", import),
+            ("b.rs", ""),
+            ("c.rs", ""),
+        ]);
+        assert_eq!(upward(&tree), ["a -> b"], "{import}");
+        assert_eq!(circles(&tree), [""; 0], "{import}");
+    }
+}
+
+#[test]
+fn control_the_order_of_a_folder_is_that_of_its_mod_lines() {
+    let tree = tree(&[
+        ("lib.rs", "mod low;\nmod high;"),
+        (
+            "low/mod.rs",
+            "pub(crate) mod second;\npub(crate) mod first;",
+        ),
+        ("low/first.rs", "use super::second::X;"),
+        ("low/second.rs", ""),
+        ("high/mod.rs", "mod first;\nmod second;"),
+        (
+            "high/first.rs",
+            "use crate::low;\nfn f() { low::first::f(); super::second::f(); }",
+        ),
+        ("high/second.rs", "use crate::low::{first, second};"),
+    ]);
+    assert_eq!(upward(&tree), ["high::first -> high::second"]);
+}
+
+#[test]
+fn control_modules_that_use_one_another_are_reported() {
+    let parent = "mod child;\nuse child::Child;\npub(crate) struct Parent;";
+    let tree_of = |parent, child| {
+        let files = [
+            ("lib.rs", "mod a;\nmod b;\nmod c;"),
+            ("a/mod.rs", parent),
+            ("a/child.rs", child),
+        ];
+        tree(
+            &[
+                &files[..],
+                &[
+                    ("b.rs", "use crate::a::child;"),
+                    ("c.rs", "use crate::{a, b};"),
+                ],
+            ]
+            .concat(),
+        )
+    };
+    let circle = tree_of(parent, "use super::Parent;");
+    assert_eq!(circles(&circle), ["a <> a::child"]);
+    let by_three = tree_of(parent, "use crate::c::C;");
+    assert_eq!(circles(&by_three), ["a <> a::child <> b <> c"]);
+    let named_inline = tree_of("mod child;\nfn f() { child::f(); }", "use super::Parent;");
+    assert_eq!(circles(&named_inline), ["a <> a::child"]);
+}
+
+#[test]
+fn control_what_is_no_use_is_not_reported() {
+    let tree = tree(&[
+        ("lib.rs", "mod a;\nmod b;\npub use b::B;"),
+        (
+            "a/mod.rs",
+            "mod child;\npub(crate) use child::Child;\n// use crate::b::B;\n\
+             #[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n",
+        ),
+        ("a/child.rs", "use super::Parent;"),
+        ("a/child_tests.rs", "use crate::b::B;"),
+        ("b.rs", "use crate::a::Parent;"),
+    ]);
+    assert_eq!((upward(&tree), circles(&tree)), (vec![], vec![]));
+}
+
+/// The modules that hold `text`, but for those that may.
+fn outside(tree: &Tree, text: &str, doors: &[&str]) -> Vec<String> {
+    let holders = tree.0.iter().filter(|(_, code)| code.contains(text));
+    let names = holders.map(|(module, _)| shown(module));
+    let is_door = |name: &String| doors.iter().any(|door| name == door);
+    names.filter(|name| !is_door(name)).collect()
+}
+
+/// The texts between quotes that are long enough to be a sentence of `op`.
+fn sentences(code: &str) -> Vec<&str> {
+    let texts = code
+        .lines()
+        .flat_map(|line| line.split('"').skip(1).step_by(2));
+    texts
+        .filter(|text| text.len() >= 12 && text.trim().contains(' '))
+        .collect()
+}
+
+/// The modules that hold a text which `recogniser` looks for, with the text.
+fn recognised_elsewhere(tree: &Tree, recogniser: &str) -> Vec<String> {
+    let module: Module = recogniser.split("::").map(str::to_owned).collect();
+    let mut found = vec![];
+    for text in sentences(&tree.0[&module]) {
+        let modules = outside(tree, text, &[recogniser]);
+        found.extend(modules.iter().map(|module| format!("{module}: {text}")));
+    }
+    found
+}
+
+#[test]
+fn control_what_stays_behind_one_door_is_missed_elsewhere() {
+    let tree = tree(&[
+        ("lib.rs", "mod door;\nmod other;"),
+        (
+            "door.rs",
+            "Command::new(op); text.starts_with(\"session expired\")",
+        ),
+        ("other.rs", "Command::new(op); // session expired"),
+        ("quoting.rs", "let hint = \"the session expired\";"),
+    ]);
+    assert_eq!(outside(&tree, "Command::new(", &["door"]), ["other"]);
+    let found = recognised_elsewhere(&tree, "door");
+    assert_eq!(
+        found,
+        ["other: session expired", "quoting: session expired"]
+    );
+}
+
+#[test]
+fn programs_are_started_in_their_doors_only() {
+    let doors = [
+        "broker::op::process",
+        "cli::demo",
+        "credential_helper::client_config::location",
+        "deploy::docker::connection",
+        "deploy::host::spawn",
+    ];
+    let tree = ours();
+    assert_eq!(outside(&tree, "Command::new(", &doors), [""; 0]);
+    assert_eq!(outside(&tree, "Command::new(", &[]), doors, "each is one");
+}
+
+#[test]
+fn texts_of_op_are_recognised_in_one_file() {
+    let found = recognised_elsewhere(&ours(), "broker::op::failure");
+    // Registries say that too.
+    assert_eq!(
+        found,
+        ["deploy::docker::pull_error: authentication required"]
+    );
+}
+
+#[test]
+fn a_panic_unwinds_so_that_secrets_are_wiped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("text");
+    assert!(manifest.contains("[profile.release]"));
+    assert!(!manifest.contains("panic ="));
+}
+
+#[test]
+fn no_file_is_long() {
+    let tree = ours();
+    let lines = |code: &String| code.lines().count();
+    let long = tree.0.iter().filter(|(_, code)| lines(code) > 400);
+    let names: Vec<_> = long.map(|(module, _)| shown(module)).collect();
+    assert_eq!(names, [""; 0]);
+}
