@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::deploy::docker::Engine;
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::runtime::GRACE;
 use crate::deploy::gateway::runtime::{client, compose, swarm};
@@ -168,7 +168,7 @@ fn room(host: &Host, members: &[String]) -> Result<()> {
         format!("{} MiB free in {PLACE}", mib(used.saturating_mul(2))),
         format!("{} MiB", mib(free)),
     )
-    .cause("disk")
+    .cause(Cause::Disk)
     .hint("make room, or keep fewer: backup_keep in /etc/openclaw-deploy.toml"))
 }
 

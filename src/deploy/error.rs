@@ -38,6 +38,133 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+/// Why something failed: the class by which is decided what follows from it. Its words are those
+/// of the journal and of `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A step of ours, with nothing more to say of it.
+    Step,
+    /// Wrong usage or configuration.
+    Usage,
+    /// Another run holds the lock.
+    Locked,
+    /// A signal asked us to end.
+    Interrupted,
+    /// We may not use the engine.
+    Permission,
+    /// The Docker client is missing or does not work.
+    Client,
+    /// The engine is not there, not running, or failed.
+    Daemon,
+    /// Something is too old.
+    Version,
+    /// Compose is missing, too old, or failed.
+    Compose,
+    /// The engine has no root.
+    Rootless,
+    /// Swarm refuses, or is not there.
+    Swarm,
+    /// Something could not be reached, or a connection broke.
+    Network,
+    /// The registry refused the token.
+    Auth,
+    /// There is no token, and the image is not public.
+    AuthMissing,
+    /// No such image.
+    NotFound,
+    /// A certificate is not valid now: usually this host's clock.
+    Clock,
+    /// What arrived is not what its digest says.
+    Integrity,
+    /// Not built for this machine.
+    Platform,
+    /// No space left.
+    Disk,
+    /// The image is not on the engine any more.
+    ImageGone,
+    /// The image has nothing to run.
+    NoCommand,
+    /// A mount is in the way.
+    Mount,
+    /// This version failed before.
+    KnownBad,
+    /// Somebody else has the port.
+    Port,
+    /// The gateway can be reached from outside.
+    Exposed,
+    /// The state could not be copied.
+    Snapshot,
+    /// The gateway cannot use its configuration or its state (EX_CONFIG).
+    Configuration,
+    /// The gateway ended by itself.
+    Exited,
+    /// The gateway was stopped from outside (SIGTERM).
+    Stopped,
+    /// The kernel killed the gateway for want of memory.
+    OutOfMemory,
+    /// The gateway did not become healthy in time.
+    Unhealthy,
+    /// The gateway answers, and refuses its state.
+    State,
+}
+
+impl Cause {
+    /// The word in the journal and in `--json`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Usage => "usage",
+            Self::Locked => "locked",
+            Self::Interrupted => "interrupted",
+            Self::Permission => "permission",
+            Self::Client => "client",
+            Self::Daemon => "daemon",
+            Self::Version => "version",
+            Self::Compose => "compose",
+            Self::Rootless => "rootless",
+            Self::Swarm => "swarm",
+            Self::Network => "network",
+            Self::Auth => "auth",
+            Self::AuthMissing => "auth-missing",
+            Self::NotFound => "not-found",
+            Self::Clock => "clock",
+            Self::Integrity => "integrity",
+            Self::Platform => "platform",
+            Self::Disk => "disk",
+            Self::ImageGone => "image",
+            Self::NoCommand => "no-command",
+            Self::Mount => "mount",
+            Self::KnownBad => "bad",
+            Self::Port => "port",
+            Self::Exposed => "exposed",
+            Self::Snapshot => "snapshot",
+            Self::Configuration => "exit-78",
+            Self::Exited => "exited",
+            Self::Stopped => "stopped",
+            Self::OutOfMemory => "memory",
+            Self::Unhealthy => "unhealthy",
+            Self::State => "state",
+        }
+    }
+
+    /// Whether it is the version that failed, so that it is not tried again by itself.
+    pub(crate) fn condemns_the_image(self) -> bool {
+        matches!(
+            self,
+            Self::Configuration | Self::Exited | Self::OutOfMemory | Self::Unhealthy | Self::State
+        )
+    }
+}
+
+impl serde::Serialize for Cause {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
 /// What went wrong and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -47,8 +174,8 @@ pub(crate) struct Failure {
     pub what: String,
     /// What to do next, as a command where there is one.
     pub hint: Option<String>,
-    /// The class of the cause for the journal, such as `auth` or `network`.
-    pub cause: &'static str,
+    /// Why, as a class.
+    pub cause: Cause,
     /// The last lines of a log, already redacted.
     pub log: Vec<String>,
 }
@@ -63,7 +190,7 @@ impl Failure {
             exit: Exit::Step,
             what: what.into(),
             hint: None,
-            cause: "step",
+            cause: Cause::Step,
             log: Vec::new(),
         }
     }
@@ -85,7 +212,7 @@ impl Failure {
         match why.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure
                 .hint(format!("free some space: df -h {folder}"))
-                .cause("disk"),
+                .cause(Cause::Disk),
             io::ErrorKind::ReadOnlyFilesystem => {
                 failure.hint(format!("see how it is mounted: findmnt -T {folder}"))
             }
@@ -101,7 +228,7 @@ impl Failure {
 
     /// Wrong usage or configuration.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
-        Self::new(what).exit(Exit::Usage).cause("usage")
+        Self::new(what).exit(Exit::Usage).cause(Cause::Usage)
     }
 
     /// With the next thing to do.
@@ -125,8 +252,8 @@ impl Failure {
     }
 
     /// With a class of cause.
-    pub(crate) fn cause(mut self, cause: &'static str) -> Self {
-        self.cause = cause;
+    pub(crate) fn cause(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = cause.into();
         self
     }
 

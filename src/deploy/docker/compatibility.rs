@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 
 /// The newest API that we know.
 const NEWEST: (u32, u32) = (1, 47);
@@ -23,7 +23,7 @@ pub(super) fn refuse_rootless(info: &Value) -> Result<()> {
     Err(Failure::new("the Docker engine is rootless: its containers cannot use the gateway's state, which belongs to uid 1000")
         .hint("use the system's engine: openclaw-deploy bootstrap --docker-host unix:///var/run/docker.sock")
         .exit(Exit::Docker)
-        .cause("rootless"))
+        .cause(Cause::Rootless))
 }
 
 /// The path prefix of the newest version that both sides know.
@@ -36,7 +36,7 @@ pub(super) fn negotiate(least: Option<&str>, most: Option<&str>) -> Result<Strin
         Failure::new(what)
             .hint(hint)
             .exit(Exit::Docker)
-            .cause("version")
+            .cause(Cause::Version)
     };
     let Some(most) = most.and_then(parse) else {
         return Err(refuse(

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::SEARCH;
 use crate::deploy::settings::Engine as Choice;
 
@@ -65,7 +65,7 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
         Failure::system("run the Docker client", why)
             .hint("install it: apt-get install docker.io")
             .exit(Exit::Docker)
-            .cause("client")
+            .cause(Cause::Client)
     })?;
     let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
         return Err(Failure::new("the Docker client has no pipes")
@@ -97,7 +97,7 @@ pub(super) fn broken(_: hyper::Error) -> Failure {
     Failure::new("the connection to the Docker engine broke")
         .hint("see what the engine says: journalctl -u docker, or docker info")
         .exit(Exit::Docker)
-        .cause("daemon")
+        .cause(Cause::Daemon)
 }
 
 fn unreachable_socket(path: &Path, why: &std::io::Error) -> Failure {
@@ -106,13 +106,13 @@ fn unreachable_socket(path: &Path, why: &std::io::Error) -> Failure {
     let failure = match why.kind() {
         ErrorKind::PermissionDenied => Failure::new(format!("not permitted to use the Docker engine at {path}"))
             .hint("run this as root: sudo openclaw-deploy …")
-            .cause("permission"),
+            .cause(Cause::Permission),
         ErrorKind::NotFound => Failure::new(format!("no Docker engine: {path} is not there"))
             .hint("start it with `systemctl start docker`, or let step 1 install it: openclaw-deploy bootstrap --only docker")
-            .cause("daemon"),
+            .cause(Cause::Daemon),
         _ => Failure::new(format!("the Docker engine at {path} is not running"))
             .hint("start it: systemctl start docker")
-            .cause("daemon"),
+            .cause(Cause::Daemon),
     };
     failure.exit(Exit::Docker)
 }

@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use self::auth::Auth;
 pub(crate) use self::connection::client_env;
 use self::connection::{Body, Line, broken};
-use super::error::{Exit, Failure, Result};
+use super::error::{Cause, Exit, Failure, Result};
 use super::settings::Engine as Choice;
 
 /// How long an answer may take that is not a stream.
@@ -84,7 +84,7 @@ impl Reply {
         }
         Err(Failure::system(doing, self.message())
             .hint("see what the engine says: journalctl -u docker -n 50")
-            .cause("daemon"))
+            .cause(Cause::Daemon))
     }
 }
 
@@ -125,7 +125,7 @@ impl Engine {
     /// Why another machine's engine is out of reach only the Docker client can tell.
     fn out_of_reach(&self, why: Failure) -> Failure {
         match &self.choice {
-            Choice::Client(args) if why.cause == "daemon" => {
+            Choice::Client(args) if why.cause == Cause::Daemon => {
                 why.hint(format!("see why: docker {} version", args.join(" ")))
             }
             _ => why,
@@ -163,7 +163,7 @@ impl Engine {
             ))
             .hint("see whether it is alive: systemctl status docker; docker info")
             .exit(Exit::Docker)
-            .cause("daemon")
+            .cause(Cause::Daemon)
         })?
     }
 

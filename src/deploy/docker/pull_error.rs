@@ -1,13 +1,15 @@
-//! Why an image could not be had: one class for each thing that has its own remedy.
+//! Why an image could not be pulled: one class for each thing that has its own remedy.
 //!
 //! The engine's texts are read here and nowhere else. They were measured on engines 20.10 and
 //! 26.1; the tests hold them word for word.
 
 use std::fmt;
 
+use crate::deploy::error::Cause;
+
 /// The class of a failed pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum PullError {
     /// The token was refused.
     Auth,
     /// There is no token, and the image is not public.
@@ -28,20 +30,10 @@ pub(crate) enum Cause {
     Daemon,
 }
 
-impl Cause {
+impl PullError {
     /// The word in messages and in the journal.
     pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::AuthMissing => "auth-missing",
-            Self::NotFound => "not-found",
-            Self::Network => "network",
-            Self::Clock => "clock",
-            Self::Integrity => "integrity",
-            Self::Platform => "platform",
-            Self::Disk => "disk",
-            Self::Daemon => "daemon",
-        }
+        Cause::from(self).word()
     }
 
     /// Whether no other source can help.
@@ -59,24 +51,40 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
+impl From<PullError> for Cause {
+    fn from(error: PullError) -> Self {
+        match error {
+            PullError::Auth => Self::Auth,
+            PullError::AuthMissing => Self::AuthMissing,
+            PullError::NotFound => Self::NotFound,
+            PullError::Network => Self::Network,
+            PullError::Clock => Self::Clock,
+            PullError::Integrity => Self::Integrity,
+            PullError::Platform => Self::Platform,
+            PullError::Disk => Self::Disk,
+            PullError::Daemon => Self::Daemon,
+        }
+    }
+}
+
+impl fmt::Display for PullError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
 }
 
 /// Texts of the engine, lower case, and what they mean; the first that is found counts.
-const TEXTS: [(Cause, &[&str]); 6] = [
+const TEXTS: [(PullError, &[&str]); 6] = [
     (
-        Cause::Clock,
+        PullError::Clock,
         &["x509", "certificate has expired", "not yet valid", "tls:"],
     ),
     (
-        Cause::Disk,
+        PullError::Disk,
         &["no space left on device", "disk quota exceeded"],
     ),
     (
-        Cause::Integrity,
+        PullError::Integrity,
         &[
             "verification failed",
             "unexpected eof",
@@ -93,14 +101,14 @@ const TEXTS: [(Cause, &[&str]); 6] = [
         ],
     ),
     (
-        Cause::Platform,
+        PullError::Platform,
         &[
             "no matching manifest",
             "does not match the specified platform",
         ],
     ),
     (
-        Cause::Auth,
+        PullError::Auth,
         &[
             "no basic auth credentials",
             "unauthorized",
@@ -110,7 +118,7 @@ const TEXTS: [(Cause, &[&str]); 6] = [
         ],
     ),
     (
-        Cause::NotFound,
+        PullError::NotFound,
         &["manifest unknown", "not found", "name unknown"],
     ),
 ];
@@ -137,19 +145,19 @@ const NETWORK: [&str; 17] = [
 ];
 
 /// Classifies what the engine said, with or without our token.
-pub(crate) fn classify(status: u16, text: &str, with_token: bool) -> Cause {
+pub(crate) fn classify(status: u16, text: &str, with_token: bool) -> PullError {
     let text = text.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let by_text = TEXTS.iter().find(|(_, parts)| has(parts));
     let cause = match (by_text, status) {
         (Some((cause, _)), _) => *cause,
-        (None, 401 | 403) => Cause::Auth,
-        (None, 404) => Cause::NotFound,
-        (None, _) if has(&NETWORK) => Cause::Network,
-        (None, _) => Cause::Daemon,
+        (None, 401 | 403) => PullError::Auth,
+        (None, 404) => PullError::NotFound,
+        (None, _) if has(&NETWORK) => PullError::Network,
+        (None, _) => PullError::Daemon,
     };
     match cause {
-        Cause::Auth if !with_token => Cause::AuthMissing,
+        PullError::Auth if !with_token => PullError::AuthMissing,
         other => other,
     }
 }
@@ -165,54 +173,54 @@ mod tests {
                 500,
                 "Get \"http://r/v2/\": no basic auth credentials",
                 false,
-                Cause::AuthMissing,
+                PullError::AuthMissing,
             ),
             (
                 500,
                 "unauthorized: authentication required",
                 true,
-                Cause::Auth,
+                PullError::Auth,
             ),
-            (500, "denied: denied", true, Cause::Auth),
-            (401, "unauthorized", false, Cause::AuthMissing),
+            (500, "denied: denied", true, PullError::Auth),
+            (401, "unauthorized", false, PullError::AuthMissing),
             (
                 404,
                 "manifest for r/x:1 not found: manifest unknown: manifest unknown",
                 true,
-                Cause::NotFound,
+                PullError::NotFound,
             ),
             (
                 500,
                 "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
                 true,
-                Cause::Network,
+                PullError::Network,
             ),
             (
                 200,
                 "filesystem layer verification failed for digest sha256:00",
                 true,
-                Cause::Integrity,
+                PullError::Integrity,
             ),
-            (200, "unknown blob", true, Cause::Integrity),
+            (200, "unknown blob", true, PullError::Integrity),
             (
                 200,
                 "write /var/lib/docker/tmp/GetImageBlob1: no space left on device",
                 true,
-                Cause::Disk,
+                PullError::Disk,
             ),
             (
                 500,
                 "Get \"https://r/v2/\": x509: certificate has expired or is not yet valid",
                 true,
-                Cause::Clock,
+                PullError::Clock,
             ),
             (
                 404,
                 "no matching manifest for linux/amd64 in the manifest list entries",
                 true,
-                Cause::Platform,
+                PullError::Platform,
             ),
-            (500, "something else", true, Cause::Daemon),
+            (500, "something else", true, PullError::Daemon),
         ];
         for (status, text, token, cause) in cases {
             assert_eq!(classify(status, text, token), cause, "{text}");
@@ -221,9 +229,9 @@ mod tests {
 
     #[test]
     fn only_the_network_is_tried_three_times() {
-        assert_eq!(Cause::Network.tries(), 3);
-        assert_eq!(Cause::Integrity.tries(), 2);
-        assert_eq!(Cause::Auth.tries(), 1);
-        assert_eq!(Cause::NotFound.tries(), 1);
+        assert_eq!(PullError::Network.tries(), 3);
+        assert_eq!(PullError::Integrity.tries(), 2);
+        assert_eq!(PullError::Auth.tries(), 1);
+        assert_eq!(PullError::NotFound.tries(), 1);
     }
 }

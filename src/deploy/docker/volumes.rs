@@ -13,9 +13,9 @@ use hyper::body::Bytes;
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::deploy::docker::pull_error::{Cause, classify};
+use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::docker::{Body, Engine, PATIENCE, quote, whole};
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 
 /// How often the progress of a copy is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -161,7 +161,7 @@ impl Engine {
         Err(
             Failure::new(format!("the engine did not read all of {path}"))
                 .hint("see what the engine says: journalctl -u docker -n 50, on its machine")
-                .cause("snapshot"),
+                .cause(Cause::Snapshot),
         )
     }
 
@@ -172,13 +172,13 @@ impl Engine {
             .body(tar);
         let (line, response) = self.exchange(request).await?;
         let reply = self.read(line, response).await?;
-        if !reply.ok() && classify(reply.status, &reply.message(), false) == Cause::Disk {
+        if !reply.ok() && classify(reply.status, &reply.message(), false) == PullError::Disk {
             return Err(Failure::new(format!(
                 "no space left on the engine's disk: {}",
                 reply.message()
             ))
             .hint("free some space there: docker system df")
-            .cause("disk"));
+            .cause(Cause::Disk));
         }
         reply.good("write into a volume").map(drop)
     }
@@ -194,7 +194,7 @@ fn stands_still(bytes: u64) -> Failure {
         PATIENCE.as_secs()
     ))
     .hint("look at the way to the engine and at its disk, then run the same command again")
-    .cause("snapshot")
+    .cause(Cause::Snapshot)
 }
 
 fn names(list: &Value, key: &str) -> Vec<String> {

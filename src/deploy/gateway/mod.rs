@@ -20,7 +20,7 @@ pub(crate) mod rollback;
 
 use std::time::Instant;
 
-use self::health::liveness::{self, Seen};
+use self::health::liveness::{self, Liveness};
 use self::records::Records;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
@@ -76,7 +76,7 @@ pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
             liveness::wait(engine, &container.id, port, Instant::now())
                 .await?
                 .is_ok()
-                || matches!(old(port).await, Some(Seen::Old))
+                || matches!(old(port).await, Some(Liveness::Old))
         }
         _ => false,
     };
@@ -97,7 +97,7 @@ pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
     })
 }
 
-async fn old(port: Option<u16>) -> Option<Seen> {
+async fn old(port: Option<u16>) -> Option<Liveness> {
     Some(liveness::probe(port?).await)
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::health::liveness;
+use super::health::liveness::{self, Sign};
 use super::records::{Pending, Records, Release};
 use super::runtime::compose;
 use crate::deploy::docker::Engine;
@@ -45,7 +45,7 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
 }
 
 /// Gives the version that was being tried, if it runs, its time to answer.
-async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<&'static str>> {
+async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<Sign>> {
     // What runs while there is no snapshot yet was never replaced, however like the new it looks.
     let begun = pending.snapshot.is_some() || pending.from.is_none();
     let container = engine.gateway().await?.filter(|it| it.running && begun);

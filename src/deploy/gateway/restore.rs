@@ -10,7 +10,7 @@ use super::health::{exposure, liveness};
 use super::records::{Records, Release};
 use super::upgrade::unhealthy;
 use crate::deploy::docker::Engine;
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{env, image_cleanup, port, runtime, state};
 use crate::deploy::journal::round;
 use crate::deploy::run::Context;
@@ -28,11 +28,7 @@ pub(crate) async fn after(
     let Some(from) = from.and_then(|id| records.release(id)).cloned() else {
         return first_install(cx, engine, records, release, failure).await;
     };
-    let its_fault = matches!(
-        failure.cause,
-        "exit-78" | "exited" | "memory" | "unhealthy" | "state"
-    );
-    if its_fault && from.image != release.image {
+    if failure.cause.condemns_the_image() && from.image != release.image {
         records.condemn(&release.image);
     }
     let start = Instant::now();
@@ -109,7 +105,9 @@ pub(crate) fn way_out(to: &Release, why: &Failure) -> String {
     let again = format!("openclaw-deploy rollback --to {}", to.id);
     match why.cause {
         // Without its image that would fail again.
-        "image" if to.pinned.contains('@') => format!("docker pull {} && {again}", to.pinned),
+        Cause::ImageGone if to.pinned.contains('@') => {
+            format!("docker pull {} && {again}", to.pinned)
+        }
         _ => again,
     }
 }
@@ -222,7 +220,7 @@ pub(crate) async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
                         "choose another version: openclaw-deploy bootstrap --image …".to_owned()
                     }
                 })
-                .cause("image"),
+                .cause(Cause::ImageGone),
         ),
     }
 }

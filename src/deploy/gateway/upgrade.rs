@@ -8,13 +8,13 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::health::exposure;
-use super::health::liveness::{self, Unhealthy};
+use super::health::liveness::{self, Sign, Unhealthy};
 use super::health::readiness::{self, Ready};
 use super::records::{Pending, Records, Release};
 use super::runtime::{self, Form};
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{Observed, env, image_cleanup, logs, port, restore, state};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::Acquired;
@@ -48,7 +48,7 @@ impl Candidate {
             ))
             .hint("give its Dockerfile a CMD, or choose another image with --image")
             .exit(Exit::Image)
-            .cause("no-command"));
+            .cause(Cause::NoCommand));
         }
         let id = records.next_id();
         let state = state::place(cx, id);
@@ -148,7 +148,7 @@ fn refuse_bad(
     ))
     .hint("try it again with --retry, or choose another with --image")
     .exit(exit)
-    .cause("bad"))
+    .cause(Cause::KnownBad))
 }
 
 /// The release to go back to: the current one, if its container is what is here.
@@ -204,7 +204,7 @@ async fn attempt(
     observed: &Observed,
     release: &mut Release,
     known: Option<Vec<String>>,
-) -> Result<&'static str> {
+) -> Result<Sign> {
     if observed.container.is_some() {
         cx.talk.note("stopping the gateway");
     }
@@ -274,13 +274,13 @@ pub(crate) async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unh
         .await
         .unwrap_or_default();
     let cause = match why {
-        Unhealthy::Exited(78) => "exit-78",
+        Unhealthy::Exited(78) => Cause::Configuration,
         // By SIGTERM: somebody stopped it, or its engine went down.
-        Unhealthy::Exited(143) => "stopped",
-        Unhealthy::Exited(_) => "exited",
-        Unhealthy::OutOfMemory => "memory",
-        Unhealthy::TooLate(_) => "unhealthy",
-        Unhealthy::Refuses(_) => "state",
+        Unhealthy::Exited(143) => Cause::Stopped,
+        Unhealthy::Exited(_) => Cause::Exited,
+        Unhealthy::OutOfMemory => Cause::OutOfMemory,
+        Unhealthy::TooLate(_) => Cause::Unhealthy,
+        Unhealthy::Refuses(_) => Cause::State,
     };
     Failure::new(why.to_string()).cause(cause).log(lines)
 }
@@ -291,10 +291,10 @@ pub(crate) async fn finish(
     engine: &Engine,
     records: &mut Records,
     release: Release,
-    sign: &'static str,
+    sign: Sign,
 ) -> Result<()> {
     runtime::settle(cx, engine, &release).await?;
-    if sign == "TCP" {
+    if sign == Sign::Port {
         cx.talk
             .warn("this version has no health endpoint; only its port was checked");
     }
@@ -307,7 +307,7 @@ pub(crate) async fn finish(
     env::name_image(cx, &release.pinned, &ours)?;
     cx.journal.add(json!({
         "event": "release", "release": release.id, "image": release.pinned,
-        "source": release.source.word(), "seconds": release.seconds, "sign": sign,
+        "source": release.source.word(), "seconds": release.seconds, "sign": sign.word(),
     }));
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;

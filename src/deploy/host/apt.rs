@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Answer, Host, Program, good};
 
 /// Whether this host has apt at all.
@@ -71,7 +71,7 @@ fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
         if updated {
             failure
         } else {
-            failure.cause("network")
+            failure.cause(Cause::Network)
         }
     })
 }

@@ -4,7 +4,7 @@
 //! in the same file would be trusted as much, so it is refused), and that key is trusted for this
 //! repository alone.
 
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
 
 use super::apt;
@@ -78,7 +78,7 @@ impl Source {
         let fetch = Program::new(HELPER).args(["download-file", &url, FETCHED]);
         host.must(&fetch).map_err(|failure| {
             let hint = format!("check that this host reaches {}", self.url);
-            failure.cause("network").hint(hint)
+            failure.cause(Cause::Network).hint(hint)
         })?;
         let seen = fetched(host)?;
         if seen == [self.fingerprint.as_str()] {
@@ -88,7 +88,7 @@ impl Source {
         let wanted = format!("the one key {}", self.fingerprint);
         let hint = format!("do not install from {}: it is not its vendor's", self.url);
         Err(Failure::wanted(wanted, seen.join(", "))
-            .cause("integrity")
+            .cause(Cause::Integrity)
             .hint(hint))
     }
 
@@ -114,7 +114,7 @@ impl Source {
         apt::update_only(host, list).map_err(|failure| {
             // A source that cannot be read would spoil every later update of this host.
             let _ = host.remove(list);
-            failure.cause("network")
+            failure.cause(Cause::Network)
         })
     }
 }

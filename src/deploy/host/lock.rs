@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::{Host, interrupted};
 use crate::deploy::journal::now;
 
@@ -99,7 +99,7 @@ fn held(file: &mut File) -> Failure {
     Failure::new(format!("another run holds the lock: pid {pid}{since}"))
         .hint("wait for it with --wait")
         .exit(Exit::Locked)
-        .cause("locked")
+        .cause(Cause::Locked)
 }
 
 /// Seconds since 1970 as `2026-11-24 03:05:09 UTC`.

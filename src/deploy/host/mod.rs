@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::program::{Answer, Program, good};
 use self::spawn::find_in;
-use super::error::{Exit, Failure, Result};
+use super::error::{Cause, Exit, Failure, Result};
 
 /// Where programs are looked for, and the PATH that they get.
 pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -157,7 +157,7 @@ pub(crate) fn interrupted() -> Failure {
     Failure::new("interrupted by a signal")
         .hint("run the same command again")
         .exit(Exit::Interrupted)
-        .cause("interrupted")
+        .cause(Cause::Interrupted)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::pull::{Fetched, pull, size};
 use super::resolve::{Resolution, Resolved, resolve};
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::images::Image;
-use crate::deploy::docker::pull_error::Cause;
+use crate::deploy::docker::pull_error::PullError;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::image::{Source, Trouble};
 use crate::deploy::image_reference::{ImageRef, short};
@@ -75,7 +75,7 @@ pub(crate) async fn acquire(
     if let Some(acquired) = upstream(cx, engine, &wanted, running, &mut troubles).await? {
         return Ok(acquired);
     }
-    if running.is_some_and(|running| running.healthy) || troubles[0].cause == Cause::Integrity {
+    if running.is_some_and(|running| running.healthy) || troubles[0].cause == PullError::Integrity {
         return Err(failure(cx, &wanted, &troubles, running));
     }
     cx.talk
@@ -100,7 +100,7 @@ fn both(first: Option<String>, build: Option<String>) -> Option<String> {
 }
 
 /// Writes down that an image could not be had.
-pub(crate) fn lost(cx: &Context, wanted: &ImageRef, cause: Cause) {
+pub(crate) fn lost(cx: &Context, wanted: &ImageRef, cause: PullError) {
     cx.journal.add(json!({
         "event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": cause.word(),
     }));
@@ -194,7 +194,7 @@ async fn upstream(
     running: Option<&Running>,
     troubles: &mut Vec<Trouble>,
 ) -> Result<Option<Acquired>> {
-    if troubles[0].cause == Cause::Integrity && !cx.settings.allow_corrupt_fallback {
+    if troubles[0].cause == PullError::Integrity && !cx.settings.allow_corrupt_fallback {
         return Ok(None);
     }
     let Some(image) = cx
@@ -275,20 +275,20 @@ fn failure(
     Failure::new(what)
         .hint(advice(cx, first.cause, wanted))
         .exit(Exit::Image)
-        .cause(first.cause.word())
+        .cause(first.cause)
 }
 
-fn advice(cx: &Context, cause: Cause, wanted: &ImageRef) -> String {
+fn advice(cx: &Context, cause: PullError, wanted: &ImageRef) -> String {
     match cause {
-        Cause::Auth => "GHCR_TOKEN was refused: put a classic token with read:packages into the 1Password item \"GitHub GHCR Pull Token\"".to_owned(),
-        Cause::AuthMissing => "run it as: oc-secrets exec -- openclaw-deploy bootstrap (no GHCR_TOKEN in the environment)".to_owned(),
-        Cause::NotFound => format!("check the name and the tag: docker manifest inspect {wanted}"),
-        Cause::Network => format!("check that this host reaches {}; then run it again", wanted.registry()),
-        Cause::Clock => "check this host's clock: timedatectl".to_owned(),
-        Cause::Integrity => "run it again; if it stays, the image in the registry is damaged: build it anew".to_owned(),
-        Cause::Platform => "choose an image for this machine with --image".to_owned(),
-        Cause::Disk => "free some space: docker system df".to_owned(),
-        Cause::Daemon => match &cx.settings.engine {
+        PullError::Auth => "GHCR_TOKEN was refused: put a classic token with read:packages into the 1Password item \"GitHub GHCR Pull Token\"".to_owned(),
+        PullError::AuthMissing => "run it as: oc-secrets exec -- openclaw-deploy bootstrap (no GHCR_TOKEN in the environment)".to_owned(),
+        PullError::NotFound => format!("check the name and the tag: docker manifest inspect {wanted}"),
+        PullError::Network => format!("check that this host reaches {}; then run it again", wanted.registry()),
+        PullError::Clock => "check this host's clock: timedatectl".to_owned(),
+        PullError::Integrity => "run it again; if it stays, the image in the registry is damaged: build it anew".to_owned(),
+        PullError::Platform => "choose an image for this machine with --image".to_owned(),
+        PullError::Disk => "free some space: docker system df".to_owned(),
+        PullError::Daemon => match &cx.settings.engine {
             crate::deploy::settings::Engine::Socket(_) => "see what the engine says: journalctl -u docker".to_owned(),
             crate::deploy::settings::Engine::Client(_) => "see what the remote engine says".to_owned(),
         },

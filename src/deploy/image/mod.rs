@@ -5,13 +5,13 @@ pub(crate) mod build;
 pub(crate) mod pull;
 pub(crate) mod fallback;
 
-use crate::deploy::docker::pull_error::Cause;
+use crate::deploy::docker::pull_error::PullError;
 
 /// Why an image could not be had, for people. The text is redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
     /// The class.
-    pub cause: Cause,
+    pub cause: PullError,
     /// What the engine or the registry said.
     pub text: String,
 }

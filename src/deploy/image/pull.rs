@@ -14,7 +14,7 @@ use super::resolve::{Resolved, pause, too_slow, trouble};
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::images::Image;
-use crate::deploy::docker::pull_error::{Cause, classify};
+use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::error::Result;
 use crate::deploy::gateway::state::free;
 use crate::deploy::image_reference::ImageRef;
@@ -33,7 +33,7 @@ pub(crate) struct Fetched {
     pub tries: u32,
 }
 
-/// Pulls `image` (by digest), trying again as its [`Cause`] allows. What it took to ask for
+/// Pulls `image` (by digest), trying again as its [`PullError`] allows. What it took to ask for
 /// `resolved` counts.
 pub(crate) async fn pull(
     cx: &Context,
@@ -102,14 +102,14 @@ async fn once(
     if let Some(text) = said {
         let cause = classify(200, &text, auth.is_some());
         let mut text = cx.redact().text(&text);
-        if cause == Cause::Disk {
+        if cause == PullError::Disk {
             text.push_str(&room(cx, engine, meter));
         }
         return Ok(Err(Trouble { cause, text }));
     }
     let Some(arrived) = engine.image(&image.to_string()).await? else {
         return Ok(Err(Trouble {
-            cause: Cause::Integrity,
+            cause: PullError::Integrity,
             text: "the pull ended without an error, but the image is not there".to_owned(),
         }));
     };
@@ -119,7 +119,7 @@ async fn once(
             arrived.platform, engine.platform
         );
         return Ok(Err(Trouble {
-            cause: Cause::Platform,
+            cause: PullError::Platform,
             text,
         }));
     }

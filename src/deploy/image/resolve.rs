@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Trouble;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::images::{Image, Remote};
-use crate::deploy::docker::pull_error::{Cause, classify};
+use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::docker::{Engine, Reply};
 use crate::deploy::error::Result;
 use crate::deploy::image_reference::ImageRef;
@@ -82,7 +82,7 @@ async fn look(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Looked
             remote.platforms.join(", "),
             engine.platform
         );
-        let cause = Cause::Platform;
+        let cause = PullError::Platform;
         return Ok((Resolution::Nowhere(Trouble { cause, text }), None));
     }
     let pinned = wanted.at(&remote.digest).to_string();
@@ -107,7 +107,7 @@ async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> 
     };
     match patient(cx, engine, wanted, Some(&auth), deadline).await? {
         Ok(remote) => Ok(Ok((remote, Some(auth)))),
-        Err(refused) if refused.cause == Cause::Auth => {
+        Err(refused) if refused.cause == PullError::Auth => {
             match patient(cx, engine, wanted, None, deadline).await? {
                 Ok(remote) => {
                     cx.talk.warn(format!(
@@ -170,7 +170,7 @@ async fn patient(
 /// A registry that took the question and says nothing.
 fn silent(wanted: &ImageRef) -> Trouble {
     Trouble {
-        cause: Cause::Network,
+        cause: PullError::Network,
         text: format!(
             "{} did not answer within {} s",
             wanted.registry(),
@@ -192,7 +192,7 @@ pub(crate) fn trouble(cx: &Context, reply: &Reply, with_token: bool) -> Trouble 
 /// Our own deadline passed.
 pub(crate) fn too_slow(cx: &Context) -> Trouble {
     Trouble {
-        cause: Cause::Network,
+        cause: PullError::Network,
         text: format!(
             "no end within {} s (--pull-timeout)",
             cx.settings.pull_timeout.as_secs()

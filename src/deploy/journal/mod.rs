@@ -42,7 +42,7 @@ impl Journal {
         });
         match &ran.outcome {
             Outcome::Failed(failure) => {
-                line["cause"] = failure.cause.into();
+                line["cause"] = failure.cause.word().into();
                 line["exit"] = (failure.exit as u8).into();
             }
             Outcome::Skipped { reason } => line["cause"] = reason.as_str().into(),

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::deploy::docker::Engine;
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::runtime::client;
 use crate::deploy::host::Program;
 use crate::deploy::host::apt_repository::{Layout, Source};
@@ -57,15 +57,15 @@ impl Step for Docker {
                 return Err(Failure::new("Docker is not installed")
                     .hint("install Docker and Compose v2, then run this again: https://docs.docker.com/engine/install/")
                     .exit(Exit::Docker)
-                    .cause("daemon"));
+                    .cause(Cause::Daemon));
             }
             what.push("install docker.io".to_owned());
         } else if let Err(failure) = engine {
-            if failure.cause == "daemon" && local(cx) && !systemd::runs(&cx.host) {
+            if failure.cause == Cause::Daemon && local(cx) && !systemd::runs(&cx.host) {
                 return Err(failure
                     .hint("start it, then run this again; there is no systemd here to do that"));
             }
-            if failure.cause != "daemon" || !local(cx) {
+            if failure.cause != Cause::Daemon || !local(cx) {
                 return Err(failure);
             }
             what.push("start the Docker engine".to_owned());
@@ -160,7 +160,7 @@ fn install_compose(cx: &Context) -> Result<String> {
         Failure::new("no package source of this host has Compose v2")
             .hint("install it by hand, then run this again: https://docs.docker.com/compose/install/linux/")
             .exit(Exit::Docker)
-            .cause("compose")
+            .cause(Cause::Compose)
     })?;
     source
         .add(&cx.host)

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Host, Program};
 use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
@@ -117,7 +117,7 @@ fn join(cx: &Context, key: &Token) -> Result<()> {
     }
     let said = cx.redact().text(answer.last_line());
     Err(Failure::new(format!("tailscale up failed: {said}"))
-        .cause("auth")
+        .cause(Cause::Auth)
         .hint("make a new auth key and put it into the 1Password item of TAILSCALE_AUTH_KEY"))
 }
 

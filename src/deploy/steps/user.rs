@@ -4,7 +4,7 @@
 //! the only way to administer this host. It is not put into the group `docker` unless the settings
 //! say so: that would be a second, silent way to root. Keys are added, never replaced.
 
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::state::free;
 use crate::deploy::host::{Access, Answer, Host, Program};
 use crate::deploy::image::pull::size;
@@ -98,7 +98,7 @@ fn room(host: &Host) -> Result<()> {
     );
     Err(Failure::new(what)
         .hint("free some space: df -h /etc")
-        .cause("disk"))
+        .cause(Cause::Disk))
 }
 
 /// Makes the account, or gives an old one a shell.

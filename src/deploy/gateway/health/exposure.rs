@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::deploy::docker::containers::Container;
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::Host;
 
 /// Refuses a port on which somebody else listens.
@@ -16,7 +16,7 @@ pub(crate) fn port_is_free(port: u16) -> Result<()> {
             "another program listens on port {port} of this host; the gateway was not touched"
         ))
         .hint(format!("see which: ss -ltnp 'sport = :{port}'"))
-        .cause("port")),
+        .cause(Cause::Port)),
     }
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn assert_none_else(host: &Host, container: Option<&Container>) -> Re
         .hint(format!(
             "see which, and stop it: ss -ltnp 'sport = :{port}'"
         ))
-        .cause("exposed")),
+        .cause(Cause::Exposed)),
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn assert_private(host: &Host, container: &Container, port: u16) -> R
         open.join(", ")
     ))
     .hint("stop what listens there; the gateway itself is published on 127.0.0.1 only")
-    .cause("exposed"))
+    .cause(Cause::Exposed))
 }
 
 /// Whether a line of `/proc/net/tcp*` is a listener on loopback, and its port.

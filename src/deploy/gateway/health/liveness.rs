@@ -24,11 +24,36 @@ use crate::deploy::error::Result;
 const EVERY: Duration = Duration::from_millis(150);
 const ONE_PROBE: Duration = Duration::from_secs(3);
 
+/// By what it was seen that the gateway is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// `/startupz` says `started`.
+    Startup,
+    /// `/healthz` says `ok`.
+    Health,
+    /// The image's own check, as the engine runs it.
+    EngineCheck,
+    /// Its port takes connections, and there is no more to ask.
+    Port,
+}
+
+impl Sign {
+    /// The word in the journal.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Startup => "/startupz",
+            Self::Health => "/healthz",
+            Self::EngineCheck => "the engine's health check",
+            Self::Port => "TCP",
+        }
+    }
+}
+
 /// What a probe saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// It is up; the word says by which sign.
-    Up(&'static str),
+pub(crate) enum Liveness {
+    /// It is up.
+    Up(Sign),
     /// It answers, but has neither endpoint: an old version, or another program.
     Old,
     /// Not (yet) up, and how.
@@ -45,7 +70,7 @@ pub(crate) struct Page {
 }
 
 /// Decides from the two answers. Pure.
-pub(crate) fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
+pub(crate) fn judge(startup: Option<&Page>, health: Option<&Page>) -> Liveness {
     if let Some(Page {
         status,
         json: Some(json),
@@ -53,11 +78,11 @@ pub(crate) fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
     {
         let word = json["status"].as_str().unwrap_or("?");
         if *status == 200 && word == "started" {
-            return Seen::Up("/startupz");
+            return Liveness::Up(Sign::Startup);
         }
         if *status == 503 {
             let reason = json["pendingReason"].as_str().unwrap_or(word);
-            return Seen::Down(format!("/startupz says {reason}"));
+            return Liveness::Down(format!("/startupz says {reason}"));
         }
     }
     match (startup, health) {
@@ -67,28 +92,28 @@ pub(crate) fn judge(startup: Option<&Page>, health: Option<&Page>) -> Seen {
                 status: 200,
                 json: Some(json),
             }),
-        ) if json["ok"] == true => Seen::Up("/healthz"),
+        ) if json["ok"] == true => Liveness::Up(Sign::Health),
         (
             _,
             Some(Page {
                 status: 200,
                 json: None,
             }),
-        ) => Seen::Down("/healthz answers with a page, not with JSON".to_owned()),
-        (Some(Page { status: 404, .. }), Some(Page { status: 404, .. })) => Seen::Old,
-        (_, Some(page)) => Seen::Down(format!("/healthz answers {}", page.status)),
-        (Some(page), None) => Seen::Down(format!(
+        ) => Liveness::Down("/healthz answers with a page, not with JSON".to_owned()),
+        (Some(Page { status: 404, .. }), Some(Page { status: 404, .. })) => Liveness::Old,
+        (_, Some(page)) => Liveness::Down(format!("/healthz answers {}", page.status)),
+        (Some(page), None) => Liveness::Down(format!(
             "/startupz answers {}, /healthz does not",
             page.status
         )),
-        (None, None) => Seen::Down("nothing answers".to_owned()),
+        (None, None) => Liveness::Down("nothing answers".to_owned()),
     }
 }
 
 /// One look at the port on loopback.
-pub(crate) async fn probe(port: u16) -> Seen {
+pub(crate) async fn probe(port: u16) -> Liveness {
     let startup = page(port, "/startupz", None).await;
-    if let seen @ Seen::Up(_) = judge(startup.as_ref(), None) {
+    if let seen @ Liveness::Up(_) = judge(startup.as_ref(), None) {
         return seen;
     }
     let health = page(port, "/healthz", None).await;
@@ -97,11 +122,11 @@ pub(crate) async fn probe(port: u16) -> Seen {
 
 /// [`probe`], which a gateway that takes connections and says nothing cannot draw out: one that
 /// has begun in time ends a moment after the deadline.
-async fn probe_until(port: u16, deadline: Instant) -> Seen {
+async fn probe_until(port: u16, deadline: Instant) -> Liveness {
     let left = deadline.saturating_duration_since(Instant::now());
     match tokio::time::timeout(left.max(ONE_PROBE), probe(port)).await {
         Ok(seen) => seen,
-        Err(_) => Seen::Down("it takes connections and does not answer".to_owned()),
+        Err(_) => Liveness::Down("it takes connections and does not answer".to_owned()),
     }
 }
 
@@ -179,7 +204,7 @@ pub(crate) async fn wait(
     id: &str,
     port: Option<u16>,
     deadline: Instant,
-) -> Result<std::result::Result<&'static str, Unhealthy>> {
+) -> Result<std::result::Result<Sign, Unhealthy>> {
     let mut old_since = None;
     let mut restarts = None;
     loop {
@@ -197,16 +222,16 @@ pub(crate) async fn wait(
             None => by_engine(&container),
         };
         let seen = match seen {
-            Seen::Up(sign) => return Ok(Ok(sign)),
+            Liveness::Up(sign) => return Ok(Ok(sign)),
             // Given a moment: a new version may answer 404 while it starts.
-            Seen::Old
+            Liveness::Old
                 if old_since.get_or_insert_with(Instant::now).elapsed()
                     > Duration::from_secs(3) =>
             {
-                return Ok(Ok("TCP"));
+                return Ok(Ok(Sign::Port));
             }
-            Seen::Old => "it answers neither /startupz nor /healthz".to_owned(),
-            Seen::Down(how) => how,
+            Liveness::Old => "it answers neither /startupz nor /healthz".to_owned(),
+            Liveness::Down(how) => how,
         };
         if Instant::now() >= deadline {
             return Ok(Err(Unhealthy::TooLate(seen)));
@@ -228,11 +253,11 @@ fn ended(container: &Container, restarts: u64) -> Option<Unhealthy> {
 }
 
 /// On a remote engine the port is out of reach: the image's own check has to say it.
-fn by_engine(container: &Container) -> Seen {
+fn by_engine(container: &Container) -> Liveness {
     match container.health.as_str() {
-        "healthy" => Seen::Up("the engine's health check"),
-        "" => Seen::Old,
-        other => Seen::Down(format!("the engine says {other}")),
+        "healthy" => Liveness::Up(Sign::EngineCheck),
+        "" => Liveness::Old,
+        other => Liveness::Down(format!("the engine says {other}")),
     }
 }
 
@@ -255,10 +280,10 @@ mod tests {
         let live = page(200, Some(json!({"ok": true, "status": "live"})));
         let web = page(200, None);
         let none = page(404, None);
-        assert_eq!(judge(Some(&started), None), Seen::Up("/startupz"));
-        assert_eq!(judge(Some(&none), Some(&live)), Seen::Up("/healthz"));
-        assert_eq!(judge(Some(&none), Some(&none)), Seen::Old);
-        let down = |seen: Seen| matches!(seen, Seen::Down(_));
+        assert_eq!(judge(Some(&started), None), Liveness::Up(Sign::Startup));
+        assert_eq!(judge(Some(&none), Some(&live)), Liveness::Up(Sign::Health));
+        assert_eq!(judge(Some(&none), Some(&none)), Liveness::Old);
+        let down = |seen: Liveness| matches!(seen, Liveness::Down(_));
         assert!(
             down(judge(Some(&starting), Some(&live))),
             "a start that goes on is not health"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::compose::{ENV_FILE, PROJECT};
 use crate::deploy::docker::{self, client_env};
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::env;
 use crate::deploy::gateway::records::Release;
 use crate::deploy::host::{Access, Answer, Host, Program};
@@ -100,7 +100,7 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
                 "see all of it: docker compose --project-directory {0} --file {0}/compose.yaml config --quiet",
                 cx.settings.project().display()
             ))
-            .cause("compose");
+            .cause(Cause::Compose);
     }
     let number = answer.stderr.split("line ").nth(1).unwrap_or_default();
     let number: String = number.chars().take_while(char::is_ascii_digit).collect();
@@ -110,7 +110,7 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
     };
     Failure::new(format!("Compose cannot read {file}{line}"))
         .hint("each line is NAME=value; a value with quotes or blanks stands in single quotes")
-        .cause("compose")
+        .cause(Cause::Compose)
 }
 
 /// Runs `docker compose` on our project, which is `text` and the `.env` that was looked at: not
@@ -184,7 +184,7 @@ pub(crate) async fn version(cx: &Context) -> Result<String> {
         Failure::new(what)
             .hint("install Compose v2: apt-get install docker-compose-v2 (Ubuntu) or docker-compose-plugin (Docker's repository)")
             .exit(Exit::Docker)
-            .cause("compose")
+            .cause(Cause::Compose)
     };
     let answer = answer.map_err(|why| refuse(why.what))?;
     let version = answer.stdout.trim().trim_start_matches('v');

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Access, Program, good};
 use crate::deploy::image::pull::size;
 use crate::deploy::run::Context;
@@ -45,7 +45,7 @@ pub(super) fn preflight(cx: &Context) -> Result<()> {
                 "{mount} is a mount of its own, and could not be put back with the state; the gateway was not touched"
             ))
             .hint(format!("mount that disk at {} instead, or above it", cx.settings.home().display()))
-            .cause("mount"));
+            .cause(Cause::Mount));
         }
     }
     let weights = parts(cx).map(|(path, _)| weigh(&cx.host.path(path)));
@@ -72,7 +72,7 @@ fn fits(cx: &Context, place: &Path, need: u64) -> Result<()> {
         size(free)
     ))
     .hint(format!("free some space on the disk of {}", place.display()))
-    .cause("disk"))
+    .cause(Cause::Disk))
 }
 
 fn device(cx: &Context, path: &Path) -> Option<u64> {
@@ -214,7 +214,7 @@ async fn copy(cx: &Context, from: &Path, room: &File, name: &str) -> Result<()> 
     good(&program, answer).map(drop).map_err(|why| {
         let disk = why.what.contains("No space left");
         why.hint("look at the disk: df -h; dmesg | tail")
-            .cause(if disk { "disk" } else { "snapshot" })
+            .cause(if disk { Cause::Disk } else { Cause::Snapshot })
     })
 }
 

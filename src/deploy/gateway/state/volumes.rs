@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::Release;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::volumes::{Mount, tar};
-use crate::deploy::error::Result;
+use crate::deploy::error::{Cause, Result};
 use crate::deploy::gateway::config;
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::runtime::compose::{volume, volumes};
@@ -88,7 +88,7 @@ async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> R
             .copy((&source, inside), (&target, parent), each)
             .await
             .map_err(|why| match why.cause {
-                "disk" => why.hint("free some space there: docker system df"),
+                Cause::Disk => why.hint("free some space there: docker system df"),
                 _ => why,
             })?;
     }

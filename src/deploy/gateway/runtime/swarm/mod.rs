@@ -24,7 +24,7 @@ use crate::deploy::gateway::records::Release;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::swarm::{Service, Task};
-use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{runtime, state};
 use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
@@ -60,7 +60,7 @@ pub(crate) async fn node(engine: &Engine) -> Result<String> {
         Failure::new(what)
             .hint(hint)
             .exit(Exit::Docker)
-            .cause("swarm")
+            .cause(Cause::Swarm)
     })
 }
 
@@ -153,7 +153,7 @@ fn swarm_failed(what: &str) -> Failure {
         .hint(format!(
             "see what Swarm says: docker service ps --no-trunc {NAME}"
         ))
-        .cause("swarm")
+        .cause(Cause::Swarm)
 }
 
 /// Takes the service to no replicas, and waits until its last process has ended.
