@@ -1,10 +1,11 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
-pub(crate) mod ui;
-pub(crate) mod encode;
 pub(crate) mod environment;
+pub(crate) mod encode;
+pub(crate) mod units;
 pub(crate) mod shell_quote;
 pub(crate) mod error;
+pub(crate) mod ui;
 pub(crate) mod env_name;
 pub(crate) mod locked_memory;
 pub(crate) mod harden;

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::runtime::GRACE;
 use crate::deploy::gateway::runtime::{client, compose, swarm};
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// Where archives lie, for root alone.

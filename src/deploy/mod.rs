@@ -6,6 +6,7 @@
 //! ```
 
 pub(crate) mod error;
+pub(crate) mod outcome;
 pub(crate) mod redact;
 pub(crate) mod token;
 pub(crate) mod image_reference;
@@ -15,8 +16,9 @@ pub(crate) mod env_file;
 pub(crate) mod host;
 pub(crate) mod docker;
 pub(crate) mod journal;
-pub(crate) mod run;
+pub(crate) mod context;
 pub(crate) mod step;
+pub(crate) mod run;
 pub(crate) mod gateway;
 pub(crate) mod image;
 pub(crate) mod backup;

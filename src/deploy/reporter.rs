@@ -9,7 +9,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::error::{Failure, Result};
-use super::step::{Outcome, Ran};
+use super::outcome::{Outcome, Ran};
 use crate::base::ui::{Color, Level, Tone, Ui, clean};
 
 /// How many steps there are.

@@ -3,70 +3,17 @@
 //! It knows nothing of what a step does. The journal gets one line for each step, the talker
 //! one line for people.
 
-use std::cell::RefCell;
 use std::time::Instant;
 
+use super::context::Context;
 use super::error::{Failure, Result};
-use super::host::{Host, interrupted};
-use super::journal::Journal;
-use super::redact::Redact;
-use super::reporter::Talk;
-use super::settings::Settings;
-use super::step::{Listed, Outcome, Ran, Reach, State};
-use super::token::Token;
-use crate::base::env_name::EnvName;
-use crate::base::secret::Secret;
+use super::host::interrupted;
+use super::outcome::{Outcome, Ran};
+use super::step::{Listed, Reach, State};
 
 /// The next command where a step has none of its own.
 const AGAIN: &str =
     "mend that, then run the same command again: what is done already is not done twice";
-
-/// What every step is given.
-pub(crate) struct Context {
-    /// The door to this host.
-    pub host: Host,
-    /// The decided settings.
-    pub settings: Settings,
-    /// For warnings and progress.
-    pub talk: Talk,
-    /// `GHCR_TOKEN`, taken out of our environment.
-    pub token: Option<Token>,
-    /// `TAILSCALE_AUTH_KEY`, likewise.
-    pub tailscale_key: Option<Token>,
-    /// The app secrets, likewise; for a Swarm service.
-    pub app_secrets: Vec<(EnvName, Secret)>,
-    /// `SUDO_USER`: who called us through sudo.
-    pub sudo_user: Option<String>,
-    /// What was done, for `stats`.
-    pub journal: Journal,
-    /// When we were started.
-    pub started: Instant,
-    /// Names of the steps that a dry run has planned so far: what they bring is not there yet.
-    pub planned: RefCell<Vec<&'static str>>,
-    /// What a step wants the summary to tell: name and value.
-    pub facts: RefCell<Vec<(&'static str, String)>>,
-}
-
-impl Context {
-    /// Hides the secrets of this run in foreign text.
-    pub(crate) fn redact(&self) -> Redact {
-        let mut redact = Redact::default();
-        for token in [&self.token, &self.tailscale_key].into_iter().flatten() {
-            redact.add(token.secret());
-        }
-        for (_, secret) in &self.app_secrets {
-            redact.add(secret);
-        }
-        redact
-    }
-
-    /// Leaves a fact for the summary and `--json`.
-    pub(crate) fn fact(&self, name: &'static str, value: impl Into<String>) {
-        let mut facts = self.facts.borrow_mut();
-        facts.retain(|(there, _)| *there != name);
-        facts.push((name, value.into()));
-    }
-}
 
 /// Which steps to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,8 +126,13 @@ fn perform(cx: &Context, listed: &Listed, dry_run: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+
     use crate::base::ui::Color;
-    use crate::deploy::settings::{File, Flags};
+    use crate::deploy::host::Host;
+    use crate::deploy::journal::Journal;
+    use crate::deploy::reporter::Talk;
+    use crate::deploy::settings::{File, Flags, Settings};
     use crate::deploy::step::Step;
 
     struct Fails(Option<&'static str>);

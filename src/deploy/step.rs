@@ -4,10 +4,8 @@
 //! be needed. `verify` looks again, with fresh eyes. The runner is in [`super::run`]; a step
 //! neither prints its own outcome nor decides whether the run goes on.
 
-use std::time::Duration;
-
-use super::error::{Failure, Result};
-use super::run::Context;
+use super::context::Context;
+use super::error::Result;
 
 /// What `check` saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,54 +76,4 @@ pub(crate) trait Step {
     fn apply(&self, cx: &Context) -> Result<String>;
     /// Whether it worked; called after `apply` only.
     fn verify(&self, cx: &Context) -> Result<()>;
-}
-
-/// What came of a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Nothing had to be done.
-    Unchanged,
-    /// It was done, and verified.
-    Changed {
-        /// The step's own note, or "".
-        note: String,
-    },
-    /// It does not apply here, or was not asked for.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
-    /// It did not work.
-    Failed(Failure),
-    /// `--dry-run`: it would do these things.
-    Planned {
-        /// The things it would do.
-        what: Vec<String>,
-    },
-}
-
-impl Outcome {
-    /// The word in tables and in the journal.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::Changed { .. } => "changed",
-            Self::Skipped { .. } => "skipped",
-            Self::Failed(_) => "failed",
-            Self::Planned { .. } => "planned",
-        }
-    }
-}
-
-/// A step that was run.
-#[derive(Clone, Debug)]
-pub(crate) struct Ran {
-    /// Its number.
-    pub number: u8,
-    /// Its name.
-    pub name: &'static str,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// How long it took.
-    pub took: Duration,
 }

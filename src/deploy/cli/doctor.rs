@@ -4,15 +4,16 @@ use serde_json::json;
 
 use crate::base::token_kind;
 use crate::base::ui::Tone;
+use crate::base::units::size;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::health::exposure;
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::runtime::{client, swarm};
-use crate::deploy::gateway::{env, observe, state};
+use crate::deploy::gateway::{env, observe};
+use crate::deploy::host::disk;
 use crate::deploy::host::lock;
-use crate::deploy::image::pull::size;
-use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 use crate::deploy::token::Token;
 
@@ -90,7 +91,7 @@ fn is_useless(cx: &Context, token: &Token) -> bool {
 }
 
 fn disk(cx: &Context) -> Finding {
-    match state::free(&cx.host.path("/var")) {
+    match disk::free(&cx.host.path("/var")) {
         Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
         Ok(free) => Finding::bad(
             "disk",

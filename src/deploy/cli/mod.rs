@@ -14,21 +14,22 @@ use serde_json::json;
 
 use self::args::{Cli, Command, Common};
 use super::backup;
+use super::context::Context;
 use super::docker::Engine;
 use super::error::{Exit, Failure, Result};
 use super::gateway::records::{Pending, Records, Release};
-use super::gateway::runtime::swarm::secrets;
 use super::gateway::{logs, rollback, state};
 use super::host::Host;
 use super::host::lock::Lock;
 use super::journal::Journal;
+use super::outcome::Outcome;
 use super::reporter::Talk;
-use super::run::{Choice, Context, run};
+use super::run::{Choice, run};
 use super::settings::{CONFIG, File, Settings};
-use super::step::Outcome;
 use super::token::{self, Token, take};
 use crate::base::env_name::EnvName;
 use crate::base::secret::Secret;
+use crate::deploy::settings::swarm_secrets;
 
 /// The secrets of our environment, which are in it no more.
 struct Taken {
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
     let taken = Taken {
         ghcr: take("GHCR_TOKEN"),
         tailscale: take("TAILSCALE_AUTH_KEY"),
-        app: token::take_all(secrets::by_default()),
+        app: token::take_all(swarm_secrets::by_default()),
     };
     let cli = Cli::parse();
     let done = context(&cli, taken).and_then(|cx| {

@@ -5,6 +5,9 @@ use std::io::IsTerminal;
 use serde_json::{Value, json};
 
 use crate::base::ui::Tone;
+use crate::base::units::clock;
+use crate::base::units::{now, round};
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::error::{Exit, Failure, Result};
@@ -12,12 +15,10 @@ use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::swarm;
 use crate::deploy::gateway::runtime::swarm::secrets;
 use crate::deploy::gateway::{self, Observed, env, observe};
-use crate::deploy::host::lock::{self, clock};
+use crate::deploy::host::lock;
 use crate::deploy::journal::stats::Stats;
-use crate::deploy::journal::{now, round};
-use crate::deploy::run::Context;
+use crate::deploy::outcome::{Outcome, Ran};
 use crate::deploy::settings::Shape;
-use crate::deploy::step::{Outcome, Ran};
 
 /// The release to go back to: `to`, or the newest with another image than the current one.
 pub(super) fn target(records: &Records, to: Option<u64>) -> Result<&Release> {

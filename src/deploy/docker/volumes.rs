@@ -241,7 +241,7 @@ pub(crate) fn tar(owner: (u32, u32), entries: &[(&str, u32, &[u8])]) -> Vec<u8> 
             (108, format!("{:07o}", owner.0)),
             (116, format!("{:07o}", owner.1)),
             (124, format!("{:011o}", content.len())),
-            (136, format!("{:011o}", crate::deploy::journal::now())),
+            (136, format!("{:011o}", crate::base::units::now())),
             (148, " ".repeat(8)),
             (257, "ustar\u{0}00".to_owned()),
         ] {

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use super::runtime::compose::fingerprint;
 use crate::base::secret::Secret;
+use crate::deploy::context::Context;
 use crate::deploy::env_file::{EnvFile, is_plain};
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Access;
 use crate::deploy::redact::Redact;
-use crate::deploy::run::Context;
 
 /// The key that names the image, for people who use compose by hand.
 pub(crate) const IMAGE: &str = "OPENCLAW_IMAGE";

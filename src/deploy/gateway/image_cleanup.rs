@@ -5,10 +5,10 @@
 
 use super::records::{Records, Release};
 use super::state;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
 use crate::deploy::image_reference::short;
-use crate::deploy::run::Context;
 
 /// The repository of the tags that keep our images from being pruned by others.
 const KEPT: &str = "openclaw-deploy/kept";

@@ -1,8 +1,8 @@
 //! The gateway's own words, for people: the last lines, without secrets.
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
-use crate::deploy::run::Context;
 
 /// How many lines a failure shows.
 pub(crate) const LINES: usize = 50;

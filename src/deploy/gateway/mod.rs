@@ -22,11 +22,11 @@ use std::time::Instant;
 
 use self::health::liveness::{self, Liveness};
 use self::records::Records;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::Result;
 use crate::deploy::image::fallback::Running;
-use crate::deploy::run::Context;
 use crate::deploy::settings::Settings;
 
 /// What is there now.

@@ -8,10 +8,10 @@ use std::time::Instant;
 use super::health::liveness::{self, Sign};
 use super::records::{Pending, Records, Release};
 use super::runtime::compose;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::{port, restore, state, upgrade};
-use crate::deploy::run::Context;
 
 /// Whether there is something to recover.
 pub(crate) fn needed(records: &Records) -> bool {

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::health::{exposure, liveness};
 use super::records::{Records, Release};
 use super::upgrade::unhealthy;
+use crate::base::units::round;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{env, image_cleanup, port, runtime, state};
-use crate::deploy::journal::round;
-use crate::deploy::run::Context;
 
 /// After `failure` of `release`: puts back what ran, and says what runs now.
 pub(crate) async fn after(

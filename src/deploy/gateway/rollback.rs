@@ -6,11 +6,11 @@
 use serde_json::json;
 
 use super::records::{Pending, Records, Release};
+use crate::base::units::now;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::{env, restore, runtime, state};
-use crate::deploy::journal::now;
-use crate::deploy::run::Context;
 
 /// Runs `target` again with the state of `snapshot`. Returns the id of the new release.
 ///

@@ -12,6 +12,8 @@ use super::health::liveness::{self, Sign, Unhealthy};
 use super::health::readiness::{self, Ready};
 use super::records::{Pending, Records, Release};
 use super::runtime::{self, Form};
+use crate::base::units::{now, round};
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
@@ -19,8 +21,6 @@ use crate::deploy::gateway::{Observed, env, image_cleanup, logs, port, restore, 
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::Acquired;
 use crate::deploy::image_reference::short;
-use crate::deploy::journal::{now, round};
-use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// A version that is to run.

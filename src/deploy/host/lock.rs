@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::base::units::clock;
+use crate::base::units::now;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::{Host, interrupted};
-use crate::deploy::journal::now;
 
 const PATH: &str = "/run/openclaw-deploy.lock";
 
@@ -102,23 +103,6 @@ fn held(file: &mut File) -> Failure {
         .cause(Cause::Locked)
 }
 
-/// Seconds since 1970 as `2026-11-24 03:05:09 UTC`.
-pub(crate) fn clock(seconds: u64) -> String {
-    let days = seconds / 86_400;
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // Howard Hinnant's civil-from-days, for dates after 1970.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,12 +123,5 @@ mod tests {
         drop(first);
         assert!(!is_held(&host));
         assert!(Lock::take(&host, None).is_ok());
-    }
-
-    #[test]
-    fn a_time_is_written_for_people() {
-        assert_eq!(clock(0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(clock(951_782_400), "2000-02-29 00:00:00 UTC");
-        assert_eq!(clock(1_795_489_509), "2026-11-24 03:05:09 UTC");
     }
 }

@@ -10,6 +10,7 @@ mod directory_entry;
 mod files;
 mod program;
 mod spawn;
+pub(crate) mod disk;
 pub(crate) mod lock;
 pub(crate) mod account;
 pub(crate) mod keys;

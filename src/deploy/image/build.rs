@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::runtime::client::docker;
 use crate::deploy::host::good;
-use crate::deploy::run::Context;
 
 /// What the build needs at least, RAM and swap together, in kB: 6 GB.
 pub(crate) const NEEDED_KB: u64 = 6_000_000;

@@ -10,16 +10,17 @@
 use serde_json::json;
 
 use super::build;
-use super::pull::{Fetched, pull, size};
+use super::pull::{Fetched, pull};
 use super::resolve::{Resolution, Resolved, resolve};
+use crate::base::units::round;
+use crate::base::units::size;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::images::Image;
 use crate::deploy::docker::pull_error::PullError;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::image::{Source, Trouble};
 use crate::deploy::image_reference::{ImageRef, short};
-use crate::deploy::journal::round;
-use crate::deploy::run::Context;
 
 /// An image that is here and may be run.
 #[derive(Clone, Debug)]

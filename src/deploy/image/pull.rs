@@ -11,14 +11,15 @@ use serde_json::Value;
 
 use super::Trouble;
 use super::resolve::{Resolved, pause, too_slow, trouble};
+use crate::base::units::size;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::images::Image;
 use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::error::Result;
-use crate::deploy::gateway::state::free;
+use crate::deploy::host::disk::free;
 use crate::deploy::image_reference::ImageRef;
-use crate::deploy::run::Context;
 
 /// An image that has arrived.
 #[derive(Clone, Debug)]
@@ -196,19 +197,6 @@ impl Meter {
             size(now),
             size(total)
         )
-    }
-}
-
-/// `12.3 MB`.
-pub(crate) fn size(bytes: u64) -> String {
-    #[allow(clippy::cast_precision_loss)] // for people
-    let bytes = bytes as f64;
-    if bytes >= 1e9 {
-        format!("{:.2} GB", bytes / 1e9)
-    } else if bytes >= 1e6 {
-        format!("{:.1} MB", bytes / 1e6)
-    } else {
-        format!("{:.0} kB", bytes / 1e3)
     }
 }
 

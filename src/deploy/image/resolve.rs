@@ -7,13 +7,13 @@
 use std::time::{Duration, Instant};
 
 use super::Trouble;
+use crate::deploy::context::Context;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::images::{Image, Remote};
 use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::docker::{Engine, Reply};
 use crate::deploy::error::Result;
 use crate::deploy::image_reference::ImageRef;
-use crate::deploy::run::Context;
 
 /// How long a registry may take to say what an image is.
 const ONE_ANSWER: Duration = Duration::from_secs(30);

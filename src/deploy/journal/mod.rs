@@ -10,11 +10,11 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::step::{Outcome, Ran};
+use crate::base::units::{now, round};
+use crate::deploy::outcome::{Outcome, Ran};
 
 /// Where lines go.
 #[derive(Debug, Default)]
@@ -81,18 +81,6 @@ impl Journal {
             path.display()
         ))
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
-/// Milliseconds are enough.
-pub(crate) fn round(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

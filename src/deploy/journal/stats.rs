@@ -106,7 +106,7 @@ impl Stats {
             self.provisioning.len(),
             percent(self.success()),
             self.pulled,
-            crate::deploy::image::pull::size(self.bytes),
+            crate::base::units::size(self.bytes),
             self.rollbacks.0,
             self.rollbacks.1,
         )

@@ -5,6 +5,7 @@
 
 mod engine;
 mod file;
+pub(crate) mod swarm_secrets;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Failure, Result};
-use super::gateway::runtime::swarm::secrets;
 use super::image_reference::ImageRef;
 use crate::base::env_name::EnvName;
 
@@ -160,7 +160,7 @@ impl Settings {
             retry: flags.retry,
             shape: flags.swarm.or(file.swarm).map(Shape::from),
             registry_auth: flags.registry_auth,
-            swarm_secrets: secrets::names(file.swarm_secrets)?,
+            swarm_secrets: swarm_secrets::names(file.swarm_secrets)?,
             config: file.path.filter(|path| path != Path::new(CONFIG)),
             root: root(flags.root, flags.state_home, &engine),
             engine,

@@ -6,13 +6,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::runtime::client;
 use crate::deploy::host::Program;
 use crate::deploy::host::apt_repository::{Layout, Source};
 use crate::deploy::host::{apt, systemd};
-use crate::deploy::run::Context;
 use crate::deploy::settings::Engine as Choice;
 use crate::deploy::step::{State, Step};
 

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 use super::firewall::ssh_ports;

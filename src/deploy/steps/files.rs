@@ -7,10 +7,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::{config, env};
 use crate::deploy::host::Access;
-use crate::deploy::run::Context;
 use crate::deploy::settings::STATE_OWNER;
 use crate::deploy::step::{State, Step};
 

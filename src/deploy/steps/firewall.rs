@@ -7,9 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Host, Program};
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 use super::ssh::ssh_state;

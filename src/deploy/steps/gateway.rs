@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::base::units::round;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::error::{Exit, Failure, Result};
@@ -25,8 +27,6 @@ use crate::deploy::image::Source;
 use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolved, resolve};
 use crate::deploy::image_reference::short;
-use crate::deploy::journal::round;
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 /// The gateway.

@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Access;
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 use crate::deploy::backup;

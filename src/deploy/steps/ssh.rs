@@ -10,9 +10,9 @@ mod login_test;
 mod rollback_timer;
 pub(crate) mod ssh_state;
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 use crate::deploy::host::account::Account;

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Host, Program};
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 use crate::deploy::token::Token;
 

@@ -4,11 +4,11 @@
 //! the only way to administer this host. It is not put into the group `docker` unless the settings
 //! say so: that would be a second, silent way to root. Keys are added, never replaced.
 
+use crate::base::units::size;
+use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
-use crate::deploy::gateway::state::free;
+use crate::deploy::host::disk::free;
 use crate::deploy::host::{Access, Answer, Host, Program};
-use crate::deploy::image::pull::size;
-use crate::deploy::run::Context;
 use crate::deploy::step::{State, Step};
 
 use crate::deploy::host::account::{Account, Login};

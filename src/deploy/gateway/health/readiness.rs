@@ -8,10 +8,10 @@
 use std::time::{Duration, Instant};
 
 use crate::base::secret::Secret;
+use crate::deploy::context::Context;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::gateway::env;
 use crate::deploy::gateway::liveness::{Page, page};
-use crate::deploy::run::Context;
 
 /// A gateway that has just started may load plugins, or still hold its databases.
 const PATIENCE: Duration = Duration::from_secs(5);

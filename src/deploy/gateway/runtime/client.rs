@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::compose::{ENV_FILE, PROJECT};
+use crate::deploy::context::Context;
 use crate::deploy::docker::{self, client_env};
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::env;
 use crate::deploy::gateway::records::Release;
 use crate::deploy::host::{Access, Answer, Host, Program};
-use crate::deploy::run::Context;
 use crate::deploy::settings::{Engine, Shape};
 
 /// The Docker client, pointed at our engine.

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use super::records::{Records, Release};
 use super::runtime::swarm::{registry_auth, secrets};
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::{Observed, state};
 use crate::deploy::image::fallback::Acquired;
-use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// How long, in seconds, a gateway may take to end.

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::base::units::size;
+use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::host::disk::{free, weigh};
 use crate::deploy::host::{Access, Program, good};
-use crate::deploy::image::pull::size;
-use crate::deploy::run::Context;
 
 /// Root only: it holds what the gateway holds.
 const PRIVATE: Access = Access {
@@ -235,28 +236,6 @@ fn wipe(cx: &Context, path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Bytes below `path`, as the disk counts them. Links are not followed.
-fn weigh(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(meta) = path.symlink_metadata() else {
-        return 0;
-    };
-    let below: u64 = if meta.is_dir() {
-        let entries = fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| weigh(&entry.path())).sum()
-    } else {
-        0
-    };
-    meta.blocks() * 512 + below
-}
-
-/// Bytes that are free for us where `path` lies.
-pub(crate) fn free(path: &Path) -> Result<u64> {
-    let stat = nix::sys::statvfs::statvfs(path)
-        .map_err(|why| Failure::file("ask how much is free at", path, why.into()))?;
-    Ok(stat.blocks_available() * stat.fragment_size())
 }
 
 #[cfg(test)]

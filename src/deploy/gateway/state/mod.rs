@@ -9,12 +9,10 @@ mod directories;
 mod volumes;
 
 use super::records::{Records, Release};
+use crate::base::units::now;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
-use crate::deploy::journal::now;
-use crate::deploy::run::Context;
-
-pub(crate) use self::directories::free;
 
 /// Where release `id` will have its state: a name for its volumes, or "" for the directories.
 pub(crate) fn place(cx: &Context, id: u64) -> String {

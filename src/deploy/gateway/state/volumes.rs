@@ -8,14 +8,14 @@
 use std::time::Instant;
 
 use super::Release;
+use crate::base::units::size;
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::volumes::{Mount, tar};
 use crate::deploy::error::{Cause, Result};
 use crate::deploy::gateway::config;
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::runtime::compose::{volume, volumes};
-use crate::deploy::image::pull::size;
-use crate::deploy::run::Context;
 use crate::deploy::settings::STATE_OWNER;
 
 /// The label of volumes; its value says whose records know them.

@@ -1,5 +1,6 @@
 //! Step 4: what has to be done, from what was seen. Changes nothing but the journal.
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::images::Image;
 use crate::deploy::error::Result;
 use crate::deploy::gateway::records::{Records, Release};
@@ -11,7 +12,6 @@ use crate::deploy::image::Source;
 use crate::deploy::image::fallback::{Acquired, lost};
 use crate::deploy::image::resolve::{Resolution, Resolved};
 use crate::deploy::image_reference::ImageRef;
-use crate::deploy::run::Context;
 use crate::deploy::step::State;
 
 /// The plan where step 1 has yet to bring the engine, which alone can ask the registry.

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::deploy::run::Context;
+use crate::deploy::context::Context;
 
 /// Names logins that `docker login` once wrote to disk. We never use them.
 pub(super) fn warn(cx: &Context) {

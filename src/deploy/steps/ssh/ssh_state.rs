@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::run::Context;
 
 use crate::deploy::host::account::{Account, Login};
 use crate::deploy::host::sshd::{self, Effective};

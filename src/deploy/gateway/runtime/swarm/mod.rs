@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 pub(crate) use self::spec::render;
 use crate::deploy::gateway::records::Release;
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::swarm::{Service, Task};
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{runtime, state};
-use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// The service.

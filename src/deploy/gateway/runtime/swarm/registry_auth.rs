@@ -10,6 +10,7 @@
 
 use serde_json::{Value, json};
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::swarm::Service;
@@ -17,7 +18,6 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::runtime::swarm;
 use crate::deploy::gateway::runtime::swarm::fingerprint;
 use crate::deploy::image_reference::ImageRef;
-use crate::deploy::run::Context;
 use crate::deploy::settings::Shape;
 
 /// `ghcr.io salt:hash`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::deploy::context::Context;
 use crate::deploy::docker::images::Image;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::error::{Failure, Result};
@@ -12,7 +13,6 @@ use crate::deploy::gateway::records::Release;
 use crate::deploy::gateway::runtime::compose::{self, PROJECT, fingerprint};
 use crate::deploy::gateway::runtime::swarm::{NAME, PAUSE};
 use crate::deploy::gateway::{env, runtime};
-use crate::deploy::run::Context;
 use crate::deploy::settings::Settings;
 
 /// The service for this image, without what is known only when it starts: variables of `.env`,

@@ -1,0 +1,55 @@
+//! What came of a step.
+
+use std::time::Duration;
+
+use crate::deploy::error::Failure;
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing had to be done.
+    Unchanged,
+    /// It was done, and verified.
+    Changed {
+        /// The step's own note, or "".
+        note: String,
+    },
+    /// It does not apply here, or was not asked for.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It did not work.
+    Failed(Failure),
+    /// `--dry-run`: it would do these things.
+    Planned {
+        /// The things it would do.
+        what: Vec<String>,
+    },
+}
+
+impl Outcome {
+    /// The word in tables and in the journal.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Changed { .. } => "changed",
+            Self::Skipped { .. } => "skipped",
+            Self::Failed(_) => "failed",
+            Self::Planned { .. } => "planned",
+        }
+    }
+}
+
+/// A step that was run.
+#[derive(Clone, Debug)]
+pub(crate) struct Ran {
+    /// Its number.
+    pub number: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
