@@ -34,17 +34,6 @@ impl State {
             Self::Needed { what }
         }
     }
-
-    /// This, and one thing more to do.
-    pub(crate) fn and(self, more: Option<&str>) -> Self {
-        let mut what = match self {
-            Self::Done => Vec::new(),
-            Self::Needed { what } => what,
-            Self::Skip { .. } => return self,
-        };
-        what.extend(more.map(str::to_owned));
-        Self::of(what)
-    }
 }
 
 /// What a step works on.

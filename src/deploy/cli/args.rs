@@ -166,9 +166,6 @@ pub(super) struct Run {
     /// Run the gateway as a Swarm stack, its app secrets as Swarm secrets [default: as it runs now]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     swarm: Option<bool>,
-    /// Let Swarm hold the registry's credentials, in plain on its disk [default: as it does now]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    with_registry_auth: Option<bool>,
     /// Wait for another run to end
     #[arg(long)]
     pub wait: bool,
@@ -207,7 +204,6 @@ impl Run {
         flags.allow_corrupt_fallback = self.allow_corrupt_fallback;
         flags.retry = self.retry;
         flags.swarm = self.swarm;
-        flags.registry_auth = self.with_registry_auth;
     }
 
     /// Which steps.

@@ -83,12 +83,6 @@ fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let token = check("GHCR_TOKEN", taken.ghcr)?;
     let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
     let settings = settings(cli)?;
-    if settings.registry_auth == Some(true) && token.is_none() {
-        return Err(Failure::usage(
-            "--with-registry-auth has no credentials to give: there is no GHCR_TOKEN",
-        )
-        .hint("run this as: oc-secrets exec -- openclaw-deploy …"));
-    }
     let mut app = taken.app;
     // Those that only the configuration names.
     app.extend(token::take_all(settings.swarm_secrets.clone()));

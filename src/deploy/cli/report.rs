@@ -192,7 +192,6 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
         "interrupted": records.pending.is_some(),
-        "registry_auth": (!observed.lent.is_empty()).then_some(&observed.lent),
     })
 }
 
@@ -220,10 +219,6 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
         line("source", current.source.word());
         if current.shape == Shape::Swarm {
             line("service", &service_line(current));
-        }
-        if !observed.lent.is_empty() {
-            let what = format!("Swarm holds the credentials of {}", observed.lent);
-            line("registry", &what);
         }
         if !current.version.is_empty() {
             line("version", &current.version);

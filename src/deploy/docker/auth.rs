@@ -38,11 +38,6 @@ impl Auth {
         Self(Secret::new(text))
     }
 
-    /// What the header carries, for its fingerprint.
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.0
-    }
-
     /// The header's value.
     pub(crate) fn header(&self) -> HeaderValue {
         let mut value = HeaderValue::from_bytes(self.0.expose())

@@ -38,8 +38,6 @@ pub(crate) struct Observed {
     pub healthy: bool,
     /// Whether somebody changed by hand how it is run.
     pub altered: bool,
-    /// The registry whose credentials Swarm holds for it, or "".
-    pub lent: String,
 }
 
 impl Observed {
@@ -84,16 +82,10 @@ pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
         Some(container) => runtime::is_altered(cx, engine, container).await?,
         None => false,
     };
-    // Also without a container: that may be for want of the image.
-    let service = engine.service(runtime::swarm::NAME).await?;
-    let lent = service
-        .as_ref()
-        .map_or("", runtime::swarm::registry_auth::registry);
     Ok(Observed {
         container,
         healthy,
         altered,
-        lent: lent.to_owned(),
     })
 }
 

@@ -59,8 +59,6 @@ pub(crate) struct Settings {
     pub engine: Engine,
     /// How the gateway is run; `None`: as it is run now.
     pub shape: Option<Shape>,
-    /// Whether Swarm shall hold the registry's credentials; `None`: as it does now.
-    pub registry_auth: Option<bool>,
     /// The variables of our environment that a Swarm service is given as secrets.
     pub swarm_secrets: Vec<EnvName>,
     /// What steps 1, 2 and 5 to 9 may be told.
@@ -105,8 +103,6 @@ pub(crate) struct Flags {
     pub retry: bool,
     /// `--swarm`.
     pub swarm: Option<bool>,
-    /// `--with-registry-auth`.
-    pub registry_auth: Option<bool>,
     /// `--root`.
     pub root: Option<PathBuf>,
     /// `DOCKER_HOST` or `--host`.
@@ -159,7 +155,6 @@ impl Settings {
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
             shape: flags.swarm.or(file.swarm).map(Shape::from),
-            registry_auth: flags.registry_auth,
             swarm_secrets: swarm_secrets::names(file.swarm_secrets)?,
             config: file.path.filter(|path| path != Path::new(CONFIG)),
             root: root(flags.root, flags.state_home, &engine),

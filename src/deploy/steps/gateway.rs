@@ -14,12 +14,10 @@ use serde_json::json;
 use crate::base::units::round;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::docker::auth::Auth;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::health::{exposure, liveness};
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::swarm;
-use crate::deploy::gateway::runtime::swarm::registry_auth::{self, Change};
 use crate::deploy::gateway::runtime::{self, Form};
 use crate::deploy::gateway::upgrade::{Candidate, switch, unhealthy};
 use crate::deploy::gateway::{self, Observed, observe, port, recover};
@@ -32,14 +30,8 @@ use crate::deploy::step::{State, Step};
 /// The gateway.
 #[derive(Default)]
 pub(crate) struct Gateway {
-    seen: RefCell<Option<(Engine, Seen)>>,
-}
-
-/// What `check` saw, for `apply`.
-struct Seen {
-    resolved: Resolved,
-    /// The credentials that Swarm may be given.
-    lend: Option<Auth>,
+    /// What `check` saw, for `apply`.
+    seen: RefCell<Option<(Engine, Resolved)>>,
 }
 
 impl Step for Gateway {
@@ -92,34 +84,27 @@ impl Gateway {
         } else {
             decide::decide(cx, &records, &form, &observed, &resolved)?
         };
-        let auth = resolved.auth.clone();
-        let lend = registry_auth::usable(cx, &engine, form.shape, auth).await?;
-        let change = registry_auth::wanted(cx, &engine, form.shape, lend.as_ref()).await?;
-        let state = state.and(change.map(Change::plan));
         if state == State::Done {
             tell(cx, &records);
         }
-        *self.seen.borrow_mut() = Some((engine, Seen { resolved, lend }));
+        *self.seen.borrow_mut() = Some((engine, resolved));
         Ok(state)
     }
 }
 
-/// Makes the gateway run what is wanted, and Swarm hold what it shall.
-async fn provide(cx: &Context, engine: &Engine, seen: Seen) -> Result<String> {
+/// Makes the gateway run what is wanted.
+async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<String> {
     let mut records = Records::load(&cx.host, &cx.settings)?;
     recover::recover(cx, engine, &mut records).await?;
     let observed = observe(cx, engine).await?;
     let form = runtime::wanted(cx, engine, &records, &observed).await?;
-    let lend = seen.lend.as_ref();
-    registry_auth::renew(cx, engine, form.shape, lend).await?;
     let waits = runtime::hold_back(engine, &observed).await?;
-    let got = replace(cx, engine, &mut records, &observed, &form, seen.resolved).await;
+    let got = replace(cx, engine, &mut records, &observed, &form, resolved).await;
     if waits && got.is_err() {
         // Why we failed says more than why this would.
         let _ = swarm::let_go(engine).await;
     }
     let got = got?;
-    registry_auth::settle(cx, engine, form.shape, lend).await?;
     let seconds = round(cx.started.elapsed().as_secs_f64());
     cx.journal
         .add(json!({"event": "provisioned", "image": got.pinned, "seconds": seconds}));

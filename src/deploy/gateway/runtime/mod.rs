@@ -11,7 +11,7 @@ pub(crate) mod swarm;
 use serde_json::Value;
 
 use super::records::{Records, Release};
-use super::runtime::swarm::{registry_auth, secrets};
+use super::runtime::swarm::secrets;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
@@ -51,8 +51,7 @@ pub(crate) fn of(labels: &Value) -> Option<Shape> {
 /// How the gateway is to run: as it was asked for, or else as it runs.
 ///
 /// # Errors
-/// Exit 3 when a service is wanted of an engine that manages no swarm, 2 for a
-/// `--with-registry-auth` without a service or without credentials.
+/// Exit 3 when a service is wanted of an engine that manages no swarm.
 pub(crate) async fn wanted(
     cx: &Context,
     engine: &Engine,
@@ -67,7 +66,6 @@ pub(crate) async fn wanted(
         .or(running)
         .or(current)
         .unwrap_or_default();
-    registry_auth::refuse(cx, shape)?;
     form(cx, engine, shape).await
 }
 

@@ -10,7 +10,6 @@
 //!   service goes to no replicas, before that pause is over.
 
 pub(crate) mod fingerprint;
-pub(crate) mod registry_auth;
 pub(crate) mod secrets;
 mod spec;
 
@@ -33,6 +32,8 @@ use crate::deploy::settings::Shape;
 pub(crate) const NAME: &str = "openclaw_gateway";
 /// The label of a service that was stopped while we pull an image that its node has lost.
 const WAITS: &str = "openclaw-deploy.waits";
+/// The label by which an earlier version knew that Swarm holds the registry's token.
+const HELD_TOKEN: &str = "openclaw-deploy.registry-auth";
 /// How long Swarm waits before it starts a gateway again that has ended.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long Swarm may take for what it does itself.
@@ -68,20 +69,35 @@ pub(crate) async fn node(engine: &Engine) -> Result<String> {
 pub(crate) async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     let node = node(engine).await?;
     let secrets = secrets::mount(cx, engine, &release.secrets).await?;
-    let mut spec = spec::complete(cx, release, &node, secrets)?;
+    let spec = spec::complete(cx, release, &node, secrets)?;
     state::settle_volumes(cx, engine, release).await?;
     let there = engine.service(NAME).await?;
     let before = match there {
         Some(_) => engine.tasks(NAME).await?,
         None => Vec::new(),
     };
-    let foreign = registry_auth::carry(there.as_ref(), &release.pinned, &mut spec);
-    let none = foreign.then(Auth::none);
-    put(engine, none.as_ref(), |_| spec.clone()).await?;
-    if let Some(there) = there.filter(|_| foreign) {
-        registry_auth::give_up(cx, engine, &there).await?;
+    put(engine, None, |_| spec.clone()).await?;
+    if there.is_some_and(|it| holds_token(&it.spec)) {
+        drop_token(cx, engine, &spec).await?;
     }
     first_container(cx, engine, &before).await
+}
+
+/// Whether an earlier version of this program gave Swarm the registry's token.
+fn holds_token(spec: &Value) -> bool {
+    !spec["Labels"][HELD_TOKEN].is_null()
+}
+
+/// Takes the token back. Twice, for Swarm also keeps what a service was before its last change.
+async fn drop_token(cx: &Context, engine: &Engine, spec: &Value) -> Result<()> {
+    for _ in 0..2 {
+        put(engine, Some(&Auth::none()), |_| spec.clone()).await?;
+    }
+    cx.talk.warn(
+        "Swarm no longer holds the registry's token, which an earlier version gave it; \
+         it was on its disk in plain: revoke it",
+    );
+    Ok(())
 }
 
 /// Makes the service into what `spec` says, given what it is.
