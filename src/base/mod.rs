@@ -1,6 +1,7 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
 pub(crate) mod environment;
+pub(crate) mod checksum;
 pub(crate) mod encode;
 pub(crate) mod units;
 pub(crate) mod shell_quote;

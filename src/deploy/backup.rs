@@ -12,10 +12,11 @@ use serde_json::json;
 
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
+use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::gateway::labels::{self, GRACE};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::runtime::GRACE;
-use crate::deploy::gateway::runtime::{client, compose, swarm};
+use crate::deploy::gateway::runtime::{self, swarm};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::settings::Shape;
 
@@ -64,7 +65,10 @@ pub(crate) fn resume(cx: &Context) -> Result<()> {
     if !left.is_empty() {
         docker(cx, &[&["start"], left.as_slice()].concat())?;
     }
-    if text.split_ascii_whitespace().any(|id| id == swarm::NAME) {
+    if text
+        .split_ascii_whitespace()
+        .any(|id| id == labels::SWARM_SERVICE)
+    {
         tell_swarm(cx, async |engine| swarm::go_on(engine).await)?;
     }
     cx.host.remove(STOPPED).map(drop)
@@ -191,14 +195,16 @@ fn stopped<T>(cx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Stops containers, and the service, by these names.
 fn stop(cx: &Context, running: &[String]) -> Result<()> {
     let ids = running.iter().map(String::as_str);
-    let ids: Vec<&str> = ids.filter(|id| *id != swarm::NAME).collect();
+    let ids: Vec<&str> = ids.filter(|id| *id != labels::SWARM_SERVICE).collect();
     if !ids.is_empty() {
         docker(cx, &[&["stop", "--time", "30"], ids.as_slice()].concat())?;
     }
     if ids.len() == running.len() {
         return Ok(());
     }
-    tell_swarm(cx, async |engine| swarm::stop(engine, GRACE).await)
+    tell_swarm(cx, async |engine| {
+        runtime::of(Shape::Swarm).stop(engine, GRACE).await
+    })
 }
 
 fn tell_swarm<T>(cx: &Context, what: impl AsyncFnOnce(&Engine) -> Result<T>) -> Result<T> {
@@ -213,19 +219,19 @@ fn running(cx: &Context) -> Result<Vec<String>> {
     if cx.host.find("docker").is_none() {
         return Ok(Vec::new());
     }
-    let label = format!("label=com.docker.compose.project={}", compose::PROJECT);
+    let label = format!("label=com.docker.compose.project={}", labels::PROJECT);
     let ids = docker(cx, &["ps", "--quiet", "--no-trunc", "--filter", &label])?;
     let mut names: Vec<String> = ids.lines().map(str::to_owned).collect();
     let records = Records::load(&cx.host, &cx.settings)?;
     let swarm = records.current().is_some_and(|it| it.shape == Shape::Swarm);
     if swarm && tell_swarm(cx, async |engine| swarm::is_up(engine).await)? {
-        names.push(swarm::NAME.to_owned());
+        names.push(labels::SWARM_SERVICE.to_owned());
     }
     Ok(names)
 }
 
 fn docker(cx: &Context, words: &[&str]) -> Result<String> {
-    let program = client::docker(cx).args(words);
+    let program = client::docker(&cx.settings.engine).args(words);
     cx.host.must(&program.deadline(Duration::from_secs(120)))
 }
 

@@ -7,11 +7,13 @@ use crate::base::ui::Tone;
 use crate::base::units::size;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
+use crate::deploy::docker::client;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::health::exposure;
+use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::runtime::{client, swarm};
-use crate::deploy::gateway::{env, observe};
+use crate::deploy::gateway::runtime::swarm;
+use crate::deploy::gateway::{container as gateway_container, env};
 use crate::deploy::host::disk;
 use crate::deploy::host::lock;
 use crate::deploy::settings::Shape;
@@ -111,14 +113,21 @@ async fn engine(cx: &Context) -> Vec<Finding> {
         "engine",
         format!("Docker {} on {}", engine.version, engine.platform),
     )];
-    all.push(match client::version(cx).await {
-        Ok(version) => Finding::ok("compose", version),
-        Err(failure) => Finding::bad("compose", "fail", &failure),
-    });
+    all.push(
+        match client::compose_version(&cx.host, &cx.settings.engine).await {
+            Ok(version) => Finding::ok("compose", version),
+            Err(failure) => Finding::bad("compose", "fail", &failure),
+        },
+    );
     match observe(cx, &engine).await {
         Ok(seen) => {
             let container = seen.container.clone().unwrap_or_default();
-            if cx.settings.shape.unwrap_or(container.shape) == Shape::Swarm {
+            if cx
+                .settings
+                .shape
+                .unwrap_or(gateway_container::shape(&container))
+                == Shape::Swarm
+            {
                 all.push(match swarm::node(&engine).await {
                     Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
                     Err(failure) => Finding::bad("swarm", "fail", &failure),

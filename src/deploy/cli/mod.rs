@@ -18,7 +18,7 @@ use super::context::Context;
 use super::docker::Engine;
 use super::error::{Exit, Failure, Result};
 use super::gateway::records::{Pending, Records, Release};
-use super::gateway::{logs, rollback, state};
+use super::gateway::{container, logs, rollback, state};
 use super::host::Host;
 use super::host::lock::Lock;
 use super::journal::Journal;
@@ -243,7 +243,7 @@ async fn state_of(
     }
     let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
     match snapshot {
-        Some(id) if state::is_there(cx, engine, &id).await? => Ok(Some(id)),
+        Some(id) if state::of(&cx.settings).is_there(cx, engine, &id).await? => Ok(Some(id)),
         _ => Err(Failure::new(format!(
             "there is no snapshot of the state of release {}",
             target.id
@@ -272,7 +272,7 @@ fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
 fn show_logs(cx: &Context, lines: usize, json: bool) -> Result<Exit> {
     let lines = cx.host.wait(async {
         let engine = Engine::open(&cx.settings.engine).await?;
-        match engine.gateway().await? {
+        match container::find(&engine).await? {
             Some(container) => logs::last(cx, &engine, &container.id, lines).await,
             None => Err(Failure::new("there is no gateway").hint("openclaw-deploy bootstrap")),
         }

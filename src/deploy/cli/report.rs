@@ -11,10 +11,12 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::error::{Exit, Failure, Result};
+use crate::deploy::gateway::labels;
+use crate::deploy::gateway::observe::observe;
+use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::runtime::swarm;
 use crate::deploy::gateway::runtime::swarm::secrets;
-use crate::deploy::gateway::{self, Observed, env, observe};
+use crate::deploy::gateway::{container, env};
 use crate::deploy::host::lock;
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
@@ -187,7 +189,7 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
     json!({
         "gateway": word(observed).0,
         "url": format!("http://127.0.0.1:{}", cx.settings.port),
-        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "shape": it.shape, "image": it.image, "status": it.status, "started": it.started})),
+        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "shape": container::shape(it), "image": it.image, "status": it.status, "started": it.started})),
         "current": records.current().map(release),
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
@@ -201,15 +203,15 @@ fn service_line(release: &Release) -> String {
     let names: Vec<_> = secrets.filter_map(|it| secrets::parts(it)).collect();
     let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
     match names.as_slice() {
-        [] => format!("{}, without secrets", swarm::NAME),
-        names => format!("{}, with {}", swarm::NAME, names.join(", ")),
+        [] => format!("{}, without secrets", labels::SWARM_SERVICE),
+        names => format!("{}, with {}", labels::SWARM_SERVICE, names.join(", ")),
     }
 }
 
 fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     let (word, tone) = word(observed);
     let line = |name: &str, value: &str| cx.talk.data(&format!("{name:10}  {value}"));
-    let place = gateway::place(&cx.settings);
+    let place = cx.settings.address();
     line(
         "gateway",
         &format!("{} at {place}", cx.talk.paint(tone, word)),

@@ -1,12 +1,26 @@
-//! An engine's containers: which is the gateway's, how it is, and how it starts and ends.
+//! An engine's containers: how they are, and how they start and end.
+
+use std::collections::BTreeMap;
 
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::deploy::docker::{Engine, text, texts};
 use crate::deploy::error::Result;
-use crate::deploy::gateway::runtime;
-use crate::deploy::settings::Shape;
+
+/// The labels of a container.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// A container in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Its id.
+    pub id: String,
+    /// `created`, `running`, `restarting`, `exited`, …
+    pub state: String,
+    /// Its labels.
+    pub labels: Labels,
+}
 
 /// A container as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,15 +41,10 @@ pub(crate) struct Container {
     pub started: String,
     /// `healthy`, `unhealthy`, `starting`, or "" without a health check.
     pub health: String,
-    /// Whether Compose made it, or Swarm.
-    pub shape: Shape,
-    /// The host's address and port of every port that is published, or will be when it starts; of a
-    /// service, which publishes none, those on which it was told to listen.
+    /// The host's address and port of every port that is published, or will be when it starts.
     pub published: Vec<(String, u16)>,
-    /// Our label with the hash of what it was made from.
-    pub render: String,
-    /// Our label that names its volumes, or "" where it has directories.
-    pub state: String,
+    /// Its labels.
+    pub labels: Labels,
     /// Whether the kernel ended it for lack of memory.
     pub out_of_memory: bool,
     /// Whether it was made without any capability.
@@ -49,42 +58,21 @@ impl Container {
     pub(crate) fn is_paused(&self) -> bool {
         self.status == "paused"
     }
-
-    /// Whether it is published at this address and port, and nowhere else.
-    pub(crate) fn is_published_at(&self, address: &str, port: u16) -> bool {
-        self.published == [(address.to_owned(), port)]
-    }
 }
 
 impl Engine {
-    /// Our gateway's container, if there is one: the one that runs, or else the newest.
-    pub(crate) async fn gateway(&self) -> Result<Option<Container>> {
-        match self.gateways().await?.first() {
-            Some((id, _)) => self.container(id).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The ids of all our gateway's containers and who made them, in the order in which one of
-    /// them is the gateway: what runs, what has run, what was only made; the newest first.
-    pub(crate) async fn gateways(&self) -> Result<Vec<(String, Shape)>> {
+    /// All containers, the newest first.
+    pub(crate) async fn containers(&self) -> Result<Vec<Listed>> {
         let list = self
             .call(Method::GET, "/containers/json?all=1", None, None)
             .await?;
         let list = list.good("list containers")?;
-        let mut ours: Vec<_> = list
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|it| Some((runtime::of(&it["Labels"])?, it)))
-            .collect();
-        ours.sort_by_key(|(_, it)| match it["State"].as_str() {
-            Some("running") => 0,
-            Some("created") => 2,
-            _ => 1,
-        });
-        let ours = ours.into_iter();
-        Ok(ours.map(|(shape, it)| (text(&it["Id"]), shape)).collect())
+        let listed = |it: &Value| Listed {
+            id: text(&it["Id"]),
+            state: text(&it["State"]),
+            labels: labels(&it["Labels"]),
+        };
+        Ok(list.as_array().into_iter().flatten().map(listed).collect())
     }
 
     /// The container `id`, if it is there.
@@ -152,15 +140,18 @@ fn bindings(ports: &Value) -> Vec<(String, u16)> {
         .collect()
 }
 
+fn labels(json: &Value) -> Labels {
+    let all = json.as_object().into_iter().flatten();
+    all.map(|(name, value)| (name.clone(), text(value)))
+        .collect()
+}
+
 fn container(json: &Value) -> Container {
     let state = &json["State"];
     let status = text(&state["Status"]);
     let host = &json["HostConfig"];
     let ports = [&json["NetworkSettings"]["Ports"], &host["PortBindings"]];
     let mut published: Vec<_> = ports.into_iter().flat_map(bindings).collect();
-    let config = &json["Config"];
-    let listens = text(&config["Labels"][runtime::PORT]).parse();
-    published.extend(listens.map(|port| ("127.0.0.1".to_owned(), port)));
     published.sort();
     published.dedup();
     let has = |list: &Value, word: &str| texts(list).iter().any(|it| it.starts_with(word));
@@ -172,10 +163,8 @@ fn container(json: &Value) -> Container {
         restarts: json["RestartCount"].as_u64().unwrap_or(0),
         started: text(&state["StartedAt"]),
         health: text(&state["Health"]["Status"]),
-        shape: runtime::of(&config["Labels"]).unwrap_or_default(),
         published,
-        render: text(&config["Labels"]["openclaw-deploy.render"]),
-        state: text(&config["Labels"]["openclaw-deploy.state"]),
+        labels: labels(&json["Config"]["Labels"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
         without_capabilities: has(&host["CapDrop"], "ALL"),
         no_new_privileges: has(&host["SecurityOpt"], "no-new-privileges"),
@@ -220,11 +209,11 @@ mod tests {
             )
         };
         for live in [true, false] {
-            assert!(of("127.0.0.1", live).is_published_at("127.0.0.1", 18789));
-            assert!(!of("127.0.0.1", live).is_published_at("127.0.0.1", 1));
-            assert!(!of("0.0.0.0", live).is_published_at("127.0.0.1", 18789));
+            let published = |address: &str| vec![(address.to_owned(), 18789)];
+            assert_eq!(of("127.0.0.1", live).published, published("127.0.0.1"));
+            assert_eq!(of("0.0.0.0", live).published, published("0.0.0.0"));
         }
         assert_eq!(of("", false).published, [("0.0.0.0".to_owned(), 18789)]);
-        assert!(!container(&json!({})).is_published_at("127.0.0.1", 18789));
+        assert_eq!(container(&json!({})).published, []);
     }
 }

@@ -11,11 +11,12 @@
 pub(crate) mod auth;
 mod compatibility;
 mod connection;
+pub(crate) mod pull_error;
+pub(crate) mod client;
 pub(crate) mod images;
 pub(crate) mod containers;
 pub(crate) mod volumes;
 pub(crate) mod swarm;
-pub(crate) mod pull_error;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::runtime::compose::fingerprint;
+use crate::base::checksum::fnv1a;
 use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::env_file::{EnvFile, is_plain};
@@ -103,7 +103,7 @@ pub(crate) fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
 pub(crate) fn mark(cx: &Context) -> Result<String> {
     let mut file = EnvFile::parse(&read(cx, owner(cx)?)?);
     file.set(IMAGE, "");
-    Ok(fingerprint(file.text().as_bytes()))
+    Ok(fnv1a(file.text().as_bytes()))
 }
 
 /// Hides the values of `.env` that are secrets by their names.

@@ -2,7 +2,8 @@
 
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::error::Result;
+use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::gateway::health::liveness::Unhealthy;
 
 /// How many lines a failure shows.
 pub(crate) const LINES: usize = 50;
@@ -18,4 +19,19 @@ pub(crate) async fn last(
     super::env::conceal(cx, &mut redact);
     let lines = engine.logs(id, count).await?;
     Ok(lines.iter().map(|line| redact.text(line)).collect())
+}
+
+/// What a version that did not become healthy is reported as.
+pub(crate) async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy) -> Failure {
+    let lines = last(cx, engine, id, LINES).await.unwrap_or_default();
+    let cause = match why {
+        Unhealthy::Exited(78) => Cause::Configuration,
+        // By SIGTERM: somebody stopped it, or its engine went down.
+        Unhealthy::Exited(143) => Cause::Stopped,
+        Unhealthy::Exited(_) => Cause::Exited,
+        Unhealthy::OutOfMemory => Cause::OutOfMemory,
+        Unhealthy::TooLate(_) => Cause::Unhealthy,
+        Unhealthy::Refuses(_) => Cause::State,
+    };
+    Failure::new(why.to_string()).cause(cause).log(lines)
 }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::spec::Spec;
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::Acquired;
@@ -69,8 +70,9 @@ pub(crate) struct Release {
     /// How it ran.
     #[serde(default)]
     pub shape: Shape,
-    /// The whole `compose.yaml`, or the service that Swarm was given, as JSON.
-    pub compose: String,
+    /// What it was made from, beside the image.
+    #[serde(alias = "compose")]
+    pub spec: Spec,
     /// The names of the secrets of the swarm that it was given.
     #[serde(default)]
     pub secrets: Vec<String>,
@@ -96,16 +98,6 @@ pub(crate) struct Pending {
     pub from: Option<u64>,
     /// The snapshot of its state, once it is complete.
     pub snapshot: Option<String>,
-}
-
-impl Release {
-    /// Has it run with other volumes.
-    pub(crate) fn move_to(&mut self, state: String) {
-        if !self.state.is_empty() {
-            self.compose = self.compose.replace(&self.state, &state);
-            self.state = state;
-        }
-    }
 }
 
 impl Records {
@@ -275,7 +267,7 @@ pub(crate) mod tests {
             version: String::new(),
             revision: String::new(),
             shape: Shape::Compose,
-            compose: String::new(),
+            spec: Spec::default(),
             secrets: Vec::new(),
             env: String::new(),
             since: 0,
@@ -378,18 +370,6 @@ pub(crate) mod tests {
             records.commit(release);
         }
         assert_eq!(records.keep_snapshots(2), ["s4", "s3"]);
-    }
-
-    #[test]
-    fn only_a_release_with_volumes_moves() {
-        let mut here = release(1, "a");
-        here.compose = "x".to_owned();
-        here.move_to("7-2".to_owned());
-        assert_eq!((here.compose.as_str(), here.state.as_str()), ("x", ""));
-        here.compose = "name: openclaw_state_7-1".to_owned();
-        here.state = "7-1".to_owned();
-        here.move_to("7-2".to_owned());
-        assert_eq!(here.compose, "name: openclaw_state_7-2");
     }
 
     #[test]

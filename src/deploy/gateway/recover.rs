@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use super::health::liveness::{self, Sign};
 use super::records::{Pending, Records, Release};
-use super::runtime::compose;
+use super::runtime;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
-use crate::deploy::gateway::{port, restore, state, upgrade};
+use crate::deploy::gateway::{container, restore, state, upgrade};
 
 /// Whether there is something to recover.
 pub(crate) fn needed(records: &Records) -> bool {
@@ -25,7 +25,7 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     };
     cx.talk
         .warn("an earlier run was cut off while it replaced the gateway; mending that first");
-    state::mend(cx)?;
+    state::of(&cx.settings).mend(cx)?;
     if let Some(sign) = answers(cx, engine, &pending).await? {
         cx.talk.note("the new version answers; keeping it");
         let mut release = pending.release;
@@ -48,10 +48,12 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
 async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<Sign>> {
     // What runs while there is no snapshot yet was never replaced, however like the new it looks.
     let begun = pending.snapshot.is_some() || pending.from.is_none();
-    let container = engine.gateway().await?.filter(|it| it.running && begun);
+    let container = container::find(engine)
+        .await?
+        .filter(|it| it.running && begun);
     let ours = container.filter(|it| {
-        it.render == compose::label_of(&pending.release.compose)
-            && it.state == pending.release.state
+        container::render(it) == runtime::mark(&pending.release)
+            && container::state(it) == pending.release.state
     });
     let Some(container) = ours else {
         return Ok(None);
@@ -62,7 +64,13 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
         cx.settings.health_timeout.as_secs()
     ));
     let deadline = Instant::now() + cx.settings.health_timeout;
-    let sign = liveness::wait(engine, &container.id, port(cx), deadline).await?;
+    let sign = liveness::wait(
+        engine,
+        &container.id,
+        cx.settings.reachable_port(),
+        deadline,
+    )
+    .await?;
     let known = pending.from.map(|_| Vec::new());
     let accepted = upgrade::accept(
         cx,

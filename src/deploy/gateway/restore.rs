@@ -8,12 +8,11 @@ use serde_json::json;
 
 use super::health::{exposure, liveness};
 use super::records::{Records, Release};
-use super::upgrade::unhealthy;
 use crate::base::units::round;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::gateway::{env, image_cleanup, port, runtime, state};
+use crate::deploy::gateway::{env, image_cleanup, logs, runtime, state};
 
 /// After `failure` of `release`: puts back what ran, and says what runs now.
 pub(crate) async fn after(
@@ -133,7 +132,7 @@ async fn first_install(
     if after.exit != Exit::Interrupted {
         after.what.push_str(&format!(
             "\n  it was the first, so nothing could be put back; {}",
-            runtime::left_behind(release.shape)
+            runtime::of(release.shape).left_behind()
         ));
         after
             .hint
@@ -160,7 +159,7 @@ pub(crate) async fn state_alone(
 ) -> Result<()> {
     let _ = runtime::stop(engine, 10).await;
     match snapshot {
-        Some(id) => state::restore(cx, id).await,
+        Some(id) => state::of(&cx.settings).restore(cx, id).await,
         None => Ok(()),
     }
 }
@@ -176,19 +175,19 @@ pub(crate) async fn restore(
     // Whatever comes of this, the version that failed does not run on.
     runtime::stop(engine, 10).await?;
     image_is_here(engine, to).await?;
-    state::mend(cx)?;
+    state::of(&cx.settings).mend(cx)?;
     if let Some(id) = snapshot {
-        state::restore(cx, id).await?;
+        state::of(&cx.settings).restore(cx, id).await?;
         state_is_back(cx, records, to);
     }
-    if let Some(port) = port(cx) {
+    if let Some(port) = cx.settings.reachable_port() {
         exposure::port_is_free(port)?;
     }
-    let id = runtime::start(cx, engine, to).await?;
+    let id = runtime::of(to.shape).start(cx, engine, to).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
-    match liveness::wait(engine, &id, port(cx), deadline).await? {
+    match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
         Ok(_) => runtime::settle(cx, engine, to).await?,
-        Err(why) => return Err(unhealthy(cx, engine, &id, &why).await),
+        Err(why) => return Err(logs::unhealthy(cx, engine, &id, &why).await),
     }
     env::name_image(cx, &to.pinned, &[env_image(cx)?])
 }
@@ -196,7 +195,7 @@ pub(crate) async fn restore(
 /// Writes down that the change in flight has its old state back: a run that mends it must not put
 /// that back once more, over what the old version has written since. Volumes are never put back.
 fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
-    if cx.settings.engine.is_remote() {
+    if !state::of(&cx.settings).is_put_back() {
         return;
     }
     let pending = records.pending.as_mut().filter(|it| it.from == Some(to.id));

@@ -10,6 +10,7 @@ use crate::base::units::now;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::labels;
 use crate::deploy::gateway::{env, restore, runtime, state};
 
 /// Runs `target` again with the state of `snapshot`. Returns the id of the new release.
@@ -30,7 +31,7 @@ pub(crate) async fn go(
     // What a change left whose way back failed is still the state to go back to.
     let lost = records.pending.take().and_then(|it| it.snapshot);
     if lost.is_none() {
-        state::preflight(cx)?;
+        state::of(&cx.settings).preflight(cx)?;
     }
     records.pending = Some(Pending {
         release: release.clone(),
@@ -40,7 +41,7 @@ pub(crate) async fn go(
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
-        runtime::stop(engine, runtime::GRACE).await?;
+        runtime::stop(engine, labels::GRACE).await?;
         state::take(cx, engine, records, &mut release, state).await?;
         restore::restore(cx, engine, records, &release, state).await
     }
@@ -74,18 +75,21 @@ async fn again(
     records: &Records,
     target: &Release,
 ) -> Result<Release> {
-    let form = runtime::form(cx, engine, target.shape).await?;
+    let form = runtime::of(target.shape).form(cx, engine).await?;
     let id = records.next_id();
-    let mut release = Release {
+    let state = match target.state.is_empty() {
+        true => String::new(),
+        false => state::of(&cx.settings).place(id),
+    };
+    Ok(Release {
         id,
         since: now(),
         env: env::mark(cx)?,
         secrets: form.secrets,
         snapshot: None,
+        state,
         ..target.clone()
-    };
-    release.move_to(state::place(cx, id));
-    Ok(release)
+    })
 }
 
 /// What is refused before the gateway is stopped.

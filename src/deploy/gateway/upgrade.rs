@@ -17,11 +17,13 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::gateway::{Observed, env, image_cleanup, logs, port, restore, state};
+use crate::deploy::gateway::labels;
+use crate::deploy::gateway::observed::Observed;
+use crate::deploy::gateway::spec::Spec;
+use crate::deploy::gateway::{container, env, image_cleanup, logs, restore, state};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::Acquired;
 use crate::deploy::image_reference::short;
-use crate::deploy::settings::Shape;
 
 /// A version that is to run.
 pub(crate) struct Candidate {
@@ -51,7 +53,7 @@ impl Candidate {
             .cause(Cause::NoCommand));
         }
         let id = records.next_id();
-        let state = state::place(cx, id);
+        let state = state::of(&cx.settings).place(id);
         Ok(Self {
             release: Release {
                 id,
@@ -62,7 +64,12 @@ impl Candidate {
                 version: got.image.version.clone(),
                 revision: got.image.revision.clone(),
                 shape: form.shape,
-                compose: runtime::render(cx, form.shape, got, &state),
+                spec: Spec {
+                    command: got.image.command.clone(),
+                    port: cx.settings.port,
+                    health_check: got.image.has_health_check,
+                    mounts: state::of(&cx.settings).mounts(&cx.settings),
+                },
                 secrets: form.secrets.clone(),
                 env: env::mark(cx)?,
                 since: now(),
@@ -87,17 +94,15 @@ pub(crate) async fn switch(
 ) -> Result<()> {
     let start = Instant::now();
     refuse_bad(cx, records, observed, &candidate.release)?;
-    if let Some(port) = port(cx)
-        && !observed.holds_port(port)
-    {
-        exposure::port_is_free(port)?;
-    }
-    if !cx.settings.engine.is_remote() {
+    if let Some(port) = cx.settings.reachable_port() {
+        if !observed.holds_port(port) {
+            exposure::port_is_free(port)?;
+        }
         exposure::assert_none_else(&cx.host, observed.container.as_ref())?;
     }
-    state::preflight(cx)?;
+    state::of(&cx.settings).preflight(cx)?;
     let mut release = candidate.release;
-    runtime::foresee(cx, &release).await?;
+    runtime::of(release.shape).foresee(cx, &release).await?;
     let from = match previous(records, observed) {
         Some(id) => Some(id),
         None => adopt(cx, engine, records, observed).await?,
@@ -109,7 +114,7 @@ pub(crate) async fn switch(
         snapshot: None,
     });
     records.save(&cx.host, &cx.settings)?;
-    let known = match (from, port(cx)) {
+    let known = match (from, cx.settings.reachable_port()) {
         (Some(_), Some(port)) => Some(readiness::refused(cx, port).await),
         _ => None,
     };
@@ -169,11 +174,12 @@ async fn adopt(
     records: &mut Records,
     observed: &Observed,
 ) -> Result<Option<u64>> {
-    let ours = |it: &&Container| it.shape == Shape::Compose && observed.healthy;
+    let ours =
+        |it: &&Container| runtime::of(container::shape(it)).can_be_adopted() && observed.healthy;
     let Some(container) = observed.container.as_ref().filter(ours) else {
         return Ok(None);
     };
-    if cx.settings.engine.is_remote() {
+    if !state::of(&cx.settings).can_be_adopted() {
         return Ok(None);
     }
     let Some(image) = engine.image(&container.image).await? else {
@@ -208,20 +214,22 @@ async fn attempt(
     if observed.container.is_some() {
         cx.talk.note("stopping the gateway");
     }
-    runtime::stop(engine, runtime::GRACE).await?;
+    runtime::stop(engine, labels::GRACE).await?;
     state::take(cx, engine, records, release, None).await?;
     cx.talk.note(format!(
         "starting {} ({})",
         release.pinned,
         release.source.word()
     ));
-    let id = runtime::start(cx, engine, release).await?;
+    let id = runtime::of(release.shape)
+        .start(cx, engine, release)
+        .await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
-    match liveness::wait(engine, &id, port(cx), deadline).await? {
+    match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
         Ok(sign) => accept(cx, engine, &id, release, known.as_deref())
             .await
             .map(|()| sign),
-        Err(why) => Err(unhealthy(cx, engine, &id, &why).await),
+        Err(why) => Err(logs::unhealthy(cx, engine, &id, &why).await),
     }
 }
 
@@ -235,7 +243,7 @@ pub(crate) async fn accept(
     known: Option<&[String]>,
 ) -> Result<()> {
     is_ours(cx, engine, id, release).await?;
-    let Some(port) = port(cx) else {
+    let Some(port) = cx.settings.reachable_port() else {
         return Ok(());
     };
     match readiness::look(cx, port).await.after(known) {
@@ -245,7 +253,7 @@ pub(crate) async fn accept(
         )),
         Ready::Refused(databases) => {
             let why = Unhealthy::Refuses(databases.join(", "));
-            return Err(unhealthy(cx, engine, id, &why).await);
+            return Err(logs::unhealthy(cx, engine, id, &why).await);
         }
     }
     Ok(())
@@ -262,27 +270,10 @@ async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> 
         .hint("somebody else changes the gateway: docker ps --all; docker events --since 10m"));
     }
     runtime::assert_confined(cx, &container)?;
-    match port(cx) {
+    match cx.settings.reachable_port() {
         Some(port) => exposure::assert_private(&cx.host, &container, port),
         None => Ok(()),
     }
-}
-
-/// What a version that did not become healthy is reported as.
-pub(crate) async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unhealthy) -> Failure {
-    let lines = logs::last(cx, engine, id, logs::LINES)
-        .await
-        .unwrap_or_default();
-    let cause = match why {
-        Unhealthy::Exited(78) => Cause::Configuration,
-        // By SIGTERM: somebody stopped it, or its engine went down.
-        Unhealthy::Exited(143) => Cause::Stopped,
-        Unhealthy::Exited(_) => Cause::Exited,
-        Unhealthy::OutOfMemory => Cause::OutOfMemory,
-        Unhealthy::TooLate(_) => Cause::Unhealthy,
-        Unhealthy::Refuses(_) => Cause::State,
-    };
-    Failure::new(why.to_string()).cause(cause).log(lines)
 }
 
 /// It answers: this is now what runs.

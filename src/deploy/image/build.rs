@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::deploy::context::Context;
+use crate::deploy::docker::client::docker;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::gateway::runtime::client::docker;
 use crate::deploy::host::good;
 
 /// What the build needs at least, RAM and swap together, in kB: 6 GB.
@@ -52,7 +52,7 @@ pub(crate) async fn build(cx: &Context) -> Result<&'static str> {
                 .hint("put OpenClaw's source tree there, or name another build_context"),
         );
     }
-    let program = docker(cx)
+    let program = docker(&cx.settings.engine)
         .deadline(Duration::from_secs(3600))
         .args([
             "build",

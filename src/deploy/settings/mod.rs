@@ -163,6 +163,20 @@ impl Settings {
         })
     }
 
+    /// The gateway's port, where it can be asked: that of a remote engine is out of our reach.
+    pub(crate) fn reachable_port(&self) -> Option<u16> {
+        (!self.engine.is_remote()).then_some(self.port)
+    }
+
+    /// Where the gateway answers, for people: a remote engine's loopback is not the reader's.
+    pub(crate) fn address(&self) -> String {
+        let there = match self.engine.is_remote() {
+            true => " of the engine's machine",
+            false => "",
+        };
+        format!("http://127.0.0.1:{}{there}", self.port)
+    }
+
     /// The deploy user's home.
     pub(crate) fn home(&self) -> PathBuf {
         Path::new("/home").join(&self.user)

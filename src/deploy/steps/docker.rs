@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
+use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::gateway::runtime::client;
 use crate::deploy::host::Program;
 use crate::deploy::host::apt_repository::{Layout, Source};
 use crate::deploy::host::{apt, systemd};
@@ -70,7 +70,10 @@ impl Step for Docker {
             }
             what.push("start the Docker engine".to_owned());
         }
-        if let Err(failure) = cx.host.wait(client::version(cx)) {
+        if let Err(failure) = cx
+            .host
+            .wait(client::compose_version(&cx.host, &cx.settings.engine))
+        {
             if !can_install(cx) {
                 return Err(failure);
             }
@@ -89,10 +92,16 @@ impl Step for Docker {
         }
         let engine = cx.host.wait(engine_is_up(cx))?;
         let mut from = String::new();
-        if cx.host.wait(client::version(cx)).is_err() {
+        if cx
+            .host
+            .wait(client::compose_version(&cx.host, &cx.settings.engine))
+            .is_err()
+        {
             from = install_compose(cx)?;
         }
-        let compose = cx.host.wait(client::version(cx))?;
+        let compose = cx
+            .host
+            .wait(client::compose_version(&cx.host, &cx.settings.engine))?;
         Ok(format!(
             "Docker {}, Compose {compose}{from}",
             engine.version
@@ -102,7 +111,9 @@ impl Step for Docker {
     fn verify(&self, cx: &Context) -> Result<()> {
         cx.host.wait(async {
             Engine::open(&cx.settings.engine).await?;
-            client::version(cx).await.map(drop)
+            client::compose_version(&cx.host, &cx.settings.engine)
+                .await
+                .map(drop)
         })
     }
 }

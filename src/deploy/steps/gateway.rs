@@ -16,11 +16,13 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::health::{exposure, liveness};
+use crate::deploy::gateway::observe::observe;
+use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::swarm;
 use crate::deploy::gateway::runtime::{self, Form};
-use crate::deploy::gateway::upgrade::{Candidate, switch, unhealthy};
-use crate::deploy::gateway::{self, Observed, observe, port, recover};
+use crate::deploy::gateway::upgrade::{Candidate, switch};
+use crate::deploy::gateway::{container, logs, recover};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolved, resolve};
@@ -71,7 +73,7 @@ impl Gateway {
         };
         let records = Records::load(&cx.host, &cx.settings)?;
         let observed = observe(cx, &engine).await?;
-        if let Some(port) = port(cx)
+        if let Some(port) = cx.settings.reachable_port()
             && !observed.holds_port(port)
         {
             exposure::port_is_free(port)?;
@@ -158,11 +160,13 @@ async fn revive(
     let Some(container) = &observed.container else {
         return Ok(());
     };
-    let id = runtime::resume(cx, engine, container, release).await?;
+    let id = runtime::of(container::shape(container))
+        .resume(cx, engine, container, release)
+        .await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
-    match liveness::wait(engine, &id, port(cx), deadline).await? {
+    match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
         Ok(_) => runtime::settle(cx, engine, release).await,
-        Err(why) => Err(unhealthy(cx, engine, &id, &why)
+        Err(why) => Err(logs::unhealthy(cx, engine, &id, &why)
             .await
             .hint("go back to the version before: openclaw-deploy rollback")
             .exit(Exit::Down)),
@@ -173,7 +177,7 @@ fn tell(cx: &Context, records: &Records) {
     if let Some(current) = records.current() {
         cx.fact("image", &current.pinned);
         cx.fact("source", current.source.word());
-        cx.fact("gateway", gateway::place(&cx.settings));
+        cx.fact("gateway", cx.settings.address());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::gateway::env;
-use crate::deploy::gateway::liveness::{Page, page};
+use crate::deploy::gateway::health::liveness::{Page, page};
 
 /// A gateway that has just started may load plugins, or still hold its databases.
 const PATIENCE: Duration = Duration::from_secs(5);

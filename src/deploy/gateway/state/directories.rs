@@ -10,21 +10,120 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::base::units::size;
+use super::{State, Wait};
+use crate::base::units::{now, size};
 use crate::deploy::context::Context;
+use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::spec::Mount;
 use crate::deploy::host::disk::{free, weigh};
 use crate::deploy::host::{Access, Program, good};
+use crate::deploy::settings::Settings;
 
 /// Root only: it holds what the gateway holds.
 const PRIVATE: Access = Access {
     mode: 0o700,
     owner: None,
 };
+/// State in directories.
+pub(super) struct Directories;
+
+impl State for Directories {
+    fn place(&self, _: u64) -> String {
+        String::new()
+    }
+
+    fn mounts(&self, settings: &Settings) -> Vec<Mount> {
+        mounts(settings)
+    }
+
+    fn preflight(&self, cx: &Context) -> Result<()> {
+        preflight(cx)
+    }
+
+    fn is_there<'a>(&self, cx: &'a Context, _: &'a Engine, id: &'a str) -> Wait<'a, bool> {
+        Box::pin(async move { Ok(is_there(cx, id)) })
+    }
+
+    /// The snapshot of the last version that answered: one of now, unless the change before failed,
+    /// and its way back too. Then that is what it had.
+    fn take<'a>(
+        &self,
+        cx: &'a Context,
+        _: &'a Engine,
+        records: &'a Records,
+        release: &'a Release,
+        _: Option<&'a str>,
+    ) -> Wait<'a, Option<String>> {
+        Box::pin(async move {
+            let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
+            if let Some(id) = before.filter(|id| is_there(cx, id)) {
+                return Ok(Some(id));
+            }
+            let id = name(cx, now(), release.id);
+            take(cx, &id).await?;
+            Ok(Some(id))
+        })
+    }
+
+    fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Wait<'a, ()> {
+        Box::pin(restore(cx, id))
+    }
+
+    fn is_put_back(&self) -> bool {
+        true
+    }
+
+    fn can_be_adopted(&self) -> bool {
+        true
+    }
+
+    fn settle<'a>(&self, _: &'a Context, _: &'a Engine, _: &'a str) -> Wait<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn settle_service<'a>(&self, _: &'a Context, _: &'a Engine, _: &'a Release) -> Wait<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn mend(&self, cx: &Context) -> Result<()> {
+        mend(cx)
+    }
+
+    fn prune<'a>(
+        &self,
+        cx: &'a Context,
+        _: &'a Engine,
+        _: &'a Records,
+        keep: Vec<String>,
+    ) -> Wait<'a, ()> {
+        prune(cx, &keep);
+        Box::pin(async { Ok(()) })
+    }
+}
+
 const SLOW: Duration = Duration::from_secs(1800);
 
 fn home(cx: &Context) -> PathBuf {
     cx.settings.records().join("snapshots")
+}
+
+/// The host's directories, as the engine sees them, and where the gateway does.
+fn mounts(settings: &Settings) -> Vec<Mount> {
+    let mounts = [
+        (settings.state(), "/home/node/.openclaw"),
+        (settings.workspace(), "/home/node/.openclaw/workspace"),
+        (settings.auth(), "/home/node/.config/openclaw"),
+    ];
+    let mount = |(path, target): (PathBuf, &str)| {
+        let inside = path.strip_prefix("/").unwrap_or(&path);
+        Mount {
+            source: settings.root.join(inside).to_string_lossy().into_owned(),
+            target: target.to_owned(),
+        }
+    };
+    mounts.into_iter().map(mount).collect()
 }
 
 /// What is copied, and its name in the snapshot.
@@ -37,7 +136,7 @@ fn parts(cx: &Context) -> [(PathBuf, &'static str); 2] {
 ///
 /// # Errors
 /// With what is needed and what is free, or with the mount that is in the way.
-pub(super) fn preflight(cx: &Context) -> Result<()> {
+fn preflight(cx: &Context) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for (path, _) in parts(cx) {
@@ -91,12 +190,12 @@ fn mount_within(mountinfo: &str, path: &Path) -> Option<String> {
 }
 
 /// Whether snapshot `id` is there.
-pub(super) fn is_there(cx: &Context, id: &str) -> bool {
+fn is_there(cx: &Context, id: &str) -> bool {
     cx.host.exists(home(cx).join(id))
 }
 
 /// Takes the snapshot `id`. The gateway is stopped.
-pub(super) async fn take(cx: &Context, id: &str) -> Result<()> {
+async fn take(cx: &Context, id: &str) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
     let fresh = home(cx).join(format!(".{id}.new"));
     wipe(cx, &fresh)?;
@@ -112,7 +211,7 @@ pub(super) async fn take(cx: &Context, id: &str) -> Result<()> {
 
 /// A name for the snapshot that release `id` begins with, which no other has: a change that failed
 /// within this second, or before the clock was set back, may still need its own.
-pub(super) fn name(cx: &Context, now: u64, id: u64) -> String {
+fn name(cx: &Context, now: u64, id: u64) -> String {
     let names = (0..).map(|nth: u32| match nth {
         0 => format!("{now}-{id}"),
         nth => format!("{now}.{nth}-{id}"),
@@ -130,7 +229,7 @@ fn settle(path: &Path, directory: &File) -> Result<()> {
 
 /// Puts the state of snapshot `id` in the place of what is there. It lies in the deploy user's
 /// home, so the copy is made in a room that nobody else can enter, wherever they may move it.
-pub(super) async fn restore(cx: &Context, id: &str) -> Result<()> {
+async fn restore(cx: &Context, id: &str) -> Result<()> {
     let snapshot = home(cx).join(id);
     if !cx.host.exists(&snapshot) {
         return Err(Failure::new(format!("snapshot {id} is not there"))
@@ -159,7 +258,7 @@ pub(super) async fn restore(cx: &Context, id: &str) -> Result<()> {
 }
 
 /// Mends a restore that was cut between its two renames, and clears what was left over.
-pub(super) fn mend(cx: &Context) -> Result<()> {
+fn mend(cx: &Context) -> Result<()> {
     for (path, _) in parts(cx) {
         let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
         if !cx.host.exists(&path) && cx.host.exists(&old) {
@@ -180,7 +279,7 @@ pub(super) fn mend(cx: &Context) -> Result<()> {
 }
 
 /// Removes all snapshots but those in `keep`.
-pub(super) fn prune(cx: &Context, keep: &[String]) {
+fn prune(cx: &Context, keep: &[String]) {
     let Ok(entries) = fs::read_dir(cx.host.path(home(cx))) else {
         return;
     };

@@ -2,48 +2,94 @@
 //!
 //! On this machine the state is in directories: a snapshot is a copy, which is put back
 //! ([`directories`]). On a remote engine every release has volumes of its own: a new one starts
-//! with a copy, and what it was copied from is the snapshot, untouched ([`volumes`]). A snapshot
-//! is taken while the gateway is stopped, and counts once the records name it.
+//! with a copy, and what it was copied from is the snapshot, untouched ([`volumes`]). Which of them
+//! it is follows from the engine, and is decided in [`of`] alone. A snapshot is taken while the
+//! gateway is stopped, and counts once the records name it.
 
-mod directories;
-mod volumes;
+pub(crate) mod directories;
+pub(crate) mod volumes;
 
-use super::records::{Records, Release};
-use crate::base::units::now;
+use futures_util::future::LocalBoxFuture;
+
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::spec::Mount;
+use crate::deploy::settings::Settings;
 
-/// Where release `id` will have its state: a name for its volumes, or "" for the directories.
-pub(crate) fn place(cx: &Context, id: u64) -> String {
-    match cx.settings.engine.is_remote() {
-        true => format!("{}-{id}", now()),
-        false => String::new(),
-    }
+/// What is waited for.
+pub(crate) type Wait<'a, T> = LocalBoxFuture<'a, Result<T>>;
+
+/// Where the state lies.
+pub(crate) trait State {
+    /// Where release `id` will have it: a name for its volumes, or "" for the directories.
+    fn place(&self, id: u64) -> String;
+
+    /// The directories that the gateway is given.
+    fn mounts(&self, settings: &Settings) -> Vec<Mount>;
+
+    /// Refuses, before the gateway is stopped, when it can be foreseen that [`take`] would fail. An
+    /// engine does not tell how much its disk has left.
+    fn preflight(&self, cx: &Context) -> Result<()>;
+
+    /// Whether snapshot `id` is there.
+    fn is_there<'a>(&self, cx: &'a Context, engine: &'a Engine, id: &'a str) -> Wait<'a, bool>;
+
+    /// Keeps the state of the stopped gateway; the name of the snapshot, if there was anything to
+    /// keep. With volumes, `release` then has a copy of `state`, or of what the gateway had.
+    fn take<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        records: &'a Records,
+        release: &'a Release,
+        state: Option<&'a str>,
+    ) -> Wait<'a, Option<String>>;
+
+    /// Puts back the state of snapshot `id`, unless a release has its own anyway.
+    fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Wait<'a, ()>;
+
+    /// Whether [`State::restore`] writes over what is there.
+    fn is_put_back(&self) -> bool;
+
+    /// Whether a gateway that we did not start has it where we would have put it.
+    fn can_be_adopted(&self) -> bool;
+
+    /// Gives a container that was made and not started a state that the gateway may write.
+    fn settle<'a>(&self, cx: &'a Context, engine: &'a Engine, container: &'a str) -> Wait<'a, ()>;
+
+    /// [`State::settle`] for a service, of which no container is made before it starts.
+    fn settle_service<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        release: &'a Release,
+    ) -> Wait<'a, ()>;
+
+    /// Mends what a run left that was killed while it put a snapshot back.
+    fn mend(&self, cx: &Context) -> Result<()>;
+
+    /// Removes all snapshots but those of `keep` and those that the records need.
+    fn prune<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        records: &'a Records,
+        keep: Vec<String>,
+    ) -> Wait<'a, ()>;
 }
 
-/// Refuses, before the gateway is stopped, when it can be foreseen that [`take`] would fail.
-///
-/// # Errors
-/// With what is needed and what is free. An engine does not tell how much its disk has left.
-pub(crate) fn preflight(cx: &Context) -> Result<()> {
-    match cx.settings.engine.is_remote() {
-        true => Ok(()),
-        false => directories::preflight(cx),
-    }
-}
-
-/// Whether snapshot `id` is there.
-pub(crate) async fn is_there(cx: &Context, engine: &Engine, id: &str) -> Result<bool> {
-    match cx.settings.engine.is_remote() {
-        true => volumes::are_there(engine, id).await,
-        false => Ok(directories::is_there(cx, id)),
+/// Where the state lies with these settings.
+pub(crate) fn of(settings: &Settings) -> &'static dyn State {
+    match settings.engine.is_remote() {
+        true => &volumes::Volumes,
+        false => &directories::Directories,
     }
 }
 
 /// Keeps the state of the stopped gateway, and writes down which snapshot of it `release` and
-/// the change in flight have. With volumes, `release` then has a copy of `state`, or of what the
-/// gateway had.
+/// the change in flight have.
 pub(crate) async fn take(
     cx: &Context,
     engine: &Engine,
@@ -51,58 +97,12 @@ pub(crate) async fn take(
     release: &mut Release,
     state: Option<&str>,
 ) -> Result<()> {
-    release.snapshot = match cx.settings.engine.is_remote() {
-        true => volumes::take(cx, engine, records, release, state).await?,
-        false => Some(directory_of(cx, records, release.id).await?),
-    };
+    let snapshot = of(&cx.settings).take(cx, engine, records, release, state);
+    release.snapshot = snapshot.await?;
     if let Some(pending) = &mut records.pending {
         pending.snapshot.clone_from(&release.snapshot);
     }
     records.save(&cx.host, &cx.settings)
-}
-
-/// The snapshot of the last version that answered: one of now, unless the change before failed,
-/// and its way back too. Then that is what it had.
-async fn directory_of(cx: &Context, records: &Records, release: u64) -> Result<String> {
-    let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
-    if let Some(id) = before.filter(|id| directories::is_there(cx, id)) {
-        return Ok(id);
-    }
-    let id = directories::name(cx, now(), release);
-    directories::take(cx, &id).await?;
-    Ok(id)
-}
-
-/// Puts back the state of snapshot `id`. A release with volumes of its own has it already.
-pub(crate) async fn restore(cx: &Context, id: &str) -> Result<()> {
-    match cx.settings.engine.is_remote() {
-        true => Ok(()),
-        false => directories::restore(cx, id).await,
-    }
-}
-
-/// Gives a container that was made and not started a state that the gateway may write.
-pub(crate) async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
-    match cx.settings.engine.is_remote() {
-        true => volumes::settle(cx, engine, container).await,
-        false => Ok(()),
-    }
-}
-
-/// [`settle`] for a service, of which no container is made before it starts.
-pub(crate) async fn settle_volumes(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
-    match cx.settings.engine.is_remote() {
-        true => volumes::settle_by_helper(cx, engine, release).await,
-        false => Ok(()),
-    }
-}
-
-/// Mends what a run left that was killed while it put a snapshot back.
-pub(crate) fn mend(cx: &Context) -> Result<()> {
-    match cx.settings.engine.is_remote() {
-        true => Ok(()),
-        false => directories::mend(cx),
-    }
 }
 
 /// Lets go of all snapshots but `--keep` of them, and of what a change that did not come to its
@@ -114,12 +114,9 @@ pub(crate) async fn prune(cx: &Context, engine: &Engine, records: &mut Records) 
     }
     let pending = records.pending.as_ref();
     keep.extend(pending.and_then(|it| it.snapshot.clone()));
-    if !cx.settings.engine.is_remote() {
-        return directories::prune(cx, &keep);
-    }
-    keep.extend(records.current().map(|it| it.state.clone()));
-    keep.extend(pending.map(|it| it.release.state.clone()));
-    if let Err(why) = volumes::prune(engine, records, &keep).await {
-        cx.talk.warn(format!("old volumes are still there: {why}"));
+    let pruned = of(&cx.settings).prune(cx, engine, records, keep).await;
+    if let Err(why) = pruned {
+        cx.talk
+            .warn(format!("old snapshots are still there: {why}"));
     }
 }

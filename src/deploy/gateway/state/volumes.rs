@@ -7,26 +7,112 @@
 
 use std::time::Instant;
 
-use super::Release;
-use crate::base::units::size;
+use super::{State, Wait};
+use crate::base::units::{now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::docker::volumes::{Mount, tar};
+use crate::deploy::docker::volumes::{self, tar};
 use crate::deploy::error::{Cause, Result};
 use crate::deploy::gateway::config;
-use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::runtime::compose::{volume, volumes};
-use crate::deploy::settings::STATE_OWNER;
+use crate::deploy::gateway::container;
+use crate::deploy::gateway::labels::PROJECT;
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::spec::Mount;
+use crate::deploy::settings::{STATE_OWNER, Settings};
+
+/// The parts of a state, and where the gateway sees them.
+pub(crate) const PARTS: [(&str, &str); 2] = [
+    ("state", "/home/node/.openclaw"),
+    ("auth", "/home/node/.config/openclaw"),
+];
+
+/// The name of a volume.
+pub(crate) fn name(part: &str, state: &str) -> String {
+    format!("{PROJECT}_{part}_{state}")
+}
 
 /// The label of volumes; its value says whose records know them.
 const MARK: &str = "openclaw-deploy.records";
 /// The label of the containers through which a copy goes.
 const HELPER: &str = "openclaw-deploy.helper";
 
+/// State in volumes.
+pub(super) struct Volumes;
+
+impl State for Volumes {
+    fn place(&self, id: u64) -> String {
+        format!("{}-{id}", now())
+    }
+
+    fn mounts(&self, _: &Settings) -> Vec<Mount> {
+        Vec::new()
+    }
+
+    fn preflight(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_there<'a>(&self, _: &'a Context, engine: &'a Engine, id: &'a str) -> Wait<'a, bool> {
+        Box::pin(are_there(engine, id))
+    }
+
+    fn take<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        records: &'a Records,
+        release: &'a Release,
+        state: Option<&'a str>,
+    ) -> Wait<'a, Option<String>> {
+        Box::pin(take(cx, engine, records, release, state))
+    }
+
+    fn restore<'a>(&self, _: &'a Context, _: &'a str) -> Wait<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn is_put_back(&self) -> bool {
+        false
+    }
+
+    fn can_be_adopted(&self) -> bool {
+        false
+    }
+
+    fn settle<'a>(&self, cx: &'a Context, engine: &'a Engine, container: &'a str) -> Wait<'a, ()> {
+        Box::pin(settle(cx, engine, container))
+    }
+
+    fn settle_service<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        release: &'a Release,
+    ) -> Wait<'a, ()> {
+        Box::pin(settle_by_helper(cx, engine, release))
+    }
+
+    fn mend(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn prune<'a>(
+        &self,
+        _: &'a Context,
+        engine: &'a Engine,
+        records: &'a Records,
+        mut keep: Vec<String>,
+    ) -> Wait<'a, ()> {
+        keep.extend(records.current().map(|it| it.state.clone()));
+        keep.extend(records.pending.as_ref().map(|it| it.release.state.clone()));
+        Box::pin(async move { prune(engine, records, &keep).await })
+    }
+}
+
 /// Whether all volumes of `state` are there.
-pub(super) async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
-    for (part, _) in volumes() {
-        if !engine.has_volume(&volume(part, state)).await? {
+async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
+    for (part, _) in PARTS {
+        if !engine.has_volume(&name(part, state)).await? {
             return Ok(false);
         }
     }
@@ -35,7 +121,7 @@ pub(super) async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
 
 /// Makes the volumes of `release`, with a copy of `state` or of what the gateway had, or empty
 /// ones for the first. Returns what the gateway had.
-pub(super) async fn take(
+async fn take(
     cx: &Context,
     engine: &Engine,
     records: &Records,
@@ -43,8 +129,8 @@ pub(super) async fn take(
     state: Option<&str>,
 ) -> Result<Option<String>> {
     let had = current(cx, engine, records).await?;
-    for (part, _) in volumes() {
-        let name = volume(part, &release.state);
+    for (part, _) in PARTS {
+        let name = name(part, &release.state);
         engine.make_volume(&name, (MARK, &records.mark)).await?;
     }
     if let Some(from) = state.or(had.as_deref()) {
@@ -58,7 +144,8 @@ pub(super) async fn take(
 
 /// The state of the container that is there, or else of the release that should be.
 async fn current(cx: &Context, engine: &Engine, records: &Records) -> Result<Option<String>> {
-    let container = engine.gateway().await?.map(|it| it.state);
+    let container = container::find(engine).await?;
+    let container = container.map(|it| container::state(&it).to_owned());
     let release = || records.current().map(|it| it.state.clone());
     let Some(state) = container.or_else(release).filter(|it| !it.is_empty()) else {
         return Ok(None);
@@ -78,7 +165,7 @@ async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> R
     let source = helper(engine, release, from).await?;
     let target = helper(engine, release, &release.state).await?;
     let mut done = 0;
-    for (_, inside) in volumes() {
+    for (_, inside) in PARTS {
         let parent = inside.rsplit_once('/').map_or("/", |(parent, _)| parent);
         let each = |bytes| {
             cx.talk
@@ -100,17 +187,17 @@ async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> R
 
 /// A container with the volumes of `state`, from an image that is there.
 async fn helper(engine: &Engine, release: &Release, state: &str) -> Result<String> {
-    let mounts: Vec<Mount<'_>> = volumes()
-        .map(|(part, inside)| (volume(part, state), inside))
+    let mounts: Vec<volumes::Mount<'_>> = PARTS
+        .map(|(part, inside)| (name(part, state), inside))
         .into();
     engine.make_helper(&release.image, HELPER, &mounts).await
 }
 
 /// The volumes belong to the gateway's user, as the directories of a local one do, and hold a
 /// configuration with which it starts.
-pub(super) async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
+async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     let mut names: Vec<String> = Vec::new();
-    let inside = volumes().map(|(_, inside)| inside);
+    let inside = PARTS.map(|(_, inside)| inside);
     names.extend(inside.map(|it| format!("{}/", it.trim_start_matches('/'))));
     let mut entries: Vec<(&str, u32, &[u8])> = names
         .iter()
@@ -125,11 +212,7 @@ pub(super) async fn settle(cx: &Context, engine: &Engine, container: &str) -> Re
 }
 
 /// [`settle`] in a container that is made for it.
-pub(super) async fn settle_by_helper(
-    cx: &Context,
-    engine: &Engine,
-    release: &Release,
-) -> Result<()> {
+async fn settle_by_helper(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
     let id = helper(engine, release, &release.state).await?;
     let settled = settle(cx, engine, &id).await;
     engine.remove_helpers(HELPER).await?;
@@ -137,11 +220,11 @@ pub(super) async fn settle_by_helper(
 }
 
 /// Removes the containers of copies, and our volumes but those of the states in `keep`.
-pub(super) async fn prune(engine: &Engine, records: &Records, keep: &[String]) -> Result<()> {
+async fn prune(engine: &Engine, records: &Records, keep: &[String]) -> Result<()> {
     engine.remove_helpers(HELPER).await?;
     let kept: Vec<String> = keep
         .iter()
-        .flat_map(|state| volumes().map(|(part, _)| volume(part, state)))
+        .flat_map(|state| PARTS.map(|(part, _)| name(part, state)))
         .collect();
     for name in engine.volumes_of((MARK, &records.mark)).await? {
         if !kept.contains(&name) {

@@ -3,11 +3,11 @@
 use crate::deploy::context::Context;
 use crate::deploy::docker::images::Image;
 use crate::deploy::error::Result;
+use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::Form;
-use crate::deploy::gateway::runtime::compose::label_of;
 use crate::deploy::gateway::upgrade::Candidate;
-use crate::deploy::gateway::{Observed, env};
+use crate::deploy::gateway::{container, env, runtime};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::{Acquired, lost};
 use crate::deploy::image::resolve::{Resolution, Resolved};
@@ -32,7 +32,7 @@ pub(super) fn decide(
 ) -> Result<State> {
     let wanted = &resolved.wanted;
     let verb = match &observed.container {
-        Some(container) if container.shape != form.shape => form.shape.verb(),
+        Some(container) if container::shape(container) != form.shape => form.shape.verb(),
         Some(_) => "replace",
         None => "start",
     };
@@ -124,7 +124,8 @@ pub(super) fn local(records: &Records, image: Image, pinned: String) -> Acquired
 fn runs(observed: &Observed, release: &Release) -> bool {
     !observed.altered
         && observed.container.as_ref().is_some_and(|container| {
-            container.image == release.image && container.render == label_of(&release.compose)
+            container.image == release.image
+                && container::render(container) == runtime::mark(release)
         })
 }
 

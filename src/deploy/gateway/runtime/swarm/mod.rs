@@ -17,19 +17,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub(crate) use self::spec::render;
 use crate::deploy::gateway::records::Release;
 
+use super::{Form, Runtime};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::auth::Auth;
+use crate::deploy::docker::containers::Container;
 use crate::deploy::docker::swarm::{Service, Task};
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::gateway::{runtime, state};
+use crate::deploy::gateway::container;
+use crate::deploy::gateway::labels;
+use crate::deploy::gateway::state::{self, Wait};
 use crate::deploy::settings::Shape;
 
-/// The service.
-pub(crate) const NAME: &str = "openclaw_gateway";
 /// The label of a service that was stopped while we pull an image that its node has lost.
 const WAITS: &str = "openclaw-deploy.waits";
 /// The label by which an earlier version knew that Swarm holds the registry's token.
@@ -39,6 +40,95 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How long Swarm may take for what it does itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(100);
+
+/// Swarm.
+pub(super) struct Swarm;
+
+impl Runtime for Swarm {
+    fn mark(&self, release: &Release) -> String {
+        spec::mark(release)
+    }
+
+    fn form<'a>(&self, cx: &'a Context, engine: &'a Engine) -> Wait<'a, Form> {
+        Box::pin(async move {
+            node(engine).await.map_err(|why| Failure {
+                what: format!("{}; the gateway was not touched", why.what),
+                ..why
+            })?;
+            let (secrets, fresh) = secrets::wanted(cx, engine).await?;
+            let shape = Shape::Swarm;
+            Ok(Form {
+                shape,
+                secrets,
+                fresh,
+            })
+        })
+    }
+
+    fn foresee<'a>(&self, _: &'a Context, _: &'a Release) -> Wait<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn stop<'a>(&self, engine: &'a Engine, seconds: u32) -> Wait<'a, ()> {
+        Box::pin(stop(engine, seconds))
+    }
+
+    fn start<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        release: &'a Release,
+    ) -> Wait<'a, String> {
+        Box::pin(start(cx, engine, release))
+    }
+
+    fn resume<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        container: &'a Container,
+        release: &'a Release,
+    ) -> Wait<'a, String> {
+        Box::pin(async move {
+            if container.running {
+                return Ok(container.id.clone());
+            }
+            stop(engine, labels::GRACE).await?;
+            start(cx, engine, release).await
+        })
+    }
+
+    fn keep<'a>(&self, engine: &'a Engine, release: &'a Release) -> Wait<'a, ()> {
+        Box::pin(secrets::prune(engine, &release.secrets))
+    }
+
+    fn retire<'a>(&self, _: &'a Context, engine: &'a Engine) -> Wait<'a, ()> {
+        Box::pin(async move {
+            engine
+                .remove(&format!("/services/{}", labels::SWARM_SERVICE))
+                .await?;
+            secrets::prune(engine, &[]).await
+        })
+    }
+
+    fn is_altered<'a>(&self, engine: &'a Engine) -> Wait<'a, bool> {
+        Box::pin(async move { Ok(!is_one(engine).await?) })
+    }
+
+    fn can_be_adopted(&self) -> bool {
+        false
+    }
+
+    fn left_behind(&self) -> &'static str {
+        "its service is left without a task"
+    }
+}
+
+/// See [`spec::render`].
+#[cfg(test)]
+pub(super) fn rendered(release: &Release) -> String {
+    spec::render(release).to_string()
+}
 
 /// The id of this node.
 ///
@@ -66,14 +156,16 @@ pub(crate) async fn node(engine: &Engine) -> Result<String> {
 }
 
 /// Has Swarm run `release`, and waits for its first container. Returns the container's id.
-pub(crate) async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
+async fn start(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     let node = node(engine).await?;
     let secrets = secrets::mount(cx, engine, &release.secrets).await?;
     let spec = spec::complete(cx, release, &node, secrets)?;
-    state::settle_volumes(cx, engine, release).await?;
-    let there = engine.service(NAME).await?;
+    state::of(&cx.settings)
+        .settle_service(cx, engine, release)
+        .await?;
+    let there = engine.service(labels::SWARM_SERVICE).await?;
     let before = match there {
-        Some(_) => engine.tasks(NAME).await?,
+        Some(_) => engine.tasks(labels::SWARM_SERVICE).await?,
         None => Vec::new(),
     };
     put(engine, None, |_| spec.clone()).await?;
@@ -107,12 +199,14 @@ pub(crate) async fn put(
     spec: impl Fn(Option<&Value>) -> Value,
 ) -> Result<()> {
     loop {
-        let there = engine.service(NAME).await?;
+        let there = engine.service(labels::SWARM_SERVICE).await?;
         let next = spec(there.as_ref().map(|it| &it.spec));
         let outcome = engine.put_service(there.as_ref(), &next, auth).await;
         let version = |service: Option<Service>| service.map(|it| it.version);
         // An update has to name the version, and Swarm itself may have changed it meanwhile.
-        if outcome.is_ok() || version(engine.service(NAME).await?) == version(there) {
+        if outcome.is_ok()
+            || version(engine.service(labels::SWARM_SERVICE).await?) == version(there)
+        {
             return outcome;
         }
     }
@@ -137,7 +231,7 @@ async fn scale(engine: &Engine, replicas: u8, waits: bool) -> Result<()> {
 async fn first_container(cx: &Context, engine: &Engine, before: &[Task]) -> Result<String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let tasks = engine.tasks(NAME).await?.into_iter();
+        let tasks = engine.tasks(labels::SWARM_SERVICE).await?.into_iter();
         // Another one after the first would be Swarm's second try.
         let mut new = tasks.filter(|task| before.iter().all(|it| it.id != task.id));
         let task = new.next();
@@ -167,7 +261,8 @@ fn not_started(cx: &Context, task: Option<&Task>) -> Failure {
 fn swarm_failed(what: &str) -> Failure {
     Failure::new(what)
         .hint(format!(
-            "see what Swarm says: docker service ps --no-trunc {NAME}"
+            "see what Swarm says: docker service ps --no-trunc {}",
+            labels::SWARM_SERVICE
         ))
         .cause(Cause::Swarm)
 }
@@ -176,23 +271,21 @@ fn swarm_failed(what: &str) -> Failure {
 ///
 /// Swarm itself ends a process seconds later, when a load balancer that we do not use has
 /// forgotten it; with no replica wanted it may as well be stopped at once.
-pub(crate) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
-    let service = engine.service(NAME).await?;
+async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
+    let service = engine.service(labels::SWARM_SERVICE).await?;
     if service.as_ref().is_some_and(|it| !is_stopped(&it.spec)) {
         scale(engine, 0, false).await?;
     }
     // Also where the service was removed by hand: its last container outlives it by seconds.
-    for (id, shape) in engine.gateways().await? {
-        if shape == Shape::Swarm {
-            engine.stop(&id, seconds).await?;
-        }
+    for id in container::all_of(engine, Shape::Swarm).await? {
+        engine.stop(&id, seconds).await?;
     }
     if service.is_none() {
         return Ok(());
     }
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        let tasks = engine.tasks(NAME).await?;
+        let tasks = engine.tasks(labels::SWARM_SERVICE).await?;
         if tasks.iter().all(Task::is_over) {
             return Ok(());
         }
@@ -203,7 +296,7 @@ pub(crate) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
 
 /// Starts the service as it is, with one replica. For [`stop`] and nothing changed since.
 pub(crate) async fn go_on(engine: &Engine) -> Result<()> {
-    match engine.service(NAME).await? {
+    match engine.service(labels::SWARM_SERVICE).await? {
         None => Ok(()),
         Some(_) => scale(engine, 1, false).await,
     }
@@ -211,14 +304,14 @@ pub(crate) async fn go_on(engine: &Engine) -> Result<()> {
 
 /// Whether there is a service that is not stopped.
 pub(crate) async fn is_up(engine: &Engine) -> Result<bool> {
-    let service = engine.service(NAME).await?;
+    let service = engine.service(labels::SWARM_SERVICE).await?;
     Ok(service.is_some_and(|service| !is_stopped(&service.spec)))
 }
 
 /// Ends Swarm's own tries at an image that its node has lost, until [`let_go`] or the next start;
 /// a label keeps that in mind should we be killed. Returns whether the service waits.
 pub(crate) async fn hold_back(engine: &Engine) -> Result<bool> {
-    let Some(service) = engine.service(NAME).await? else {
+    let Some(service) = engine.service(labels::SWARM_SERVICE).await? else {
         return Ok(false);
     };
     if is_stopped(&service.spec) {
@@ -228,7 +321,7 @@ pub(crate) async fn hold_back(engine: &Engine) -> Result<bool> {
         return Ok(false);
     }
     scale(engine, 0, true).await?;
-    let ended = stop(engine, runtime::GRACE).await;
+    let ended = stop(engine, labels::GRACE).await;
     if ended.is_err() {
         let_go(engine).await?;
     }
@@ -237,7 +330,7 @@ pub(crate) async fn hold_back(engine: &Engine) -> Result<bool> {
 
 /// Lets Swarm try again, where it still waits.
 pub(crate) async fn let_go(engine: &Engine) -> Result<()> {
-    let service = engine.service(NAME).await?;
+    let service = engine.service(labels::SWARM_SERVICE).await?;
     match service.filter(|it| !it.spec["Labels"][WAITS].is_null()) {
         Some(_) => scale(engine, 1, false).await,
         None => Ok(()),
@@ -245,8 +338,8 @@ pub(crate) async fn let_go(engine: &Engine) -> Result<()> {
 }
 
 /// Whether there is a service, and it wants one gateway: two would share one state.
-pub(crate) async fn is_one(engine: &Engine) -> Result<bool> {
-    let service = engine.service(NAME).await?;
+async fn is_one(engine: &Engine) -> Result<bool> {
+    let service = engine.service(labels::SWARM_SERVICE).await?;
     Ok(service.is_some_and(|service| replicas(&service.spec) == Some(1)))
 }
 
@@ -256,9 +349,4 @@ fn is_stopped(spec: &Value) -> bool {
 
 fn replicas(spec: &Value) -> Option<u64> {
     spec["Mode"]["Replicated"]["Replicas"].as_u64()
-}
-
-/// Removes the service.
-pub(crate) async fn remove(engine: &Engine) -> Result<()> {
-    engine.remove(&format!("/services/{NAME}")).await
 }

@@ -14,7 +14,7 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::swarm::{FINGERPRINT, Listed};
 use crate::deploy::error::Result;
-use crate::deploy::gateway::runtime::compose::PROJECT;
+use crate::deploy::gateway::labels::PROJECT;
 use crate::deploy::settings::STATE_OWNER;
 
 /// The names of the secrets that the gateway is to be given, and those of them to be made.

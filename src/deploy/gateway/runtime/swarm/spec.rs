@@ -5,41 +5,55 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::PAUSE;
+use crate::base::checksum::fnv1a;
 use crate::deploy::context::Context;
-use crate::deploy::docker::images::Image;
 use crate::deploy::env_file::EnvFile;
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::Result;
+use crate::deploy::gateway::env;
+use crate::deploy::gateway::labels::{self, INSIDE, PROJECT};
 use crate::deploy::gateway::records::Release;
-use crate::deploy::gateway::runtime::compose::{self, PROJECT, fingerprint};
-use crate::deploy::gateway::runtime::swarm::{NAME, PAUSE};
-use crate::deploy::gateway::{env, runtime};
-use crate::deploy::settings::Settings;
+use crate::deploy::gateway::spec::{Mount, Spec};
+use crate::deploy::gateway::state::volumes;
 
-/// The service for this image, without what is known only when it starts: variables of `.env`,
+/// The service of this release, without what is known only when it starts: variables of `.env`,
 /// secrets, the node, the volumes of a remote engine.
-pub(crate) fn render(settings: &Settings, image: &Image, pinned: &str, source: &str) -> String {
-    let mut spec = json!({
-        "Name": NAME,
-        "Labels": {"com.docker.stack.namespace": PROJECT, "openclaw-deploy.source": source},
+pub(super) fn render(release: &Release) -> Value {
+    let mut spec = service(release);
+    spec["TaskTemplate"]["ContainerSpec"]["Labels"][labels::RENDER] = mark(release).into();
+    spec
+}
+
+/// The fingerprint of all that the gateway is made from.
+pub(super) fn mark(release: &Release) -> String {
+    fnv1a(service(release).to_string().as_bytes())
+}
+
+fn service(release: &Release) -> Value {
+    let spec = &release.spec;
+    let port = spec.port;
+    let mut service = json!({
+        "Name": labels::SWARM_SERVICE,
+        "Labels": {"com.docker.stack.namespace": PROJECT, (labels::SOURCE): release.source.word()},
         "TaskTemplate": {
             "ContainerSpec": {
-                "Image": pinned,
-                "Args": compose::command(&image.command, "loopback", settings.port),
+                "Image": release.pinned,
+                "Args": spec.command("loopback", port),
                 "Labels": {
                     "com.docker.stack.namespace": PROJECT,
-                    (runtime::PORT): settings.port.to_string(),
+                    (labels::PORT): port.to_string(),
                 },
                 "Env": [
                     "HOME=/home/node",
                     "OPENCLAW_GATEWAY_BIND=loopback",
-                    format!("OPENCLAW_GATEWAY_PORT={}", settings.port),
+                    format!("OPENCLAW_GATEWAY_PORT={port}"),
                     "OPENCLAW_NO_AUTO_UPDATE=1",
                 ],
-                "Mounts": directories(settings),
+                "Mounts": directories(spec),
                 "CapabilityDrop": ["ALL"],
                 "Privileges": {"NoNewPrivileges": true},
                 "Init": true,
-                "StopGracePeriod": nanoseconds(Duration::from_secs(runtime::GRACE.into())),
+                "StopGracePeriod": nanoseconds(Duration::from_secs(labels::GRACE.into())),
             },
             "Resources": {"Limits": {"Pids": 512}},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(PAUSE)},
@@ -50,17 +64,15 @@ pub(crate) fn render(settings: &Settings, image: &Image, pinned: &str, source: &
         "UpdateConfig": {"Parallelism": 1, "Order": "stop-first", "FailureAction": "pause"},
         "RollbackConfig": {"Parallelism": 1, "Order": "stop-first", "FailureAction": "pause"},
     });
-    if image.has_health_check {
-        spec["TaskTemplate"]["ContainerSpec"]["Healthcheck"] = health_check(settings.port);
+    if spec.health_check {
+        service["TaskTemplate"]["ContainerSpec"]["Healthcheck"] = health_check(port);
     }
-    let mark = fingerprint(spec.to_string().as_bytes());
-    spec["TaskTemplate"]["ContainerSpec"]["Labels"]["openclaw-deploy.render"] = mark.into();
-    spec.to_string()
+    service
 }
 
 /// The image's own check knows one port. On another it would fail, and Swarm end the gateway.
 fn health_check(port: u16) -> Value {
-    if port != compose::INSIDE {
+    if port != INSIDE {
         return json!({"Test": ["NONE"]});
     }
     let seconds = |count| nanoseconds(Duration::from_secs(count));
@@ -72,21 +84,18 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// The same directories as Compose mounts; none on a remote engine, which has volumes.
-fn directories(settings: &Settings) -> Vec<Value> {
-    if settings.engine.is_remote() {
-        return Vec::new();
-    }
-    let bind = |(path, inside): (std::path::PathBuf, &str)| json!({"Type": "bind", "Source": compose::settings_path(settings, &path), "Target": inside});
-    compose::mounts(settings).into_iter().map(bind).collect()
+fn directories(spec: &Spec) -> Vec<Value> {
+    let bind = |it: &Mount| json!({"Type": "bind", "Source": it.source, "Target": it.target});
+    spec.mounts.iter().map(bind).collect()
 }
 
 /// The volumes of a state on a remote engine. They are there already.
-fn volumes(state: &str) -> Vec<Value> {
-    let volume = |(part, inside): (&str, &str)| json!({"Type": "volume", "Source": compose::volume(part, state), "Target": inside});
-    compose::volumes().into_iter().map(volume).collect()
+fn volumes_of(state: &str) -> Vec<Value> {
+    let volume = |(part, inside): (&str, &str)| json!({"Type": "volume", "Source": volumes::name(part, state), "Target": inside});
+    volumes::PARTS.map(volume).into()
 }
 
-/// The rendered service with all that is known now.
+/// The service with all that is known now.
 ///
 /// # Errors
 /// When `.env` cannot be read.
@@ -96,10 +105,7 @@ pub(super) fn complete(
     node: &str,
     secrets: Vec<Value>,
 ) -> Result<Value> {
-    let mut spec: Value = serde_json::from_str(&release.compose).map_err(|_| {
-        Failure::new("the service of this release cannot be read")
-            .hint("make a new release: openclaw-deploy bootstrap --image …")
-    })?;
+    let mut spec = render(release);
     let text = env::read(cx, env::owner(cx)?)?;
     let file = EnvFile::parse(&text);
     let container = &mut spec["TaskTemplate"]["ContainerSpec"];
@@ -113,8 +119,8 @@ pub(super) fn complete(
         .collect();
     container["Secrets"] = secrets.into();
     if !release.state.is_empty() {
-        container["Mounts"] = volumes(&release.state).into();
-        container["Labels"]["openclaw-deploy.state"] = release.state.as_str().into();
+        container["Mounts"] = volumes_of(&release.state).into();
+        container["Labels"][labels::STATE] = release.state.as_str().into();
     }
     spec["TaskTemplate"]["Placement"] = json!({"Constraints": [format!("node.id=={node}")]});
     Ok(spec)
@@ -123,28 +129,22 @@ pub(super) fn complete(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::gateway::runtime::compose::label_of;
-    use crate::deploy::settings::{File, Flags};
+    use crate::deploy::gateway::records::tests::release;
 
-    fn rendered(port: u16, pinned: &str) -> String {
-        let flags = Flags {
-            port: Some(port),
-            ..Flags::default()
-        };
-        let settings = Settings::decide(flags, File::default()).expect("they are good");
-        let image = Image {
-            command: ["node", "openclaw.mjs", "gateway"]
-                .map(str::to_owned)
-                .to_vec(),
-            has_health_check: true,
-            ..Image::default()
-        };
-        render(&settings, &image, pinned, "pulled")
+    fn of(port: u16, pinned: &str) -> Release {
+        let mut it = release(1, "sha256:00");
+        it.pinned = pinned.to_owned();
+        it.spec.command = ["node", "openclaw.mjs", "gateway"]
+            .map(str::to_owned)
+            .to_vec();
+        it.spec.port = port;
+        it.spec.health_check = true;
+        it
     }
 
     #[test]
     fn nothing_is_published_and_loopback_is_listened_on() {
-        let spec: Value = serde_json::from_str(&rendered(18789, "r/x@sha256:00")).expect("JSON");
+        let spec = render(&of(18789, "r/x@sha256:00"));
         let task = &spec["TaskTemplate"];
         let args = json!([
             "node",
@@ -162,17 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn another_service_has_another_label() {
-        let of = |port, pinned| label_of(&rendered(port, pinned)).to_owned();
-        assert_eq!(of(1, "a").len(), 16);
-        assert_eq!(of(1, "a"), of(1, "a"));
-        assert_ne!(of(1, "a"), of(1, "b"));
-        assert_ne!(of(1, "a"), of(2, "a"));
+    fn another_service_has_another_mark() {
+        let mark = |port, pinned| mark(&of(port, pinned));
+        assert_eq!(mark(1, "a").len(), 16);
+        assert_eq!(mark(1, "a"), mark(1, "a"));
+        assert_ne!(mark(1, "a"), mark(1, "b"));
+        assert_ne!(mark(1, "a"), mark(2, "a"));
     }
 
     #[test]
     fn the_images_check_is_left_out_where_it_would_look_at_another_port() {
-        assert!(rendered(18789, "a").contains("StartPeriod"));
-        assert!(rendered(1, "a").contains("NONE"));
+        assert!(render(&of(18789, "a")).to_string().contains("StartPeriod"));
+        assert!(render(&of(1, "a")).to_string().contains("NONE"));
     }
 }

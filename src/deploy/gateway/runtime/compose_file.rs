@@ -1,0 +1,170 @@
+//! Our own `compose.yaml`, rendered from a release. Pure.
+//!
+//! The file is ours alone: it is written anew whenever it differs.
+
+use std::fmt::Write;
+
+use crate::base::checksum::fnv1a;
+use crate::deploy::gateway::labels::{self, COMPOSE_SERVICE, INSIDE, PROJECT};
+use crate::deploy::gateway::records::Release;
+use crate::deploy::gateway::spec::Spec;
+use crate::deploy::gateway::state::volumes;
+
+/// The `.env` beside the file.
+pub(crate) const ENV_FILE: &str = ".env";
+
+/// The text of `compose.yaml` for a release, with the user's variables from `env_file`. The volumes of
+/// a remote engine are no part of its fingerprint, because every release has others.
+pub(crate) fn render(release: &Release, env_file: &str) -> String {
+    let mut text = service(release, env_file);
+    let (source, mark) = (release.source.word(), mark(release));
+    let _ = writeln!(
+        text,
+        "    labels:\n      {}: {source}\n      {}: \"{mark}\"",
+        labels::SOURCE,
+        labels::RENDER
+    );
+    if release.state.is_empty() {
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "      {}: \"{}\"\nvolumes:",
+        labels::STATE,
+        release.state
+    );
+    for (part, _) in volumes::PARTS {
+        // External: Compose never makes an empty one where the state should be.
+        let name = volumes::name(part, &release.state);
+        let _ = writeln!(text, "  {part}: {{external: true, name: {name}}}");
+    }
+    text
+}
+
+/// The fingerprint of all that the gateway is made from.
+pub(crate) fn mark(release: &Release) -> String {
+    fnv1a(service(release, ENV_FILE).as_bytes())
+}
+
+/// The service, without its labels.
+fn service(release: &Release, env_file: &str) -> String {
+    let spec = &release.spec;
+    let mut text = String::from(
+        "# Written by openclaw-deploy, which replaces it. Put your own variables into .env.\n",
+    );
+    let _ = write!(
+        text,
+        "name: {PROJECT}\nservices:\n  {COMPOSE_SERVICE}:\n    image: {}\n    pull_policy: never\n",
+        quoted(&release.pinned)
+    );
+    let command = spec.command("lan", INSIDE);
+    if !command.is_empty() {
+        let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+        let _ = writeln!(text, "    command: [{}]", words.join(", "));
+    }
+    let env_file = match env_file {
+        ENV_FILE => ENV_FILE.to_owned(),
+        elsewhere => quoted(elsewhere),
+    };
+    let _ = writeln!(text, "    env_file: [{env_file}]");
+    text.push_str("    environment:\n      HOME: /home/node\n      OPENCLAW_GATEWAY_BIND: lan\n      OPENCLAW_NO_AUTO_UPDATE: \"1\"\n");
+    let _ = writeln!(text, "    ports: [\"127.0.0.1:{}:{INSIDE}\"]", spec.port);
+    text.push_str(&mounts(spec));
+    text.push_str("    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    init: true\n    pids_limit: 512\n    restart: unless-stopped\n    stop_grace_period: 30s\n");
+    if spec.health_check {
+        // Upstream's own check runs every three minutes, too seldom to be of use.
+        text.push_str(
+            "    healthcheck: {interval: 10s, timeout: 5s, start_period: 20s, retries: 5}\n",
+        );
+    }
+    text
+}
+
+/// The directories, or else the volumes, of the service.
+fn mounts(spec: &Spec) -> String {
+    let mut text = String::from("    volumes:\n");
+    for mount in &spec.mounts {
+        let (source, target) = (quoted(&mount.source), &mount.target);
+        let _ = writeln!(
+            text,
+            "      - {{type: bind, source: {source}, target: {target}, bind: {{create_host_path: false}}}}"
+        );
+    }
+    for (name, inside) in volumes::PARTS.iter().filter(|_| spec.mounts.is_empty()) {
+        let _ = writeln!(
+            text,
+            "      - {{type: volume, source: {name}, target: {inside}}}"
+        );
+    }
+    text
+}
+
+/// A YAML double-quoted word that Compose does not interpolate.
+fn quoted(word: &str) -> String {
+    let escaped = word
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('$', "$$");
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::gateway::records::tests::release;
+
+    fn here(pinned: &str) -> Release {
+        let mut it = release(1, "sha256:00");
+        it.pinned = pinned.to_owned();
+        it.spec.port = 18789;
+        it.spec.command = ["node", "openclaw.mjs", "gateway"]
+            .map(str::to_owned)
+            .to_vec();
+        it.spec.mounts = vec![crate::deploy::gateway::spec::Mount {
+            source: "/home/deploy/.openclaw".to_owned(),
+            target: "/home/node/.openclaw".to_owned(),
+        }];
+        it
+    }
+
+    #[test]
+    fn nothing_is_published_beyond_loopback_and_nothing_is_pulled() {
+        let text = render(&here("r/x@sha256:00"), ENV_FILE);
+        assert!(
+            text.contains("ports: [\"127.0.0.1:18789:18789\"]"),
+            "{text}"
+        );
+        assert!(text.contains("pull_policy: never") && text.contains("cap_drop: [ALL]"));
+        assert!(text.contains("\"gateway\", \"--bind\", \"lan\", \"--port\", \"18789\""));
+        assert_eq!(mark(&here("r/x@sha256:00")).len(), 16);
+    }
+
+    #[test]
+    fn another_image_has_another_mark_and_another_env_file_has_not() {
+        assert_ne!(mark(&here("a")), mark(&here("b")));
+        assert_eq!(mark(&here("a")), mark(&here("a")));
+        let elsewhere = render(&here("a"), "/run/a b.env");
+        assert!(elsewhere.contains("    env_file: [\"/run/a b.env\"]\n"));
+        assert!(elsewhere.contains(&mark(&here("a"))));
+    }
+
+    #[test]
+    fn another_state_has_other_volumes_and_the_same_mark() {
+        let of = |state: &str| {
+            let mut remote = here("x");
+            remote.spec.mounts.clear();
+            remote.state = state.to_owned();
+            (render(&remote, ENV_FILE), mark(&remote))
+        };
+        let ((one, its), (two, others)) = (of("1-1"), of("1-2"));
+        assert_eq!(its, others);
+        assert_eq!(one.replace("1-1", "1-2"), two);
+        assert!(two.contains("  auth: {external: true, name: openclaw_auth_1-2}\n"));
+        assert!(two.contains("openclaw-deploy.state: \"1-2\""), "{two}");
+    }
+
+    #[test]
+    fn a_dollar_is_not_interpolated() {
+        assert_eq!(quoted("a$b\"c\\"), "\"a$$b\\\"c\\\\\"");
+    }
+}

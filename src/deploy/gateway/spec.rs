@@ -1,0 +1,80 @@
+//! What a gateway is made from, beside its image: decided once, kept with its release, and rendered
+//! when it is used, for Compose or for Swarm.
+
+mod before;
+
+use serde::{Deserialize, Serialize};
+
+/// See above.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
+pub(crate) struct Spec {
+    /// The image's own command.
+    pub command: Vec<String>,
+    /// The port on loopback at which the gateway is reached.
+    pub port: u16,
+    /// Whether the image has a health check of its own.
+    pub health_check: bool,
+    /// Its directories, as the engine sees them; none where the state is in volumes.
+    pub mounts: Vec<Mount>,
+}
+
+/// A directory that the gateway is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mount {
+    /// On the host.
+    pub source: String,
+    /// In the container.
+    pub target: String,
+}
+
+impl Spec {
+    /// The image's own command, told to listen where it can be reached: by a published port, which
+    /// does not reach the loopback inside of a container, on `lan`; in the host's network on
+    /// `loopback`.
+    pub(crate) fn command(&self, bind: &str, port: u16) -> Vec<String> {
+        let mut command = self.command.clone();
+        let has = |word: &str| command.iter().any(|it| it == word);
+        if has("gateway") && !has("--bind") {
+            command.extend(listen(bind, port));
+        }
+        command
+    }
+}
+
+fn listen(bind: &str, port: u16) -> [String; 4] {
+    ["--bind", bind, "--port", &port.to_string()].map(str::to_owned)
+}
+
+/// How it is, or was, written down.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Now {
+        command: Vec<String>,
+        port: u16,
+        health_check: bool,
+        mounts: Vec<Mount>,
+    },
+    /// The text of `compose.yaml`, or of Swarm's service, as earlier versions kept it.
+    Before(String),
+}
+
+impl From<Stored> for Spec {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Now {
+                command,
+                port,
+                health_check,
+                mounts,
+            } => Self {
+                command,
+                port,
+                health_check,
+                mounts,
+            },
+            Stored::Before(text) => before::read(&text),
+        }
+    }
+}
