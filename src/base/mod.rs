@@ -1,6 +1,7 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
 pub(crate) mod environment;
+pub(crate) mod command_line;
 pub(crate) mod checksum;
 pub(crate) mod encode;
 pub(crate) mod units;

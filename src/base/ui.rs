@@ -75,12 +75,17 @@ impl Ui {
 
     /// An error and its hint.
     pub(crate) fn error(&self, error: &Error) {
-        self.say("error", Tone::Bad, &error.to_string());
-        if let Some(hint) = error.hint() {
+        self.failure(&error.to_string(), error.hint().as_deref());
+    }
+
+    /// What happened, and on a line of its own what to do.
+    pub(crate) fn failure(&self, what: &str, hint: Option<&str>) {
+        self.say("error", Tone::Bad, what);
+        if let Some(hint) = hint {
             self.line(&format!(
                 "{} {}",
                 self.stderr_paint(Tone::Dim, "hint:"),
-                clean(&hint)
+                clean(hint)
             ));
         }
     }
@@ -122,7 +127,7 @@ impl Ui {
             Color::Auto => {
                 terminal
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+                    && !is_dumb()
             }
         }
     }
@@ -135,6 +140,15 @@ impl Ui {
     fn line(&self, text: &str) {
         let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
     }
+}
+
+/// Whether a line on stderr can be drawn over.
+pub(crate) fn can_redraw() -> bool {
+    std::io::stderr().is_terminal() && !is_dumb()
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// A panic's message can quote a value, so only its place is told.

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
+use crate::base::command_line;
 use crate::base::error::{Error, Exit};
 use crate::base::harden::{self, Hardened};
 use crate::base::ui::{self, Color, Level, Ui};
@@ -168,38 +169,13 @@ fn usage(error: &clap::Error, intent: Intent) -> Error {
         (ErrorKind::MissingRequiredArgument, Intent::Exec) => {
             Error::usage("no command to run", "oc-secrets exec -- CMD ARGS…")
         }
-        (ErrorKind::MissingRequiredArgument, _) => {
-            Error::usage(format!("{named} is missing"), "see oc-secrets --help")
-        }
         (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _) => {
             Error::usage("no command", "try oc-secrets demo, or oc-secrets --help")
         }
         _ => {
-            let text = error.render().to_string();
-            let what = text.lines().next().unwrap_or_default();
-            Error::usage(
-                what.strip_prefix("error: ").unwrap_or(what),
-                suggestion(error),
-            )
+            let (what, hint) = command_line::explain(error, "oc-secrets");
+            Error::usage(what, hint)
         }
-    }
-}
-
-/// The nearest thing that clap knows, or where to read on.
-fn suggestion(error: &clap::Error) -> String {
-    let known = |kind| {
-        error
-            .get(kind)
-            .map(ToString::to_string)
-            .filter(|text| !text.is_empty())
-    };
-    let nearest = known(ContextKind::SuggestedSubcommand)
-        .or_else(|| known(ContextKind::SuggestedArg))
-        .or_else(|| known(ContextKind::SuggestedValue));
-    match (nearest, known(ContextKind::ValidValue)) {
-        (Some(nearest), _) => format!("did you mean {nearest}?"),
-        (None, Some(valid)) => format!("one of {valid}"),
-        (None, None) => "see oc-secrets --help".to_owned(),
     }
 }
 

@@ -11,8 +11,8 @@ pub(crate) enum Outcome {
     Unchanged,
     /// It was done, and verified.
     Changed {
-        /// The step's own note, or "".
-        note: String,
+        /// The step's own note.
+        note: Option<String>,
     },
     /// It does not apply here, or was not asked for.
     Skipped {

@@ -5,22 +5,22 @@
 //! progress is a plain line every ten seconds.
 
 use std::cell::{Cell, RefCell};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::error::{Failure, Result};
 use super::outcome::{Outcome, Ran};
-use crate::base::ui::{Color, Level, Tone, Ui, clean};
+use crate::base::ui::{self, Color, Level, Tone, Ui, clean};
 
 /// How many steps there are.
 pub(crate) const STEPS: u8 = 9;
-const PROGRAM: &str = "openclaw-deploy";
+/// How it calls itself.
+pub(crate) const PROGRAM: &str = "openclaw-deploy";
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// The one who talks.
 pub(crate) struct Talk {
     ui: Ui,
-    color: Color,
     json: bool,
     quiet: bool,
     dry_run: bool,
@@ -36,12 +36,10 @@ impl Talk {
     pub(crate) fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
         Self {
             ui: Ui::new(PROGRAM, Level::Normal, color),
-            color,
             json,
             quiet,
             dry_run,
-            live: std::io::stderr().is_terminal()
-                && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            live: ui::can_redraw(),
             dirty: Cell::new(false),
             last: Cell::new(None),
             warnings: RefCell::new(Vec::new()),
@@ -117,7 +115,7 @@ impl Talk {
             ran.took.as_secs_f64()
         );
         match &ran.outcome {
-            Outcome::Changed { note } if !note.is_empty() => {
+            Outcome::Changed { note: Some(note) } => {
                 text.push_str(&format!("  {}", clean(note)));
             }
             Outcome::Skipped { reason } => text.push_str(&format!("  {}", clean(reason))),
@@ -137,17 +135,7 @@ impl Talk {
         for line in &failure.log {
             stderr(&format!("    | {}\n", clean(line)));
         }
-        let color = std::io::stderr().is_terminal() && self.color != Color::Never
-            || self.color == Color::Always;
-        let word = if color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
-            "\x1b[1;31merror:\x1b[0m"
-        } else {
-            "error:"
-        };
-        stderr(&format!("{PROGRAM}: {word} {}\n", clean(&failure.what)));
-        if let Some(hint) = &failure.hint {
-            stderr(&format!("hint: {}\n", clean(hint)));
-        }
+        self.ui.failure(&failure.what, failure.hint.as_deref());
     }
 
     /// Whether nothing may be touched.

@@ -146,7 +146,7 @@ mod tests {
             })
         }
 
-        fn apply(&self, _: &Context) -> Result<String> {
+        fn apply(&self, _: &Context) -> Result<Option<String>> {
             unreachable!("check failed")
         }
 

@@ -61,8 +61,8 @@ pub(crate) struct Listed {
 pub(crate) trait Step {
     /// What is there and what is missing. Changes nothing.
     fn check(&self, cx: &Context) -> Result<State>;
-    /// Does what `check` found to be needed. Returns a short note for the step's line, or "".
-    fn apply(&self, cx: &Context) -> Result<String>;
+    /// Does what `check` found to be needed. Returns a short note for the step's line.
+    fn apply(&self, cx: &Context) -> Result<Option<String>>;
     /// Whether it worked; called after `apply` only.
     fn verify(&self, cx: &Context) -> Result<()>;
 }

@@ -3,6 +3,7 @@
 mod allow;
 mod check;
 mod demo;
+mod deploy_main;
 mod docker_cache;
 mod docker_crate;
 mod docker_proofs;

@@ -19,10 +19,36 @@ use crate::deploy::host::lock;
 use crate::deploy::settings::Shape;
 use crate::deploy::token::Token;
 
+/// How a finding is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Warn => Tone::Notice,
+            Self::Fail => Tone::Bad,
+        }
+    }
+}
+
 /// One finding.
 struct Finding {
     name: &'static str,
-    word: &'static str,
+    verdict: Verdict,
     text: String,
     mend: Option<String>,
 }
@@ -31,16 +57,16 @@ impl Finding {
     fn ok(name: &'static str, text: impl Into<String>) -> Self {
         Self {
             name,
-            word: "ok",
+            verdict: Verdict::Ok,
             text: text.into(),
             mend: None,
         }
     }
 
-    fn bad(name: &'static str, word: &'static str, failure: &Failure) -> Self {
+    fn bad(name: &'static str, verdict: Verdict, failure: &Failure) -> Self {
         Self {
             name,
-            word,
+            verdict,
             text: failure.what.clone(),
             mend: failure.hint.clone(),
         }
@@ -53,14 +79,14 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     all.push(match &cx.token {
         Some(token) if is_useless(cx, token) => Finding::bad(
             "token",
-            "warn",
+            Verdict::Warn,
             &Failure::new("GHCR_TOKEN is a fine-grained token, which ghcr.io does not take")
                 .hint("put a classic one with read:packages into its 1Password item"),
         ),
         Some(_) => Finding::ok("token", "GHCR_TOKEN is there and has the form of a token"),
         None => Finding::bad(
             "token",
-            "warn",
+            Verdict::Warn,
             &Failure::new("no GHCR_TOKEN in the environment; only public images can be pulled")
                 .hint("oc-secrets exec -- openclaw-deploy doctor"),
         ),
@@ -70,12 +96,12 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
         match env::owner(cx).and_then(|owner| env::read(cx, owner)) {
             Ok(text) if text.is_empty() => Finding::bad(
                 "env",
-                "warn",
+                Verdict::Warn,
                 &Failure::new("there is no .env yet")
                     .hint("openclaw-deploy bootstrap --only files"),
             ),
             Ok(_) => Finding::ok("env", env::path(cx).display().to_string()),
-            Err(failure) => Finding::bad("env", "fail", &failure),
+            Err(failure) => Finding::bad("env", Verdict::Fail, &failure),
         },
     );
     // A remote engine does not tell how much its disk has left, and ours does not matter then.
@@ -83,7 +109,7 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
         all.push(disk(cx));
     }
     print(cx, &all, json);
-    let failed = all.iter().any(|finding| finding.word == "fail");
+    let failed = all.iter().any(|finding| finding.verdict == Verdict::Fail);
     Ok(if failed { Exit::Step } else { Exit::Done })
 }
 
@@ -97,17 +123,17 @@ fn disk(cx: &Context) -> Finding {
         Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
         Ok(free) => Finding::bad(
             "disk",
-            "warn",
+            Verdict::Warn,
             &Failure::new(format!("{} free in /var", size(free))).hint("docker system df"),
         ),
-        Err(failure) => Finding::bad("disk", "fail", &failure),
+        Err(failure) => Finding::bad("disk", Verdict::Fail, &failure),
     }
 }
 
 async fn engine(cx: &Context) -> Vec<Finding> {
     let engine = match Engine::open(&cx.settings.engine).await {
         Ok(engine) => engine,
-        Err(failure) => return vec![Finding::bad("engine", "fail", &failure)],
+        Err(failure) => return vec![Finding::bad("engine", Verdict::Fail, &failure)],
     };
     let mut all = vec![Finding::ok(
         "engine",
@@ -116,7 +142,7 @@ async fn engine(cx: &Context) -> Vec<Finding> {
     all.push(
         match client::compose_version(&cx.host, &cx.settings.engine).await {
             Ok(version) => Finding::ok("compose", version),
-            Err(failure) => Finding::bad("compose", "fail", &failure),
+            Err(failure) => Finding::bad("compose", Verdict::Fail, &failure),
         },
     );
     match observe(cx, &engine).await {
@@ -130,11 +156,11 @@ async fn engine(cx: &Context) -> Vec<Finding> {
             {
                 all.push(match swarm::node(&engine).await {
                     Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
-                    Err(failure) => Finding::bad("swarm", "fail", &failure),
+                    Err(failure) => Finding::bad("swarm", Verdict::Fail, &failure),
                 });
             }
             let bad = |what: &str, mend: &str| {
-                Finding::bad("gateway", "fail", &Failure::new(what).hint(mend))
+                Finding::bad("gateway", Verdict::Fail, &Failure::new(what).hint(mend))
             };
             all.push(match (&seen.container, seen.healthy) {
                 (_, true) => Finding::ok("gateway", "answers"),
@@ -145,21 +171,21 @@ async fn engine(cx: &Context) -> Vec<Finding> {
                 && let Err(failure) =
                     exposure::assert_private(&cx.host, &container, cx.settings.port)
             {
-                all.push(Finding::bad("exposure", "fail", &failure));
+                all.push(Finding::bad("exposure", Verdict::Fail, &failure));
             }
         }
-        Err(failure) => all.push(Finding::bad("gateway", "fail", &failure)),
+        Err(failure) => all.push(Finding::bad("gateway", Verdict::Fail, &failure)),
     }
     match Records::load(&cx.host, &cx.settings) {
         Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => {
             all.push(Finding::bad(
                 "records",
-                "warn",
+                Verdict::Warn,
                 &Failure::new("an earlier run was cut off").hint("openclaw-deploy bootstrap"),
             ))
         }
         Ok(_) => {}
-        Err(failure) => all.push(Finding::bad("records", "fail", &failure)),
+        Err(failure) => all.push(Finding::bad("records", Verdict::Fail, &failure)),
     }
     all
 }
@@ -168,18 +194,14 @@ fn print(cx: &Context, all: &[Finding], json: bool) {
     if json {
         let list: Vec<_> = all
             .iter()
-            .map(|it| json!({"check": it.name, "state": it.word, "text": it.text, "mend": it.mend}))
+            .map(|it| json!({"check": it.name, "state": it.verdict.word(), "text": it.text, "mend": it.mend}))
             .collect();
         cx.talk.data(&json!({"checks": list}).to_string());
         return;
     }
     for it in all {
-        let tone = match it.word {
-            "ok" => Tone::Good,
-            "warn" => Tone::Notice,
-            _ => Tone::Bad,
-        };
-        let word = cx.talk.paint(tone, &format!("{:4}", it.word));
+        let word = format!("{:4}", it.verdict.word());
+        let word = cx.talk.paint(it.verdict.tone(), &word);
         cx.talk.data(&format!("{word}  {:8}  {}", it.name, it.text));
         if let Some(mend) = &it.mend {
             cx.talk.data(&format!("{:16}{mend}", ""));

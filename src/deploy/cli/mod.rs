@@ -5,11 +5,13 @@ mod doctor;
 mod report;
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use serde_json::json;
 
 use self::args::{Cli, Command, Common};
@@ -23,12 +25,15 @@ use super::host::Host;
 use super::host::lock::Lock;
 use super::journal::Journal;
 use super::outcome::Outcome;
-use super::reporter::Talk;
+use super::reporter::{PROGRAM, Talk};
 use super::run::{Choice, run};
 use super::settings::{CONFIG, File, Settings};
 use super::token::{self, Token, take};
+use crate::base::command_line;
 use crate::base::env_name::EnvName;
+use crate::base::harden;
 use crate::base::secret::Secret;
+use crate::base::ui::{self, Color};
 use crate::deploy::settings::swarm_secrets;
 
 /// The secrets of our environment, which are in it no more.
@@ -38,15 +43,27 @@ struct Taken {
     app: Vec<(EnvName, Secret)>,
 }
 
-/// Runs the program.
+/// The whole program.
 pub fn main() -> ExitCode {
-    // First of all: out of the environment, before anything is started.
+    // Kept: what the caller passed down stays closed to what we start.
+    let _hardened = harden::harden();
+    ui::hide_panics(PROGRAM);
+    // Out of the environment, before anything is started.
     let taken = Taken {
         ghcr: take("GHCR_TOKEN"),
         tailscale: take("TAILSCALE_AUTH_KEY"),
         app: token::take_all(swarm_secrets::by_default()),
     };
-    let cli = Cli::parse();
+    // Unwinding wipes every secret on its way; only then do we end.
+    let done = catch_unwind(AssertUnwindSafe(|| run_program(taken)));
+    done.unwrap_or(Exit::Step).into()
+}
+
+fn run_program(taken: Taken) -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
     let done = context(&cli, taken).and_then(|cx| {
         let exit = command(&cx, &cli)?;
         // What went wrong says more than that it could not be told.
@@ -55,15 +72,27 @@ pub fn main() -> ExitCode {
         }
         Ok(exit)
     });
-    match done {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            let talk = talk(&cli);
-            talk.result(&json!({"exit": failure.exit as u8, "error": report::error(&failure)}));
-            talk.error(&failure);
-            failure.exit.into()
-        }
+    done.unwrap_or_else(|failure| {
+        let talk = talk(&cli);
+        talk.result(&json!({"exit": failure.exit as u8, "error": report::error(&failure)}));
+        talk.error(&failure);
+        failure.exit
+    })
+}
+
+/// Help and version go to standard output; anything else is a usage error in our words.
+fn misunderstood(error: &clap::Error) -> Exit {
+    let talk = Talk::new(Color::Auto, false, false, false);
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        talk.data(error.render().to_string().trim_end());
+        return talk.arrived().map_or(Exit::Step, |()| Exit::Done);
     }
+    let (what, hint) = command_line::explain(error, PROGRAM);
+    talk.error(&Failure::usage(what).hint(hint));
+    Exit::Usage
 }
 
 fn talk(cli: &Cli) -> Talk {

@@ -113,7 +113,7 @@ fn step(ran: &Ran) -> Value {
         Outcome::Skipped { reason } => line["reason"] = reason.as_str().into(),
         Outcome::Planned { what } => line["plan"] = json!(what),
         Outcome::Failed(failure) => line["error"] = failure.what.as_str().into(),
-        Outcome::Changed { note } => line["note"] = note.as_str().into(),
+        Outcome::Changed { note } => line["note"] = note.as_deref().unwrap_or_default().into(),
         Outcome::Unchanged => {}
     }
     line

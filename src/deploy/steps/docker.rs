@@ -82,7 +82,7 @@ impl Step for Docker {
         Ok(State::of(what))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let answers = cx.host.wait(Engine::open(&cx.settings.engine)).is_ok();
         if !has_docker(cx, answers) {
             install(cx, &Offers::fresh(cx)?.docker())?;
@@ -91,7 +91,7 @@ impl Step for Docker {
             systemd::tell(&cx.host, &["enable", "--now", "docker"])?;
         }
         let engine = cx.host.wait(engine_is_up(cx))?;
-        let mut from = String::new();
+        let mut from = None;
         if cx
             .host
             .wait(client::compose_version(&cx.host, &cx.settings.engine))
@@ -102,10 +102,11 @@ impl Step for Docker {
         let compose = cx
             .host
             .wait(client::compose_version(&cx.host, &cx.settings.engine))?;
-        Ok(format!(
+        let from = from.unwrap_or_default();
+        Ok(Some(format!(
             "Docker {}, Compose {compose}{from}",
             engine.version
-        ))
+        )))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
@@ -163,9 +164,9 @@ fn compose_plan(cx: &Context) -> Result<Vec<String>> {
 }
 
 /// Returns where it came from, if not from the sources that this host had.
-fn install_compose(cx: &Context) -> Result<String> {
+fn install_compose(cx: &Context) -> Result<Option<String>> {
     if let Some(package) = Offers::fresh(cx)?.compose() {
-        return install(cx, &[package]).map(|()| String::new());
+        return install(cx, &[package]).map(|()| None);
     }
     let source = docker_source(cx)?.ok_or_else(|| {
         Failure::new("no package source of this host has Compose v2")
@@ -177,7 +178,7 @@ fn install_compose(cx: &Context) -> Result<String> {
         .add(&cx.host)
         .map_err(|failure| failure.exit(Exit::Docker))?;
     install(cx, &[PLUGIN])?;
-    Ok(format!(" from {}", source.url))
+    Ok(Some(format!(" from {}", source.url)))
 }
 
 fn docker_source(cx: &Context) -> Result<Option<Source>> {

@@ -53,7 +53,7 @@ impl Step for Fail2ban {
         Ok(State::of(what))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
         // Before the package, whose first start would fail for want of a log file.
         host.write(JAIL, jail(host)?.as_bytes(), ACCESS)?;
@@ -68,7 +68,7 @@ impl Step for Fail2ban {
             }
             std::thread::sleep(Duration::from_millis(250));
         }
-        Ok("5 tries in 10 minutes, then an hour out".to_owned())
+        Ok(Some("5 tries in 10 minutes, then an hour out".to_owned()))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

@@ -68,7 +68,7 @@ impl Step for Files {
         Ok(State::of(what))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         if cx.settings.engine.is_remote() {
             let text = env::complete(cx, &env::read(cx, None)?)?;
             cx.host.directory(
@@ -79,7 +79,7 @@ impl Step for Files {
                 },
             )?;
             env::write(cx, &text, None)?;
-            return Ok(String::new());
+            return Ok(None);
         }
         for dir in directories(cx)? {
             cx.host.directory(&dir.path, dir.access)?;
@@ -102,7 +102,7 @@ impl Step for Files {
             let text = config::text(cx.settings.port);
             cx.host.write(config_path(cx), text.as_bytes(), access)?;
         }
-        Ok(String::new())
+        Ok(None)
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

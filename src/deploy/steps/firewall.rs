@@ -39,7 +39,7 @@ impl Step for Firewall {
         Survey::of(cx).map(|survey| State::of(survey.plan()))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
         if !apt::ready(host, "ufw", "ufw") {
             apt::install(host, &["ufw"])?;
@@ -62,7 +62,7 @@ impl Step for Firewall {
         if systemd::runs(host) {
             systemd::tell(host, &["enable", "ufw.service"])?;
         }
-        Ok(format!("SSH stays open on {}", list(&now.ports)))
+        Ok(Some(format!("SSH stays open on {}", list(&now.ports))))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

@@ -42,10 +42,10 @@ impl Step for Gateway {
         cx.host.wait(cx.host.unless_interrupted(self.look(cx)))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let seen = self.seen.borrow_mut().take();
         let (engine, seen) = seen.ok_or_else(|| Failure::new("check did not run"))?;
-        cx.host.wait(provide(cx, &engine, seen))
+        cx.host.wait(provide(cx, &engine, seen)).map(Some)
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

@@ -70,7 +70,7 @@ impl Step for Upkeep {
         Ok(State::of(what))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
         if apt::here(host) {
             host.write(APT_CONF, apt_conf(cx).as_bytes(), ACCESS)?;
@@ -82,12 +82,10 @@ impl Step for Upkeep {
         units(cx)?;
         if backup::has_source(cx) && backup::archives(host).is_empty() {
             let path = backup::run(cx)?;
-            return Ok(format!("first backup: {}", path.display()));
+            return Ok(Some(format!("first backup: {}", path.display())));
         }
-        Ok(match apt::here(host) {
-            true => String::new(),
-            false => "backups only: no apt here".to_owned(),
-        })
+        let without_apt = || "backups only: no apt here".to_owned();
+        Ok((!apt::here(host)).then(without_apt))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

@@ -50,7 +50,7 @@ impl Step for Tailscale {
         Ok(State::of(what))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
         if !apt::ready(host, "tailscale", "tailscale") {
             if let Some(source) = source(cx)? {
@@ -62,7 +62,7 @@ impl Step for Tailscale {
         if let Some(key) = &cx.tailscale_key {
             join(cx, key)?;
         }
-        Ok(String::new())
+        Ok(None)
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

@@ -47,7 +47,7 @@ impl Step for User {
         Ok(State::of(what))
     }
 
-    fn apply(&self, cx: &Context) -> Result<String> {
+    fn apply(&self, cx: &Context) -> Result<Option<String>> {
         account(&cx.host, &cx.settings.user)?;
         rule(cx)?;
         if lacks_group(cx)? {
@@ -56,7 +56,7 @@ impl Step for User {
         }
         let keys = Keys::survey(cx)?;
         keys.write(&cx.host)?;
-        Ok(keys.note())
+        Ok(Some(keys.note()))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {

@@ -1,0 +1,72 @@
+//! `openclaw-deploy` before it does anything: as careful with its process and its words as `oc-secrets`.
+
+use std::path::Path;
+
+use crate::sandbox::Sandbox;
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_openclaw-deploy"))
+}
+
+#[test]
+fn a_command_line_that_is_refused_says_what_and_what_to_do() {
+    let sandbox = Sandbox::new();
+    for (words, what, hint) in [
+        (
+            &["bootstrap", "--imag", "x"][..],
+            "unexpected argument '--imag' found",
+            "did you mean --image?",
+        ),
+        (
+            &["bootstap"],
+            "unrecognized subcommand 'bootstap'",
+            "did you mean bootstrap?",
+        ),
+        (
+            &["bootstrap", "--port", "x"],
+            "invalid value 'x' for '--port <PORT>': invalid digit found in string",
+            "see openclaw-deploy --help",
+        ),
+        (&[], "no command", "see openclaw-deploy --help"),
+    ] {
+        let expected = format!("openclaw-deploy: error: {what}\nhint: {hint}\n");
+        sandbox.run(program(), words).done().fails(2, &expected);
+    }
+}
+
+#[test]
+fn a_colour_that_was_asked_for_is_stronger_than_no_color() {
+    let sandbox = Sandbox::new();
+    let stderr = |color: &str| {
+        let words = ["--config", "absent.toml", "--color", color, "status"];
+        let run = sandbox.run(program(), words).env("NO_COLOR", "1");
+        run.done().stderr
+    };
+    assert!(stderr("always").contains("\u{1b}["), "{}", stderr("always"));
+    assert!(!stderr("auto").contains('\u{1b}'), "{}", stderr("auto"));
+}
+
+#[test]
+fn the_process_is_hardened_before_it_reads_a_file_or_starts_a_program() {
+    let sandbox = Sandbox::new();
+    let words = [
+        "-f",
+        "-e",
+        "trace=prctl,prlimit64,openat,execve",
+        "-o",
+        "trace",
+    ];
+    let status = ["--config", "absent.toml", "status"].map(Path::new);
+    let strace = Path::new("/usr/bin/strace");
+    let words = words.iter().map(Path::new).chain([program()]).chain(status);
+    sandbox.run(strace, words).done();
+    let trace = std::fs::read_to_string(sandbox.path("work/trace")).expect("a trace");
+    let at = |what: &str| {
+        trace
+            .find(what)
+            .unwrap_or_else(|| panic!("no {what}: {trace}"))
+    };
+    let first_file = at("openat(AT_FDCWD, \"absent.toml\"");
+    assert!(at("PR_SET_DUMPABLE, SUID_DUMP_DISABLE") < first_file);
+    assert!(at("RLIMIT_CORE, {rlim_cur=0") < first_file);
+}
