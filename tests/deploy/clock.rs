@@ -57,7 +57,8 @@ fn engine(world: &World) -> Outcome {
 /// What is said: the clock and the command that looks at it, and nothing of tokens.
 fn off(run: &Ran) -> Outcome {
     run.exits(4)?
-        .says("cannot be had: clock:")?
+        .says("error: cannot pull ")?
+        .says(": clock:")?
         .says("hint: check this host's clock: timedatectl")?
         .never_says("auth:")
         .map(drop)

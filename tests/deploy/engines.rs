@@ -51,7 +51,7 @@ fn engines(world: &World) -> Outcome {
     missing(world)?;
     refuses(
         &at(world, "unix:///run/none.sock"),
-        "/run/none.sock is not there",
+        "no Docker engine: /run/none.sock not found",
         "systemctl start docker",
     )?;
     drop(UnixListener::bind("/run/dead.sock").map_err(|why| why.to_string())?);

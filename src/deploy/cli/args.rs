@@ -139,7 +139,7 @@ pub(super) struct Run {
     /// The image to run
     #[arg(long, value_name = "REF")]
     image: Option<String>,
-    /// Upstream's image, where ours cannot be had; "" for never
+    /// Upstream's image, where ours cannot be pulled; "" for never
     #[arg(long, value_name = "REF")]
     upstream_image: Option<String>,
     /// Build here even with little memory

@@ -12,39 +12,40 @@ use tokio::task::AbortHandle;
 
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::SEARCH;
-use crate::deploy::settings::Engine as Choice;
+use crate::deploy::settings::Engine as EngineAddress;
 
 /// What a request carries: a little JSON, or the answer to another request.
 pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// One HTTP connection. It ends when it is dropped, whatever is on its way then.
-pub(super) struct Line {
+pub(super) struct Connection {
     /// Where requests go.
     pub sender: SendRequest<Body>,
     task: AbortHandle,
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// Connects.
-pub(super) async fn dial(choice: &Choice) -> Result<Line> {
-    match choice {
-        Choice::Socket(path) => {
+pub(super) async fn connect(address: &EngineAddress) -> Result<Connection> {
+    match address {
+        EngineAddress::Socket(path) => {
             let stream = tokio::net::UnixStream::connect(path).await;
-            speak(stream.map_err(|why| unreachable_socket(path, &why))?).await
+            over(stream.map_err(|why| unreachable_socket(path, &why))?).await
         }
-        Choice::Client(args) => speak(dial_stdio(args)?).await,
+        EngineAddress::Client(args) => over(dial_stdio(args)?).await,
     }
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send) -> Result<Line> {
+/// HTTP over this stream.
+async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send) -> Result<Connection> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let task = tokio::spawn(connection).abort_handle();
-    Ok(Line { sender, task })
+    Ok(Connection { sender, task })
 }
 
 /// The Docker client as a pipe to whatever engine its arguments name.
@@ -71,7 +72,7 @@ fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + S
         return Err(Failure::new("the Docker client has no pipes")
             .hint("see whether it works by hand: docker version"));
     };
-    // The client ends by itself when its stdin closes with the connection.
+    // The client exits by itself when the connection closes its stdin.
     tokio::spawn(async move { child.wait().await });
     Ok(tokio::io::join(out, into))
 }
@@ -107,7 +108,7 @@ fn unreachable_socket(path: &Path, why: &std::io::Error) -> Failure {
         ErrorKind::PermissionDenied => Failure::new(format!("not permitted to use the Docker engine at {path}"))
             .hint("run this as root: sudo openclaw-deploy …")
             .cause(Cause::Permission),
-        ErrorKind::NotFound => Failure::new(format!("no Docker engine: {path} is not there"))
+        ErrorKind::NotFound => Failure::new(format!("no Docker engine: {path} not found"))
             .hint("start it with `systemctl start docker`, or let step 1 install it: openclaw-deploy bootstrap --only docker")
             .cause(Cause::Daemon),
         _ => Failure::new(format!("the Docker engine at {path} is not running"))

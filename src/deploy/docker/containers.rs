@@ -82,7 +82,7 @@ impl Engine {
         if reply.status == 404 {
             return Ok(None);
         }
-        Ok(Some(container(&reply.good("look at a container")?)))
+        Ok(Some(container(&reply.good("inspect the container")?)))
     }
 
     /// Starts container `id`.

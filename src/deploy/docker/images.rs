@@ -33,7 +33,7 @@ pub(crate) struct Image {
 
 /// What a registry says of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remote {
+pub(crate) struct Distribution {
     /// The digest of the manifest or index.
     pub digest: String,
     /// `linux/amd64` and so on; empty where it does not say.
@@ -46,7 +46,7 @@ impl Engine {
         &self,
         image: &ImageRef,
         auth: Option<&Auth>,
-    ) -> Result<std::result::Result<Remote, Reply>> {
+    ) -> Result<std::result::Result<Distribution, Reply>> {
         let path = format!("/distribution/{}/json", with_selector(image));
         let reply = self.call(Method::GET, &path, None, auth).await?;
         if !reply.ok() {
@@ -54,7 +54,7 @@ impl Engine {
         }
         let json = reply.json();
         let platforms = json["Platforms"].as_array().into_iter().flatten();
-        Ok(Ok(Remote {
+        Ok(Ok(Distribution {
             digest: text(&json["Descriptor"]["digest"]),
             platforms: platforms
                 .map(|it| format!("{}/{}", text(&it["os"]), text(&it["architecture"])))
@@ -85,7 +85,7 @@ impl Engine {
         if reply.status == 404 {
             return Ok(None);
         }
-        let json = reply.good("look at an image")?;
+        let json = reply.good("inspect the image")?;
         let config = &json["Config"];
         let label = |name: &str| text(&config["Labels"][name]);
         Ok(Some(Image {
@@ -105,7 +105,7 @@ impl Engine {
     pub(crate) async fn tag(&self, id: &str, repo: &str, tag: &str) -> Result<()> {
         let path = format!("/images/{id}/tag?repo={}&tag={}", quote(repo), quote(tag));
         let reply = self.call(Method::POST, &path, None, None).await?;
-        reply.good("tag an image").map(drop)
+        reply.good("tag the image").map(drop)
     }
 
     /// Takes the reference `name` away; the image goes when nothing names or uses it. Returns
@@ -116,7 +116,7 @@ impl Engine {
         match reply.status {
             404 => Ok(true),
             409 => Ok(false),
-            _ => reply.good("remove an image").map(|_| true),
+            _ => reply.good("remove the image").map(|_| true),
         }
     }
 }

@@ -28,18 +28,18 @@ use tokio::sync::Mutex;
 
 use self::auth::Auth;
 pub(crate) use self::connection::client_env;
-use self::connection::{Body, Line, broken};
+use self::connection::{Body, Connection, broken};
 use super::error::{Cause, Exit, Failure, Result};
-use super::settings::Engine as Choice;
+use super::settings::Engine as EngineAddress;
 
 /// How long an answer may take that is not a stream.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection to an engine, with its negotiated version.
 pub(crate) struct Engine {
-    choice: Choice,
+    address: EngineAddress,
     prefix: String,
-    idle: Mutex<Option<Line>>,
+    idle: Mutex<Option<Connection>>,
     /// Its platform, such as `linux/amd64`.
     pub platform: String,
     /// Its version, for people.
@@ -94,9 +94,9 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no engine, we may not use it, it is too old or too new, or it is rootless.
-    pub(crate) async fn open(choice: &Choice) -> Result<Self> {
+    pub(crate) async fn open(address: &EngineAddress) -> Result<Self> {
         let mut engine = Self {
-            choice: choice.clone(),
+            address: address.clone(),
             prefix: String::new(),
             idle: Mutex::new(None),
             platform: String::new(),
@@ -125,8 +125,8 @@ impl Engine {
 
     /// Why another machine's engine is out of reach only the Docker client can tell.
     fn out_of_reach(&self, why: Failure) -> Failure {
-        match &self.choice {
-            Choice::Client(args) if why.cause == Cause::Daemon => {
+        match &self.address {
+            EngineAddress::Client(args) if why.cause == Cause::Daemon => {
                 why.hint(format!("see why: docker {} version", args.join(" ")))
             }
             _ => why,
@@ -154,8 +154,8 @@ impl Engine {
         auth: Option<&Auth>,
     ) -> Result<Reply> {
         let work = async {
-            let (line, response) = self.send(method, path, body, auth).await?;
-            self.read(line, response).await
+            let (connection, response) = self.send(method, path, body, auth).await?;
+            self.read(connection, response).await
         };
         tokio::time::timeout(PATIENCE, work).await.map_err(|_| {
             Failure::new(format!(
@@ -175,7 +175,7 @@ impl Engine {
         auth: Option<&Auth>,
         mut each: impl FnMut(&Value),
     ) -> Result<Reply> {
-        let (_line, response) = self.send(Method::POST, path, Bytes::new(), auth).await?;
+        let (_connection, response) = self.send(Method::POST, path, Bytes::new(), auth).await?;
         let status = response.status().as_u16();
         let mut body = response.into_body();
         let mut rest = Vec::new();
@@ -203,7 +203,7 @@ impl Engine {
         path: &str,
         body: Bytes,
         auth: Option<&Auth>,
-    ) -> Result<(Line, Response<Incoming>)> {
+    ) -> Result<(Connection, Response<Incoming>)> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.prefix))
@@ -219,24 +219,32 @@ impl Engine {
     async fn exchange(
         &self,
         request: hyper::http::Result<Request<Body>>,
-    ) -> Result<(Line, Response<Incoming>)> {
+    ) -> Result<(Connection, Response<Incoming>)> {
         let request =
             request.map_err(|_| Failure::new("a request to the engine could not be written"))?;
         let idle = self.idle.lock().await.take();
-        let mut line = match idle.filter(|idle| !idle.sender.is_closed()) {
-            Some(line) => line,
-            None => connection::dial(&self.choice).await?,
+        let mut connection = match idle.filter(|idle| !idle.sender.is_closed()) {
+            Some(idle) => idle,
+            None => connection::connect(&self.address).await?,
         };
-        let response = line.sender.send_request(request).await.map_err(broken)?;
-        Ok((line, response))
+        let response = connection
+            .sender
+            .send_request(request)
+            .await
+            .map_err(broken)?;
+        Ok((connection, response))
     }
 
     /// Reads an answer to its end and keeps its connection for the next request.
-    async fn read(&self, mut line: Line, response: Response<Incoming>) -> Result<Reply> {
+    async fn read(
+        &self,
+        mut connection: Connection,
+        response: Response<Incoming>,
+    ) -> Result<Reply> {
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map_err(broken)?;
-        if line.sender.ready().await.is_ok() {
-            *self.idle.lock().await = Some(line);
+        if connection.sender.ready().await.is_ok() {
+            *self.idle.lock().await = Some(connection);
         }
         Ok(Reply {
             status,

@@ -58,7 +58,7 @@ impl Task {
 
 /// A secret as far as it can be read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct SwarmSecret {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -98,7 +98,7 @@ impl Engine {
         if matches!(reply.status, 404 | 503) {
             return Ok(None);
         }
-        let json = reply.good("look at the service")?;
+        let json = reply.good("inspect the service")?;
         Ok(Some(Service {
             id: text(&json["ID"]),
             version: json["Version"]["Index"].as_u64().unwrap_or(0),
@@ -119,7 +119,7 @@ impl Engine {
             None => "/services/create".to_owned(),
         };
         let reply = self.call(Method::POST, &path, Some(spec), auth).await?;
-        reply.good("hand the service to Swarm").map(drop)
+        reply.good("create or update the service").map(drop)
     }
 
     /// The tasks of the service `name`, the oldest first.
@@ -134,13 +134,13 @@ impl Engine {
     }
 
     /// All secrets of the swarm; none where this node manages no swarm.
-    pub(crate) async fn secrets(&self) -> Result<Vec<Listed>> {
+    pub(crate) async fn secrets(&self) -> Result<Vec<SwarmSecret>> {
         let reply = self.call(Method::GET, "/secrets", None, None).await?;
         if reply.status == 503 {
             return Ok(Vec::new());
         }
         let list = reply.good("list the secrets of the swarm")?;
-        let secret = |it: &Value| Listed {
+        let secret = |it: &Value| SwarmSecret {
             id: text(&it["ID"]),
             name: text(&it["Spec"]["Name"]),
             fingerprint: text(&it["Spec"]["Labels"][FINGERPRINT]),
@@ -162,9 +162,7 @@ impl Engine {
         body.push(b"\"}");
         let body = Bytes::from_owner(Body(Secret::new(body)));
         let reply = self.deliver(Method::POST, "/secrets/create", body, None);
-        let made = reply
-            .await?
-            .good(&format!("give Swarm the secret {name}"))?;
+        let made = reply.await?.good(&format!("create the secret {name}"))?;
         Ok(text(&made["ID"]))
     }
 

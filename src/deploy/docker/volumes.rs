@@ -28,7 +28,7 @@ impl Engine {
     pub(crate) async fn make_volume(&self, name: &str, label: (&str, &str)) -> Result<()> {
         let body = json!({"Name": name, "Labels": {label.0: label.1}});
         let reply = self.call(Method::POST, "/volumes/create", Some(&body), None);
-        reply.await?.good("make a volume").map(drop)
+        reply.await?.good("create the volume").map(drop)
     }
 
     /// Whether there is a volume of this name.
@@ -37,7 +37,7 @@ impl Engine {
         let reply = self.call(Method::GET, &path, None, None).await?;
         match reply.status {
             404 => Ok(false),
-            _ => reply.good("look at a volume").map(|_| true),
+            _ => reply.good("inspect the volume").map(|_| true),
         }
     }
 
@@ -56,7 +56,7 @@ impl Engine {
         let reply = self.call(Method::DELETE, &path, None, None).await?;
         match reply.status {
             404 | 409 => Ok(()),
-            _ => reply.good("remove a volume").map(drop),
+            _ => reply.good("remove the volume").map(drop),
         }
     }
 
@@ -78,7 +78,7 @@ impl Engine {
             "HostConfig": {"Mounts": mounts, "NetworkMode": "none"},
         });
         let reply = self.call(Method::POST, "/containers/create", Some(&body), None);
-        let made = reply.await?.good("make a container for a copy")?;
+        let made = reply.await?.good("create a container for the copy")?;
         Ok(made["Id"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -91,7 +91,7 @@ impl Engine {
             let path = format!("/containers/{id}?force=1&v=1");
             let reply = self.call(Method::DELETE, &path, None, None).await?;
             if reply.status != 404 {
-                reply.good("remove the container of a copy")?;
+                reply.good("remove the container of the copy")?;
             }
         }
         Ok(())
@@ -103,7 +103,7 @@ impl Engine {
         let reply = self.call(Method::HEAD, &path, None, None).await?;
         match reply.status {
             404 => Ok(false),
-            _ => reply.good("look at a file of a container").map(|_| true),
+            _ => reply.good("look for a file in the container").map(|_| true),
         }
     }
 
@@ -118,17 +118,17 @@ impl Engine {
         &self,
         (from, path): (&str, &str),
         (to, into): (&str, &str),
-        mut each: impl FnMut(u64),
+        each: impl FnMut(u64),
     ) -> Result<u64> {
         let request = Request::get(format!("{}{}", self.prefix, archive(from, path)))
             .header("host", "docker")
             .body(whole(Bytes::new()));
-        let (line, response) = self.exchange(request).await?;
+        let (connection, response) = self.exchange(request).await?;
         if !response.status().is_success() {
-            let reply = self.read(line, response).await?;
+            let reply = self.read(connection, response).await?;
             return reply.good(&format!("read {path}")).map(|_| 0);
         }
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(TarStream::default()));
         let look = || *seen.lock().unwrap_or_else(PoisonError::into_inner);
         let note = Arc::clone(&seen);
         let body = response.into_body().map_frame(move |frame| {
@@ -138,21 +138,7 @@ impl Engine {
             frame
         });
         let work = self.unpack(to, into, body.boxed_unsync());
-        tokio::pin!(work);
-        let mut moved = (0, Instant::now());
-        loop {
-            if let Ok(end) = tokio::time::timeout(TICK, &mut work).await {
-                end?;
-                break;
-            }
-            let bytes = look().bytes;
-            each(bytes);
-            if bytes > moved.0 {
-                moved = (bytes, Instant::now());
-            } else if moved.1.elapsed() > PATIENCE {
-                return Err(stands_still(bytes));
-            }
-        }
+        until_stalled(work, || look().bytes, each).await?;
         // An engine that fails while it reads ends its stream as if that were all.
         let seen = look();
         if seen.is_whole() {
@@ -170,8 +156,8 @@ impl Engine {
             .header("host", "docker")
             .header("content-type", "application/x-tar")
             .body(tar);
-        let (line, response) = self.exchange(request).await?;
-        let reply = self.read(line, response).await?;
+        let (connection, response) = self.exchange(request).await?;
+        let reply = self.read(connection, response).await?;
         if !reply.ok() && classify(reply.status, &reply.message(), false) == PullError::Disk {
             return Err(Failure::new(format!(
                 "no space left on the engine's disk: {}",
@@ -180,7 +166,7 @@ impl Engine {
             .hint("free some space there: docker system df")
             .cause(Cause::Disk));
         }
-        reply.good("write into a volume").map(drop)
+        reply.good("write into the volume").map(drop)
     }
 }
 
@@ -188,9 +174,31 @@ fn archive(id: &str, path: &str) -> String {
     format!("/containers/{id}/archive?path={}", quote(path))
 }
 
-fn stands_still(bytes: u64) -> Failure {
+/// Waits for a copy; `each` is told the bytes so far. Gives up when none come for too long.
+async fn until_stalled(
+    work: impl Future<Output = Result<()>>,
+    so_far: impl Fn() -> u64,
+    mut each: impl FnMut(u64),
+) -> Result<()> {
+    tokio::pin!(work);
+    let mut last = (0, Instant::now());
+    loop {
+        if let Ok(end) = tokio::time::timeout(TICK, &mut work).await {
+            return end;
+        }
+        let bytes = so_far();
+        each(bytes);
+        if bytes > last.0 {
+            last = (bytes, Instant::now());
+        } else if last.1.elapsed() > PATIENCE {
+            return Err(stalled(bytes));
+        }
+    }
+}
+
+fn stalled(bytes: u64) -> Failure {
     Failure::new(format!(
-        "the copy stood still for {} s after {bytes} bytes",
+        "the copy stalled for {} s after {bytes} bytes",
         PATIENCE.as_secs()
     ))
     .hint("look at the way to the engine and at its disk, then run the same command again")
@@ -206,12 +214,12 @@ fn names(list: &Value, key: &str) -> Vec<String> {
 
 /// What has passed of a tar stream.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct TarStream {
     bytes: u64,
     zeros: u64,
 }
 
-impl Seen {
+impl TarStream {
     fn take(&mut self, data: &[u8]) {
         let zeros = data.iter().rev().take_while(|byte| **byte == 0).count() as u64;
         let all = data.len() as u64;
@@ -266,7 +274,7 @@ mod tests {
     fn a_stream_that_was_cut_is_not_whole() {
         let tar = tar((1000, 1000), &[("a/", 0o700, b""), ("a/b", 0o600, b"text")]);
         let seen = |parts: &[&[u8]]| {
-            let mut seen = Seen::default();
+            let mut seen = TarStream::default();
             parts.iter().for_each(|part| seen.take(part));
             seen.is_whole()
         };

@@ -1,4 +1,4 @@
-//! The last rung: building here. Refused with numbers where the memory does not suffice.
+//! The last fallback: a local build. Refused, with the numbers, where there is too little memory.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! The ladder: where the image may come from when our registry cannot give it.
+//! Where the image comes from: our registry, or else the first fallback that has it.
 //!
 //! ```text
 //!  1 ours, by digest ─▶ 2 the same, already here ─▶ 3 upstream, same version
 //!    ─▶ 4 keep what runs ─▶ 5 build here
 //! ```
 //!
-//! Every rung is announced with the cause that led to it. Nothing that runs is touched here.
+//! Each fallback is announced with the error that led to it. Nothing that runs is touched here.
 
 use serde_json::json;
 
@@ -19,8 +19,9 @@ use crate::deploy::docker::Engine;
 use crate::deploy::docker::images::Image;
 use crate::deploy::docker::pull_error::PullError;
 use crate::deploy::error::{Exit, Failure, Result};
-use crate::deploy::image::{Source, Trouble};
+use crate::deploy::image::{PullFailure, Source};
 use crate::deploy::image_reference::{ImageRef, short};
+use crate::deploy::settings::Engine as EngineAddress;
 
 /// An image that is here and may be run.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct Acquired {
     pub fresh: bool,
 }
 
-/// What runs now, as far as the ladder needs to know.
+/// What runs now, as far as the fallbacks depend on it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
     /// What was asked for when it was started.
@@ -50,41 +51,42 @@ pub(crate) struct Running {
     pub healthy: bool,
 }
 
-/// Gets the image by the first rung that holds.
+/// Gets the image from the first source that has it.
 pub(crate) async fn acquire(
     cx: &Context,
     engine: &Engine,
     resolved: Resolved,
     running: Option<&Running>,
 ) -> Result<Acquired> {
-    let trouble = match first_rung(cx, engine, &resolved).await? {
+    let first = match from_registry(cx, engine, &resolved).await? {
         Ok(acquired) => return Ok(acquired),
-        Err(trouble) => trouble,
+        Err(failure) => failure,
     };
     let wanted = resolved.wanted;
-    lost(cx, &wanted, trouble.cause);
-    if trouble.cause.is_final() {
-        return Err(failure(cx, &wanted, &[trouble], running));
+    journal_failed_pull(cx, &wanted, first.error);
+    if first.error.is_final() {
+        return Err(no_image(cx, &wanted, &[first], running));
     }
     if let Some(acquired) = already_here(engine, &wanted, running).await? {
         cx.talk.warn(format!(
-            "{trouble}; using the same image, which is here already"
+            "{first}; using the same image, which is here already"
         ));
         return Ok(acquired);
     }
-    let mut troubles = vec![trouble];
-    if let Some(acquired) = upstream(cx, engine, &wanted, running, &mut troubles).await? {
+    let mut failures = vec![first];
+    if let Some(acquired) = upstream(cx, engine, &wanted, running, &mut failures).await? {
         return Ok(acquired);
     }
-    if running.is_some_and(|running| running.healthy) || troubles[0].cause == PullError::Integrity {
-        return Err(failure(cx, &wanted, &troubles, running));
+    let is_corrupt = failures[0].error == PullError::Integrity;
+    if running.is_some_and(|running| running.healthy) || is_corrupt {
+        return Err(no_image(cx, &wanted, &failures, running));
     }
     cx.talk
-        .warn(format!("{}; the last resort is a local build", troubles[0]));
+        .warn(format!("{}; trying a local build", failures[0]));
     match build::build(cx).await {
         Ok(name) => built(engine, name).await,
         Err(why) => {
-            let mut failure = failure(cx, &wanted, &troubles, running);
+            let mut failure = no_image(cx, &wanted, &failures, running);
             failure.what.push_str(&format!("\n  local build: {why}"));
             failure.hint = both(failure.hint, why.hint);
             Err(failure)
@@ -92,7 +94,7 @@ pub(crate) async fn acquire(
     }
 }
 
-/// What mends the cause that led here, and what mends the build.
+/// How to fix what led here, and how to fix the build.
 fn both(first: Option<String>, build: Option<String>) -> Option<String> {
     match (first, build) {
         (Some(first), Some(build)) => Some(format!("{first}; for the build: {build}")),
@@ -100,22 +102,22 @@ fn both(first: Option<String>, build: Option<String>) -> Option<String> {
     }
 }
 
-/// Writes down that an image could not be had.
-pub(crate) fn lost(cx: &Context, wanted: &ImageRef, cause: PullError) {
+/// Writes a failed pull into the journal.
+pub(crate) fn journal_failed_pull(cx: &Context, wanted: &ImageRef, error: PullError) {
     cx.journal.add(json!({
-        "event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": cause.word(),
+        "event": "pull", "image": wanted.to_string(), "outcome": "failed", "cause": error.word(),
     }));
 }
 
-/// Ours, by digest.
-async fn first_rung(
+/// The image as it was resolved: the one that the engine has, or pulled by digest.
+async fn from_registry(
     cx: &Context,
     engine: &Engine,
     resolved: &Resolved,
-) -> Result<std::result::Result<Acquired, Trouble>> {
-    let remote = match &resolved.resolution {
-        Resolution::Nowhere(trouble) => return Ok(Err(trouble.clone())),
-        Resolution::Here { image, digest } => {
+) -> Result<std::result::Result<Acquired, PullFailure>> {
+    let distribution = match &resolved.resolution {
+        Resolution::Unavailable(failure) => return Ok(Err(failure.clone())),
+        Resolution::OnEngine { image, digest } => {
             return Ok(Ok(Acquired {
                 image: image.clone(),
                 pinned: resolved.wanted.at(digest).to_string(),
@@ -123,9 +125,9 @@ async fn first_rung(
                 fresh: false,
             }));
         }
-        Resolution::There { remote } => remote,
+        Resolution::InRegistry { distribution } => distribution,
     };
-    let pinned = resolved.wanted.at(&remote.digest);
+    let pinned = resolved.wanted.at(&distribution.digest);
     Ok(match pull(cx, engine, &pinned, resolved).await? {
         Ok(fetched) => {
             announce(cx, &pinned, &fetched);
@@ -136,7 +138,7 @@ async fn first_rung(
                 fresh: true,
             })
         }
-        Err(trouble) => Err(trouble),
+        Err(failure) => Err(failure),
     })
 }
 
@@ -193,9 +195,9 @@ async fn upstream(
     engine: &Engine,
     wanted: &ImageRef,
     running: Option<&Running>,
-    troubles: &mut Vec<Trouble>,
+    failures: &mut Vec<PullFailure>,
 ) -> Result<Option<Acquired>> {
-    if troubles[0].cause == PullError::Integrity && !cx.settings.allow_corrupt_fallback {
+    if failures[0].error == PullError::Integrity && !cx.settings.allow_corrupt_fallback {
         return Ok(None);
     }
     let Some(image) = cx
@@ -207,16 +209,16 @@ async fn upstream(
         return Ok(None);
     };
     cx.talk
-        .warn(format!("{}; trying upstream's {image}", troubles[0]));
+        .warn(format!("{}; trying upstream's {image}", failures[0]));
     let resolved = resolve(cx, engine, &image).await?;
-    match first_rung(cx, engine, &resolved).await? {
+    match from_registry(cx, engine, &resolved).await? {
         Ok(acquired) => Ok(Some(Acquired {
             source: Source::Upstream,
             ..acquired
         })),
-        Err(mut trouble) => {
-            trouble.text = format!("{image}: {}", trouble.text);
-            troubles.push(trouble);
+        Err(mut failure) => {
+            failure.text = format!("{image}: {}", failure.text);
+            failures.push(failure);
             Ok(None)
         }
     }
@@ -244,7 +246,7 @@ pub(crate) fn same_version(
 async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
     let image = engine.image(name).await?;
     let image = image.ok_or_else(|| {
-        Failure::new("the build ended well, but its image is not there")
+        Failure::new("docker build succeeded, but its image was not found")
             .hint("see what is there: docker images")
     })?;
     Ok(Acquired {
@@ -255,15 +257,15 @@ async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
     })
 }
 
-fn failure(
+fn no_image(
     cx: &Context,
     wanted: &ImageRef,
-    troubles: &[Trouble],
+    failures: &[PullFailure],
     running: Option<&Running>,
 ) -> Failure {
-    let first = &troubles[0];
-    let mut what = format!("{wanted} cannot be had: {first}");
-    for other in &troubles[1..] {
+    let first = &failures[0];
+    let mut what = format!("cannot pull {wanted}: {first}");
+    for other in &failures[1..] {
         what.push_str(&format!("\n  upstream: {other}"));
     }
     what.push_str(match running {
@@ -274,24 +276,24 @@ fn failure(
         None => "\n  nothing was changed; no gateway runs",
     });
     Failure::new(what)
-        .hint(advice(cx, first.cause, wanted))
+        .hint(hint(cx, first.error, wanted))
         .exit(Exit::Image)
-        .cause(first.cause)
+        .cause(first.error)
 }
 
-fn advice(cx: &Context, cause: PullError, wanted: &ImageRef) -> String {
-    match cause {
+fn hint(cx: &Context, error: PullError, wanted: &ImageRef) -> String {
+    match error {
         PullError::Auth => "GHCR_TOKEN was refused: put a classic token with read:packages into the 1Password item \"GitHub GHCR Pull Token\"".to_owned(),
         PullError::AuthMissing => "run it as: oc-secrets exec -- openclaw-deploy bootstrap (no GHCR_TOKEN in the environment)".to_owned(),
         PullError::NotFound => format!("check the name and the tag: docker manifest inspect {wanted}"),
-        PullError::Network => format!("check that this host reaches {}; then run it again", wanted.registry()),
+        PullError::Network => format!("check that this host can reach {}, then run it again", wanted.registry()),
         PullError::Clock => "check this host's clock: timedatectl".to_owned(),
-        PullError::Integrity => "run it again; if it stays, the image in the registry is damaged: build it anew".to_owned(),
+        PullError::Integrity => "run it again; if it fails again, the image in the registry is damaged: build and push it again".to_owned(),
         PullError::Platform => "choose an image for this machine with --image".to_owned(),
         PullError::Disk => "free some space: docker system df".to_owned(),
         PullError::Daemon => match &cx.settings.engine {
-            crate::deploy::settings::Engine::Socket(_) => "see what the engine says: journalctl -u docker".to_owned(),
-            crate::deploy::settings::Engine::Client(_) => "see what the remote engine says".to_owned(),
+            EngineAddress::Socket(_) => "see what the engine says: journalctl -u docker".to_owned(),
+            EngineAddress::Client(_) => "see what the remote engine says".to_owned(),
         },
     }
 }

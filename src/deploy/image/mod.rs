@@ -1,4 +1,4 @@
-//! How the wanted image comes to the engine: look, pull, and the ladder when that fails.
+//! How the wanted image comes to the engine: resolve, pull, and the fallbacks when that fails.
 
 pub(crate) mod resolve;
 pub(crate) mod build;
@@ -7,18 +7,18 @@ pub(crate) mod fallback;
 
 use crate::deploy::docker::pull_error::PullError;
 
-/// Why an image could not be had, for people. The text is redacted.
+/// Why an image could not be pulled, for people. The text is redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct PullFailure {
     /// The class.
-    pub cause: PullError,
+    pub error: PullError,
     /// What the engine or the registry said.
     pub text: String,
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for PullFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.cause, self.text)
+        write!(f, "{}: {}", self.error, self.text)
     }
 }
 

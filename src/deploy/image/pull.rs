@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::Trouble;
-use super::resolve::{Resolved, pause, too_slow, trouble};
+use super::PullFailure;
+use super::resolve::{Resolved, pause, refused, too_slow};
 use crate::base::units::size;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -41,7 +41,7 @@ pub(crate) async fn pull(
     engine: &Engine,
     image: &ImageRef,
     resolved: &Resolved,
-) -> Result<std::result::Result<Fetched, Trouble>> {
+) -> Result<std::result::Result<Fetched, PullFailure>> {
     let auth = resolved.auth.as_ref();
     let start = Instant::now();
     let deadline = start + cx.settings.pull_timeout.saturating_sub(resolved.asked);
@@ -55,7 +55,7 @@ pub(crate) async fn pull(
                 Ok(result) => result?,
                 Err(_) => Err(too_slow(cx)),
             };
-        let trouble = match result {
+        let failure = match result {
             Ok(image) => {
                 return Ok(Ok(Fetched {
                     image,
@@ -64,14 +64,14 @@ pub(crate) async fn pull(
                     tries,
                 }));
             }
-            Err(trouble) => trouble,
+            Err(failure) => failure,
         };
         let pause = pause(tries);
-        if tries >= trouble.cause.tries() || Instant::now() + pause >= deadline {
-            return Ok(Err(trouble));
+        if tries >= failure.error.tries() || Instant::now() + pause >= deadline {
+            return Ok(Err(failure));
         }
         cx.talk.note(format!(
-            "{trouble}; trying again in {:.1} s",
+            "{failure}; trying again in {:.1} s",
             pause.as_secs_f64()
         ));
         tokio::time::sleep(pause).await;
@@ -84,7 +84,7 @@ async fn once(
     image: &ImageRef,
     auth: Option<&Auth>,
     meter: &mut Meter,
-) -> Result<std::result::Result<Image, Trouble>> {
+) -> Result<std::result::Result<Image, PullFailure>> {
     let mut said = None;
     let reply = engine.pull(image, auth, |line| {
         if let Some(text) = line["errorDetail"]["message"]
@@ -98,19 +98,19 @@ async fn once(
     });
     let reply = reply.await?;
     if reply.status != 200 {
-        return Ok(Err(trouble(cx, &reply, auth.is_some())));
+        return Ok(Err(refused(cx, &reply, auth.is_some())));
     }
     if let Some(text) = said {
-        let cause = classify(200, &text, auth.is_some());
+        let error = classify(200, &text, auth.is_some());
         let mut text = cx.redact().text(&text);
-        if cause == PullError::Disk {
-            text.push_str(&room(cx, engine, meter));
+        if error == PullError::Disk {
+            text.push_str(&space(cx, engine, meter));
         }
-        return Ok(Err(Trouble { cause, text }));
+        return Ok(Err(PullFailure { error, text }));
     }
     let Some(arrived) = engine.image(&image.to_string()).await? else {
-        return Ok(Err(Trouble {
-            cause: PullError::Integrity,
+        return Ok(Err(PullFailure {
+            error: PullError::Integrity,
             text: "the pull ended without an error, but the image is not there".to_owned(),
         }));
     };
@@ -119,16 +119,16 @@ async fn once(
             "{image} is for {}, this machine is {}",
             arrived.platform, engine.platform
         );
-        return Ok(Err(Trouble {
-            cause: PullError::Platform,
+        return Ok(Err(PullFailure {
+            error: PullError::Platform,
             text,
         }));
     }
     Ok(Ok(arrived))
 }
 
-/// What a pull that did not fit needs and has. The engine has removed by then what had arrived.
-fn room(cx: &Context, engine: &Engine, meter: &Meter) -> String {
+/// How much space a pull needed and has. The engine has removed by then what had arrived.
+fn space(cx: &Context, engine: &Engine, meter: &Meter) -> String {
     let need = format!(
         "; its layers are {} packed and grow when unpacked",
         size(meter.total())

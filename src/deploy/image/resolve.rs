@@ -1,4 +1,4 @@
-//! Preflight: what the wanted reference means now, before anything is pulled or touched.
+//! What the wanted reference means now, before anything is pulled or touched.
 //!
 //! Asks the engine, and through it the registry, for the digest and the platforms. A token that
 //! is refused is dropped and the question asked once more without it: a bad token breaks the
@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::Trouble;
+use super::PullFailure;
 use crate::deploy::context::Context;
 use crate::deploy::docker::auth::Auth;
-use crate::deploy::docker::images::{Image, Remote};
+use crate::deploy::docker::images::{Distribution, Image};
 use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::docker::{Engine, Reply};
 use crate::deploy::error::Result;
@@ -22,19 +22,19 @@ const ONE_ANSWER: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) enum Resolution {
     /// The engine has it already.
-    Here {
+    OnEngine {
         /// The image.
         image: Image,
         /// The digest by which it is named.
         digest: String,
     },
     /// It has to be pulled.
-    There {
+    InRegistry {
         /// What the registry says.
-        remote: Remote,
+        distribution: Distribution,
     },
-    /// It cannot be had.
-    Nowhere(Trouble),
+    /// Neither has it.
+    Unavailable(PullFailure),
 }
 
 /// What is wanted, and what it means.
@@ -54,7 +54,7 @@ pub(crate) struct Resolved {
 /// Looks up the wanted image.
 pub(crate) async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
     let start = Instant::now();
-    let (resolution, auth) = look(cx, engine, wanted).await?;
+    let (resolution, auth) = look_up(cx, engine, wanted).await?;
     Ok(Resolved {
         wanted: wanted.clone(),
         resolution,
@@ -63,64 +63,70 @@ pub(crate) async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) ->
     })
 }
 
-type Looked = (Resolution, Option<Auth>);
-
-async fn look(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Looked> {
+async fn look_up(
+    cx: &Context,
+    engine: &Engine,
+    wanted: &ImageRef,
+) -> Result<(Resolution, Option<Auth>)> {
     if let Some(digest) = wanted.digest()
         && let Some(image) = engine.image(&wanted.at(digest).to_string()).await?
     {
         let digest = digest.to_owned();
-        return Ok((Resolution::Here { image, digest }, credentials(cx, wanted)));
+        return Ok((
+            Resolution::OnEngine { image, digest },
+            credentials(cx, wanted),
+        ));
     }
-    let (remote, auth) = match ask(cx, engine, wanted).await? {
+    let (distribution, auth) = match ask(cx, engine, wanted).await? {
         Ok(found) => found,
-        Err(trouble) => return Ok((Resolution::Nowhere(trouble), None)),
+        Err(failure) => return Ok((Resolution::Unavailable(failure), None)),
     };
-    if !remote.platforms.is_empty() && !remote.platforms.contains(&engine.platform) {
+    let platforms = &distribution.platforms;
+    if !platforms.is_empty() && !platforms.contains(&engine.platform) {
         let text = format!(
             "{wanted} is built for {}, this machine is {}",
-            remote.platforms.join(", "),
+            platforms.join(", "),
             engine.platform
         );
-        let cause = PullError::Platform;
-        return Ok((Resolution::Nowhere(Trouble { cause, text }), None));
+        let error = PullError::Platform;
+        return Ok((Resolution::Unavailable(PullFailure { error, text }), None));
     }
-    let pinned = wanted.at(&remote.digest).to_string();
+    let pinned = wanted.at(&distribution.digest).to_string();
     let resolution = match engine.image(&pinned).await? {
-        Some(image) => Resolution::Here {
+        Some(image) => Resolution::OnEngine {
             image,
-            digest: remote.digest,
+            digest: distribution.digest,
         },
-        None => Resolution::There { remote },
+        None => Resolution::InRegistry { distribution },
     };
     Ok((resolution, auth))
 }
 
-type Asked = std::result::Result<(Remote, Option<Auth>), Trouble>;
+type Asked = std::result::Result<(Distribution, Option<Auth>), PullFailure>;
 
-/// With the token, and once without it if it is refused.
+/// Asks the registry with the token, and once without it if it is refused.
 async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> {
     let deadline = Instant::now() + cx.settings.pull_timeout;
     let Some(auth) = credentials(cx, wanted) else {
-        let found = patient(cx, engine, wanted, None, deadline).await?;
-        return Ok(found.map(|remote| (remote, None)));
+        let found = ask_until(cx, engine, wanted, None, deadline).await?;
+        return Ok(found.map(|distribution| (distribution, None)));
     };
-    match patient(cx, engine, wanted, Some(&auth), deadline).await? {
-        Ok(remote) => Ok(Ok((remote, Some(auth)))),
-        Err(refused) if refused.cause == PullError::Auth => {
-            match patient(cx, engine, wanted, None, deadline).await? {
-                Ok(remote) => {
+    match ask_until(cx, engine, wanted, Some(&auth), deadline).await? {
+        Ok(distribution) => Ok(Ok((distribution, Some(auth)))),
+        Err(refused) if refused.error == PullError::Auth => {
+            match ask_until(cx, engine, wanted, None, deadline).await? {
+                Ok(distribution) => {
                     cx.talk.warn(format!(
                         "token refused by {}, but the image is public: check the 1Password item \
                          of GHCR_TOKEN (\"GitHub GHCR Pull Token\")",
                         wanted.registry()
                     ));
-                    Ok(Ok((remote, None)))
+                    Ok(Ok((distribution, None)))
                 }
                 Err(_) => Ok(Err(refused)),
             }
         }
-        Err(trouble) => Ok(Err(trouble)),
+        Err(failure) => Ok(Err(failure)),
     }
 }
 
@@ -133,13 +139,13 @@ pub(crate) fn credentials(cx: &Context, image: &ImageRef) -> Option<Auth> {
 }
 
 /// Asks again when the network fails, with growing, jittered pauses, until our deadline.
-async fn patient(
+async fn ask_until(
     cx: &Context,
     engine: &Engine,
     wanted: &ImageRef,
     auth: Option<&Auth>,
     deadline: Instant,
-) -> Result<std::result::Result<Remote, Trouble>> {
+) -> Result<std::result::Result<Distribution, PullFailure>> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -147,20 +153,20 @@ async fn patient(
             .saturating_duration_since(Instant::now())
             .min(ONE_ANSWER);
         let question = engine.distribution(wanted, auth);
-        let trouble = match tokio::time::timeout(left, question).await {
+        let failure = match tokio::time::timeout(left, question).await {
             Ok(answer) => match answer? {
-                Ok(remote) => return Ok(Ok(remote)),
-                Err(reply) => trouble(cx, &reply, auth.is_some()),
+                Ok(distribution) => return Ok(Ok(distribution)),
+                Err(reply) => refused(cx, &reply, auth.is_some()),
             },
-            Err(_) if left == ONE_ANSWER => silent(wanted),
+            Err(_) if left == ONE_ANSWER => no_answer(wanted),
             Err(_) => too_slow(cx),
         };
         let pause = pause(tries);
-        if tries >= trouble.cause.tries() || Instant::now() + pause >= deadline {
-            return Ok(Err(trouble));
+        if tries >= failure.error.tries() || Instant::now() + pause >= deadline {
+            return Ok(Err(failure));
         }
         cx.talk.note(format!(
-            "{trouble}; trying again in {:.1} s",
+            "{failure}; trying again in {:.1} s",
             pause.as_secs_f64()
         ));
         tokio::time::sleep(pause).await;
@@ -168,9 +174,9 @@ async fn patient(
 }
 
 /// A registry that took the question and says nothing.
-fn silent(wanted: &ImageRef) -> Trouble {
-    Trouble {
-        cause: PullError::Network,
+fn no_answer(wanted: &ImageRef) -> PullFailure {
+    PullFailure {
+        error: PullError::Network,
         text: format!(
             "{} did not answer within {} s",
             wanted.registry(),
@@ -179,20 +185,20 @@ fn silent(wanted: &ImageRef) -> Trouble {
     }
 }
 
-/// The trouble that a refusal means.
-pub(crate) fn trouble(cx: &Context, reply: &Reply, with_token: bool) -> Trouble {
+/// What an answer other than 200 means.
+pub(crate) fn refused(cx: &Context, reply: &Reply, with_token: bool) -> PullFailure {
     let text = reply.message();
-    let cause = classify(reply.status, &text, with_token);
-    Trouble {
-        cause,
+    let error = classify(reply.status, &text, with_token);
+    PullFailure {
+        error,
         text: cx.redact().text(&text),
     }
 }
 
 /// Our own deadline passed.
-pub(crate) fn too_slow(cx: &Context) -> Trouble {
-    Trouble {
-        cause: PullError::Network,
+pub(crate) fn too_slow(cx: &Context) -> PullFailure {
+    PullFailure {
+        error: PullError::Network,
         text: format!(
             "no end within {} s (--pull-timeout)",
             cx.settings.pull_timeout.as_secs()

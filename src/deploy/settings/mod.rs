@@ -29,7 +29,7 @@ pub(crate) const STATE_OWNER: (u32, u32) = (1000, 1000);
 pub(crate) struct Settings {
     /// The image that is wanted.
     pub image: ImageRef,
-    /// Upstream's image without a tag: the third rung of the ladder. `None` turns it off.
+    /// Upstream's image without a tag, where ours cannot be pulled. `None`: never.
     pub upstream: Option<ImageRef>,
     /// The user name that goes with `GHCR_TOKEN`.
     pub registry_user: String,
@@ -45,9 +45,9 @@ pub(crate) struct Settings {
     pub health_timeout: Duration,
     /// Build here even with less memory than the build needs.
     pub allow_local_build: bool,
-    /// Where a Dockerfile lies for the last rung.
+    /// Where a Dockerfile lies for a local build.
     pub build_context: Option<PathBuf>,
-    /// Fall to upstream's image even when ours arrived corrupt.
+    /// Fall back to upstream's image even when ours arrived corrupt.
     pub allow_corrupt_fallback: bool,
     /// Try an image again that is remembered as bad.
     pub retry: bool,
@@ -81,7 +81,7 @@ pub(crate) enum Shape {
 pub(crate) struct Flags {
     /// `--image`.
     pub image: Option<String>,
-    /// `--upstream-image`; an empty one turns the rung off.
+    /// `--upstream-image`; "" for never.
     pub upstream_image: Option<String>,
     /// `GITHUB_USER`, for the default image.
     pub github_user: Option<String>,

@@ -13,7 +13,7 @@ use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::Program;
 use crate::deploy::host::apt_repository::{Layout, Source};
 use crate::deploy::host::{apt, systemd};
-use crate::deploy::settings::Engine as Choice;
+use crate::deploy::settings::Engine as EngineAddress;
 use crate::deploy::step::{State, Step};
 
 /// Names of the package with Compose v2, in the order of preference.
@@ -120,7 +120,7 @@ impl Step for Docker {
 }
 
 fn local(cx: &Context) -> bool {
-    matches!(&cx.settings.engine, Choice::Socket(path) if path.ends_with("docker.sock"))
+    matches!(&cx.settings.engine, EngineAddress::Socket(path) if path.ends_with("docker.sock"))
 }
 
 /// Whether packages installed here would be what the engine needs.

@@ -1,7 +1,7 @@
 //! Step 4: the image comes to the engine, and the gateway runs it and answers.
 //!
-//! `check` looks at the registry, the engine and the port; `apply` climbs the ladder and
-//! switches. A gateway that already runs what is wanted is never restarted.
+//! `check` looks at the registry, the engine and the port; `apply` gets the image
+//! and replaces the gateway. One that already runs what is wanted is never restarted.
 
 mod decide;
 mod stored_logins;

@@ -9,7 +9,7 @@ use crate::deploy::gateway::runtime::Form;
 use crate::deploy::gateway::upgrade::Candidate;
 use crate::deploy::gateway::{container, env, runtime};
 use crate::deploy::image::Source;
-use crate::deploy::image::fallback::{Acquired, lost};
+use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
 use crate::deploy::image::resolve::{Resolution, Resolved};
 use crate::deploy::image_reference::ImageRef;
 use crate::deploy::step::State;
@@ -37,30 +37,30 @@ pub(super) fn decide(
         None => "start",
     };
     Ok(match &resolved.resolution {
-        Resolution::Nowhere(trouble) if is_content(cx, records, form, observed, wanted)? => {
+        Resolution::Unavailable(failure) if is_content(cx, records, form, observed, wanted)? => {
             cx.talk.warn(format!(
-                "{trouble}; the gateway runs that image already and was left alone"
+                "{failure}; the gateway runs that image already and was left alone"
             ));
-            lost(cx, wanted, trouble.cause);
+            journal_failed_pull(cx, wanted, failure.error);
             State::Done
         }
-        Resolution::Nowhere(trouble) => needed(
+        Resolution::Unavailable(failure) => needed(
             form,
-            [format!("find another source for {wanted} ({trouble})")],
+            [format!("find another source for {wanted} ({failure})")],
         ),
-        Resolution::There { remote } => needed(
+        Resolution::InRegistry { distribution } => needed(
             form,
             [
-                format!("pull {}", wanted.at(&remote.digest)),
+                format!("pull {}", wanted.at(&distribution.digest)),
                 format!("{verb} the gateway"),
             ],
         ),
         // What a release is made of, `.env` for one, is not there before its owner.
-        Resolution::Here { digest, .. } if owner_is_planned(cx) => needed(
+        Resolution::OnEngine { digest, .. } if owner_is_planned(cx) => needed(
             form,
             [format!("{verb} the gateway with {}", wanted.at(digest))],
         ),
-        Resolution::Here { image, digest } => {
+        Resolution::OnEngine { image, digest } => {
             let pinned = wanted.at(digest).to_string();
             let got = local(records, image.clone(), pinned.clone());
             let candidate = Candidate::new(cx, records, form, &wanted.to_string(), &got)?;

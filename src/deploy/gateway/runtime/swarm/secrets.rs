@@ -12,7 +12,7 @@ use crate::base::env_name::EnvName;
 use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::docker::swarm::{FINGERPRINT, Listed};
+use crate::deploy::docker::swarm::{FINGERPRINT, SwarmSecret};
 use crate::deploy::error::Result;
 use crate::deploy::gateway::labels::PROJECT;
 use crate::deploy::settings::STATE_OWNER;
@@ -28,7 +28,7 @@ pub(crate) async fn wanted(cx: &Context, engine: &Engine) -> Result<(Vec<String>
 }
 
 /// For each name the object with our value, or the next version of it, or the newest.
-fn choose(names: &[EnvName], given: &[(EnvName, Secret)], there: &[Listed]) -> Vec<String> {
+fn choose(names: &[EnvName], given: &[(EnvName, Secret)], there: &[SwarmSecret]) -> Vec<String> {
     let choice = |name: &EnvName| {
         let versions = || versions(name.as_str(), there);
         let newest = versions().max_by_key(|(version, _)| *version);
@@ -102,12 +102,15 @@ pub(crate) async fn prune(engine: &Engine, keep: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn find<'a>(there: &'a [Listed], object: &str) -> Option<&'a Listed> {
+fn find<'a>(there: &'a [SwarmSecret], object: &str) -> Option<&'a SwarmSecret> {
     there.iter().find(|it| it.name == object)
 }
 
 /// Our objects for the variable `name`, with their versions.
-fn versions<'a>(name: &str, there: &'a [Listed]) -> impl Iterator<Item = (u64, &'a Listed)> {
+fn versions<'a>(
+    name: &str,
+    there: &'a [SwarmSecret],
+) -> impl Iterator<Item = (u64, &'a SwarmSecret)> {
     there.iter().filter_map(move |it| {
         let (variable, version) = parts(&it.name)?;
         (variable == name && !it.fingerprint.is_empty()).then_some((version, it))
@@ -129,8 +132,8 @@ mod tests {
         EnvName::parse(text).expect("a name")
     }
 
-    fn listed(object: &str, value: &[u8]) -> Listed {
-        Listed {
+    fn listed(object: &str, value: &[u8]) -> SwarmSecret {
+        SwarmSecret {
             id: object.to_lowercase(),
             name: object.to_owned(),
             fingerprint: fingerprint::fingerprint(&Secret::copy_of(value)).expect("random"),
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_secret_of_somebody_else_is_never_taken_for_ours() {
-        let stranger = Listed {
+        let stranger = SwarmSecret {
             fingerprint: String::new(),
             ..listed("openclaw_A_v1", b"one")
         };
