@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::arguments::Global;
+use crate::base::duration;
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::suggest;
@@ -10,7 +11,7 @@ use crate::base::ui::Ui;
 use crate::broker::cache::{self, Cached, Caller, Identity, Policy};
 use crate::broker::demo::Demo;
 use crate::broker::dotenv::{self, Definition};
-use crate::broker::manifest::{self, Manifest, Origin, Start, duration};
+use crate::broker::manifest::{self, Manifest, Origin, Start};
 use crate::broker::op::{Op, Settings};
 use crate::broker::plan::{self, Choice, Plan};
 use crate::broker::provider::Provider;

@@ -12,12 +12,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::base::duration;
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory;
 use crate::base::ui::Ui;
 use crate::broker::cache::{self, Cached, Caller, Identity, Policy};
-use crate::broker::manifest::{self, HostSpec, Manifest, Start, duration};
+use crate::broker::manifest::{self, HostSpec, Manifest, Start};
 use crate::broker::op::{Op, Settings};
 use crate::broker::plan::{self, Choice, Plan};
 use crate::broker::provider::{Provider, Request};

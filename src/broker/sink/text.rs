@@ -14,7 +14,7 @@ mod special;
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
-use crate::broker::sink::{json, push_hex};
+use crate::broker::sink::json;
 
 pub(crate) use github::github;
 

@@ -7,9 +7,8 @@
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 
-use crate::broker::sink::text::{
-    NOT_UTF8, NUL, Variable, push_hex, push_replaced, room_for, unwritable,
-};
+use crate::base::encode::push_hex;
+use crate::broker::sink::text::{NOT_UTF8, NUL, Variable, push_replaced, room_for, unwritable};
 
 /// What a GitHub Actions step has to write, in this order.
 pub(crate) struct Github {
@@ -96,9 +95,7 @@ fn delimiter(value: &[u8]) -> Result<Locked> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|why| Error::system("draw random bytes", why))?;
         let mut delimiter = Locked::copy_of(b"oc_");
-        for byte in random {
-            push_hex(&mut delimiter, byte);
-        }
+        push_hex(&mut delimiter, &random);
         if memchr::memmem::find(value, &delimiter).is_none() {
             return Ok(delimiter);
         }
