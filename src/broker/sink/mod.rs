@@ -1,9 +1,9 @@
 //! (5) Where secrets may go. The list is closed: only these modules hand a value out.
 
+mod json;
 pub(crate) mod docker;
 pub(crate) mod exec;
 pub(crate) mod git;
-mod json;
 pub(crate) mod text;
 
 use std::os::fd::BorrowedFd;
@@ -11,6 +11,7 @@ use std::os::fd::BorrowedFd;
 use nix::errno::Errno;
 
 use crate::base::error::{Error, Result};
+use crate::base::locked_memory::Locked;
 
 /// Writes all of `bytes` to standard output by `write(2)`, since a buffered writer would keep a
 /// copy for the life of the process. A reader that went away is no error.
@@ -38,5 +39,13 @@ fn wait_until_writable(fd: BorrowedFd<'_>) -> Result<()> {
     ) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(why) => Err(Error::system("write to standard output", why)),
+    }
+}
+
+/// Pushes `byte` as two hexadecimal digits.
+fn push_hex(text: &mut Locked, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for digit in [byte >> 4, byte & 15] {
+        text.push(&DIGITS[usize::from(digit)..][..1]);
     }
 }

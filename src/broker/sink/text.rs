@@ -6,98 +6,22 @@
 //! something, is refused and never bent. There is no form for cmd.exe and rc: neither has a safe
 //! one. GitHub Actions takes two texts instead of one and has its own function, [`github`].
 
+mod format;
+mod variable;
 mod dotenv;
 mod github;
 mod shell;
 mod special;
 
 use crate::base::env_name::EnvName;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::locked_memory::Locked;
 use crate::broker::sink::json;
+use variable::{NOT_UTF8, NUL, room_for, unwritable};
 
+pub(crate) use format::Format;
 pub(crate) use github::github;
-
-/// Who reads the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// dash, bash, zsh, ksh93, mksh, busybox; yash carries UTF-8 only. For `eval "$(…)"`.
-    Sh,
-    /// fish. For `… | source`.
-    Fish,
-    /// tcsh. For ``eval "`…`"`` or, UTF-8 only, `… | source /dev/stdin`. Backticks without double
-    /// quotes carry plain values only: tcsh joins their blanks and expands their braces. A newline
-    /// cannot be carried.
-    Tcsh,
-    /// Elvish. For `eval (… | slurp)`.
-    Elvish,
-    /// Xonsh. For `execx(subprocess.check_output([…], text=True))`; its own `$(…)` was seen to
-    /// come back empty on a busy machine.
-    Xonsh,
-    /// PowerShell. For `… | Out-String | Invoke-Expression`; UTF-8 only, no empty value.
-    Powershell,
-    /// Nushell. For `… | from json | load-env`; UTF-8 only.
-    Nu,
-    /// One JSON object; UTF-8 only.
-    Json,
-    /// `EnvironmentFile=` of systemd; UTF-8 only.
-    Systemd,
-    /// `--env-file` of Docker and Podman; UTF-8 only, one line each, less than 64 KiB.
-    Docker,
-}
-
-impl Format {
-    /// Every format that [`render`] knows; `github` is not one, see [`github`].
-    pub(crate) const ALL: &[Self] = &[
-        Self::Sh,
-        Self::Fish,
-        Self::Tcsh,
-        Self::Elvish,
-        Self::Xonsh,
-        Self::Powershell,
-        Self::Nu,
-        Self::Json,
-        Self::Systemd,
-        Self::Docker,
-    ];
-
-    /// The name that `--format` takes.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sh => "sh",
-            Self::Fish => "fish",
-            Self::Tcsh => "tcsh",
-            Self::Elvish => "elvish",
-            Self::Xonsh => "xonsh",
-            Self::Powershell => "powershell",
-            Self::Nu => "nu",
-            Self::Json => "json",
-            Self::Systemd => "systemd",
-            Self::Docker => "docker",
-        }
-    }
-
-    /// The format of this name.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|it| it.name() == name)
-    }
-
-    fn carries_utf8_only(self) -> bool {
-        matches!(
-            self,
-            Self::Powershell | Self::Nu | Self::Json | Self::Systemd | Self::Docker
-        )
-    }
-}
-
-/// One variable to write.
-#[derive(Clone, Copy)]
-pub(crate) struct Variable<'a> {
-    /// Its name.
-    pub name: &'a EnvName,
-    /// Its bytes.
-    pub value: &'a [u8],
-}
+pub(crate) use variable::Variable;
 
 /// The text that sets all `variables`, in locked memory.
 ///
@@ -168,8 +92,6 @@ pub(crate) fn failure(format: Format) -> &'static str {
     }
 }
 
-const NUL: &str = "it contains a NUL byte";
-const NOT_UTF8: &str = "it is not UTF-8";
 const NOT_READ_BACK: &str = "it would not be read back as it is";
 
 fn obstacle(format: Format, variable: Variable<'_>) -> Option<&'static str> {
@@ -202,43 +124,10 @@ fn reads_back(format: Format, text: &[u8], variable: Variable<'_>) -> bool {
     }
 }
 
-fn unwritable(variable: Variable<'_>, format: &'static str, why: &'static str) -> Error {
-    Error::Unwritable {
-        name: variable.name.to_string(),
-        format,
-        why,
-    }
-}
-
-/// A buffer that most texts fit into, so that it seldom has to move.
-fn room_for(variables: &[Variable<'_>]) -> Locked {
-    let bytes = variables
-        .iter()
-        .map(|variable| 2 * variable.name.as_str().len() + 2 * variable.value.len() + 64)
-        .sum();
-    Locked::with_capacity(bytes)
-}
-
-/// Pushes `value` with every byte that `replacement` knows replaced.
-fn push_replaced(
-    text: &mut Locked,
-    value: &[u8],
-    replacement: impl Fn(u8) -> Option<&'static [u8]>,
-) {
-    let mut plain = 0;
-    for (at, &byte) in value.iter().enumerate() {
-        if let Some(instead) = replacement(byte) {
-            text.push(&value[plain..at]);
-            text.push(instead);
-            plain = at + 1;
-        }
-    }
-    text.push(&value[plain..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Error;
 
     pub(super) fn name(text: &str) -> EnvName {
         EnvName::parse(text).expect("a valid name")
@@ -252,15 +141,6 @@ mod tests {
             Err(Error::Unwritable { why, .. }) => Err(why),
             Err(other) => panic!("unexpected: {other}"),
         }
-    }
-
-    #[test]
-    fn every_name_parses_to_its_format() {
-        for &format in Format::ALL {
-            assert_eq!(Format::parse(format.name()), Some(format));
-        }
-        assert_eq!(Format::parse("github"), None);
-        assert_eq!(Format::parse("rc"), None);
     }
 
     #[test]

@@ -3,9 +3,8 @@
 //! After writing, each line is read again the way its reader does it, comparing in place, so
 //! that a mistake here is a refusal and not a changed secret.
 
+use super::variable::{Variable, push_replaced};
 use crate::base::locked_memory::Locked;
-
-use crate::broker::sink::text::{Variable, push_replaced};
 
 /// systemd's `SHELL_NEED_ESCAPE`: what a backslash escapes between double quotes.
 const ESCAPED: &[u8] = b"\"\\`$";

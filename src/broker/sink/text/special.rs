@@ -6,9 +6,8 @@
 //! finds its functions through variables. Only the format of that shell refuses them: as plain
 //! environment (`exec`, JSON) they were measured to be inert.
 
+use super::format::Format;
 use crate::base::env_name::EnvName;
-
-use super::Format;
 
 /// Whether the shell that evaluates `format` would do more with this name than set it.
 pub(super) fn special(format: Format, name: &EnvName) -> bool {
