@@ -10,4 +10,5 @@ pub(crate) mod op;
 pub(crate) mod demo;
 pub(crate) mod resolve;
 pub(crate) mod cache;
+pub(crate) mod session;
 pub(crate) mod sink;

@@ -1,4 +1,4 @@
-//! (2) What is asked for: a manifest and a choice become a plan. Pure.
+//! (2) What is asked for: a manifest and a selection become a plan. Pure.
 //!
 //! Every rule about which secrets take part is here: profiles, `--only`, `--require`, `--strict`,
 //! `--env-file` over the manifest, the default vault. What follows re-derives nothing.
@@ -18,7 +18,7 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the command line and the environment choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub(crate) struct Selection {
     /// `--profile`, `OC_SECRETS_PROFILE`.
     pub profile: Option<String>,
     /// `--vault`, `OP_VAULT`: overrides the manifest's default vault.
@@ -93,11 +93,11 @@ pub(crate) struct Wanted {
 /// and the file wins where both define a name. A profile selects among the manifest's secrets.
 ///
 /// # Errors
-/// [`Error::Usage`] for a choice that the manifest cannot meet.
+/// [`Error::Usage`] for a selection that the manifest cannot meet.
 pub(crate) fn plan(
     manifest: &Manifest,
     env_file: Option<&[Definition]>,
-    choice: &Choice,
+    selection: &Selection,
     present: impl Fn(&str) -> bool,
 ) -> Result<Plan> {
     let built_in = manifest.origin == Origin::BuiltIn;
@@ -107,30 +107,30 @@ pub(crate) fn plan(
     } else {
         manifest
     };
-    let mut specs = profile(manifest, choice, env_file.is_some())?;
+    let mut specs = profile(manifest, selection, env_file.is_some())?;
     let mut vars = manifest.vars.clone();
     overlay(&mut specs, &mut vars, env_file.unwrap_or_default());
-    let specs = only(specs, &vars, manifest, choice)?;
-    let specs = require(specs, choice)?;
+    let specs = only(specs, &vars, manifest, selection)?;
+    let specs = require(specs, selection)?;
     if specs.is_empty() && vars.is_empty() {
         return Err(nothing(manifest, env_file.is_some()));
     }
-    let vault = chosen(&choice.vault).or(manifest.vault.as_deref());
-    let inherited = |name: &EnvName| choice.prefer_env && present(name.as_str());
+    let vault = chosen(&selection.vault).or(manifest.vault.as_deref());
+    let inherited = |name: &EnvName| selection.prefer_env && present(name.as_str());
     let mut wanted = wanted(specs, vault, &manifest.origin, inherited)?;
     for one in &mut wanted {
-        one.waivable = waivable(&one.name, manifest, env_file.unwrap_or_default(), choice);
+        one.waivable = waivable(&one.name, manifest, env_file.unwrap_or_default(), selection);
     }
     Ok(Plan {
         wanted,
         vars,
         at_least_one: built_in && env_file.is_none(),
-        ..bare(manifest, choice)
+        ..bare(manifest, selection)
     })
 }
 
 /// A plan for one reference that stands in no manifest, as `read op://…` needs.
-pub(crate) fn single(manifest: &Manifest, reference: Reference, choice: &Choice) -> Plan {
+pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Selection) -> Plan {
     let name = EnvName::parse("secret").expect("a name");
     let wanted = Wanted {
         name,
@@ -143,18 +143,18 @@ pub(crate) fn single(manifest: &Manifest, reference: Reference, choice: &Choice)
     };
     Plan {
         wanted: vec![wanted],
-        ..bare(manifest, choice)
+        ..bare(manifest, selection)
     }
 }
 
 /// How `op` is to be run, and nothing to ask for.
-fn bare(manifest: &Manifest, choice: &Choice) -> Plan {
+fn bare(manifest: &Manifest, selection: &Selection) -> Plan {
     Plan {
-        account: chosen(&choice.account)
+        account: chosen(&selection.account)
             .or(manifest.account.as_deref())
             .map(str::to_owned),
         op_path: manifest.op.path.clone(),
-        timeout: choice
+        timeout: selection
             .timeout
             .or(manifest.op.timeout)
             .unwrap_or(DEFAULT_TIMEOUT),
@@ -163,13 +163,13 @@ fn bare(manifest: &Manifest, choice: &Choice) -> Plan {
 }
 
 /// An empty variable or flag chooses nothing.
-fn chosen(choice: &Option<String>) -> Option<&str> {
-    choice.as_deref().filter(|text| !text.is_empty())
+fn chosen(selection: &Option<String>) -> Option<&str> {
+    selection.as_deref().filter(|text| !text.is_empty())
 }
 
 /// The manifest's secrets, or those of the chosen profile.
-fn profile(manifest: &Manifest, choice: &Choice, env_file: bool) -> Result<Vec<SecretSpec>> {
-    let Some(profile) = chosen(&choice.profile) else {
+fn profile(manifest: &Manifest, selection: &Selection, env_file: bool) -> Result<Vec<SecretSpec>> {
+    let Some(profile) = chosen(&selection.profile) else {
         return Ok(manifest.secrets.clone());
     };
     let Some(names) = manifest.profiles.get(profile) else {
@@ -209,9 +209,9 @@ fn only(
     specs: Vec<SecretSpec>,
     vars: &[(EnvName, String)],
     manifest: &Manifest,
-    choice: &Choice,
+    selection: &Selection,
 ) -> Result<Vec<SecretSpec>> {
-    for name in &choice.only {
+    for name in &selection.only {
         if specs.iter().any(|spec| spec.name.as_str() == name) {
             continue;
         }
@@ -222,7 +222,7 @@ fn only(
                 "leave it out: plain values always go along",
             ));
         }
-        if let Some(profile) = chosen(&choice.profile)
+        if let Some(profile) = chosen(&selection.profile)
             && manifest
                 .secrets
                 .iter()
@@ -237,34 +237,42 @@ fn only(
         return Err(stranger("--only", name, &specs));
     }
     let asked = |spec: &SecretSpec| {
-        choice.only.is_empty() || choice.only.iter().any(|name| name == spec.name.as_str())
+        selection.only.is_empty() || selection.only.iter().any(|name| name == spec.name.as_str())
     };
     Ok(specs.into_iter().filter(asked).collect())
 }
 
 /// `--require` and `--strict`. A default still satisfies them: it is a value.
-fn require(mut specs: Vec<SecretSpec>, choice: &Choice) -> Result<Vec<SecretSpec>> {
-    for name in &choice.require {
+fn require(mut specs: Vec<SecretSpec>, selection: &Selection) -> Result<Vec<SecretSpec>> {
+    for name in &selection.require {
         if !specs.iter().any(|spec| spec.name.as_str() == name) {
             return Err(stranger("--require", name, &specs));
         }
     }
     for spec in &mut specs {
-        let named = choice.require.iter().any(|name| name == spec.name.as_str());
-        spec.required |= choice.strict || named;
+        let named = selection
+            .require
+            .iter()
+            .any(|name| name == spec.name.as_str());
+        spec.required |= selection.strict || named;
     }
     Ok(specs)
 }
 
 /// Whether the secret `name` is required by `manifest` and by nothing else.
-fn waivable(name: &EnvName, manifest: &Manifest, file: &[Definition], choice: &Choice) -> bool {
-    let named = choice
+fn waivable(
+    name: &EnvName,
+    manifest: &Manifest,
+    file: &[Definition],
+    selection: &Selection,
+) -> bool {
+    let named = selection
         .require
         .iter()
         .any(|required| required == name.as_str());
     let defined = file.iter().any(|definition| definition.name == *name);
     let required = |spec: &SecretSpec| spec.name == *name && spec.required;
-    !choice.strict && !named && !defined && manifest.secrets.iter().any(required)
+    !selection.strict && !named && !defined && manifest.secrets.iter().any(required)
 }
 
 fn wanted(
@@ -385,8 +393,8 @@ timeout = "5s"
         list.iter().map(|&name| name.to_owned()).collect()
     }
 
-    fn decide(text: &str, choice: &Choice) -> Result<Plan> {
-        plan(&manifest(text), None, choice, |name| name == "B")
+    fn decide(text: &str, selection: &Selection) -> Result<Plan> {
+        plan(&manifest(text), None, selection, |name| name == "B")
     }
 
     /// `NAME=reference`, with `!` where required and `^` where inherited; then the vars.
@@ -410,7 +418,7 @@ timeout = "5s"
 
     #[test]
     fn a_manifest_alone_is_taken_as_it_is() {
-        let plan = decide(TEXT, &Choice::default()).expect("planned");
+        let plan = decide(TEXT, &Selection::default()).expect("planned");
         let expected = Plan {
             account: Some("a".to_owned()),
             op_path: Some("/opt/op".into()),
@@ -431,85 +439,91 @@ timeout = "5s"
 
     #[test]
     fn choices_go_before_the_manifest() {
-        let choice = Choice {
+        let selection = Selection {
             vault: Some("Work".to_owned()),
             account: Some("b".to_owned()),
             timeout: Some(Duration::from_secs(1)),
             strict: true,
             prefer_env: true,
-            ..Choice::default()
+            ..Selection::default()
         };
-        let plan = decide(TEXT, &choice).expect("planned");
+        let plan = decide(TEXT, &selection).expect("planned");
         assert_eq!(plan.account.as_deref(), Some("b"));
         assert_eq!(plan.timeout, Duration::from_secs(1));
         assert_eq!(
             shown(Ok(plan)),
             "A!=op://Work/a/credential B!^=op://Own/b/f C!=op://Own/c/credential V:1"
         );
-        let plan = decide("[vars]\nV = \"1\"", &Choice::default()).expect("planned");
+        let plan = decide("[vars]\nV = \"1\"", &Selection::default()).expect("planned");
         assert_eq!(plan.timeout, DEFAULT_TIMEOUT);
     }
 
     #[test]
     fn profiles_and_only_select_and_require_insists() {
-        let choice = |profile: &str, only: &[&str], require: &[&str]| Choice {
+        let selection = |profile: &str, only: &[&str], require: &[&str]| Selection {
             profile: Some(profile.to_owned()),
             only: names(only),
             require: names(require),
-            ..Choice::default()
+            ..Selection::default()
         };
-        for (choice, expected) in [
+        for (selection, expected) in [
             (
-                choice("p", &[], &[]),
+                selection("p", &[], &[]),
                 "A=op://Home/a/credential C!=op://Own/c/credential V:1",
             ),
-            (choice("p", &["A"], &["A"]), "A!=op://Home/a/credential V:1"),
             (
-                choice("", &["C", "A"], &[]),
+                selection("p", &["A"], &["A"]),
+                "A!=op://Home/a/credential V:1",
+            ),
+            (
+                selection("", &["C", "A"], &[]),
                 "A=op://Home/a/credential C!=op://Own/c/credential V:1",
             ),
-            (choice("P", &[], &[]), "no profile `P` | did you mean `p`?"),
             (
-                choice("nothing", &[], &[]),
+                selection("P", &[], &[]),
+                "no profile `P` | did you mean `p`?",
+            ),
+            (
+                selection("nothing", &[], &[]),
                 "no profile `nothing` | the profiles are: p",
             ),
             (
-                choice("p", &["B"], &[]),
+                selection("p", &["B"], &[]),
                 "--only: `B` is not in profile `p` | add it to the profile, or leave out --profile",
             ),
             (
-                choice("", &["x"], &[]),
+                selection("", &["x"], &[]),
                 "--only: no secret `x` | did you mean `A`?",
             ),
             (
-                choice("", &["NOPE"], &[]),
+                selection("", &["NOPE"], &[]),
                 "--only: no secret `NOPE` | the secrets are: A, B, C",
             ),
             (
-                choice("", &["V"], &[]),
+                selection("", &["V"], &[]),
                 "--only: `V` is a plain value, not a secret | leave it out: plain values always go along",
             ),
             (
-                choice("", &["A"], &["B"]),
+                selection("", &["A"], &["B"]),
                 "--require: no secret `B` | did you mean `A`?",
             ),
             (
-                choice("", &[], &["NOPE"]),
+                selection("", &[], &["NOPE"]),
                 "--require: no secret `NOPE` | the secrets are: A, B, C",
             ),
         ] {
-            assert_eq!(shown(decide(TEXT, &choice)), expected, "{choice:?}");
+            assert_eq!(shown(decide(TEXT, &selection)), expected, "{selection:?}");
         }
     }
 
     #[test]
     fn an_env_file_goes_over_the_manifest_and_past_the_profile() {
         let file = env_file("B=plain\nV=op://v/i/f\nNEW=2\nN=op://v/i/n");
-        let choice = Choice {
+        let selection = Selection {
             profile: Some("p".to_owned()),
-            ..Choice::default()
+            ..Selection::default()
         };
-        let plan = plan(&manifest(TEXT), Some(&file), &choice, |_| false);
+        let plan = plan(&manifest(TEXT), Some(&file), &selection, |_| false);
         assert_eq!(
             shown(plan),
             "A=op://Home/a/credential C!=op://Own/c/credential V!=op://v/i/f N!=op://v/i/n B:plain NEW:2"
@@ -519,21 +533,22 @@ timeout = "5s"
     #[test]
     fn the_built_in_manifest_stands_aside_for_an_env_file() {
         let built_in = manifest::builtin();
-        let decide =
-            |file: Option<&[Definition]>, choice: &Choice| plan(&built_in, file, choice, |_| false);
-        let alone = decide(None, &Choice::default()).expect("planned");
+        let decide = |file: Option<&[Definition]>, selection: &Selection| {
+            plan(&built_in, file, selection, |_| false)
+        };
+        let alone = decide(None, &Selection::default()).expect("planned");
         assert_eq!((alone.wanted.len(), alone.at_least_one), (8, true));
         let file = env_file("A=op://v/i/f");
-        let with = decide(Some(&file), &Choice::default());
+        let with = decide(Some(&file), &Selection::default());
         assert!(with.as_ref().is_ok_and(|plan| !plan.at_least_one));
         assert_eq!(shown(with), "A!=op://v/i/f");
         assert_eq!(
-            shown(decide(Some(&[]), &Choice::default())),
+            shown(decide(Some(&[]), &Selection::default())),
             "there is nothing to hand on: no secret and no plain value | put NAME=op://vault/item/field into the file after --env-file"
         );
-        let profile = Choice {
+        let profile = Selection {
             profile: Some("bootstrap".to_owned()),
-            ..Choice::default()
+            ..Selection::default()
         };
         assert_eq!(
             shown(decide(Some(&file), &profile)),
@@ -545,12 +560,12 @@ timeout = "5s"
     fn every_secret_without_a_vault_is_named() {
         let text = "[secrets]\nA = { item = \"a\" }\nB = \"op://v/i/f\"\nC = { item = \"c\" }";
         assert_eq!(
-            shown(decide(text, &Choice::default())),
+            shown(decide(text, &Selection::default())),
             "no vault is given for A, C | write vault = \"…\" at the top of /m.toml, or use --vault or OP_VAULT"
         );
-        let vault = |vault: &str| Choice {
+        let vault = |vault: &str| Selection {
             vault: Some(vault.to_owned()),
-            ..Choice::default()
+            ..Selection::default()
         };
         assert_eq!(
             shown(decide(text, &vault("W"))),
@@ -565,11 +580,11 @@ timeout = "5s"
     #[test]
     fn nothing_to_hand_on_is_an_error() {
         assert_eq!(
-            shown(decide("vault = \"v\"", &Choice::default())),
+            shown(decide("vault = \"v\"", &Selection::default())),
             "there is nothing to hand on: no secret and no plain value | add NAME = \"op://vault/item/field\" under [secrets] in /m.toml"
         );
         assert_eq!(
-            shown(decide("[vars]\nV = \"1\"", &Choice::default())),
+            shown(decide("[vars]\nV = \"1\"", &Selection::default())),
             "V:1"
         );
     }
@@ -577,7 +592,7 @@ timeout = "5s"
     #[test]
     fn a_single_reference_keeps_the_manifest_s_account_and_op() {
         let reference = Reference::parse("op://v/i/f").expect("parses");
-        let plan = single(&manifest(TEXT), reference, &Choice::default());
+        let plan = single(&manifest(TEXT), reference, &Selection::default());
         assert_eq!(plan.account.as_deref(), Some("a"));
         assert_eq!(plan.timeout, Duration::from_secs(5));
         assert_eq!(shown(Ok(plan)), "secret!=op://v/i/f");

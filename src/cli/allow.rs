@@ -2,17 +2,16 @@
 //! by somebody who has looked at it.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::arguments;
+use super::stdout;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{Tone, Ui};
 use crate::broker::manifest::allowed::{Allowed, Verdict};
 use crate::broker::manifest::summary::{self, Change, Group, Line};
 use crate::broker::manifest::{Opened, open};
-use crate::broker::sink;
 
 /// Shows what the manifest hands out, asks, and remembers these very bytes.
 pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) -> Result<Exit> {
@@ -26,7 +25,7 @@ pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) ->
     let before = allowed.record(&opened.path);
     let groups = summary::of(&opened.manifest, before.as_ref());
     let text = render(ui, &shown, &groups, before.is_some());
-    sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
+    stdout::print(text.as_bytes())?;
     if !arguments.yes && !agreed()? {
         ui.note("not allowed; nothing was changed");
         return Ok(Exit::Failed);

@@ -3,7 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::base::error::Result;
+use crate::broker::plan::Selection;
+use crate::broker::session::{self, CacheUse, Settings};
+use crate::broker::sink::text::Format;
+
+/// The format that is two texts: masks for the runner, and values for its file.
+const GITHUB: &str = "github";
 
 /// Hand 1Password secrets to a process: one `op`, any number of secrets, nothing on disk.
 #[derive(Debug, Parser)]
@@ -72,6 +81,33 @@ pub(super) struct Global {
     pub color: When,
 }
 
+impl Global {
+    /// The same, free of clap.
+    pub(super) fn settings(self) -> Result<Settings> {
+        let timeout = self.timeout.as_deref();
+        let timeout = timeout.map(|text| session::timeout("--timeout", text));
+        Ok(Settings {
+            manifest: self.manifest,
+            env_file: self.env_file,
+            selection: Selection {
+                profile: self.profile,
+                vault: self.vault,
+                account: self.account,
+                only: self.only,
+                require: self.require,
+                strict: self.strict,
+                prefer_env: self.prefer_env,
+                timeout: timeout.transpose()?,
+            },
+            cache: match (self.no_cache, self.refresh) {
+                (true, _) => CacheUse::Off,
+                (_, true) => CacheUse::Refresh,
+                _ => CacheUse::Normal,
+            },
+        })
+    }
+}
+
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(super) enum When {
@@ -135,7 +171,7 @@ pub(super) struct Exec {
 #[derive(Args, Debug)]
 pub(super) struct Env {
     /// For which shell or reader
-    #[arg(long, value_name = "FORMAT", default_value = "sh", value_parser = super::env::formats())]
+    #[arg(long, value_name = "FORMAT", default_value = "sh", value_parser = formats())]
     pub format: String,
     /// Print what removes the variables again; asks `op` nothing
     #[arg(long)]
@@ -143,6 +179,12 @@ pub(super) struct Env {
     /// Print even to a terminal or a file
     #[arg(long)]
     pub show: bool,
+}
+
+/// What `--format` accepts.
+fn formats() -> PossibleValuesParser {
+    let names = Format::ALL.iter().map(|format| format.name());
+    PossibleValuesParser::new(names.chain([GITHUB]))
 }
 
 /// `read`.

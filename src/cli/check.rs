@@ -1,26 +1,24 @@
 //! `oc-secrets check`: what can be had, for people and for programs, and never a value.
 
-use std::os::fd::AsFd;
-
 use super::arguments;
-use super::context::Context;
+use super::stdout;
 use crate::base::error::{Exit, Result, Trouble};
 use crate::base::token_kind;
 use crate::base::ui::{Tone, clean};
 use crate::broker::resolve::Finding;
-use crate::broker::sink;
+use crate::broker::session::Session;
 
 /// Prints the table or the JSON, and answers with the exit code.
-pub(super) fn run(context: &Context, arguments: &arguments::Check) -> Result<Exit> {
-    let plan = context.plan()?;
-    let findings = context.survey(&plan)?;
+pub(super) fn run(session: &Session, arguments: &arguments::Check) -> Result<Exit> {
+    let plan = session.plan()?;
+    let findings = session.survey(&plan)?;
     let text = if arguments.json {
-        json(context, &findings)
+        json(session, &findings)
     } else {
-        table(context, &findings)
+        table(session, &findings)
     };
-    context.tell_if_swappable();
-    sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
+    session.warn_if_swappable();
+    stdout::print(text.as_bytes())?;
     let bad = |finding: &Finding<'_>| finding.wanted.required && finding.outcome.is_err();
     let none = plan.at_least_one && findings.iter().all(|finding| finding.outcome.is_err());
     Ok(if none || findings.iter().any(bad) {
@@ -39,7 +37,7 @@ fn state(finding: &Finding<'_>) -> &'static str {
     }
 }
 
-fn table(context: &Context, findings: &[Finding<'_>]) -> String {
+fn table(session: &Session, findings: &[Finding<'_>]) -> String {
     let width = |cell: fn(&Finding<'_>) -> usize| findings.iter().map(cell).max().unwrap_or(0);
     let names = width(|finding| finding.wanted.name.as_str().len());
     let remarks = width(|finding| remark(finding).chars().count());
@@ -54,14 +52,14 @@ fn table(context: &Context, findings: &[Finding<'_>]) -> String {
         text.push_str(&format!(
             "{:names$}  {}  {:remarks$}  {}\n",
             finding.wanted.name,
-            context.ui.paint(tone, &format!("{state:9}")),
+            session.ui.paint(tone, &format!("{state:9}")),
             remark(finding),
-            context
+            session
                 .ui
                 .paint(Tone::Dim, &clean(&finding.wanted.reference.to_string())),
         ));
     }
-    text.push_str(&summary(findings, &clean(&context.source())));
+    text.push_str(&summary(findings, &clean(&session.source())));
     text
 }
 
@@ -94,7 +92,7 @@ fn summary(findings: &[Finding<'_>], manifest: &str) -> String {
     format!("{found} of {} found · {manifest}\n", findings.len())
 }
 
-fn json(context: &Context, findings: &[Finding<'_>]) -> String {
+fn json(session: &Session, findings: &[Finding<'_>]) -> String {
     let secrets: Vec<_> = findings
         .iter()
         .map(|finding| {
@@ -109,6 +107,7 @@ fn json(context: &Context, findings: &[Finding<'_>]) -> String {
             })
         })
         .collect();
-    let report = serde_json::json!({ "manifest": context.origin(), "secrets": secrets });
+    let report =
+        serde_json::json!({ "manifest": session.manifest.origin.to_string(), "secrets": secrets });
     format!("{report:#}\n")
 }

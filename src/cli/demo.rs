@@ -3,19 +3,19 @@
 //! Every step is the real command in a child process of its own, since `exec` replaces the
 //! process that it runs in.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
 use super::arguments::{Check, Env, Exec};
-use super::context::Context;
+use super::{check, env, exec, stdout};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::Hardened;
 use crate::base::ui::{Tone, Ui};
-use crate::broker::sink::{self, docker};
-use crate::cli::{check, env, exec};
+use crate::broker::session::Session;
+use crate::broker::sink::docker;
 
 const PROCESS: &str = "echo \"$GITHUB_USER has $GHCR_TOKEN\"";
 const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
@@ -24,25 +24,25 @@ const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
 ///
 /// # Errors
 /// When a step fails, which is then a bug of ours.
-pub(super) fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
+pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
     say("This is the real program on a vault of made-up secrets: none of them opens anything.\n")?;
 
-    step(context, "1. See what can be had", "oc-secrets check")?;
-    in_a_child(context.ui, None, || {
-        check::run(context, &Check { json: false })
+    step(session, "1. See what can be had", "oc-secrets check")?;
+    in_a_child(session.ui, None, || {
+        check::run(session, &Check { json: false })
     })?;
 
     let shown = format!("oc-secrets exec -- sh -c '{PROCESS}'");
     step(
-        context,
+        session,
         "2. Hand it to a process, which this one then becomes",
         &shown,
     )?;
-    in_a_child(context.ui, None, || {
+    in_a_child(session.ui, None, || {
         let command = ["sh", "-c", PROCESS].map(Into::into).to_vec();
         let (clean, keep_op_env) = (false, false);
         exec::run(
-            context,
+            session,
             &Exec {
                 clean,
                 keep_op_env,
@@ -54,18 +54,18 @@ pub(super) fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
 
     let shown = format!("eval \"$(oc-secrets env)\"; {SHELL}");
     step(
-        context,
+        session,
         "3. Hand it to a shell, line breaks and all",
         &shown,
     )?;
-    evaluated(context)?;
+    evaluated(session)?;
 
     step(
-        context,
+        session,
         "4. Answer Docker",
         "echo ghcr.io | docker-credential-oc get",
     )?;
-    registry(context)?;
+    registry(session)?;
 
     say(concat!(
         "\nYour own: put the names into oc-secrets.toml (see the README), run `op signin`,\n",
@@ -75,11 +75,11 @@ pub(super) fn run(context: &Context, hardened: Hardened) -> Result<Exit> {
 }
 
 fn say(text: &str) -> Result<()> {
-    sink::emit(std::io::stdout().as_fd(), text.as_bytes())
+    stdout::print(text.as_bytes())
 }
 
-fn step(context: &Context, title: &str, command: &str) -> Result<()> {
-    let command = context.ui.paint(Tone::Dim, &format!("$ {command}"));
+fn step(session: &Session, title: &str, command: &str) -> Result<()> {
+    let command = session.ui.paint(Tone::Dim, &format!("$ {command}"));
     say(&format!("\n{title}\n{command}\n"))
 }
 
@@ -116,7 +116,7 @@ fn in_a_child(
 }
 
 /// The output of `env`, evaluated by a real shell.
-fn evaluated(context: &Context) -> Result<()> {
+fn evaluated(session: &Session) -> Result<()> {
     let failed = |why: std::io::Error| Error::system("start sh", why);
     let (read, write) = std::io::pipe().map_err(failed)?;
     let mut shell = Command::new("sh")
@@ -124,11 +124,11 @@ fn evaluated(context: &Context) -> Result<()> {
         .stdin(Stdio::from(read))
         .spawn()
         .map_err(failed)?;
-    in_a_child(context.ui, Some(write.into()), || {
+    in_a_child(session.ui, Some(write.into()), || {
         let format = "sh".to_owned();
         let (unset, show) = (false, false);
         env::run(
-            context,
+            session,
             &Env {
                 format,
                 unset,
@@ -142,12 +142,12 @@ fn evaluated(context: &Context) -> Result<()> {
     }
 }
 
-fn registry(context: &Context) -> Result<()> {
-    let plan = context.plan_for("GHCR_TOKEN")?;
-    let (resolved, _) = context.resolve(&plan)?;
+fn registry(session: &Session) -> Result<()> {
+    let plan = session.plan_for("GHCR_TOKEN")?;
+    let resolved = session.resolve(&plan)?;
     for secret in &resolved {
         let answer = docker::answer("ghcr.io", "x-access-token", &secret.value)?;
-        sink::emit(std::io::stdout().as_fd(), &answer)?;
+        stdout::print(&answer)?;
     }
     Ok(())
 }

@@ -1,15 +1,14 @@
 //! `oc-secrets docker`: wires our helper into Docker's and Podman's files, and tells who is asked.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::arguments::{Docker, DockerCommand, Wiring};
-use super::context::Context;
+use super::stdout;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{Tone, clean};
 use crate::broker::registry::Host;
-use crate::broker::sink;
+use crate::broker::session::Session;
 use crate::credential_helper::client_config::config::{Config, Owner, SUFFIX, Wish};
 use crate::credential_helper::client_config::{disabled_hosts, file, location};
 
@@ -17,8 +16,8 @@ use crate::credential_helper::client_config::{disabled_hosts, file, location};
 ///
 /// # Errors
 /// When a file cannot be understood or written; it is then as it was.
-pub(super) fn run(context: &Context, arguments: &Docker) -> Result<Exit> {
-    let desk = Desk { context };
+pub(super) fn run(session: &Session, arguments: &Docker) -> Result<Exit> {
+    let desk = Desk { session };
     match &arguments.command {
         DockerCommand::Install {
             wiring,
@@ -33,7 +32,7 @@ pub(super) fn run(context: &Context, arguments: &Docker) -> Result<Exit> {
 }
 
 struct Desk<'a> {
-    context: &'a Context,
+    session: &'a Session,
 }
 
 /// One of the files, read.
@@ -46,7 +45,13 @@ struct Found {
 
 impl Desk<'_> {
     fn variable(&self, name: &str) -> Option<OsString> {
-        self.context.variable(name).map(ToOwned::to_owned)
+        self.session.variable(name).map(ToOwned::to_owned)
+    }
+
+    /// The hosts that the manifest has a password for.
+    fn registries(&self) -> Vec<Host> {
+        let registries = self.session.manifest.registries.iter();
+        registries.map(|spec| spec.host.clone()).collect()
     }
 
     fn install(&self, wiring: &Wiring, remove_plaintext: bool) -> Result<()> {
@@ -62,7 +67,7 @@ impl Desk<'_> {
             let notes = found.config.install(&wish);
             self.write(&found)?;
             for note in notes {
-                self.context
+                self.session
                     .ui
                     .warn(&format!("{}: {note}", found.path.display()));
             }
@@ -102,7 +107,7 @@ impl Desk<'_> {
 
     fn warn_of_what_is_in_the_way(&self, hosts: &[Host]) -> Result<()> {
         let lookup = |name: &str| self.variable(name);
-        let ui = self.context.ui;
+        let ui = self.session.ui;
         if location::on_path(&lookup, location::HELPER).is_none() {
             let own = std::env::current_exe().ok();
             let how = location::how_to_find_helper(own.as_deref());
@@ -114,7 +119,7 @@ impl Desk<'_> {
         if self.variable("DOCKER_AUTH_CONFIG").is_some() {
             ui.warn("DOCKER_AUTH_CONFIG is set; for the hosts it names, Docker asks nobody else");
         }
-        let known = self.context.registries();
+        let known = self.registries();
         for host in hosts.iter().filter(|host| !known.contains(host)) {
             ui.warn(&format!("{host} is not in the manifest that docker-credential-oc uses: add [registries.\"{host}\"]"));
         }
@@ -129,7 +134,7 @@ impl Desk<'_> {
             Some(path) => format!("helper  {}\n", clean(&path.display().to_string())),
             None => {
                 let own = std::env::current_exe().ok();
-                let missing = self.context.ui.paint(Tone::Bad, "not on PATH");
+                let missing = self.session.ui.paint(Tone::Bad, "not on PATH");
                 format!(
                     "helper  {missing}: {}\n",
                     location::how_to_find_helper(own.as_deref())
@@ -157,7 +162,7 @@ impl Desk<'_> {
 
     /// What is off and nobody would ask about: without these lines a typing error stays for ever.
     fn strays(&self, listed: &[Host], off: &[Host]) -> String {
-        let known = self.context.registries();
+        let known = self.registries();
         let stray = |host: &&Host| !listed.contains(host) && !known.contains(host);
         let lines: String = off
             .iter()
@@ -171,7 +176,7 @@ impl Desk<'_> {
     }
 
     fn line(&self, found: &Found, host: &Host, off: bool) -> String {
-        let paint = |tone, text: &str| self.context.ui.paint(tone, text);
+        let paint = |tone, text: &str| self.session.ui.paint(tone, text);
         let asks = match found.config.asks(host).as_deref() {
             Some(SUFFIX) if off => paint(Tone::Notice, "oc-secrets, which is off for it"),
             Some(SUFFIX) => paint(Tone::Good, "oc-secrets"),
@@ -216,7 +221,7 @@ impl Desk<'_> {
     fn hosts(&self, named: &[String]) -> Result<Vec<Host>> {
         let hosts: Vec<Host> = match named.is_empty() {
             false => named.iter().map(|text| host(text)).collect::<Result<_>>()?,
-            true => self.context.registries(),
+            true => self.registries(),
         };
         match hosts.is_empty() {
             true => Err(Error::usage(
@@ -286,5 +291,5 @@ fn host(text: &str) -> Result<Host> {
 }
 
 fn say(text: &str) -> Result<()> {
-    sink::emit(std::io::stdout().as_fd(), text.as_bytes())
+    stdout::print(text.as_bytes())
 }

@@ -1,35 +1,18 @@
 //! `oc-secrets env`: text to evaluate, or what ends a careful script.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write as _};
-use std::os::fd::AsFd;
-
-use clap::builder::PossibleValuesParser;
+use std::io::Write as _;
 
 use super::arguments;
-use super::context::Context;
+use super::stdout;
 use crate::base::error::{Error, Exit, Result};
-use crate::broker::sink;
+use crate::broker::session::Session;
 use crate::broker::sink::text::{self, Format, Variable};
 
-/// The format that is two texts: masks for the runner, and values for its file.
-const GITHUB: &str = "github";
-
-/// What `--format` accepts.
-pub(super) fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new(
-        Format::ALL
-            .iter()
-            .map(|format| format.name())
-            .chain([GITHUB]),
-    )
-}
-
 /// Prints the variables in the chosen format.
-pub(super) fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit> {
+pub(super) fn run(session: &Session, arguments: &arguments::Env) -> Result<Exit> {
     let format = Format::parse(&arguments.format);
-    let plan = context.plan()?;
-    let stdout = std::io::stdout();
+    let plan = session.plan()?;
     if arguments.unset {
         let wanted = plan.wanted.iter().map(|wanted| &wanted.name);
         let names: Vec<_> = plan
@@ -40,18 +23,14 @@ pub(super) fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit>
             .collect();
         let text = format.and_then(|format| text::unset(format, &names));
         let text = text.ok_or_else(|| no_unset(&arguments.format))?;
-        sink::emit(stdout.as_fd(), text.as_bytes())?;
+        stdout::print(text.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let kept = super::is_file(stdout.as_fd());
+    let kept = stdout::is_file();
     if !arguments.show {
-        refuse_to_show(
-            stdout.is_terminal(),
-            kept,
-            super::is_nameless(stdout.as_fd()),
-        )?;
+        refuse_to_show(stdout::is_terminal(), kept, stdout::is_unlinked_file())?;
     }
-    let (resolved, _) = context.resolve(&plan)?;
+    let resolved = session.resolve(&plan)?;
     let vars = plan.vars.iter().map(|(name, value)| Variable {
         name,
         value: value.as_bytes(),
@@ -67,14 +46,14 @@ pub(super) fn run(context: &Context, arguments: &arguments::Env) -> Result<Exit>
         Some(format) => {
             let text = text::render(format, &variables)?;
             if kept {
-                context
+                session
                     .ui
                     .warn("standard output is a file: the secrets are now on disk");
             }
-            context.tell_if_swappable();
-            sink::emit(stdout.as_fd(), &text)?;
+            session.warn_if_swappable();
+            stdout::print(&text)?;
         }
-        None => github(context, &variables)?,
+        None => github(session, &variables)?,
     }
     Ok(Exit::Done)
 }
@@ -94,23 +73,23 @@ pub(super) fn failure(words: &[OsString]) -> &'static str {
 }
 
 /// Masks first, then the values into the runner's file: a job's log never sees them unmasked.
-fn github(context: &Context, variables: &[Variable<'_>]) -> Result<()> {
-    let file = context.variable("GITHUB_ENV").ok_or_else(|| {
+fn github(session: &Session, variables: &[Variable<'_>]) -> Result<()> {
+    let file = session.variable("GITHUB_ENV").ok_or_else(|| {
         Error::usage(
             "GITHUB_ENV is not set",
             "use this format in a step of GitHub Actions",
         )
     })?;
     let texts = text::github(variables)?;
-    context.tell_if_swappable();
+    session.warn_if_swappable();
     let failed = |why: std::io::Error| Error::system("write to $GITHUB_ENV", why);
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .open(file)
         .map_err(failed)?;
-    sink::emit(std::io::stdout().as_fd(), &texts.masks)?;
+    stdout::print(&texts.masks)?;
     file.write_all(&texts.environment).map_err(failed)?;
-    context
+    session
         .ui
         .warn("GitHub keeps these secrets in a file for the rest of the job: $GITHUB_ENV");
     Ok(())
@@ -124,8 +103,8 @@ fn no_unset(format: &str) -> Error {
 }
 
 /// A file without a name is how ksh93 substitutes a command, so that `eval` would come here again.
-fn refuse_to_show(terminal: bool, file: bool, nameless: bool) -> Result<()> {
-    let hint = match nameless {
+fn refuse_to_show(terminal: bool, file: bool, unlinked: bool) -> Result<()> {
+    let hint = match unlinked {
         true => "ksh keeps what `$(…)` prints in a file; read it from a pipe: . <(oc-secrets env)",
         false => {
             "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); --show insists"

@@ -1,9 +1,9 @@
 //! `oc-secrets exec`: become a command that has the secrets.
 
 use super::arguments;
-use super::context::Context;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::Hardened;
+use crate::broker::session::Session;
 use crate::broker::sink::exec::{self, Command, Inheritance};
 
 /// Replaces this process; returns only if that fails.
@@ -11,14 +11,14 @@ use crate::broker::sink::exec::{self, Command, Inheritance};
 /// # Errors
 /// When the command is not there, a required secret cannot be had, or execve fails.
 pub(super) fn run(
-    context: &Context,
+    session: &Session,
     arguments: &arguments::Exec,
     hardened: Hardened,
 ) -> Result<Exit> {
     // Looked for first: a typing error should cost no prompt.
-    let command = Command::find(&arguments.command, context.variable("PATH"))?;
-    let plan = context.plan()?;
-    let (resolved, _) = context.resolve(&plan)?;
+    let command = Command::find(&arguments.command, session.variable("PATH"))?;
+    let plan = session.plan()?;
+    let resolved = session.resolve(&plan)?;
     let vars = plan
         .vars
         .iter()
@@ -31,7 +31,7 @@ pub(super) fn run(
         clean: arguments.clean,
         keep_op_env: arguments.keep_op_env,
     };
-    let environment = exec::environment(&context.environment, &set, inheritance)?;
-    context.tell_if_swappable();
+    let environment = exec::environment(&session.environment, &set, inheritance)?;
+    session.warn_if_swappable();
     Err::<Exit, Error>(exec::replace(&command, &environment, hardened))
 }

@@ -1,10 +1,8 @@
 //! `oc-secrets lock`: forgets everything that is kept.
 
-use std::os::fd::AsFd;
-
+use super::stdout;
 use crate::base::error::{Exit, Result};
 use crate::broker::cache;
-use crate::broker::sink;
 
 /// Empties the cache of this user, whichever manifest it is from.
 pub(super) fn run() -> Result<Exit> {
@@ -13,6 +11,6 @@ pub(super) fn run() -> Result<Exit> {
         1 => "1 entry forgotten\n".to_owned(),
         many => format!("{many} entries forgotten\n"),
     };
-    sink::emit(std::io::stdout().as_fd(), text.as_bytes())?;
+    stdout::print(text.as_bytes())?;
     Ok(Exit::Done)
 }

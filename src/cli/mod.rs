@@ -2,19 +2,17 @@
 //! its result becomes an exit code. Nothing uses `cli`.
 
 mod arguments;
+mod stdout;
 mod allow;
 mod check;
-mod context;
-mod demo;
 mod docker;
 mod env;
 mod exec;
 mod lock;
 mod read;
+mod demo;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -22,12 +20,12 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::base::command_line;
-use crate::base::error::{Error, Exit};
+use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::{self, Hardened};
 use crate::base::ui::{self, Color, Level, Ui};
-use crate::broker::sink;
+use crate::broker::cache::Caller;
+use crate::broker::session::Session;
 use arguments::{Arguments, Command, Global, When};
-use context::{Context, Vault};
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -60,19 +58,21 @@ fn run(words: &[OsString], intent: Intent, hardened: Hardened) -> Exit {
     }
 }
 
-fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> crate::base::error::Result<Exit> {
+fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
+    let Arguments { global, command } = arguments;
     let environment = |name: &str| std::env::var_os(name);
-    let context = |vault| Context::new(arguments.global, ui, vault);
-    match &arguments.command {
-        Command::Exec(exec) => exec::run(&context(Vault::Op)?, exec, hardened),
-        Command::Env(env) => env::run(&context(Vault::Op)?, env),
-        Command::Read(read) => read::run(&context(Vault::Op)?, read),
+    let session = |caller| Session::open(caller, global.settings()?, ui);
+    match &command {
+        Command::Exec(exec) => exec::run(&session(Caller::Command)?, exec, hardened),
+        Command::Env(env) => env::run(&session(Caller::Command)?, env),
+        Command::Read(read) => read::run(&session(Caller::Command)?, read),
         Command::Allow(allow) => allow::allow(ui, allow, &environment),
         Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment),
-        Command::Check(check) => check::run(&context(Vault::Op)?, check),
-        Command::Docker(docker) => docker::run(&context(Vault::Helper)?, docker),
+        Command::Check(check) => check::run(&session(Caller::Command)?, check),
+        // It is about the manifest that `docker-credential-oc` reads.
+        Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),
         Command::Lock => lock::run(),
-        Command::Demo => demo::run(&context(Vault::Demo)?.quietly(), hardened),
+        Command::Demo => demo::run(&Session::demo(ui.quiet()), hardened),
     }
 }
 
@@ -126,11 +126,10 @@ impl Intent {
 
     /// What a failure prints for the shell, and its exit code.
     fn fail(self, words: &[OsString], exit: Exit) -> Exit {
-        let stdout = std::io::stdout();
         match self {
             // `set -e; eval "$(…)"` goes on after a failure, but stops at `false`.
-            Self::Env if !stdout.is_terminal() => {
-                let _ = sink::emit(stdout.as_fd(), env::failure(words).as_bytes());
+            Self::Env if !stdout::is_terminal() => {
+                let _ = stdout::print(env::failure(words).as_bytes());
                 exit
             }
             Self::Exec if !matches!(exit, Exit::CannotExecute | Exit::CommandNotFound) => {
@@ -148,7 +147,7 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
         let text = error.render().to_string();
-        return match sink::emit(std::io::stdout().as_fd(), text.as_bytes()) {
+        return match stdout::print(text.as_bytes()) {
             Ok(()) => Exit::Done,
             Err(_) => Exit::Failed,
         };
@@ -177,16 +176,6 @@ fn usage(error: &clap::Error, intent: Intent) -> Error {
             Error::usage(what, hint)
         }
     }
-}
-
-/// Whether `fd` is a regular file, so that what is written there stays on disk.
-fn is_file(fd: BorrowedFd<'_>) -> bool {
-    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
-}
-
-/// Whether `fd` is a regular file that no directory names any more.
-fn is_nameless(fd: BorrowedFd<'_>) -> bool {
-    is_file(fd) && nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
 #[cfg(test)]

@@ -1,21 +1,17 @@
 //! `oc-secrets read`: one secret to standard output, as it is stored.
 
-use std::io::IsTerminal;
-use std::os::fd::AsFd;
-
 use super::arguments;
-use super::context::Context;
+use super::stdout;
 use crate::base::error::{Exit, Result};
 use crate::base::locked_memory::Locked;
-use crate::broker::sink;
+use crate::broker::session::Session;
 
 /// Prints the secret that `arguments` name.
-pub(super) fn run(context: &Context, arguments: &arguments::Read) -> Result<Exit> {
-    let plan = context.plan_for(&arguments.what)?;
-    let (resolved, _) = context.resolve(&plan)?;
-    let stdout = std::io::stdout();
-    if !stdout.is_terminal() && super::is_file(stdout.as_fd()) {
-        context
+pub(super) fn run(session: &Session, arguments: &arguments::Read) -> Result<Exit> {
+    let plan = session.plan_for(&arguments.what)?;
+    let resolved = session.resolve(&plan)?;
+    if stdout::is_file() {
+        session
             .ui
             .warn("standard output is a file: the secret is now on disk");
     }
@@ -24,8 +20,8 @@ pub(super) fn run(context: &Context, arguments: &arguments::Read) -> Result<Exit
         if !arguments.no_newline {
             text.push(b"\n");
         }
-        context.tell_if_swappable();
-        sink::emit(stdout.as_fd(), &text)?;
+        session.warn_if_swappable();
+        stdout::print(&text)?;
     }
     Ok(Exit::Done)
 }

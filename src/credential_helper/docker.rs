@@ -5,14 +5,17 @@
 //! The sentence for "not found" is a word of the protocol: said of every host that is not ours,
 //! and never of one that is, because a client takes it for leave to go on without credentials.
 
+mod store;
+
 use std::process::ExitCode;
 
-use super::broker::Broker;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::token_kind;
 use crate::broker::registry::Asked;
 use crate::broker::sink::docker;
-use crate::credential_helper::{Answers, Credential, Reply, Talk, login, one_line};
+use crate::credential_helper::answers::{Answers, Credential, ManifestAnswers};
+use crate::credential_helper::program;
+use crate::credential_helper::reply::{Reply, Talk, one_line};
 
 /// Our name, whatever we were started as.
 const NAME: &str = "docker-credential-oc";
@@ -25,8 +28,9 @@ const LONGEST_LINE: usize = 65_535;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let answer = |words: &[&str], input: &[u8], ui| handle(words, input, || Broker::for_docker(ui));
-    super::run(NAME, answer, failure)
+    let answer =
+        |words: &[&str], input: &[u8], ui| handle(words, input, || ManifestAnswers::for_docker(ui));
+    program::run(NAME, answer, failure)
 }
 
 /// One action: `words` are the arguments, `input` all of stdin. `answers` is made only where it
@@ -97,7 +101,7 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
 }
 
 fn store<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
-    let login = match login::parse(input) {
+    let login = match store::parse(input) {
         Ok(login) => login,
         Err(line) => return Reply::refusal(&line),
     };

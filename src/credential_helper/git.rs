@@ -6,19 +6,21 @@
 
 use std::process::ExitCode;
 
-use super::broker::Broker;
 use crate::base::error::{Error, Result};
 use crate::broker::registry::Asked;
 use crate::broker::sink::git;
-use crate::credential_helper::{Answers, Reply, Talk};
+use crate::credential_helper::answers::{Answers, ManifestAnswers};
+use crate::credential_helper::program;
+use crate::credential_helper::reply::{Reply, Talk};
 
 const NAME: &str = "git-credential-oc";
 const USAGE: &str = "Usage: git-credential-oc <get|store|erase>";
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let answer = |words: &[&str], input: &[u8], ui| handle(words, input, || Broker::for_git(ui));
-    super::run(NAME, answer, failure)
+    let answer =
+        |words: &[&str], input: &[u8], ui| handle(words, input, || ManifestAnswers::for_git(ui));
+    program::run(NAME, answer, failure)
 }
 
 /// One action: `words` are the arguments, `input` all of stdin.
@@ -134,7 +136,7 @@ impl<'a> Question<'a> {
 mod tests {
     use super::*;
     use crate::base::secret::Secret;
-    use crate::credential_helper::Credential;
+    use crate::credential_helper::answers::Credential;
     use std::cell::Cell;
 
     /// Answers for github.com.

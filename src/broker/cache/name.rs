@@ -9,7 +9,6 @@ use std::os::unix::ffi::OsStrExt;
 use sha2::{Digest, Sha256};
 
 use super::keyring::PREFIX;
-use crate::base::encode;
 use crate::broker::manifest::Origin;
 use crate::broker::provider::Request;
 
@@ -101,7 +100,10 @@ fn add<const N: usize>(hash: &mut Sha256, parts: [&[u8]; N]) {
 
 /// Half of the hash, which is more than enough to tell entries apart.
 fn short(hash: Sha256) -> String {
-    encode::hex(&hash.finalize()[..16])
+    hash.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

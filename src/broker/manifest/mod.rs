@@ -5,6 +5,7 @@
 //! positions from `table`; `summary` shows what it hands out. Nothing here asks `op` or reads our
 //! environment by itself.
 
+pub(crate) mod duration;
 pub(crate) mod file;
 mod table;
 mod entry;
@@ -14,6 +15,7 @@ pub(crate) mod summary;
 mod find;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +36,15 @@ pub(crate) enum Origin {
     File(PathBuf),
     /// A file that was found by the working directory, by its real path.
     Found(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built-in"),
+            Self::File(path) | Self::Found(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// A manifest, parsed and checked.

@@ -50,7 +50,7 @@ pub(crate) struct Op {
 }
 
 /// What decides which `op` is run and how.
-pub(crate) struct Settings<'a> {
+pub(crate) struct Options<'a> {
     /// `[op] path` of the manifest.
     pub path: Option<&'a Path>,
     /// `--account`.
@@ -69,8 +69,8 @@ impl Op {
     ///
     /// # Errors
     /// When `op` is missing or not trusted, or a token file cannot be used.
-    pub(crate) fn new(settings: Settings<'_>, ui: Ui) -> Result<Self> {
-        let ours = settings.environment;
+    pub(crate) fn new(options: Options<'_>, ui: Ui) -> Result<Self> {
+        let ours = options.environment;
         let variable = |name: &str| {
             let found = ours
                 .iter()
@@ -79,7 +79,7 @@ impl Op {
         };
         let chosen = variable("OC_SECRETS_OP").map(Path::new);
         let program = find::find(
-            [chosen, settings.path],
+            [chosen, options.path],
             variable("PATH").map(|p| p.as_os_str()),
         )?;
         let credentials = Credentials::choose(ours)?;
@@ -91,8 +91,8 @@ impl Op {
         Ok(Self {
             program,
             environment: credentials.environment(ours),
-            account: settings.account,
-            timeout: settings.timeout,
+            account: options.account,
+            timeout: options.timeout,
             promptless: credentials.promptless(),
             session: credentials.mode() == credentials::Mode::Session,
             ui,

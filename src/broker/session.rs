@@ -1,0 +1,306 @@
+//! The one way from settings and environment to secrets: manifest, plan, provider, answers.
+//!
+//! The command line and the credential helpers both take it, and then hand over by a sink. Where
+//! they differ, the [`Caller`] decides: which manifest is looked for, and what may be kept. The
+//! environment is read once, here.
+
+mod settings;
+
+use std::cell::Cell;
+use std::ffi::{OsStr, OsString};
+
+use crate::base::env_name::EnvName;
+use crate::base::error::{Error, Problem, Result, Trouble};
+use crate::base::locked_memory;
+use crate::base::suggest;
+use crate::base::ui::Ui;
+use crate::broker::cache::{self, Cached, Caller, Identity, Policy};
+use crate::broker::demo::Demo;
+use crate::broker::dotenv::{self, Definition};
+use crate::broker::manifest::{self, Manifest, Origin};
+use crate::broker::op::{Op, Options};
+use crate::broker::plan::{self, Plan, Selection};
+use crate::broker::provider::{Provider, Request};
+use crate::broker::reference::Reference;
+use crate::broker::resolve::{self, Finding, Resolved};
+
+pub(crate) use settings::{CacheUse, Settings, timeout};
+
+/// Decided settings, and the manifest they apply to.
+pub(crate) struct Session {
+    /// Where messages go.
+    pub ui: Ui,
+    /// Our own environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The manifest in use.
+    pub manifest: Manifest,
+    env_file: Option<Vec<Definition>>,
+    selection: Selection,
+    policy: Policy,
+    backend: Backend,
+    before_op: fn(),
+    asked_op: Cell<bool>,
+}
+
+/// Who has the secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backend {
+    Op,
+    Demo,
+}
+
+impl Session {
+    /// Reads the manifest and decides everything that `settings` leave open.
+    ///
+    /// # Errors
+    /// When a manifest, a dotenv file or a variable of ours cannot be used.
+    pub(crate) fn open(caller: Caller, settings: Settings, ui: Ui) -> Result<Self> {
+        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let lookup = |name: &str| value(&environment, name).map(OsStr::to_owned);
+        let asked = settings.manifest.as_deref();
+        let manifest = manifest::load(asked, &settings::start(caller)?, &lookup)?;
+        let env_file = dotenv::load(&settings.env_file, &lookup)?;
+        if caller == Caller::Command
+            && manifest.origin == Origin::BuiltIn
+            && asked.is_none()
+            && env_file.is_none()
+        {
+            // Somebody who has never heard of OpenClaw should not wonder about its names.
+            ui.note("no oc-secrets.toml found: using the built-in list for OpenClaw");
+        }
+        let policy = settings::policy(caller, settings.cache, &manifest, &lookup)?;
+        let selection = settings::selection(caller, settings.selection, &manifest, &lookup)?;
+        Ok(Self {
+            ui,
+            environment,
+            manifest,
+            env_file,
+            selection,
+            policy,
+            backend: Backend::Op,
+            before_op: || {},
+            asked_op: Cell::new(false),
+        })
+    }
+
+    /// The built-in manifest, with made-up secrets for all of it.
+    pub(crate) fn demo(ui: Ui) -> Self {
+        Self {
+            ui,
+            environment: std::env::vars_os().collect(),
+            manifest: manifest::builtin(),
+            env_file: None,
+            selection: Selection::default(),
+            policy: Policy::NOTHING,
+            backend: Backend::Demo,
+            before_op: || {},
+            asked_op: Cell::new(false),
+        }
+    }
+
+    /// Calls `hook` once, before `op` is started for [`Self::resolve`].
+    pub(crate) fn before_op(self, hook: fn()) -> Self {
+        Self {
+            before_op: hook,
+            ..self
+        }
+    }
+
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// When the selection does not fit the manifest.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        self.plan_of(&self.selection)
+    }
+
+    /// The plan for one secret that the manifest itself names.
+    pub(crate) fn plan_only(&self, name: &EnvName) -> Result<Plan> {
+        let one = vec![name.as_str().to_owned()];
+        self.plan_of(&Selection {
+            only: one.clone(),
+            require: one,
+            ..self.selection.clone()
+        })
+    }
+
+    /// The plan for one secret, by its name in the manifest or by its reference.
+    ///
+    /// # Errors
+    /// When there is no such name, or the reference cannot be one.
+    pub(crate) fn plan_for(&self, what: &str) -> Result<Plan> {
+        if what.starts_with("op://") {
+            let reference = Reference::parse(what).map_err(|why| {
+                Error::usage(
+                    format!("`{what}`: {why}"),
+                    "write op://vault/item/field, in quotes where it has blanks",
+                )
+            })?;
+            return Ok(plan::single(&self.manifest, reference, &self.selection));
+        }
+        let plan = self.plan()?;
+        let (mut asked, others): (Vec<_>, Vec<_>) = plan
+            .wanted
+            .into_iter()
+            .partition(|wanted| wanted.name.as_str() == what);
+        match asked.first_mut() {
+            // Whoever asks for it by name wants it.
+            Some(wanted) => {
+                wanted.required = true;
+                wanted.waivable = false;
+            }
+            None => {
+                let names: Vec<&str> = others.iter().map(|it| it.name.as_str()).collect();
+                return Err(self.unknown(what, &plan.vars, &names));
+            }
+        }
+        Ok(Plan {
+            wanted: asked,
+            ..plan
+        })
+    }
+
+    fn plan_of(&self, selection: &Selection) -> Result<Plan> {
+        let present = |name: &str| self.variable(name).is_some();
+        plan::plan(&self.manifest, self.env_file.as_deref(), selection, present)
+    }
+
+    fn unknown(&self, what: &str, vars: &[(EnvName, String)], names: &[&str]) -> Error {
+        if vars.iter().any(|(name, _)| name.as_str() == what) {
+            let hint = "it stands in the manifest itself";
+            return Error::usage(format!("{what} is a plain value, not a secret"), hint);
+        }
+        let hint = suggest::hint(what, names, "the secrets are");
+        let origin = &self.manifest.origin;
+        Error::usage(
+            format!("no secret `{what}` in the manifest ({origin})"),
+            hint,
+        )
+    }
+
+    /// The outcome of every secret of `plan`, past the cache.
+    pub(crate) fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
+        self.survey_by(plan, || self.provider(plan))
+    }
+
+    fn survey_by<'a, 'p>(
+        &self,
+        plan: &'a Plan,
+        provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
+    ) -> Result<Vec<Finding<'a>>> {
+        let own = |name: &str| self.variable(name).map(OsStr::to_owned);
+        resolve::survey(plan, provider, own)
+    }
+
+    /// Everything that `plan` wants, or nothing; what is optional and absent is warned of.
+    pub(crate) fn resolve<'a>(&self, plan: &'a Plan) -> Result<Vec<Resolved<'a>>> {
+        let findings = self.survey_by(plan, || self.cached(plan))?;
+        let (resolved, absent) = resolve::all_or_nothing(plan, findings)?;
+        self.warn_of(&absent);
+        Ok(resolved)
+    }
+
+    /// Whether [`Self::resolve`] has asked `op`, and not only the cache or another process.
+    pub(crate) fn asked_op(&self) -> bool {
+        self.asked_op.get()
+    }
+
+    /// Drops what the cache has for `plan`.
+    pub(crate) fn forget(&self, plan: &Plan) {
+        let identity = self.identity(plan);
+        for wanted in &plan.wanted {
+            let request = Request {
+                reference: &wanted.reference,
+                exact: wanted.exact,
+            };
+            cache::forget(&identity, &request);
+        }
+    }
+
+    /// Names what is optional and missing in one line, and what is there but unusable in one each.
+    fn warn_of(&self, absent: &[Problem]) {
+        let missing = |problem: &&Problem| matches!(problem.trouble, Trouble::Missing { .. });
+        let (missing, unusable): (Vec<&Problem>, Vec<&Problem>) = absent.iter().partition(missing);
+        let names: Vec<&str> = missing
+            .iter()
+            .map(|problem| problem.name.as_str())
+            .collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            self.ui
+                .warn(&format!("optional secrets are missing: {names}"));
+        }
+        for Problem { name, trouble, .. } in unusable {
+            self.ui
+                .warn(&format!("{name} is optional and left out: {trouble}"));
+        }
+    }
+
+    /// Warns if any secret may reach swap. Called last, when all memory for secrets is there.
+    pub(crate) fn warn_if_swappable(&self) {
+        if locked_memory::refused() {
+            self.ui
+                .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
+        }
+    }
+
+    /// The provider, behind the cache.
+    fn cached<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
+        if self.backend == Backend::Demo {
+            return self.provider(plan);
+        }
+        let inner = move || {
+            if !self.asked_op.replace(true) {
+                (self.before_op)();
+            }
+            self.provider(plan)
+        };
+        Ok(Box::new(Cached {
+            inner: Box::new(inner),
+            policy: self.policy,
+            identity: self.identity(plan),
+            timeout: plan.timeout,
+        }))
+    }
+
+    fn provider<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
+        if self.backend == Backend::Demo {
+            return Ok(Box::new(Demo));
+        }
+        let options = Options {
+            path: plan.op_path.as_deref(),
+            account: plan.account.clone(),
+            timeout: plan.timeout,
+            environment: &self.environment,
+        };
+        Ok(Box::new(Op::new(options, self.ui)?))
+    }
+
+    fn identity(&self, plan: &Plan) -> Identity {
+        let account = plan.account.as_deref();
+        Identity::new(&self.environment, &self.manifest.origin, account)
+    }
+
+    /// A variable of our own environment that is set and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        value(&self.environment, name)
+    }
+
+    /// Where the list of secrets came from, for people; an env-file replaces the built-in one.
+    pub(crate) fn source(&self) -> String {
+        let origin = &self.manifest.origin;
+        match (origin, &self.env_file) {
+            (Origin::BuiltIn, None) => "built-in manifest".to_owned(),
+            (Origin::BuiltIn, Some(_)) => "--env-file".to_owned(),
+            (_, None) => origin.to_string(),
+            (_, Some(_)) => format!("{origin} and --env-file"),
+        }
+    }
+}
+
+fn value<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
+    let found = environment
+        .iter()
+        .find(|(own, value)| own == name && !value.is_empty());
+    found.map(|(_, value)| value.as_os_str())
+}

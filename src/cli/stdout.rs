@@ -1,0 +1,29 @@
+//! Standard output: data goes there, and where it is a file, secrets stay on disk.
+
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
+use nix::sys::stat::fstat;
+
+use crate::base::error::Result;
+use crate::broker::sink;
+
+/// Writes all of `bytes`.
+pub(super) fn print(bytes: &[u8]) -> Result<()> {
+    sink::emit(std::io::stdout().as_fd(), bytes)
+}
+
+/// Whether somebody would see it.
+pub(super) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether it is a regular file.
+pub(super) fn is_file() -> bool {
+    fstat(std::io::stdout()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
+}
+
+/// Whether it is a regular file that no directory names any more.
+pub(super) fn is_unlinked_file() -> bool {
+    is_file() && fstat(std::io::stdout()).is_ok_and(|stat| stat.st_nlink == 0)
+}

@@ -1,0 +1,153 @@
+//! Where a helper's answers come from: the manifest says which secret is the password of a host.
+//!
+//! A password is taken from our own environment, from the cache, or from `op`, in this order.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::base::error::Result;
+use crate::base::secret::Secret;
+use crate::base::ui::Ui;
+use crate::broker::cache::Caller;
+use crate::broker::manifest::HostSpec;
+use crate::broker::registry::Asked;
+use crate::broker::session::{Session, Settings};
+use crate::credential_helper::client_config::disabled_hosts;
+
+/// A user name and its secret.
+pub(crate) struct Credential {
+    /// The user name.
+    pub username: String,
+    /// Whether the manifest gives that user name, so that no other will do.
+    pub chosen: bool,
+    /// The password.
+    pub secret: Secret,
+    /// Whether it was asked for just now, so that a warning about it is not said again and again.
+    pub fresh: bool,
+}
+
+/// Where a helper's answers come from.
+pub(crate) trait Answers {
+    /// The credential for `asked`; `None` where we have nothing to say about it.
+    ///
+    /// # Errors
+    /// When we should answer but cannot.
+    fn credential(&self, asked: &Asked) -> Result<Option<Credential>>;
+
+    /// Forgets what is kept for `asked`; tells whether we answer for it at all.
+    fn forget(&self, asked: &Asked) -> bool;
+
+    /// Host and user name of all that we answer for.
+    fn entries(&self) -> Vec<(String, String)>;
+
+    /// Whether a client is to go on without credentials when nobody is signed in.
+    fn anonymous_when_locked(&self) -> bool;
+}
+
+/// A session, and the hosts that one protocol may ask about.
+pub(super) struct ManifestAnswers {
+    session: Session,
+    hosts: Vec<HostSpec>,
+}
+
+impl ManifestAnswers {
+    /// For Docker's helper: `[registries]`, without what `oc-secrets docker off` has named.
+    pub(super) fn for_docker(ui: Ui) -> Result<Self> {
+        Self::new(ui, |session| {
+            let variable = |name: &str| session.variable(name).map(OsString::from);
+            let disabled = disabled_hosts::read(&variable);
+            let hosts = session.manifest.registries.iter();
+            hosts
+                .filter(|spec| !disabled.contains(&spec.host))
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// For git's helper: `[git]`.
+    pub(super) fn for_git(ui: Ui) -> Result<Self> {
+        Self::new(ui, |session| session.manifest.git.clone())
+    }
+
+    fn new(ui: Ui, hosts: impl FnOnce(&Session) -> Vec<HostSpec>) -> Result<Self> {
+        let session = Session::open(Caller::Helper, Settings::default(), ui)?;
+        let hosts = hosts(&session);
+        Ok(Self {
+            session: session.before_op(give_up_with_the_client),
+            hosts,
+        })
+    }
+
+    fn host(&self, asked: &Asked) -> Option<&HostSpec> {
+        self.hosts.iter().find(|spec| spec.serves(asked))
+    }
+}
+
+impl Answers for ManifestAnswers {
+    fn credential(&self, asked: &Asked) -> Result<Option<Credential>> {
+        let Some(host) = self.host(asked) else {
+            return Ok(None);
+        };
+        let plan = self.session.plan_only(&host.secret)?;
+        let resolved = self.session.resolve(&plan)?;
+        if self.session.asked_op() {
+            self.session.warn_if_swappable();
+        }
+        Ok(resolved.into_iter().next().map(|password| Credential {
+            username: host.username().to_owned(),
+            chosen: host.username.is_some(),
+            secret: password.value,
+            fresh: password.inherited || self.session.asked_op(),
+        }))
+    }
+
+    fn forget(&self, asked: &Asked) -> bool {
+        let Some(host) = self.host(asked) else {
+            return false;
+        };
+        if let Ok(plan) = self.session.plan_only(&host.secret) {
+            self.session.forget(&plan);
+        }
+        true
+    }
+
+    fn entries(&self) -> Vec<(String, String)> {
+        let entry = |spec: &HostSpec| {
+            (
+                spec.host.docker_key().to_owned(),
+                spec.username().to_owned(),
+            )
+        };
+        self.hosts.iter().map(entry).collect()
+    }
+
+    fn anonymous_when_locked(&self) -> bool {
+        self.session
+            .variable("OC_DOCKER_ON_LOCKED")
+            .is_some_and(|value| value == "notfound")
+    }
+}
+
+/// Ends us, and with us `op` and its prompt, when nobody reads our answer any more. Started only
+/// before `op` is; the thread ends with the process.
+fn give_up_with_the_client() {
+    let _ = std::thread::Builder::new().spawn(|| {
+        let stdout = std::io::stdout();
+        loop {
+            // Nothing is asked for, so only the reader's end is told.
+            match poll(
+                &mut [PollFd::new(stdout.as_fd(), PollFlags::empty())],
+                PollTimeout::NONE,
+            ) {
+                Ok(_) => break,
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+        let _ = kill(Pid::this(), Signal::SIGTERM);
+    });
+}

@@ -1,0 +1,69 @@
+//! What a helper says: to the client on stdout, to people on stderr.
+
+use crate::base::error::Error;
+use crate::base::locked_memory::Locked;
+use crate::base::ui;
+
+/// What a helper answers, whole.
+pub(crate) struct Reply {
+    /// Exit code 0, or else 1: clients know no other.
+    pub success: bool,
+    /// For the client.
+    pub stdout: Locked,
+    /// For people.
+    pub talk: Vec<Talk>,
+}
+
+/// Something that is said on stderr.
+#[derive(Debug)]
+pub(crate) enum Talk {
+    /// What went wrong, with its hint.
+    Error(Error),
+    /// What should be known.
+    Warning(String),
+}
+
+impl Reply {
+    pub(super) fn success() -> Self {
+        Self {
+            success: true,
+            stdout: Locked::with_capacity(1),
+            talk: vec![],
+        }
+    }
+
+    pub(super) fn answer(stdout: Locked) -> Self {
+        Self {
+            stdout,
+            ..Self::success()
+        }
+    }
+
+    /// Fails with one line for the client.
+    pub(super) fn refusal(line: &str) -> Self {
+        Self {
+            success: false,
+            ..Self::answer(Locked::copy_of(format!("{line}\n").as_bytes()))
+        }
+    }
+
+    pub(super) fn saying(mut self, talk: Talk) -> Self {
+        self.talk.push(talk);
+        self
+    }
+}
+
+/// An error in one line, for a client that shows it within a line of its own.
+pub(super) fn one_line(error: &Error) -> String {
+    const LONGEST: usize = 300;
+    let words: Vec<String> = error
+        .to_string()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    let text = ui::clean(&words.join(" ")).into_owned();
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
