@@ -12,8 +12,8 @@ mod program;
 mod spawn;
 pub(crate) mod disk;
 pub(crate) mod lock;
-pub(crate) mod account;
 pub(crate) mod keys;
+pub(crate) mod account;
 pub(crate) mod apt;
 pub(crate) mod apt_repository;
 pub(crate) mod systemd;
@@ -29,12 +29,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-pub(crate) use self::program::{Answer, Program, good};
-use self::spawn::find_in;
+use self::program::find_in;
+pub(crate) use self::program::{Answer, Program, SEARCH, good};
 use super::error::{Cause, Exit, Failure, Result};
-
-/// Where programs are looked for, and the PATH that they get.
-pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a file is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,18 @@
 //! Foreign programs: what to run, and what it answered. `spawn.rs` runs them.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::secret::Secret;
 use crate::base::shell_quote;
 use crate::deploy::error::{Failure, Result};
+
+/// Where programs are looked for, and the PATH that they get.
+pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program to run.
 #[derive(Clone)]
@@ -188,4 +192,15 @@ pub(crate) fn good(program: &Program, answer: Answer) -> Result<String> {
         program.label(),
         answer.last_line()
     ))))
+}
+
+/// Where `name` is in [`SEARCH`], as `place` sees it.
+pub(super) fn find_in(name: &str, place: impl Fn(&Path) -> PathBuf) -> Option<PathBuf> {
+    SEARCH
+        .split(':')
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| {
+            fs::metadata(place(path))
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        })
 }

@@ -3,9 +3,7 @@
 //! Each has a process group of its own: Ctrl-C is for us, who go on to put things back, and would
 //! otherwise end dpkg in the middle, or Compose while it brings the old version back.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -14,9 +12,9 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
-use super::program::{Answer, Input, Program, good};
+use super::program::{Answer, Input, Program, SEARCH, find_in, good};
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::host::{Host, SEARCH};
+use crate::deploy::host::Host;
 
 impl Host {
     /// Runs a program to its end. A bad exit is an [`Answer`], not an error.
@@ -141,17 +139,6 @@ impl Drop for Group {
             let _ = killpg(leader, Signal::SIGTERM);
         }
     }
-}
-
-/// Where `name` is in [`SEARCH`], as `place` sees it.
-pub(super) fn find_in(name: &str, place: impl Fn(&Path) -> PathBuf) -> Option<PathBuf> {
-    SEARCH
-        .split(':')
-        .map(|directory| Path::new(directory).join(name))
-        .find(|path| {
-            fs::metadata(place(path))
-                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-        })
 }
 
 /// Reads to the end, so that the program never blocks, and keeps the first `cap` bytes.

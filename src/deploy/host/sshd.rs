@@ -1,8 +1,15 @@
 //! What sshd really does: the effective configuration as `sshd -T` prints it, and the ports on which
-//! it, or systemd in its place, really listens. Pure functions over observed text.
+//! it, or systemd in its place, really listens.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+use super::systemd;
+use crate::deploy::error::Result;
+use crate::deploy::host::{Access, Host, Program};
+
+const RUNTIME: &str = "/run/sshd";
+const SOCKET: &str = "ssh.socket";
 
 /// The output of `sshd -T`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,9 +52,68 @@ impl Effective {
     }
 }
 
+/// `sshd -T`. Its runtime directory has to be there for that, and with `ssh.socket` may not be; what
+/// is only looked at is not to leave anything, so it goes again.
+pub(crate) fn effective(host: &Host) -> Result<Effective> {
+    let ask = || host.must(&Program::new("sshd").arg("-T"));
+    let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
+    parsed
+        .map_or_else(|| with_runtime(host, ask), Ok)
+        .map(Effective::new)
+        .map_err(|failure| failure.hint("sshd -t"))
+}
+
+/// `sshd -G`, which needs no directory; sshd has it since 9.3.
+fn parsed(host: &Host) -> Option<String> {
+    host.must(&Program::new("sshd").arg("-G")).ok()
+}
+
+/// Does something while sshd's runtime directory is there.
+pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if host.exists(RUNTIME) {
+        return work();
+    }
+    let access = Access {
+        mode: 0o755,
+        owner: Some((0, 0)),
+    };
+    host.directory(RUNTIME, access)?;
+    let outcome = work();
+    // A login that has come meanwhile may have put something there: then it stays.
+    let _ = std::fs::remove_dir(host.path(RUNTIME));
+    outcome
+}
+
+/// The ports at which sshd can be reached, or systemd in its place (`ssh.socket`).
+pub(crate) fn listening(host: &Host) -> Result<BTreeSet<u16>> {
+    let mut ports = BTreeSet::new();
+    if host.find("ss").is_some() {
+        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
+        ports.extend(listening_in(&ss));
+    }
+    if systemd::active(host, SOCKET) {
+        let show = Program::new("systemctl").args(["show", "--property=Listen", SOCKET]);
+        ports.extend(held_by_socket(&host.must(&show)?));
+    }
+    Ok(ports)
+}
+
+/// Where sshd listens, and where its configuration says that it will. One that is there and
+/// cannot be asked is an error: a port left out would be shut.
+pub(crate) fn ports(host: &Host) -> Result<BTreeSet<u16>> {
+    let mut ports = listening(host)?;
+    if host.find("sshd").is_some() {
+        ports.extend(effective(host)?.ports());
+    }
+    if ports.is_empty() {
+        ports.insert(22);
+    }
+    Ok(ports)
+}
+
 /// The ports on which `ss -Hltnp` shows sshd to the outside. On loopback it also listens for what
 /// people forward (`ssh -R`, X11), which is no way in.
-pub(crate) fn listening(ss: &str) -> BTreeSet<u16> {
+fn listening_in(ss: &str) -> BTreeSet<u16> {
     ss.lines()
         .filter(|line| line.contains("((\"sshd\""))
         .filter_map(|line| line.split_ascii_whitespace().nth(3))
@@ -56,7 +122,7 @@ pub(crate) fn listening(ss: &str) -> BTreeSet<u16> {
 }
 
 /// The ports that systemd holds for sshd, of `systemctl show --property=Listen ssh.socket`.
-pub(crate) fn held(listen: &str) -> BTreeSet<u16> {
+fn held_by_socket(listen: &str) -> BTreeSet<u16> {
     listen
         .lines()
         .filter_map(|line| line.strip_prefix("Listen=")?.strip_suffix(" (Stream)"))
@@ -136,13 +202,13 @@ mod tests {
             LISTEN 0 4096 *:2023 *:* users:((\"systemd\",pid=1,fd=84))\n\
             LISTEN 0 5 0.0.0.0:8099 0.0.0.0:* users:((\"python3\",pid=8,fd=3))\n\
             LISTEN 0 5 0.0.0.0:8098 0.0.0.0:*\n";
-        assert_eq!(listening(ss), BTreeSet::from([22, 2022, 2200, 2201]));
+        assert_eq!(listening_in(ss), BTreeSet::from([22, 2022, 2200, 2201]));
     }
 
     #[test]
     fn what_people_forward_is_no_way_in() {
         let ss = |address: &str| {
-            listening(&format!(
+            listening_in(&format!(
                 "LISTEN 0 128 {address}:8123 0.0.0.0:* users:((\"sshd\",pid=290,fd=7))\n"
             ))
         };
@@ -159,8 +225,8 @@ mod tests {
         let listen = "Listen=0.0.0.0:22 (Stream)\nListen=[::]:2022 (Stream)\n\
             Listen=127.0.0.1:2023 (Stream)\nListen=/run/ssh (Stream)\n\
             Listen=vsock::2024 (Stream)\nListen=[::]:2025 (Datagram)\n";
-        assert_eq!(held(listen), BTreeSet::from([22, 2022]));
-        assert_eq!(held("Listen=\n"), BTreeSet::new());
+        assert_eq!(held_by_socket(listen), BTreeSet::from([22, 2022]));
+        assert_eq!(held_by_socket("Listen=\n"), BTreeSet::new());
     }
 
     #[test]

@@ -10,8 +10,7 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::step::{State, Step};
 
-use super::firewall::ssh_ports;
-use crate::deploy::host::{apt, systemd};
+use crate::deploy::host::{apt, sshd, systemd};
 
 const JAIL: &str = "/etc/fail2ban/jail.d/openclaw-deploy.local";
 const ACCESS: Access = Access {
@@ -93,7 +92,7 @@ impl Step for Fail2ban {
 
 /// The jail for the ports that sshd really has.
 fn jail(host: &Host) -> Result<String> {
-    let ports: Vec<String> = ssh_ports(host)?.iter().map(u16::to_string).collect();
+    let ports: Vec<String> = sshd::ports(host)?.iter().map(u16::to_string).collect();
     let limits: String = LIMITS
         .iter()
         .map(|(name, value)| format!("{name} = {value}\n"))

@@ -12,9 +12,8 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Host, Program};
 use crate::deploy::step::{State, Step};
 
-use super::ssh::ssh_state;
 use crate::deploy::host::ufw::{self, Fate};
-use crate::deploy::host::{apt, systemd};
+use crate::deploy::host::{apt, sshd, systemd};
 
 const TAILNET: &str = "tailscale0";
 
@@ -29,7 +28,7 @@ impl Step for Firewall {
             return Ok(State::Skip { reason });
         }
         if !apt::ready(host, "ufw", "ufw") {
-            let ports = ssh_ports(host)?;
+            let ports = sshd::ports(host)?;
             let what = vec![
                 "install ufw".to_owned(),
                 format!("let in SSH ({})", list(&ports)),
@@ -82,21 +81,6 @@ fn absent(host: &Host) -> Option<String> {
     (host.find("ufw").is_none() && !apt::here(host)).then(|| apt::absent("ufw"))
 }
 
-/// Where sshd listens, and where its configuration says that it will.
-///
-/// # Errors
-/// When sshd, `ss` or systemd is there and cannot be asked: a port left out would be shut.
-pub(crate) fn ssh_ports(host: &Host) -> Result<BTreeSet<u16>> {
-    let mut ports = ssh_state::listening(host)?;
-    if host.find("sshd").is_some() {
-        ports.extend(ssh_state::effective(host)?.ports());
-    }
-    if ports.is_empty() {
-        ports.insert(22);
-    }
-    Ok(ports)
-}
-
 /// UFW as it is, and the ports that must stay open.
 struct Survey {
     ports: BTreeSet<u16>,
@@ -111,7 +95,7 @@ impl Survey {
         let host = &cx.host;
         let ask = |words: &[&str]| host.must(&Program::new("ufw").args(words));
         Ok(Self {
-            ports: ssh_ports(host)?,
+            ports: sshd::ports(host)?,
             added: ask(&["show", "added"])?,
             status: ask(&["status", "verbose"])?,
             at_boot: !systemd::runs(host) || systemd::enabled(host, "ufw.service"),

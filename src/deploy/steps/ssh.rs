@@ -8,7 +8,7 @@
 
 mod login_test;
 mod rollback_timer;
-pub(crate) mod ssh_state;
+mod ssh_state;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
@@ -16,9 +16,9 @@ use crate::deploy::host::{Access, Host, Program};
 use crate::deploy::step::{State, Step};
 
 use crate::deploy::host::account::Account;
-use crate::deploy::host::systemd;
+use crate::deploy::host::{sshd, systemd};
 use rollback_timer::Revert;
-use ssh_state::{DROP_IN, Survey, with_runtime};
+use ssh_state::{DROP_IN, Survey};
 
 const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
 const ACCESS: Access = Access {
@@ -116,7 +116,7 @@ fn try_out(host: &Host, text: &str) -> Result<()> {
     let whole = format!("{text}\nInclude /etc/ssh/sshd_config\n");
     host.write(CANDIDATE, whole.as_bytes(), ACCESS)?;
     let test = Program::new("sshd").args(["-t", "-f", CANDIDATE]);
-    let answer = with_runtime(host, || host.run(&test))?;
+    let answer = sshd::with_runtime(host, || host.run(&test))?;
     host.remove(CANDIDATE)?;
     if answer.ok() {
         return Ok(());

@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::host::{Access, Host, Program};
 
 use crate::deploy::host::account::{Account, Login};
 use crate::deploy::host::sshd::{self, Effective};
-use crate::deploy::host::systemd;
 use crate::deploy::steps::ssh::login_test;
 use crate::deploy::steps::user;
 
 /// Sorts before `50-cloud-init.conf`, which turns passwords on.
 pub(crate) const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
-const RUNTIME: &str = "/run/sshd";
-const SOCKET: &str = "ssh.socket";
 const WANTED: [(&str, &str); 3] = [
     ("passwordauthentication", "no"),
     ("kbdinteractiveauthentication", "no"),
@@ -54,7 +50,7 @@ impl Survey {
     pub(crate) fn of(cx: &Context) -> Result<Self> {
         let host = &cx.host;
         let account = Account::need(host, &cx.settings.user)?;
-        let effective = effective(host)?;
+        let effective = sshd::effective(host)?;
         let mut others = Vec::new();
         for other in Account::all(host)? {
             let usable = Login::of(host, &other) == Login::Usable;
@@ -69,7 +65,7 @@ impl Survey {
                 true => RULE,
                 false => RULE_REFUSED,
             },
-            way_in: login_test::WayIn::choose(&effective, &listening(host)?),
+            way_in: login_test::WayIn::choose(&effective, &sshd::listening(host)?),
             present: host.read(DROP_IN)?.unwrap_or_default(),
             account,
             effective,
@@ -206,58 +202,6 @@ impl Survey {
 fn administers(cx: &Context, account: &Account) -> bool {
     let planned = cx.settings.host.sudo && cx.planned.borrow().contains(&"user");
     planned || user::administers(&cx.host, &account.name)
-}
-
-/// `sshd -T`. Its runtime directory has to be there for that, and with `ssh.socket` may not be; what
-/// is only looked at is not to leave anything, so it goes again.
-///
-/// # Errors
-/// When sshd refuses its own configuration.
-pub(crate) fn effective(host: &Host) -> Result<Effective> {
-    let ask = || host.must(&Program::new("sshd").arg("-T"));
-    let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
-    parsed
-        .map_or_else(|| with_runtime(host, ask), Ok)
-        .map(Effective::new)
-        .map_err(|failure| failure.hint("sshd -t"))
-}
-
-/// `sshd -G`, which needs no directory; sshd has it since 9.3.
-fn parsed(host: &Host) -> Option<String> {
-    host.must(&Program::new("sshd").arg("-G")).ok()
-}
-
-/// Does something while sshd's runtime directory is there.
-pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if host.exists(RUNTIME) {
-        return work();
-    }
-    let access = Access {
-        mode: 0o755,
-        owner: Some((0, 0)),
-    };
-    host.directory(RUNTIME, access)?;
-    let outcome = work();
-    // A login that has come meanwhile may have put something there: then it stays.
-    let _ = std::fs::remove_dir(host.path(RUNTIME));
-    outcome
-}
-
-/// The ports at which sshd can be reached, or systemd in its place (`ssh.socket`).
-///
-/// # Errors
-/// When `ss` or systemd is there and cannot be asked.
-pub(crate) fn listening(host: &Host) -> Result<BTreeSet<u16>> {
-    let mut ports = BTreeSet::new();
-    if host.find("ss").is_some() {
-        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
-        ports.extend(sshd::listening(&ss));
-    }
-    if systemd::active(host, SOCKET) {
-        let show = Program::new("systemctl").args(["show", "--property=Listen", SOCKET]);
-        ports.extend(sshd::held(&host.must(&show)?));
-    }
-    Ok(ports)
 }
 
 /// The users that a drop-in of ours names.
