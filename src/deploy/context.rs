@@ -8,7 +8,7 @@ use crate::base::secret::Secret;
 use crate::deploy::host::Host;
 use crate::deploy::journal::Journal;
 use crate::deploy::redact::Redact;
-use crate::deploy::reporter::Talk;
+use crate::deploy::reporter::Reporter;
 use crate::deploy::settings::Settings;
 use crate::deploy::token::Token;
 
@@ -19,7 +19,7 @@ pub(crate) struct Context {
     /// The decided settings.
     pub settings: Settings,
     /// For warnings and progress.
-    pub talk: Talk,
+    pub reporter: Reporter,
     /// `GHCR_TOKEN`, taken out of our environment.
     pub token: Option<Token>,
     /// `TAILSCALE_AUTH_KEY`, likewise.

@@ -18,8 +18,8 @@ pub(crate) const STEPS: u8 = 9;
 pub(crate) const PROGRAM: &str = "openclaw-deploy";
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// The one who talks.
-pub(crate) struct Talk {
+/// Prints for people, and data where `--json` asks for it.
+pub(crate) struct Reporter {
     ui: Ui,
     json: bool,
     quiet: bool,
@@ -28,10 +28,10 @@ pub(crate) struct Talk {
     dirty: Cell<bool>,
     last: Cell<Option<Instant>>,
     warnings: RefCell<Vec<String>>,
-    lost: RefCell<Option<std::io::Error>>,
+    write_error: RefCell<Option<std::io::Error>>,
 }
 
-impl Talk {
+impl Reporter {
     /// `json`: stdout belongs to data.
     pub(crate) fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Talk {
             dirty: Cell::new(false),
             last: Cell::new(None),
             warnings: RefCell::new(Vec::new()),
-            lost: RefCell::default(),
+            write_error: RefCell::default(),
         }
     }
 
@@ -163,16 +163,13 @@ impl Talk {
     pub(crate) fn data(&self, text: &str) {
         let written = std::io::stdout().write_all(format!("{text}\n").as_bytes());
         if let Err(why) = written {
-            self.lost.borrow_mut().get_or_insert(why);
+            self.write_error.borrow_mut().get_or_insert(why);
         }
     }
 
-    /// Whether all data arrived. A reader that went away has what it wanted.
-    ///
-    /// # Errors
-    /// When it could not be written, to a full disk for instance.
-    pub(crate) fn arrived(&self) -> Result<()> {
-        match self.lost.take() {
+    /// Fails if data could not be written, to a full disk for instance. A closed pipe is no failure.
+    pub(crate) fn finish(&self) -> Result<()> {
+        match self.write_error.take() {
             Some(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Failure::system("write to standard output", why)
                     .hint("what was done is done; see: openclaw-deploy status"))

@@ -1,7 +1,7 @@
 //! The runner: goes through the steps, times them, and stops at the first that fails.
 //!
-//! It knows nothing of what a step does. The journal gets one line for each step, the talker
-//! one line for people.
+//! It knows nothing of what a step does. The journal gets one line for each step, and so does the
+//! reporter.
 
 use std::time::Instant;
 
@@ -75,7 +75,7 @@ pub(crate) fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
             .refusal(step)
             .or(remote.then_some("the engine is on another machine"));
         if refusal.is_none() {
-            cx.talk.step_begins(step.number, step.name);
+            cx.reporter.step_begins(step.number, step.name);
         }
         let outcome = match refusal {
             Some(reason) => Outcome::Skipped {
@@ -89,7 +89,7 @@ pub(crate) fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
             outcome,
             took: start.elapsed(),
         };
-        cx.talk.step_ended(&ran);
+        cx.reporter.step_ended(&ran);
         if !choice.dry_run && refusal.is_none() {
             cx.journal.step(&ran);
         }
@@ -131,7 +131,7 @@ mod tests {
     use crate::base::ui::Color;
     use crate::deploy::host::Host;
     use crate::deploy::journal::Journal;
-    use crate::deploy::reporter::Talk;
+    use crate::deploy::reporter::Reporter;
     use crate::deploy::settings::{File, Flags, Settings};
     use crate::deploy::step::Step;
 
@@ -159,7 +159,7 @@ mod tests {
         Context {
             host: Host::new(root.path()).expect("a host"),
             settings: Settings::decide(Flags::default(), File::default()).expect("good"),
-            talk: Talk::new(Color::Never, false, true, false),
+            reporter: Reporter::new(Color::Never, false, true, false),
             token: None,
             tailscale_key: None,
             app_secrets: Vec::new(),

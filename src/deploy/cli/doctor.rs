@@ -196,15 +196,16 @@ fn print(cx: &Context, all: &[Finding], json: bool) {
             .iter()
             .map(|it| json!({"check": it.name, "state": it.verdict.word(), "text": it.text, "mend": it.mend}))
             .collect();
-        cx.talk.data(&json!({"checks": list}).to_string());
+        cx.reporter.data(&json!({"checks": list}).to_string());
         return;
     }
     for it in all {
         let word = format!("{:4}", it.verdict.word());
-        let word = cx.talk.paint(it.verdict.tone(), &word);
-        cx.talk.data(&format!("{word}  {:8}  {}", it.name, it.text));
+        let word = cx.reporter.paint(it.verdict.tone(), &word);
+        cx.reporter
+            .data(&format!("{word}  {:8}  {}", it.name, it.text));
         if let Some(mend) = &it.mend {
-            cx.talk.data(&format!("{:16}{mend}", ""));
+            cx.reporter.data(&format!("{:16}{mend}", ""));
         }
     }
 }

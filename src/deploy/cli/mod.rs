@@ -25,7 +25,7 @@ use super::host::Host;
 use super::host::lock::Lock;
 use super::journal::Journal;
 use super::outcome::Outcome;
-use super::reporter::{PROGRAM, Talk};
+use super::reporter::{PROGRAM, Reporter};
 use super::run::{Choice, run};
 use super::settings::{CONFIG, File, Settings};
 use super::token::{self, Token, take};
@@ -66,40 +66,40 @@ fn run_program(taken: Taken) -> Exit {
     };
     let done = context(&cli, taken).and_then(|cx| {
         let exit = command(&cx, &cli)?;
-        // What went wrong says more than that it could not be told.
+        // A command that failed reports its own failure rather than that of the output.
         if exit == Exit::Done {
-            cx.talk.arrived()?;
+            cx.reporter.finish()?;
         }
         Ok(exit)
     });
     done.unwrap_or_else(|failure| {
-        let talk = talk(&cli);
-        talk.result(&json!({"exit": failure.exit as u8, "error": report::error(&failure)}));
-        talk.error(&failure);
+        let reporter = reporter(&cli);
+        reporter.result(&json!({"exit": failure.exit as u8, "error": report::error(&failure)}));
+        reporter.error(&failure);
         failure.exit
     })
 }
 
 /// Help and version go to standard output; anything else is a usage error in our words.
 fn misunderstood(error: &clap::Error) -> Exit {
-    let talk = Talk::new(Color::Auto, false, false, false);
+    let reporter = Reporter::new(Color::Auto, false, false, false);
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
-        talk.data(error.render().to_string().trim_end());
-        return talk.arrived().map_or(Exit::Step, |()| Exit::Done);
+        reporter.data(error.render().to_string().trim_end());
+        return reporter.finish().map_or(Exit::Step, |()| Exit::Done);
     }
     let (what, hint) = command_line::explain(error, PROGRAM);
-    talk.error(&Failure::usage(what).hint(hint));
+    reporter.error(&Failure::usage(what).hint(hint));
     Exit::Usage
 }
 
-fn talk(cli: &Cli) -> Talk {
+fn reporter(cli: &Cli) -> Reporter {
     let Common {
         color, json, quiet, ..
     } = cli.common;
-    Talk::new(color.into(), json, quiet, is_dry_run(cli))
+    Reporter::new(color.into(), json, quiet, is_dry_run(cli))
 }
 
 fn is_dry_run(cli: &Cli) -> bool {
@@ -124,7 +124,7 @@ fn context(cli: &Cli, taken: Taken) -> Result<Context> {
         journal: Journal::new(journal),
         host,
         settings,
-        talk: talk(cli),
+        reporter: reporter(cli),
         token,
         tailscale_key,
         app_secrets: app,
@@ -180,7 +180,7 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
 fn lock(cx: &Context, wait: bool) -> Result<Lock> {
     Lock::take(
         &cx.host,
-        wait.then_some(&|| cx.talk.note("waiting for another run")),
+        wait.then_some(&|| cx.reporter.note("waiting for another run")),
     )
 }
 
@@ -194,7 +194,7 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
     };
     let tls = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|it| !it.is_empty());
     if cx.settings.engine.is_in_the_clear(tls) {
-        cx.talk.warn(
+        cx.reporter.warn(
             "that engine is spoken to in the clear: whoever is on the way reads the token; use ssh:// or TLS",
         );
     }
@@ -210,7 +210,7 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
     report::summary(cx, &ran, failure.as_ref());
     match failure {
         Some(failure) => {
-            cx.talk.error(&failure);
+            cx.reporter.error(&failure);
             Ok(failure.exit)
         }
         None => Ok(Exit::Done),
@@ -218,8 +218,8 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
 }
 
 fn warn_of_journal(cx: &Context) {
-    if let Some(trouble) = cx.journal.trouble() {
-        cx.talk.warn(trouble);
+    if let Some(warning) = cx.journal.take_warning() {
+        cx.reporter.warn(warning);
     }
 }
 
@@ -242,11 +242,11 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
         warn_of_journal(cx);
         let new = new?;
-        cx.talk.result(&json!({
+        cx.reporter.result(&json!({
             "exit": 0, "to": target.id, "release": new, "image": target.pinned,
-            "warnings": cx.talk.warnings(), "error": null,
+            "warnings": cx.reporter.warnings(), "error": null,
         }));
-        cx.talk.line(&format!(
+        cx.reporter.line(&format!(
             "release {} runs and answers: {} (as release {new})",
             target.id, target.pinned
         ));
@@ -291,9 +291,9 @@ fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
         let path = backup::run(cx);
         warn_of_journal(cx);
         let path = path?.display().to_string();
-        cx.talk
+        cx.reporter
             .result(&json!({"exit": 0, "archive": path, "error": null}));
-        cx.talk.line(&path);
+        cx.reporter.line(&path);
     }
     Ok(Exit::Done)
 }
@@ -307,10 +307,10 @@ fn show_logs(cx: &Context, lines: usize, json: bool) -> Result<Exit> {
         }
     })?;
     if json {
-        cx.talk.data(&json!({"lines": lines}).to_string());
+        cx.reporter.data(&json!({"lines": lines}).to_string());
     } else {
         for line in lines {
-            cx.talk.data(&crate::base::ui::clean(&line));
+            cx.reporter.data(&crate::base::ui::clean(&line));
         }
     }
     Ok(Exit::Done)

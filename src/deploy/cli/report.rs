@@ -59,19 +59,19 @@ pub(super) fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
         .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
         .collect();
     let exit = failure.map_or(0, |failure| failure.exit as u8);
-    cx.talk.result(&json!({
+    cx.reporter.result(&json!({
         "exit": exit,
         "seconds": seconds,
         "steps": steps,
         "facts": facts,
-        "warnings": cx.talk.warnings(),
+        "warnings": cx.reporter.warnings(),
         "error": failure.map(error),
     }));
-    if failure.is_none() && !cx.talk.is_dry_run() {
+    if failure.is_none() && !cx.reporter.is_dry_run() {
         for (name, value) in cx.facts.borrow().iter() {
-            cx.talk.line(&format!("{name:10}  {value}"));
+            cx.reporter.line(&format!("{name:10}  {value}"));
         }
-        cx.talk.line(&format!("{:10}  {seconds:.1} s", "took"));
+        cx.reporter.line(&format!("{:10}  {seconds:.1} s", "took"));
         if !cx.settings.engine.is_remote() {
             what_next(cx, ran);
         }
@@ -91,15 +91,15 @@ fn what_next(cx: &Context, ran: &[Ran]) {
     let user = if hardened { &cx.settings.user } else { "root" };
     let port = cx.settings.port;
     if changed("ssh") {
-        cx.talk.line(&format!(
+        cx.reporter.line(&format!(
             "log in      ssh {user}@HOST, then sudo; root and passwords are no longer let in"
         ));
     }
     if changed("gateway") {
-        cx.talk.line(&format!(
+        cx.reporter.line(&format!(
             "open it     ssh -N -L {port}:127.0.0.1:{port} {user}@HOST, and there http://127.0.0.1:{port}"
         ));
-        cx.talk
+        cx.reporter
             .line("its token   sudo openclaw-deploy status --show-token");
     }
 }
@@ -129,9 +129,9 @@ pub(super) fn stats(cx: &Context, json: bool) -> Result<Exit> {
     };
     let stats = Stats::of(&text);
     if json {
-        cx.talk.data(&stats.json().to_string());
+        cx.reporter.data(&stats.json().to_string());
     } else {
-        cx.talk.data(&stats.text());
+        cx.reporter.data(&stats.text());
     }
     Ok(Exit::Done)
 }
@@ -149,7 +149,7 @@ pub(super) fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit>
     })?;
     let records = Records::load(&cx.host, &cx.settings)?;
     if json {
-        cx.talk
+        cx.reporter
             .data(&status_json(cx, &records, &observed).to_string());
     } else {
         status_text(cx, &records, &observed);
@@ -157,7 +157,7 @@ pub(super) fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit>
     if show_token {
         let text = env::read(cx, env::owner(cx)?)?;
         let file = EnvFile::parse(&text);
-        cx.talk.data(&format!(
+        cx.reporter.data(&format!(
             "token       {}",
             file.value(env::TOKEN).unwrap_or("-")
         ));
@@ -210,11 +210,11 @@ fn service_line(release: &Release) -> String {
 
 fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     let (word, tone) = word(observed);
-    let line = |name: &str, value: &str| cx.talk.data(&format!("{name:10}  {value}"));
+    let line = |name: &str, value: &str| cx.reporter.data(&format!("{name:10}  {value}"));
     let place = cx.settings.address();
     line(
         "gateway",
-        &format!("{} at {place}", cx.talk.paint(tone, word)),
+        &format!("{} at {place}", cx.reporter.paint(tone, word)),
     );
     if let Some(current) = records.current() {
         line("image", &current.pinned);

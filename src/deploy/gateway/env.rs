@@ -76,7 +76,7 @@ pub(crate) fn name_image(cx: &Context, pinned: &str, ours: &[String]) -> Result<
         return Ok(());
     }
     if !is_ours(&there, ours) {
-        cx.talk.warn(format!(
+        cx.reporter.warn(format!(
             "{IMAGE} in .env is left as it is ({there}); the gateway runs {pinned}"
         ));
         return Ok(());

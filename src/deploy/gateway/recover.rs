@@ -23,11 +23,11 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     let Some(pending) = records.pending.clone() else {
         return Ok(());
     };
-    cx.talk
+    cx.reporter
         .warn("an earlier run was cut off while it replaced the gateway; mending that first");
     state::of(&cx.settings).mend(cx)?;
     if let Some(sign) = answers(cx, engine, &pending).await? {
-        cx.talk.note("the new version answers; keeping it");
+        cx.reporter.note("the new version answers; keeping it");
         let mut release = pending.release;
         release.snapshot = pending.snapshot;
         return upgrade::finish(cx, engine, records, release, sign).await;
@@ -58,7 +58,7 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
     let Some(container) = ours else {
         return Ok(None);
     };
-    cx.talk.note(format!(
+    cx.reporter.note(format!(
         "{} was being tried; it has {} s to answer",
         pending.release.pinned,
         cx.settings.health_timeout.as_secs()
@@ -87,7 +87,8 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
 
 /// Puts back the state that a first version found, before the next is tried on it.
 async fn begin_anew(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
-    cx.talk.note("putting back the state that was here before");
+    cx.reporter
+        .note("putting back the state that was here before");
     cx.host.shield(true);
     let restored = restore::state_alone(cx, engine, snapshot).await;
     cx.host.shield(false);
@@ -109,7 +110,7 @@ async fn go_back(
     from: &Release,
     snapshot: Option<&str>,
 ) -> Result<()> {
-    cx.talk.note(format!("putting back {}", from.pinned));
+    cx.reporter.note(format!("putting back {}", from.pinned));
     cx.host.shield(true);
     let restored = restore::restore(cx, engine, records, from, snapshot).await;
     cx.host.shield(false);

@@ -123,7 +123,7 @@ async fn first_install(
     match state_alone(cx, engine, before.as_deref()).await {
         Ok(()) => records.pending = None,
         // What is pending stays so, and its snapshot with it.
-        Err(why) => cx.talk.warn(format!(
+        Err(why) => cx.reporter.warn(format!(
             "the state before it could not be put back: {why}; the next run tries that again"
         )),
     }
@@ -145,7 +145,7 @@ async fn first_install(
 /// Removes the images of versions that failed before `release` did, and saves the records.
 async fn remove_failed(cx: &Context, engine: &Engine, records: &mut Records, release: &Release) {
     if let Err(why) = image_cleanup::remove(cx, engine, records, Some(release)).await {
-        cx.talk
+        cx.reporter
             .warn(format!("images of versions that failed stay here: {why}"));
         let _ = records.save(&cx.host, &cx.settings);
     }
@@ -202,7 +202,7 @@ fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
     let Some(pending) = pending else { return };
     pending.snapshot = None;
     if let Err(why) = records.save(&cx.host, &cx.settings) {
-        cx.talk
+        cx.reporter
             .warn(format!("the records could not be written: {why}"));
     }
 }

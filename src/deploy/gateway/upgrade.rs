@@ -193,7 +193,7 @@ async fn adopt(
         fresh: false,
     };
     let release = Candidate::new(cx, records, &Form::default(), &name, &got)?.release;
-    cx.talk.note(format!(
+    cx.reporter.note(format!(
         "{name} runs here and was not started by us; it is remembered as release {}, to go back to",
         release.id
     ));
@@ -212,11 +212,11 @@ async fn attempt(
     known: Option<Vec<String>>,
 ) -> Result<Sign> {
     if observed.container.is_some() {
-        cx.talk.note("stopping the gateway");
+        cx.reporter.note("stopping the gateway");
     }
     runtime::stop(engine, labels::GRACE).await?;
     state::take(cx, engine, records, release, None).await?;
-    cx.talk.note(format!(
+    cx.reporter.note(format!(
         "starting {} ({})",
         release.pinned,
         release.source.word()
@@ -248,7 +248,7 @@ pub(crate) async fn accept(
     };
     match readiness::look(cx, port).await.after(known) {
         Ready::Whole => {}
-        Ready::Partly(what) => cx.talk.warn(format!(
+        Ready::Partly(what) => cx.reporter.warn(format!(
             "the gateway answers, but is not ready: {what}; see: openclaw-deploy logs"
         )),
         Ready::Refused(databases) => {
@@ -286,7 +286,7 @@ pub(crate) async fn finish(
 ) -> Result<()> {
     runtime::settle(cx, engine, &release).await?;
     if sign == Sign::Port {
-        cx.talk
+        cx.reporter
             .warn("this version has no health endpoint; only its port was checked");
     }
     image_cleanup::keep(engine, &release).await?;

@@ -68,7 +68,7 @@ pub(crate) async fn acquire(
         return Err(no_image(cx, &wanted, &[first], running));
     }
     if let Some(acquired) = already_here(engine, &wanted, running).await? {
-        cx.talk.warn(format!(
+        cx.reporter.warn(format!(
             "{first}; using the same image, which is here already"
         ));
         return Ok(acquired);
@@ -81,7 +81,7 @@ pub(crate) async fn acquire(
     if running.is_some_and(|running| running.healthy) || is_corrupt {
         return Err(no_image(cx, &wanted, &failures, running));
     }
-    cx.talk
+    cx.reporter
         .warn(format!("{}; trying a local build", failures[0]));
     match build::build(cx).await {
         Ok(name) => built(engine, name).await,
@@ -148,7 +148,7 @@ fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {
         0 => String::new(),
         bytes => format!(": {}", size(bytes)),
     };
-    cx.talk.note(format!(
+    cx.reporter.note(format!(
         "pulled {} at {}{bytes} in {:.1} s",
         image.name(),
         short(image.selector()),
@@ -208,7 +208,7 @@ async fn upstream(
     else {
         return Ok(None);
     };
-    cx.talk
+    cx.reporter
         .warn(format!("{}; trying upstream's {image}", failures[0]));
     let resolved = resolve(cx, engine, &image).await?;
     match from_registry(cx, engine, &resolved).await? {

@@ -70,7 +70,7 @@ pub(crate) async fn pull(
         if tries >= failure.error.tries() || Instant::now() + pause >= deadline {
             return Ok(Err(failure));
         }
-        cx.talk.note(format!(
+        cx.reporter.note(format!(
             "{failure}; trying again in {:.1} s",
             pause.as_secs_f64()
         ));
@@ -94,7 +94,7 @@ async fn once(
             said = Some(text.to_owned());
         }
         meter.take(line);
-        cx.talk.progress(|| meter.line());
+        cx.reporter.progress(|| meter.line());
     });
     let reply = reply.await?;
     if reply.status != 200 {

@@ -116,7 +116,7 @@ async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> 
         Err(refused) if refused.error == PullError::Auth => {
             match ask_until(cx, engine, wanted, None, deadline).await? {
                 Ok(distribution) => {
-                    cx.talk.warn(format!(
+                    cx.reporter.warn(format!(
                         "token refused by {}, but the image is public: check the 1Password item \
                          of GHCR_TOKEN (\"GitHub GHCR Pull Token\")",
                         wanted.registry()
@@ -165,7 +165,7 @@ async fn ask_until(
         if tries >= failure.error.tries() || Instant::now() + pause >= deadline {
             return Ok(Err(failure));
         }
-        cx.talk.note(format!(
+        cx.reporter.note(format!(
             "{failure}; trying again in {:.1} s",
             pause.as_secs_f64()
         ));

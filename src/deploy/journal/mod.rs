@@ -21,15 +21,19 @@ use crate::deploy::outcome::{Outcome, Ran};
 pub(crate) struct Journal {
     path: Option<PathBuf>,
     run: String,
-    lost: RefCell<Option<io::Error>>,
+    write_error: RefCell<Option<io::Error>>,
 }
 
 impl Journal {
     /// A journal in `path`; `None` keeps nothing (`--dry-run`).
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
         let run = format!("{:x}-{:x}", now(), std::process::id());
-        let lost = RefCell::default();
-        Self { path, run, lost }
+        let write_error = RefCell::default();
+        Self {
+            path,
+            run,
+            write_error,
+        }
     }
 
     /// A step that was run.
@@ -69,15 +73,15 @@ impl Journal {
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes()));
         if let Err(why) = written {
-            self.lost.borrow_mut().get_or_insert(why);
+            self.write_error.borrow_mut().get_or_insert(why);
         }
     }
 
-    /// Why a line could not be written, told once.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        let (path, why) = (self.path.as_ref()?, self.lost.take()?);
+    /// That a line could not be written, and why; returned once.
+    pub(crate) fn take_warning(&self) -> Option<String> {
+        let (path, why) = (self.path.as_ref()?, self.write_error.take()?);
         Some(format!(
-            "the journal {} is not whole, so `stats` is not: {why}",
+            "the journal {} is incomplete, and so is `stats`: {why}",
             path.display()
         ))
     }
@@ -88,18 +92,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_lost_is_told_once_and_stops_nothing() {
+    fn a_line_that_cannot_be_written_is_one_warning_and_no_failure() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("journal.jsonl");
         let journal = Journal::new(Some(path.clone()));
         journal.add(json!({"event": "pull"}));
-        assert_eq!(journal.trouble(), None, "control");
+        assert_eq!(journal.take_warning(), None, "control");
         std::fs::remove_file(&path).expect("it was written");
         std::fs::create_dir(&path).expect("made");
         journal.add(json!({"event": "pull"}));
         journal.add(json!({"event": "pull"}));
-        let told = journal.trouble().expect("it is lost");
-        assert!(told.contains("journal.jsonl is not whole"), "{told}");
-        assert_eq!(journal.trouble(), None);
+        let warning = journal.take_warning().expect("one");
+        assert!(warning.contains("journal.jsonl is incomplete"), "{warning}");
+        assert_eq!(journal.take_warning(), None);
     }
 }

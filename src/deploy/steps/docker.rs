@@ -147,7 +147,8 @@ fn has_docker(cx: &Context, answers: bool) -> bool {
 }
 
 fn install(cx: &Context, packages: &[&str]) -> Result<()> {
-    cx.talk.note(format!("installing {}", packages.join(", ")));
+    cx.reporter
+        .note(format!("installing {}", packages.join(", ")));
     apt::install(&cx.host, packages)
 }
 

@@ -35,7 +35,7 @@ impl Step for Files {
         }
         if let Err(missing) = env::owner(cx) {
             // Step 2 makes the user; a dry run has not run it.
-            return match cx.talk.is_dry_run() {
+            return match cx.reporter.is_dry_run() {
                 true => Ok(State::of(vec![
                     "create the directories and .env".to_owned(),
                 ])),

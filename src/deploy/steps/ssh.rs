@@ -136,7 +136,7 @@ fn guarded(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
     if outcome.is_ok() {
         Revert::disarm(host)?;
     } else if let Err(why) = revert.now(host) {
-        cx.talk.warn(format!(
+        cx.reporter.warn(format!(
             "the change could not be taken back at once ({why}); a timer does it within a minute"
         ));
     }

@@ -170,7 +170,7 @@ pub(crate) fn assert_confined(cx: &Context, container: &Container) -> Result<()>
         );
     }
     if !container.no_new_privileges {
-        cx.talk.warn(
+        cx.reporter.warn(
             "this engine's Swarm does not know no-new-privileges: a setuid program in the image \
              could become root in the container, though without capabilities",
         );

@@ -116,7 +116,7 @@ pub(crate) async fn prune(cx: &Context, engine: &Engine, records: &mut Records) 
     keep.extend(pending.and_then(|it| it.snapshot.clone()));
     let pruned = of(&cx.settings).prune(cx, engine, records, keep).await;
     if let Err(why) = pruned {
-        cx.talk
+        cx.reporter
             .warn(format!("old snapshots are still there: {why}"));
     }
 }

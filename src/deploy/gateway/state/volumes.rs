@@ -153,7 +153,7 @@ async fn current(cx: &Context, engine: &Engine, records: &Records) -> Result<Opt
     if are_there(engine, &state).await? {
         return Ok(Some(state));
     }
-    cx.talk.warn(format!(
+    cx.reporter.warn(format!(
         "the volumes of state {state} are gone; there is nothing of it to keep"
     ));
     Ok(None)
@@ -161,14 +161,14 @@ async fn current(cx: &Context, engine: &Engine, records: &Records) -> Result<Opt
 
 async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> Result<()> {
     let start = Instant::now();
-    cx.talk.note("copying its state");
+    cx.reporter.note("copying its state");
     let source = helper(engine, release, from).await?;
     let target = helper(engine, release, &release.state).await?;
     let mut done = 0;
     for (_, inside) in PARTS {
         let parent = inside.rsplit_once('/').map_or("/", |(parent, _)| parent);
         let each = |bytes| {
-            cx.talk
+            cx.reporter
                 .progress(|| format!("copying its state: {}", size(done + bytes)));
         };
         done += engine
@@ -180,7 +180,7 @@ async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> R
             })?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    cx.talk
+    cx.reporter
         .note(format!("copied {} in {seconds:.1} s", size(done)));
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(super) fn decide(
     };
     Ok(match &resolved.resolution {
         Resolution::Unavailable(failure) if is_content(cx, records, form, observed, wanted)? => {
-            cx.talk.warn(format!(
+            cx.reporter.warn(format!(
                 "{failure}; the gateway runs that image already and was left alone"
             ));
             journal_failed_pull(cx, wanted, failure.error);

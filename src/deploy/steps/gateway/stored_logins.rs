@@ -22,7 +22,7 @@ pub(super) fn warn(cx: &Context) {
         let text = String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if json["auths"][registry]["auth"].is_string() {
-            cx.talk.warn(format!(
+            cx.reporter.warn(format!(
                 "{} holds a login for {registry}, which is not used: docker logout {registry}",
                 path.display()
             ));

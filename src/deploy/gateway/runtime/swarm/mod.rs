@@ -185,7 +185,7 @@ async fn drop_token(cx: &Context, engine: &Engine, spec: &Value) -> Result<()> {
     for _ in 0..2 {
         put(engine, Some(&Auth::none()), |_| spec.clone()).await?;
     }
-    cx.talk.warn(
+    cx.reporter.warn(
         "Swarm no longer holds the registry's token, which an earlier version gave it; \
          it was on its disk in plain: revoke it",
     );

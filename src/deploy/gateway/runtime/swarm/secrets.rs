@@ -62,7 +62,7 @@ pub(crate) async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> 
             (None, None) => match newest() {
                 Some((_, it)) => (it.id.clone(), it.name.clone()),
                 None => {
-                    cx.talk.warn(format!(
+                    cx.reporter.warn(format!(
                         "the secret {name} is no longer in the swarm, nor in the environment"
                     ));
                     continue;
@@ -77,7 +77,7 @@ pub(crate) async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> 
         }));
     }
     if mounts.is_empty() && !cx.settings.swarm_secrets.is_empty() {
-        cx.talk
+        cx.reporter
             .warn("no app secret is in the environment or the swarm; the gateway is given none");
     }
     Ok(mounts)
