@@ -17,6 +17,11 @@ pub(crate) fn path(lookup: Lookup<'_>, name: &str) -> Option<PathBuf> {
     value(lookup, name).map(PathBuf::from)
 }
 
+/// A variable that holds an absolute path.
+pub(crate) fn absolute(lookup: Lookup<'_>, name: &str) -> Option<PathBuf> {
+    path(lookup, name).filter(|path| path.is_absolute())
+}
+
 /// `$XDG_CONFIG_HOME`, else `~/.config`.
 pub(crate) fn config_home(lookup: Lookup<'_>) -> Option<PathBuf> {
     xdg(lookup, "XDG_CONFIG_HOME", ".config")
@@ -29,8 +34,7 @@ pub(crate) fn state_home(lookup: Lookup<'_>) -> Option<PathBuf> {
 
 /// Relative paths are ignored, as XDG demands.
 fn xdg(lookup: Lookup<'_>, name: &str, below_home: &str) -> Option<PathBuf> {
-    let absolute = |name: &str| path(lookup, name).filter(|path| path.is_absolute());
-    absolute(name).or_else(|| Some(absolute("HOME")?.join(below_home)))
+    absolute(lookup, name).or_else(|| Some(absolute(lookup, "HOME")?.join(below_home)))
 }
 
 #[cfg(test)]

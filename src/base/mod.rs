@@ -4,6 +4,7 @@ pub(crate) mod environment;
 pub(crate) mod command_line;
 pub(crate) mod checksum;
 pub(crate) mod encode;
+pub(crate) mod program;
 pub(crate) mod units;
 pub(crate) mod shell_quote;
 pub(crate) mod error;

@@ -12,8 +12,8 @@
 use std::path::PathBuf;
 
 use crate::base::env_name::{EnvName, NameError};
+use crate::base::environment::Lookup;
 use crate::base::error::{Error, Result};
-use crate::broker::manifest::Lookup;
 use crate::broker::manifest::file::{self, Document, Kind};
 use crate::broker::reference::Reference;
 

@@ -305,3 +305,24 @@ fn without_a_home_it_says_so() {
     relative(&["docker", "status"]).fails(2, "oc-secrets: error: there is no place for Docker's file: HOME is not an absolute path\nhint: set HOME or DOCKER_CONFIG\n");
     relative(&["docker", "off", "ghcr.io"]).fails(2, "oc-secrets: error: there is no place to note this: HOME is not an absolute path\nhint: set HOME or XDG_CONFIG_HOME\n");
 }
+
+#[test]
+fn another_helper_is_not_given_the_key_to_the_vault() {
+    let world = World::new();
+    world.sandbox.place(Path::new("/bin/true"), "bin/pass");
+    let seen = world.path("seen");
+    let helper = world.path("bin/docker-credential-pass");
+    let script = format!("#!/bin/sh\n/usr/bin/env >{}\n", seen.display());
+    std::fs::write(&helper, script).expect("written");
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("its mode");
+    let run = world
+        .sandbox
+        .oc(["docker", "install", "--registry", "ghcr.io"]);
+    run.env("GHCR_TOKEN", "ghp_made_up").done().succeeds();
+    let seen = std::fs::read_to_string(seen).expect("the helper was asked");
+    assert!(seen.contains("HOME="), "the control: {seen}");
+    for secret in ["OP_SERVICE_ACCOUNT_TOKEN", "GHCR_TOKEN"] {
+        assert!(!seen.contains(secret), "{seen}");
+    }
+}

@@ -23,7 +23,6 @@ use crate::base::env_name::EnvName;
 use crate::broker::reference::Reference;
 use crate::broker::registry::{Asked, Host};
 
-pub(crate) use crate::base::environment::Lookup;
 pub(crate) use find::{Opened, Start, builtin, load, open};
 pub(crate) use parse::parse;
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
+use crate::base::environment::Lookup;
 use crate::base::error::{Error, Result};
 use crate::base::file_ownership;
 use crate::base::locked_memory::Locked;
@@ -37,9 +38,6 @@ pub(crate) struct Credentials {
     source: String,
     ignored: Vec<&'static str>,
 }
-
-/// Reads an environment variable.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The largest token file that is read, in bytes.
 const TOKEN_FILE_LIMIT: usize = 16 * 1024;

@@ -3,19 +3,16 @@
 //! A registry denies public images too when it is shown a dead token, and `docker logout` cannot
 //! help, since the token is not Docker's. One host a line, beside the user's manifest.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
 use crate::broker::registry::Host;
 use crate::credential_helper::client_config::{file, location};
 
-/// How our environment is read.
-type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
 /// The hosts that are off; none where the list cannot be read.
-pub(crate) fn read(environment: Lookup<'_>) -> Vec<Host> {
-    let text = path(environment).and_then(|path| std::fs::read_to_string(path).ok());
+pub(crate) fn read(lookup: Lookup<'_>) -> Vec<Host> {
+    let text = path(lookup).and_then(|path| std::fs::read_to_string(path).ok());
     text.unwrap_or_default()
         .lines()
         .filter_map(Host::parse)
@@ -23,17 +20,17 @@ pub(crate) fn read(environment: Lookup<'_>) -> Vec<Host> {
 }
 
 /// Switches `hosts` off, or on again; tells which of them that changed.
-pub(crate) fn switch(environment: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
-    let path = path(environment).ok_or_else(|| {
+pub(crate) fn switch(lookup: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
+    let path = path(lookup).ok_or_else(|| {
         Error::usage(
             format!(
                 "there is no place to note this: {}",
-                location::homeless(environment)
+                location::homeless(lookup)
             ),
             "set HOME or XDG_CONFIG_HOME",
         )
     })?;
-    let mut muted = read(environment);
+    let mut muted = read(lookup);
     let changed: Vec<Host> = hosts
         .iter()
         .filter(|host| muted.contains(host) != off)
@@ -51,15 +48,8 @@ pub(crate) fn switch(environment: Lookup<'_>, hosts: &[Host], off: bool) -> Resu
     Ok(changed)
 }
 
-fn path(environment: Lookup<'_>) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        environment(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    absolute("XDG_CONFIG_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-        .map(|configuration| configuration.join("oc-secrets/docker-off"))
+fn path(lookup: Lookup<'_>) -> Option<PathBuf> {
+    Some(environment::config_home(lookup)?.join("oc-secrets/docker-off"))
 }
 
 #[cfg(test)]

@@ -1,41 +1,33 @@
 //! Where the files are, and which programs stand on PATH.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How our environment is read.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+use crate::base::environment::{self, Lookup};
+use crate::base::program;
 
 /// The name under which clients look for our helper.
 pub(crate) const HELPER: &str = "docker-credential-oc";
 
 /// Docker's file: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
-pub(crate) fn docker(environment: Lookup<'_>) -> Option<PathBuf> {
-    let directory = environment("DOCKER_CONFIG").map(PathBuf::from);
-    let directory = directory.or_else(|| home(environment).map(|home| home.join(".docker")));
+pub(crate) fn docker(lookup: Lookup<'_>) -> Option<PathBuf> {
+    let directory = lookup("DOCKER_CONFIG").map(PathBuf::from);
+    let directory =
+        directory.or_else(|| Some(environment::absolute(lookup, "HOME")?.join(".docker")));
     directory.map(|directory| directory.join("config.json"))
 }
 
 /// Podman's files: the one to which it writes its logins, which does not outlive a reboot, and
 /// the one that does. `$REGISTRY_AUTH_FILE` stands for both.
-pub(crate) fn podman(environment: Lookup<'_>) -> Vec<PathBuf> {
-    if let Some(file) = environment("REGISTRY_AUTH_FILE") {
+pub(crate) fn podman(lookup: Lookup<'_>) -> Vec<PathBuf> {
+    if let Some(file) = lookup("REGISTRY_AUTH_FILE") {
         return vec![file.into()];
     }
     let us = nix::unistd::geteuid();
-    let runtime = environment("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let runtime = runtime.filter(|directory| directory.is_absolute());
+    let runtime = environment::absolute(lookup, "XDG_RUNTIME_DIR");
     let runtime = runtime.map(|directory| directory.join("containers"));
     let runtime = runtime.or_else(|| us.is_root().then(|| PathBuf::from("/run/containers/0")));
-    let absolute = |name: &str| {
-        environment(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let lasting =
-        absolute("XDG_CONFIG_HOME").or_else(|| home(environment).map(|home| home.join(".config")));
+    let lasting = environment::config_home(lookup);
     let lasting = lasting.map(|directory| directory.join("containers"));
     runtime
         .into_iter()
@@ -47,46 +39,43 @@ pub(crate) fn podman(environment: Lookup<'_>) -> Vec<PathBuf> {
 /// The store that Docker would use where its file names none: `pass`, else `secretservice`, if
 /// its helper is there and works. One that fails, as without a desktop session, would keep
 /// Docker's classic builder from sending any credential at all.
-pub(crate) fn default_store(environment: Lookup<'_>) -> Option<&'static str> {
+pub(crate) fn default_store(lookup: Lookup<'_>) -> Option<&'static str> {
     let store = match () {
         () if cfg!(target_os = "macos") => "osxkeychain",
-        () if on_path(environment, "pass").is_some() => "pass",
+        () if on_path(lookup, "pass").is_some() => "pass",
         () => "secretservice",
     };
-    let helper = on_path(environment, &format!("docker-credential-{store}"))?;
-    works(&helper).then_some(store)
+    let helper = on_path(lookup, &format!("docker-credential-{store}"))?;
+    let given = FOR_HELPERS.iter();
+    let given = given.filter_map(|name| Some((*name, lookup(name)?)));
+    program::succeeds(&helper, &["list"], given, PATIENCE).then_some(store)
 }
 
-/// Whether a credential helper answers `list` in time. What it lists goes nowhere.
-fn works(helper: &Path) -> bool {
-    let started = Command::new(helper)
-        .arg("list")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = started else {
-        return false;
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) => std::thread::sleep(Duration::from_millis(10)),
-            Err(_) => return false,
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    false
-}
+/// What another helper may see of our environment: where its user is and how it reaches the
+/// session's keyring. Never the key to our vault.
+const FOR_HELPERS: [&str; 14] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "GNUPGHOME",
+    "PASSWORD_STORE_DIR",
+];
 
 /// How long another helper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where PATH has `program`.
-pub(crate) fn on_path(environment: Lookup<'_>, program: &str) -> Option<PathBuf> {
-    let path = environment("PATH")?;
+pub(crate) fn on_path(lookup: Lookup<'_>, program: &str) -> Option<PathBuf> {
+    let path = lookup("PATH")?;
     which::which_in_global(program, Some(path)).ok()?.next()
 }
 
@@ -102,22 +91,17 @@ pub(crate) fn how_to_find_helper(own: Option<&Path>) -> String {
 }
 
 /// What is wrong with `HOME` where no place could be made of it.
-pub(crate) fn homeless(environment: Lookup<'_>) -> &'static str {
-    match environment("HOME").is_some_and(|home| !home.is_empty()) {
+pub(crate) fn homeless(lookup: Lookup<'_>) -> &'static str {
+    match lookup("HOME").is_some_and(|home| !home.is_empty()) {
         true => "HOME is not an absolute path",
         false => "HOME is not set",
     }
 }
 
-fn home(environment: Lookup<'_>) -> Option<PathBuf> {
-    environment("HOME")
-        .map(PathBuf::from)
-        .filter(|home| home.is_absolute())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
 
     fn with(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
         |name| {

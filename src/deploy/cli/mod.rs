@@ -6,7 +6,7 @@ mod report;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -31,6 +31,7 @@ use super::settings::{CONFIG, File, Settings};
 use super::token::{self, Token, take};
 use crate::base::command_line;
 use crate::base::env_name::EnvName;
+use crate::base::environment::{self, Lookup};
 use crate::base::harden;
 use crate::base::secret::Secret;
 use crate::base::ui::{self, Color};
@@ -137,14 +138,11 @@ fn context(cli: &Cli, taken: Taken) -> Result<Context> {
 
 fn settings(cli: &Cli) -> Result<Settings> {
     let mut flags = cli.flags();
-    flags.github_user = std::env::var("GITHUB_USER")
-        .ok()
-        .filter(|name| !name.is_empty());
-    flags.state_home = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
+    let lookup: Lookup<'_> = &|name| std::env::var_os(name);
+    let named = |name: &str| environment::value(lookup, name)?.into_string().ok();
+    flags.github_user = named("GITHUB_USER");
+    flags.state_home = environment::state_home(lookup);
     if flags.docker_host.is_none() && flags.context.is_none() {
-        let named = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
         flags.docker_host = named("DOCKER_HOST");
         flags.context = named("DOCKER_CONTEXT").filter(|_| flags.docker_host.is_none());
     }
