@@ -3,14 +3,15 @@
 pub(crate) mod environment;
 pub(crate) mod command_line;
 pub(crate) mod checksum;
-pub(crate) mod encode;
 pub(crate) mod program;
 pub(crate) mod units;
+pub(crate) mod duration;
 pub(crate) mod shell_quote;
 pub(crate) mod error;
 pub(crate) mod ui;
 pub(crate) mod env_name;
 pub(crate) mod locked_memory;
+pub(crate) mod encode;
 pub(crate) mod harden;
 pub(crate) mod secret;
 pub(crate) mod suggest;

@@ -5,8 +5,8 @@ use crate::base::secret::Secret;
 /// A kind that GitHub's registries do not take.
 pub(crate) const FINE_GRAINED: &str = "GitHub fine-grained token";
 
-/// Beginnings that the issuers document, the longer ones first.
-const PREFIXES: &[(&str, &str)] = &[
+/// Beginnings of tokens that the issuers document, the longer ones first.
+const TOKENS: &[(&str, &str)] = &[
     ("github_pat_", FINE_GRAINED),
     ("ghp_", "GitHub classic token"),
     ("gho_", "GitHub OAuth token"),
@@ -16,17 +16,28 @@ const PREFIXES: &[(&str, &str)] = &[
     ("tskey-", "Tailscale key"),
     ("ntn_", "Notion token"),
     ("xoxb-", "Slack bot token"),
+    ("xoxp-", "Slack user token"),
     ("sk-", "API key"),
+];
+
+/// Beginnings of what else stands in a field.
+const OTHERS: &[(&str, &str)] = &[
     ("op://", "a reference, not a secret"),
     ("-----BEGIN ", "PEM"),
     ("otpauth://", "one-time password seed"),
 ];
 
+/// How tokens begin, for finding them in foreign text.
+pub(crate) fn beginnings() -> impl Iterator<Item = &'static str> {
+    TOKENS.iter().map(|(beginning, _)| *beginning)
+}
+
 /// A short description of the kind of `secret`, `text` where nothing is recognised.
 pub(crate) fn of(secret: &Secret) -> &'static str {
     let bytes = secret.expose();
-    let known = PREFIXES
+    let known = TOKENS
         .iter()
+        .chain(OTHERS)
         .find(|(prefix, _)| bytes.starts_with(prefix.as_bytes()));
     match known {
         Some((_, kind)) => kind,

@@ -1,22 +1,11 @@
 //! Takes secrets out of foreign text before it is shown: values that we know, in plain and in
 //! base64, and words that look like tokens.
 
+use crate::base::encode::push_base64;
 use crate::base::secret::Secret;
+use crate::base::token_kind;
 
 const MASK: &str = "<concealed>";
-/// How tokens of the services around OpenClaw begin.
-const MARKS: [&str; 10] = [
-    "ghp_",
-    "gho_",
-    "ghs_",
-    "github_pat_",
-    "sk-",
-    "xoxb-",
-    "xoxp-",
-    "ops_",
-    "tskey-",
-    "ntn_",
-];
 
 /// What is known to be secret.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +34,7 @@ impl Redact {
                 safe = safe.replace(needle, MASK);
             }
         }
-        if MARKS.iter().any(|mark| safe.contains(mark)) {
+        if token_kind::beginnings().any(|mark| safe.contains(mark)) {
             safe = mask_marked(&safe);
         }
         safe
@@ -54,16 +43,10 @@ impl Redact {
 
 /// The base64 digits that `bytes` alone decide when they stand at `shift` (mod 3) in a text.
 fn base64_core(bytes: &[u8], shift: usize) -> Option<Secret> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let skip = (3 - shift) % 3;
     let whole = &bytes.get(skip..)?[..(bytes.len() - skip) / 3 * 3];
     let mut out = crate::base::locked_memory::Locked::with_capacity(whole.len() * 4 / 3 + 1);
-    for three in whole.chunks_exact(3) {
-        let word = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for place in 0..4 {
-            out.push(&[DIGITS[((word >> (18 - 6 * place)) & 63) as usize]]);
-        }
-    }
+    push_base64(&mut out, whole);
     (whole.len() >= 6).then(|| Secret::new(out))
 }
 
@@ -75,7 +58,7 @@ fn mask_marked(text: &str) -> String {
         let (before, word) = rest.split_at(start);
         let end = word.find(|c| !is_word(c)).unwrap_or(word.len());
         let (word, after) = word.split_at(end);
-        let hit = word.len() >= 16 && MARKS.iter().any(|mark| word.starts_with(mark));
+        let hit = word.len() >= 16 && token_kind::beginnings().any(|mark| word.starts_with(mark));
         out.push_str(before);
         out.push_str(if hit { MASK } else { word });
         rest = after;

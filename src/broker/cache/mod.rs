@@ -16,10 +16,10 @@ mod single_flight;
 
 use std::time::{Duration, Instant};
 
+use crate::base::duration;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
-use crate::broker::manifest::duration;
 use crate::broker::provider::{Outcome, Provider, Request};
 use entry::Entry;
 use keyring::Keyring;

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use sha2::{Digest, Sha256};
 
 use super::keyring::PREFIX;
+use crate::base::encode;
 use crate::broker::manifest::Origin;
 use crate::broker::provider::Request;
 
@@ -100,10 +101,7 @@ fn add<const N: usize>(hash: &mut Sha256, parts: [&[u8]; N]) {
 
 /// Half of the hash, which is more than enough to tell entries apart.
 fn short(hash: Sha256) -> String {
-    hash.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    encode::hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

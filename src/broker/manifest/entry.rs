@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::duration;
 use super::file::Document;
 use super::table::{Entry, shown};
+use crate::base::duration;
 use crate::base::env_name::{Carries, EnvName, NameError};
 use crate::base::error::{Error, Result};
 use crate::broker::manifest::{CacheSettings, OpSettings, SecretSpec, Source};

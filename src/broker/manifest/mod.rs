@@ -5,7 +5,6 @@
 //! positions from `table`; `summary` shows what it hands out. Nothing here asks `op` or reads our
 //! environment by itself.
 
-pub(crate) mod duration;
 pub(crate) mod file;
 mod table;
 mod entry;

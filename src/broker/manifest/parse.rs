@@ -646,8 +646,8 @@ timeout = "30s"
     #[test]
     fn paths_and_spans_of_time_are_checked() {
         const HOW: &str = "write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
-        let span = format!("2:7: `ttl`: this is no span of time | {HOW}");
-        let timeout = format!("2:11: `timeout`: this is no span of time | {HOW}");
+        let span = format!("2:7: `ttl`: this is not a duration | {HOW}");
+        let timeout = format!("2:11: `timeout`: this is not a duration | {HOW}");
         check(&[
             (
                 "[op]\npath = \"bin/op\"",

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::duration;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Result};
 use crate::broker::cache::{self, Caller, Policy};
-use crate::broker::manifest::{Manifest, Start, duration};
+use crate::broker::manifest::{Manifest, Start};
 use crate::broker::plan::Selection;
 
 /// How long `op` may take for a helper where nobody set a limit: clients give up after 30 s, or

@@ -3,7 +3,7 @@
 //! Written here and not by `serde_json`, whose writer is fed through buffers that nobody wipes
 //! and whose `to_string` leaves copies as it grows.
 
-use super::push_hex;
+use crate::base::encode::push_json;
 use crate::base::locked_memory::Locked;
 
 /// Pushes `pairs`, whose values must be UTF-8 and whose keys need no escape, as one object and a
@@ -14,31 +14,10 @@ pub(super) fn object<'a>(text: &mut Locked, pairs: impl IntoIterator<Item = (&'a
         text.push(if at == 0 { b"\"" } else { b",\"" });
         text.push(key.as_bytes());
         text.push(b"\":\"");
-        push_escaped(text, value);
+        push_json(text, value);
         text.push(b"\"");
     }
     text.push(b"}\n");
-}
-
-/// Control characters, DEL included, go as `\u00HH`, so that the text is inert in a terminal.
-fn push_escaped(text: &mut Locked, value: &[u8]) {
-    let mut plain = 0;
-    for (at, &byte) in value.iter().enumerate() {
-        if !matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f) {
-            continue;
-        }
-        text.push(&value[plain..at]);
-        plain = at + 1;
-        match byte {
-            b'"' => text.push(b"\\\""),
-            b'\\' => text.push(b"\\\\"),
-            control => {
-                text.push(b"\\u00");
-                push_hex(text, control);
-            }
-        }
-    }
-    text.push(&value[plain..]);
 }
 
 #[cfg(test)]

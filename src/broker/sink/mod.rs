@@ -11,7 +11,6 @@ use std::os::fd::BorrowedFd;
 use nix::errno::Errno;
 
 use crate::base::error::{Error, Result};
-use crate::base::locked_memory::Locked;
 
 /// Writes all of `bytes` to standard output by `write(2)`, since a buffered writer would keep a
 /// copy for the life of the process. A reader that went away is no error.
@@ -39,13 +38,5 @@ fn wait_until_writable(fd: BorrowedFd<'_>) -> Result<()> {
     ) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(why) => Err(Error::system("write to standard output", why)),
-    }
-}
-
-/// Pushes `byte` as two hexadecimal digits.
-fn push_hex(text: &mut Locked, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for digit in [byte >> 4, byte & 15] {
-        text.push(&DIGITS[usize::from(digit)..][..1]);
     }
 }

@@ -4,7 +4,8 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::auth::Auth;
-use crate::deploy::docker::{Engine, Reply, quote, text, texts};
+use crate::base::encode;
+use crate::deploy::docker::{Engine, Reply, text, texts};
 use crate::deploy::error::Result;
 use crate::deploy::image_reference::ImageRef;
 
@@ -72,8 +73,8 @@ impl Engine {
     ) -> Result<Reply> {
         let path = format!(
             "/images/create?fromImage={}&tag={}",
-            quote(image.name()),
-            quote(image.selector())
+            encode::query(image.name()),
+            encode::query(image.selector())
         );
         self.lines(&path, auth, each).await
     }
@@ -103,7 +104,11 @@ impl Engine {
 
     /// Gives the image `id` the tag `repo:tag`.
     pub(crate) async fn tag(&self, id: &str, repo: &str, tag: &str) -> Result<()> {
-        let path = format!("/images/{id}/tag?repo={}&tag={}", quote(repo), quote(tag));
+        let path = format!(
+            "/images/{id}/tag?repo={}&tag={}",
+            encode::query(repo),
+            encode::query(tag)
+        );
         let reply = self.call(Method::POST, &path, None, None).await?;
         reply.good("tag the image").map(drop)
     }

@@ -7,13 +7,12 @@ use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::auth::{Auth, encode};
+use super::auth::Auth;
+use crate::base::encode;
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
-use crate::deploy::docker::{Engine, quote, text};
+use crate::deploy::docker::{Engine, text};
 use crate::deploy::error::Result;
-
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A service as Swarm has it.
 #[derive(Clone, Debug)]
@@ -125,7 +124,7 @@ impl Engine {
     /// The tasks of the service `name`, the oldest first.
     pub(crate) async fn tasks(&self, name: &str) -> Result<Vec<Task>> {
         let filter = json!({"service": [name]}).to_string();
-        let path = format!("/tasks?filters={}", quote(&filter));
+        let path = format!("/tasks?filters={}", encode::query(&filter));
         let list = self.call(Method::GET, &path, None, None).await?;
         let list = list.good("list the tasks of the service")?;
         let mut tasks: Vec<_> = list.as_array().into_iter().flatten().map(task).collect();
@@ -158,7 +157,7 @@ impl Engine {
         let head = format!("{{\"Name\":{},\"Labels\":{labels},\"Data\":\"", json!(name));
         let mut body = Locked::with_capacity(head.len() + value.len() * 4 / 3 + 8);
         body.push(head.as_bytes());
-        encode(value.expose(), STANDARD, &mut body);
+        encode::push_base64(&mut body, value.expose());
         body.push(b"\"}");
         let body = Bytes::from_owner(Body(Secret::new(body)));
         let reply = self.deliver(Method::POST, "/secrets/create", body, None);

@@ -13,8 +13,9 @@ use hyper::body::Bytes;
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
+use crate::base::encode;
 use crate::deploy::docker::pull_error::{PullError, classify};
-use crate::deploy::docker::{Body, Engine, PATIENCE, quote, whole};
+use crate::deploy::docker::{Body, Engine, PATIENCE, whole};
 use crate::deploy::error::{Cause, Failure, Result};
 
 /// How often the progress of a copy is looked at.
@@ -44,7 +45,7 @@ impl Engine {
     /// The names of all volumes with this label.
     pub(crate) async fn volumes_of(&self, label: (&str, &str)) -> Result<Vec<String>> {
         let filter = json!({"label": [format!("{}={}", label.0, label.1)]}).to_string();
-        let path = format!("/volumes?filters={}", quote(&filter));
+        let path = format!("/volumes?filters={}", encode::query(&filter));
         let list = self.call(Method::GET, &path, None, None).await?;
         let list = list.good("list volumes")?;
         Ok(names(&list["Volumes"], "Name"))
@@ -85,7 +86,7 @@ impl Engine {
     /// Removes all containers with this label.
     pub(crate) async fn remove_helpers(&self, label: &str) -> Result<()> {
         let filter = json!({"label": [label]}).to_string();
-        let path = format!("/containers/json?all=1&filters={}", quote(&filter));
+        let path = format!("/containers/json?all=1&filters={}", encode::query(&filter));
         let list = self.call(Method::GET, &path, None, None).await?;
         for id in names(&list.good("list containers")?, "Id") {
             let path = format!("/containers/{id}?force=1&v=1");
@@ -171,7 +172,7 @@ impl Engine {
 }
 
 fn archive(id: &str, path: &str) -> String {
-    format!("/containers/{id}/archive?path={}", quote(path))
+    format!("/containers/{id}/archive?path={}", encode::query(path))
 }
 
 /// Waits for a copy; `each` is told the bytes so far. Gives up when none come for too long.

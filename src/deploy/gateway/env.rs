@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::base::checksum::fnv1a;
+use crate::base::encode;
 use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::env_file::{EnvFile, is_plain};
@@ -127,7 +128,7 @@ pub(super) fn random_hex() -> Result<String> {
     getrandom::fill(&mut bytes).map_err(|why| {
         Failure::system("get random bytes", why).hint("see what the kernel says: dmesg | tail")
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(encode::hex(&bytes))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! an administrator: cloud images give root a line whose forced command says "please log in as
 //! ubuntu", and whoever counted that as a key would lock everybody out. Pure.
 
+use crate::base::encode::from_base64;
+
 /// One key of an `authorized_keys` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
@@ -41,7 +43,7 @@ impl Key<'_> {
             .options
             .iter()
             .any(|option| HINDRANCES.contains(&option.as_str()));
-        !hindered && decode(self.blob).is_some_and(|bytes| sound(self.kind, &bytes))
+        !hindered && from_base64(self.blob).is_some_and(|bytes| sound(self.kind, &bytes))
     }
 }
 
@@ -152,33 +154,6 @@ fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     rest.split_at_checked(length)
-}
-
-/// Base64 with its padding.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0u32, 0);
-    for digit in digits.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

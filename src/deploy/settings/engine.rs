@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::base::encode;
 use crate::deploy::error::{Failure, Result};
 
 /// Which Docker engine to talk to.
@@ -60,12 +61,7 @@ pub(super) fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine
 
 /// The name of a file for what is kept about an engine. No two engines share one.
 pub(super) fn file_name(engine: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    let escape = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    engine.bytes().map(escape).collect()
+    encode::percent(engine, b".-_")
 }
 
 #[cfg(test)]

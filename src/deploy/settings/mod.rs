@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Failure, Result};
 use super::image_reference::ImageRef;
+use crate::base::duration;
 use crate::base::env_name::EnvName;
 
 pub(crate) use self::engine::Engine;
@@ -284,21 +285,24 @@ fn is_opening(text: &str) -> bool {
     good && protocol.is_none_or(|it| matches!(it, "tcp" | "udp"))
 }
 
-/// `90`, `90s`, `2m`.
+/// `90s`, `2m`; at least a second and less than a day.
 fn duration(name: &str, text: Option<String>, default: u64) -> Result<Duration> {
     let Some(text) = text else {
         return Ok(Duration::from_secs(default));
     };
-    let (number, unit) = match text.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (text.strip_suffix('s').unwrap_or(&text), 1),
-    };
-    match number.parse::<u64>() {
-        Ok(count) if (1..86_400).contains(&count.saturating_mul(unit)) => {
-            Ok(Duration::from_secs(count * unit))
+    let day = Duration::from_secs(86_400);
+    match duration::parse(&text) {
+        Some(span) if (Duration::from_secs(1)..day).contains(&span) => Ok(span),
+        Some(_) => Err(Failure::usage(format!("{name} cannot be {text}"))
+            .hint("at least 1s and less than 24h")),
+        None => {
+            let seconds = text.parse::<u64>().is_ok();
+            let hint = match seconds {
+                true => format!("write it with its unit: {text}s"),
+                false => "write 90s or 2m".to_owned(),
+            };
+            Err(Failure::usage(format!("{name} is not a duration: {text}")).hint(hint))
         }
-        _ => Err(Failure::usage(format!("{name} is not a duration: {text}"))
-            .hint("write 90s or 2m, at least 1s and less than a day")),
     }
 }
 
@@ -396,12 +400,10 @@ mod tests {
             duration("x", Some("2m".into()), 1),
             Ok(Duration::from_secs(120))
         );
-        assert_eq!(
-            duration("x", Some("7".into()), 1),
-            Ok(Duration::from_secs(7))
-        );
-        for bad in ["", "0", "-1", "soon", "99999999"] {
+        for bad in ["", "0", "-1", "soon", "7", "500ms", "24h", "99999999s"] {
             assert!(duration("x", Some(bad.into()), 1).is_err(), "{bad}");
         }
+        let bare = duration("x", Some("7".into()), 1).expect_err("no unit");
+        assert_eq!(bare.hint.as_deref(), Some("write it with its unit: 7s"));
     }
 }

@@ -5,9 +5,9 @@
 //! must be written first.
 
 use super::variable::{NOT_UTF8, NUL, Variable, push_replaced, room_for, unwritable};
+use crate::base::encode::push_hex;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
-use crate::broker::sink::push_hex;
 
 /// What a GitHub Actions step has to write, in this order.
 pub(crate) struct Github {
@@ -94,9 +94,7 @@ fn delimiter(value: &[u8]) -> Result<Locked> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|why| Error::system("draw random bytes", why))?;
         let mut delimiter = Locked::copy_of(b"oc_");
-        for byte in random {
-            push_hex(&mut delimiter, byte);
-        }
+        push_hex(&mut delimiter, &random);
         if memchr::memmem::find(value, &delimiter).is_none() {
             return Ok(delimiter);
         }

@@ -6,8 +6,8 @@
 //! locked memory, because a library would hand back a `String` of the secret.
 
 use super::variable::{Variable, push_replaced};
+use crate::base::encode::{push_base64, push_hex};
 use crate::base::locked_memory::Locked;
-use crate::broker::sink::push_hex;
 
 /// `export N='…'`: nothing but `'` has a meaning between single quotes.
 pub(super) fn sh(text: &mut Locked, variable: Variable<'_>) {
@@ -100,24 +100,7 @@ fn push_around(
 fn push_hex_escapes(text: &mut Locked, value: &[u8]) {
     for &byte in value {
         text.push(b"\\x");
-        push_hex(text, byte);
-    }
-}
-
-/// RFC 4648 base64 with padding.
-fn push_base64(text: &mut Locked, value: &[u8]) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in value.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            if digit <= chunk.len() {
-                let index = bits >> (18 - 6 * digit) & 63;
-                text.push(&ALPHABET[index as usize..][..1]);
-            } else {
-                text.push(b"=");
-            }
-        }
+        push_hex(text, &[byte]);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::base::encode::hex;
 use crate::base::locked_memory::burn_stack;
 use crate::base::secret::Secret;
 use crate::deploy::error::{Failure, Result};
@@ -30,10 +31,6 @@ fn with_salt(salt: &str, value: &Secret) -> String {
     let text = format!("{salt}:{}", hex(&hash.finalize()));
     burn_stack();
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

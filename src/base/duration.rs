@@ -1,11 +1,11 @@
-//! Spans of time as people write them: `500ms`, `60s`, `5m`, `1h`, and a bare `0`.
+//! Durations as people write them: `500ms`, `60s`, `5m`, `1h`, and a bare `0`.
 
 use std::time::Duration;
 
 /// The longest time that `op` may be given.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A span of time.
+/// A duration.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -42,7 +42,7 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, (&'static str, &'static st
 }
 
 /// What is wrong with a text that [`parse`] does not take.
-pub(crate) const NO_DURATION: &str = "this is no span of time";
+pub(crate) const NO_DURATION: &str = "this is not a duration";
 /// What to write instead.
 pub(crate) const HOW_TO_WRITE: &str =
     "write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
