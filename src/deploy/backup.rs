@@ -104,11 +104,11 @@ fn make(cx: &Context) -> Result<PathBuf> {
     resume(cx)?;
     let members = members(cx);
     if members.is_empty() {
-        return Err(Failure::wanted("state to back up", "none").hint("openclaw-deploy bootstrap"));
+        return Err(Failure::new("there is no state to back up").hint("openclaw-deploy bootstrap"));
     }
     host.directory(PLACE, DIRECTORY)?;
     sweep(host)?;
-    room(host, &members)?;
+    check_free_space(host, &members)?;
     let stamp = host.must(&Program::new("date").args(["-u", "+%Y%m%dT%H%M%SZ"]))?;
     let name = format!("openclaw-{}.tar.gz", stamp.trim());
     let raw = format!("{PLACE}/.partial.tar");
@@ -150,7 +150,7 @@ fn sweep(host: &Host) -> Result<()> {
 }
 
 /// Twice the size must fit (the copy, and its compressed form), before anything is stopped.
-fn room(host: &Host, members: &[String]) -> Result<()> {
+fn check_free_space(host: &Host, members: &[String]) -> Result<()> {
     let paths = members.iter().map(|member| format!("/{member}"));
     let used = Program::new("du").args(["--summarize", "--total", "--block-size=1"]);
     let used = host.must(&used.args(paths).deadline(LONG))?;
@@ -168,7 +168,7 @@ fn room(host: &Host, members: &[String]) -> Result<()> {
         return Ok(());
     }
     let mib = |bytes: u64| bytes >> 20;
-    Err(Failure::wanted(
+    Err(Failure::expected(
         format!("{} MiB free in {PLACE}", mib(used.saturating_mul(2))),
         format!("{} MiB", mib(free)),
     )

@@ -38,8 +38,8 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// Why something failed: the class by which is decided what follows from it. Its words are those
-/// of the journal and of `--json`.
+/// Why something failed. What happens next depends on it: whether an image is condemned, a daemon
+/// started, a pull tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// A step of ours, with nothing more to say of it.
@@ -165,7 +165,7 @@ impl serde::Serialize for Cause {
     }
 }
 
-/// What went wrong and what to do about it.
+/// What went wrong and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// The exit code.
@@ -174,7 +174,7 @@ pub(crate) struct Failure {
     pub what: String,
     /// What to do next, as a command where there is one.
     pub hint: Option<String>,
-    /// Why, as a class.
+    /// Why.
     pub cause: Cause,
     /// The last lines of a log, already redacted.
     pub log: Vec<String>,
@@ -195,9 +195,9 @@ impl Failure {
         }
     }
 
-    /// A step that wanted one thing and saw another.
-    pub(crate) fn wanted(wanted: impl fmt::Display, saw: impl fmt::Display) -> Self {
-        Self::new(format!("wanted {wanted}, saw {saw}"))
+    /// Something is not as it has to be.
+    pub(crate) fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        Self::new(format!("expected {expected}, found {found}"))
     }
 
     /// An operation of the system that did not work.
@@ -237,7 +237,7 @@ impl Failure {
         self
     }
 
-    /// With the next thing to do, where none is known yet.
+    /// With the next thing to do, unless it already has one.
     pub(crate) fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
         match self.hint {
             Some(_) => self,
@@ -251,7 +251,7 @@ impl Failure {
         self
     }
 
-    /// With a class of cause.
+    /// With a cause.
     pub(crate) fn cause(mut self, cause: impl Into<Cause>) -> Self {
         self.cause = cause.into();
         self
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_those_of_the_contract() {
+    fn exit_codes_are_the_documented_ones() {
         let table = [
             (Exit::Done, 0),
             (Exit::Step, 1),

@@ -13,11 +13,11 @@ use super::step::{Listed, Reach, State};
 
 /// The next command where a step has none of its own.
 const AGAIN: &str =
-    "mend that, then run the same command again: what is done already is not done twice";
+    "fix that, then run the same command again: what is done already is not done twice";
 
 /// Which steps to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub(crate) struct StepSelection {
     /// `--only`: nothing but these.
     pub only: Vec<String>,
     /// `--skip`: all but these.
@@ -26,13 +26,13 @@ pub(crate) struct Choice {
     pub dry_run: bool,
 }
 
-impl Choice {
+impl StepSelection {
     /// Refuses a name that no step has.
     ///
     /// # Errors
     /// For the first such name.
-    pub(crate) fn known(&self, steps: &[Listed]) -> Result<()> {
-        let is_step = |word: &str| steps.iter().any(|step| answers_to(step, word));
+    pub(crate) fn refuse_unknown(&self, steps: &[Listed]) -> Result<()> {
+        let is_step = |word: &str| steps.iter().any(|step| is_called(step, word));
         match self
             .only
             .iter()
@@ -48,8 +48,8 @@ impl Choice {
         }
     }
 
-    fn refusal(&self, step: &Listed) -> Option<&'static str> {
-        let named = |list: &[String]| list.iter().any(|word| answers_to(step, word));
+    fn skip_reason(&self, step: &Listed) -> Option<&'static str> {
+        let named = |list: &[String]| list.iter().any(|word| is_called(step, word));
         if named(&self.skip) {
             Some("--skip")
         } else if !self.only.is_empty() && !named(&self.only) {
@@ -61,27 +61,27 @@ impl Choice {
 }
 
 /// A step is known by its name and its number.
-fn answers_to(step: &Listed, word: &str) -> bool {
+fn is_called(step: &Listed, word: &str) -> bool {
     word == step.name || word.parse() == Ok(step.number)
 }
 
 /// Runs the steps in order, up to and including the first that fails.
-pub(crate) fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
+pub(crate) fn run(cx: &Context, steps: &[Listed], selection: &StepSelection) -> Vec<Ran> {
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();
         let remote = cx.settings.engine.is_remote() && step.reach == Reach::ThisHost;
-        let refusal = choice
-            .refusal(step)
+        let reason = selection
+            .skip_reason(step)
             .or(remote.then_some("the engine is on another machine"));
-        if refusal.is_none() {
+        if reason.is_none() {
             cx.reporter.step_begins(step.number, step.name);
         }
-        let outcome = match refusal {
+        let outcome = match reason {
             Some(reason) => Outcome::Skipped {
                 reason: reason.to_owned(),
             },
-            None => perform(cx, step, choice.dry_run),
+            None => perform(cx, step, selection.dry_run),
         };
         let ran = Ran {
             number: step.number,
@@ -90,7 +90,7 @@ pub(crate) fn run(cx: &Context, steps: &[Listed], choice: &Choice) -> Vec<Ran> {
             took: start.elapsed(),
         };
         cx.reporter.step_ended(&ran);
-        if !choice.dry_run && refusal.is_none() {
+        if !selection.dry_run && reason.is_none() {
             cx.journal.step(&ran);
         }
         let failed = matches!(ran.outcome, Outcome::Failed(_));
@@ -132,7 +132,7 @@ mod tests {
     use crate::deploy::host::Host;
     use crate::deploy::journal::Journal;
     use crate::deploy::reporter::Reporter;
-    use crate::deploy::settings::{File, Flags, Settings};
+    use crate::deploy::settings::{ConfigFile, Flags, Settings};
     use crate::deploy::step::Step;
 
     struct Fails(Option<&'static str>);
@@ -158,7 +158,7 @@ mod tests {
     fn context(root: &tempfile::TempDir) -> Context {
         Context {
             host: Host::new(root.path()).expect("a host"),
-            settings: Settings::decide(Flags::default(), File::default()).expect("good"),
+            settings: Settings::decide(Flags::default(), ConfigFile::default()).expect("good"),
             reporter: Reporter::new(Color::Never, false, true, false),
             token: None,
             tailscale_key: None,

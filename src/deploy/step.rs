@@ -47,7 +47,7 @@ pub(crate) enum Reach {
 
 /// A step, and what the runner knows of it.
 pub(crate) struct Listed {
-    /// 1 to 9, as in the contract.
+    /// 1 to 9.
     pub number: u8,
     /// The word for `--only` and `--skip`, and in the journal.
     pub name: &'static str,

@@ -26,7 +26,7 @@ fn planted(world: &World) -> Outcome {
     world
         .bootstrap("v1", &[])
         .exits(1)?
-        .says(&format!("wanted at most 1 MiB in {ENV}, saw more"))?;
+        .says(&format!("expected at most 1 MiB in {ENV}, found more"))?;
     hold(text(ENV) == large, ".env was changed")
 }
 

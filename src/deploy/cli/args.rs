@@ -1,11 +1,11 @@
-//! The command line. Clap's types end here: they become [`Flags`] and a [`Choice`] once.
+//! The command line. Clap's types end here: they become [`Flags`] and a [`StepSelection`] once.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::ui::Color;
-use crate::deploy::run::Choice;
+use crate::deploy::run::StepSelection;
 use crate::deploy::settings::Flags;
 
 /// Provision a VPS for OpenClaw: pull the image, run and verify the gateway, harden the host.
@@ -111,7 +111,7 @@ pub(super) enum Command {
         #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
         lines: usize,
     },
-    /// Check what a run needs, and say what mends it
+    /// Check what a run needs, and say how to fix it
     Doctor,
     /// Stop the gateway, copy its state, start it again; every night by itself (step 8)
     Backup {
@@ -207,16 +207,16 @@ impl Run {
     }
 
     /// Which steps.
-    pub(super) fn choice(&self, update: bool) -> Choice {
-        let mut choice = Choice {
+    pub(super) fn selection(&self, update: bool) -> StepSelection {
+        let mut selection = StepSelection {
             only: self.only.clone(),
             skip: self.skip.clone(),
             dry_run: self.dry_run,
         };
-        if update && choice.only.is_empty() {
-            choice.only = ["docker", "files", "gateway"].map(str::to_owned).to_vec();
+        if update && selection.only.is_empty() {
+            selection.only = ["docker", "files", "gateway"].map(str::to_owned).to_vec();
         }
-        choice
+        selection
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
         let Command::Update(run) = &cli.command else {
             panic!("it is an update")
         };
-        assert_eq!(run.choice(true).only, ["docker", "files", "gateway"]);
+        assert_eq!(run.selection(true).only, ["docker", "files", "gateway"]);
         assert_eq!(cli.flags().keep, Some(2));
     }
 }

@@ -1,4 +1,4 @@
-//! `doctor`: what a run needs, each ok / warn / fail with what mends it. Changes nothing.
+//! `doctor`: what a run needs, each ok / warn / fail with its fix. Changes nothing.
 
 use serde_json::json;
 
@@ -19,15 +19,15 @@ use crate::deploy::host::lock;
 use crate::deploy::settings::Shape;
 use crate::deploy::token::Token;
 
-/// How a finding is to be taken.
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Severity {
     Ok,
     Warn,
     Fail,
 }
 
-impl Verdict {
+impl Severity {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -48,27 +48,27 @@ impl Verdict {
 /// One finding.
 struct Finding {
     name: &'static str,
-    verdict: Verdict,
+    severity: Severity,
     text: String,
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 impl Finding {
     fn ok(name: &'static str, text: impl Into<String>) -> Self {
         Self {
             name,
-            verdict: Verdict::Ok,
+            severity: Severity::Ok,
             text: text.into(),
-            mend: None,
+            fix: None,
         }
     }
 
-    fn bad(name: &'static str, verdict: Verdict, failure: &Failure) -> Self {
+    fn bad(name: &'static str, severity: Severity, failure: &Failure) -> Self {
         Self {
             name,
-            verdict,
+            severity,
             text: failure.what.clone(),
-            mend: failure.hint.clone(),
+            fix: failure.hint.clone(),
         }
     }
 }
@@ -79,14 +79,14 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     all.push(match &cx.token {
         Some(token) if is_useless(cx, token) => Finding::bad(
             "token",
-            Verdict::Warn,
+            Severity::Warn,
             &Failure::new("GHCR_TOKEN is a fine-grained token, which ghcr.io does not take")
                 .hint("put a classic one with read:packages into its 1Password item"),
         ),
         Some(_) => Finding::ok("token", "GHCR_TOKEN is there and has the form of a token"),
         None => Finding::bad(
             "token",
-            Verdict::Warn,
+            Severity::Warn,
             &Failure::new("no GHCR_TOKEN in the environment; only public images can be pulled")
                 .hint("oc-secrets exec -- openclaw-deploy doctor"),
         ),
@@ -96,12 +96,12 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
         match env::owner(cx).and_then(|owner| env::read(cx, owner)) {
             Ok(text) if text.is_empty() => Finding::bad(
                 "env",
-                Verdict::Warn,
+                Severity::Warn,
                 &Failure::new("there is no .env yet")
                     .hint("openclaw-deploy bootstrap --only files"),
             ),
             Ok(_) => Finding::ok("env", env::path(cx).display().to_string()),
-            Err(failure) => Finding::bad("env", Verdict::Fail, &failure),
+            Err(failure) => Finding::bad("env", Severity::Fail, &failure),
         },
     );
     // A remote engine does not tell how much its disk has left, and ours does not matter then.
@@ -109,7 +109,7 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
         all.push(disk(cx));
     }
     print(cx, &all, json);
-    let failed = all.iter().any(|finding| finding.verdict == Verdict::Fail);
+    let failed = all.iter().any(|finding| finding.severity == Severity::Fail);
     Ok(if failed { Exit::Step } else { Exit::Done })
 }
 
@@ -123,17 +123,17 @@ fn disk(cx: &Context) -> Finding {
         Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
         Ok(free) => Finding::bad(
             "disk",
-            Verdict::Warn,
+            Severity::Warn,
             &Failure::new(format!("{} free in /var", size(free))).hint("docker system df"),
         ),
-        Err(failure) => Finding::bad("disk", Verdict::Fail, &failure),
+        Err(failure) => Finding::bad("disk", Severity::Fail, &failure),
     }
 }
 
 async fn engine(cx: &Context) -> Vec<Finding> {
     let engine = match Engine::open(&cx.settings.engine).await {
         Ok(engine) => engine,
-        Err(failure) => return vec![Finding::bad("engine", Verdict::Fail, &failure)],
+        Err(failure) => return vec![Finding::bad("engine", Severity::Fail, &failure)],
     };
     let mut all = vec![Finding::ok(
         "engine",
@@ -142,7 +142,7 @@ async fn engine(cx: &Context) -> Vec<Finding> {
     all.push(
         match client::compose_version(&cx.host, &cx.settings.engine).await {
             Ok(version) => Finding::ok("compose", version),
-            Err(failure) => Finding::bad("compose", Verdict::Fail, &failure),
+            Err(failure) => Finding::bad("compose", Severity::Fail, &failure),
         },
     );
     match observe(cx, &engine).await {
@@ -156,36 +156,36 @@ async fn engine(cx: &Context) -> Vec<Finding> {
             {
                 all.push(match swarm::node(&engine).await {
                     Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
-                    Err(failure) => Finding::bad("swarm", Verdict::Fail, &failure),
+                    Err(failure) => Finding::bad("swarm", Severity::Fail, &failure),
                 });
             }
-            let bad = |what: &str, mend: &str| {
-                Finding::bad("gateway", Verdict::Fail, &Failure::new(what).hint(mend))
+            let bad = |what: &str, fix: &str| {
+                Finding::bad("gateway", Severity::Fail, &Failure::new(what).hint(fix))
             };
             all.push(match (&seen.container, seen.healthy) {
                 (_, true) => Finding::ok("gateway", "answers"),
-                (None, _) => bad("there is none", "openclaw-deploy bootstrap"),
+                (None, _) => bad("not found", "openclaw-deploy bootstrap"),
                 (Some(_), _) => bad("does not answer", "openclaw-deploy logs"),
             });
             if seen.healthy
                 && let Err(failure) =
                     exposure::assert_private(&cx.host, &container, cx.settings.port)
             {
-                all.push(Finding::bad("exposure", Verdict::Fail, &failure));
+                all.push(Finding::bad("exposure", Severity::Fail, &failure));
             }
         }
-        Err(failure) => all.push(Finding::bad("gateway", Verdict::Fail, &failure)),
+        Err(failure) => all.push(Finding::bad("gateway", Severity::Fail, &failure)),
     }
     match Records::load(&cx.host, &cx.settings) {
         Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => {
             all.push(Finding::bad(
                 "records",
-                Verdict::Warn,
-                &Failure::new("an earlier run was cut off").hint("openclaw-deploy bootstrap"),
+                Severity::Warn,
+                &Failure::new("an earlier run was interrupted").hint("openclaw-deploy bootstrap"),
             ))
         }
         Ok(_) => {}
-        Err(failure) => all.push(Finding::bad("records", Verdict::Fail, &failure)),
+        Err(failure) => all.push(Finding::bad("records", Severity::Fail, &failure)),
     }
     all
 }
@@ -194,18 +194,18 @@ fn print(cx: &Context, all: &[Finding], json: bool) {
     if json {
         let list: Vec<_> = all
             .iter()
-            .map(|it| json!({"check": it.name, "state": it.verdict.word(), "text": it.text, "mend": it.mend}))
+            .map(|it| json!({"check": it.name, "state": it.severity.word(), "text": it.text, "fix": it.fix}))
             .collect();
         cx.reporter.data(&json!({"checks": list}).to_string());
         return;
     }
     for it in all {
-        let word = format!("{:4}", it.verdict.word());
-        let word = cx.reporter.paint(it.verdict.tone(), &word);
+        let word = format!("{:4}", it.severity.word());
+        let word = cx.reporter.paint(it.severity.tone(), &word);
         cx.reporter
             .data(&format!("{word}  {:8}  {}", it.name, it.text));
-        if let Some(mend) = &it.mend {
-            cx.reporter.data(&format!("{:16}{mend}", ""));
+        if let Some(fix) = &it.fix {
+            cx.reporter.data(&format!("{:16}{fix}", ""));
         }
     }
 }

@@ -26,8 +26,8 @@ use super::host::lock::Lock;
 use super::journal::Journal;
 use super::outcome::Outcome;
 use super::reporter::{PROGRAM, Reporter};
-use super::run::{Choice, run};
-use super::settings::{CONFIG, File, Settings};
+use super::run::{StepSelection, run};
+use super::settings::{CONFIG, ConfigFile, Settings};
 use super::token::{self, Token, take};
 use crate::base::command_line;
 use crate::base::env_name::EnvName;
@@ -104,7 +104,7 @@ fn reporter(cli: &Cli) -> Reporter {
 }
 
 fn is_dry_run(cli: &Cli) -> bool {
-    matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.choice(false).dry_run)
+    matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.selection(false).dry_run)
 }
 
 /// Everything that a command is given.
@@ -148,18 +148,18 @@ fn settings(cli: &Cli) -> Result<Settings> {
     }
     let root = flags.root.as_deref().unwrap_or(Path::new("/"));
     let file = match &cli.common.config {
-        Some(path) => File::read(path)?.ok_or_else(|| {
+        Some(path) => ConfigFile::read(path)?.ok_or_else(|| {
             Failure::usage(format!("there is no {}", path.display())).hint("check --config")
         })?,
-        None => File::read(&root.join(CONFIG.trim_start_matches('/')))?.unwrap_or_default(),
+        None => ConfigFile::read(&root.join(CONFIG.trim_start_matches('/')))?.unwrap_or_default(),
     };
     Settings::decide(flags, file)
 }
 
 fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
     match &cli.command {
-        Command::Bootstrap(run) => steps(cx, &run.choice(false), run.wait),
-        Command::Update(run) => steps(cx, &run.choice(true), run.wait),
+        Command::Bootstrap(run) => steps(cx, &run.selection(false), run.wait),
+        Command::Update(run) => steps(cx, &run.selection(true), run.wait),
         Command::Rollback {
             to,
             keep_state,
@@ -183,10 +183,10 @@ fn lock(cx: &Context, wait: bool) -> Result<Lock> {
 }
 
 /// `bootstrap` and `update`.
-fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
+fn steps(cx: &Context, selection: &StepSelection, wait: bool) -> Result<Exit> {
     let steps = super::steps::all();
-    choice.known(&steps)?;
-    let _lock = match choice.dry_run {
+    selection.refuse_unknown(&steps)?;
+    let _lock = match selection.dry_run {
         true => None,
         false => Some(lock(cx, wait)?),
     };
@@ -196,10 +196,10 @@ fn steps(cx: &Context, choice: &Choice, wait: bool) -> Result<Exit> {
             "that engine is spoken to in the clear: whoever is on the way reads the token; use ssh:// or TLS",
         );
     }
-    if !choice.dry_run {
+    if !selection.dry_run {
         prepare(cx)?;
     }
-    let ran = run(cx, &steps, choice);
+    let ran = run(cx, &steps, selection);
     let failure = ran.iter().find_map(|step| match &step.outcome {
         Outcome::Failed(failure) => Some(failure.clone()),
         _ => None,

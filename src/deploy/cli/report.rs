@@ -231,7 +231,7 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     if records.pending.is_some() {
         let word = match lock::is_held(&cx.host) {
             true => "a run is under way",
-            false => "a run was cut off; the next one mends it",
+            false => "a run was interrupted; the next one finishes it or goes back",
         };
         line("pending", word);
     }

@@ -33,7 +33,7 @@ pub(crate) fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
     let bytes = cx.host.read_of(owner, path(cx))?.unwrap_or_default();
     String::from_utf8(bytes)
         .map_err(|_| {
-            Failure::wanted(format!("text in {shown}"), "bytes that are not UTF-8").hint(format!(
+            Failure::expected(format!("text in {shown}"), "bytes that are not UTF-8").hint(format!(
                 "find the line: LC_ALL=C.UTF-8 grep --line-number --invert-match --text --extended-regexp '^.*$' {shown}"
             ))
         })

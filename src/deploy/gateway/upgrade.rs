@@ -263,7 +263,7 @@ pub(crate) async fn accept(
 async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
     let container = engine.container(id).await?.unwrap_or_default();
     if !container.running || container.image != release.image {
-        return Err(Failure::wanted(
+        return Err(Failure::expected(
             format!("image {}", short(&release.image)),
             format!("image {} ({})", short(&container.image), container.status),
         )

@@ -36,7 +36,7 @@ impl Account {
     /// The account of this name, which must be there.
     pub(crate) fn need(host: &Host, name: &str) -> Result<Self> {
         Self::find(host, name)?.ok_or_else(|| {
-            Failure::wanted(format!("the user {name}"), "no such user")
+            Failure::new(format!("user {name} not found"))
                 .hint("openclaw-deploy bootstrap --only user")
         })
     }
@@ -53,13 +53,13 @@ impl Account {
     }
 
     /// Whether its shell lets nobody in.
-    pub(crate) fn barred(&self) -> bool {
+    pub(crate) fn has_no_login_shell(&self) -> bool {
         self.shell.ends_with("/nologin") || self.shell.ends_with("/false")
     }
 
     /// Whether it is a person's, not a service's.
-    pub(crate) fn personal(&self) -> bool {
-        (1000..60000).contains(&self.uid) && !self.barred()
+    pub(crate) fn is_person(&self) -> bool {
+        (1000..60000).contains(&self.uid) && !self.has_no_login_shell()
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) enum Login {
     /// There is no usable key.
     Keyless,
     /// Others can write to the keys, so sshd (with `StrictModes`) ignores them.
-    Exposed,
+    Unsafe,
 }
 
 impl Login {
@@ -90,7 +90,7 @@ impl Login {
             .filter_map(|path| std::fs::metadata(host.path(path)).ok())
             .any(|meta| meta.mode() & 0o022 != 0 || ![0, account.uid].contains(&meta.uid()));
         match keys::keys(&text).any(|key| key.usable()) {
-            _ if exposed => Self::Exposed,
+            _ if exposed => Self::Unsafe,
             true => Self::Usable,
             false => Self::Keyless,
         }
@@ -120,9 +120,9 @@ mod tests {
         let deploy = parse("deploy:x:1001:1002:,,,:/home/deploy:/bin/bash").expect("valid");
         assert_eq!((deploy.uid, deploy.gid), (1001, 1002));
         assert_eq!(deploy.keys(), "/home/deploy/.ssh/authorized_keys");
-        assert!(deploy.personal());
+        assert!(deploy.is_person());
         let nobody = parse("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin");
-        assert!(nobody.is_some_and(|nobody| nobody.barred() && !nobody.personal()));
+        assert!(nobody.is_some_and(|nobody| nobody.has_no_login_shell() && !nobody.is_person()));
         assert_eq!(parse("broken:x:1"), None);
         assert_eq!(parse("+::::::"), None);
     }

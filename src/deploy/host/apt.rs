@@ -9,12 +9,12 @@ use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Answer, Host, Program, good};
 
 /// Whether this host has apt at all.
-pub(crate) fn here(host: &Host) -> bool {
+pub(crate) fn is_available(host: &Host) -> bool {
     host.find("apt-get").is_some() && host.find("dpkg-query").is_some()
 }
 
 /// Whether `program` is there and `package` is not what an interrupted installation left of it.
-pub(crate) fn ready(host: &Host, program: &str, package: &str) -> bool {
+pub(crate) fn is_installed(host: &Host, program: &str, package: &str) -> bool {
     let broken = ["unpacked", "half-configured", "half-installed"];
     host.find(program).is_some()
         && status(host, package).map_or(true, |status| !broken.contains(&status.as_str()))
@@ -30,14 +30,14 @@ fn status(host: &Host, package: &str) -> Result<String> {
 ///
 /// # Errors
 /// When dpkg cannot be asked.
-pub(crate) fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
-    let mut lacking = Vec::new();
+pub(crate) fn missing<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
+    let mut missing = Vec::new();
     for package in packages {
         if status(host, package)? != "installed" {
-            lacking.push(*package);
+            missing.push(*package);
         }
     }
-    Ok(lacking)
+    Ok(missing)
 }
 
 /// Installs those of `packages` that are not there, without what they merely recommend.
@@ -45,7 +45,7 @@ pub(crate) fn lacking<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a s
 /// # Errors
 /// When apt cannot; its last line says why.
 pub(crate) fn install(host: &Host, packages: &[&str]) -> Result<()> {
-    let wanted = lacking(host, packages)?;
+    let wanted = missing(host, packages)?;
     if wanted.is_empty() {
         return Ok(());
     }
@@ -139,7 +139,7 @@ pub(crate) fn update_only(host: &Host, list: &str) -> Result<()> {
 }
 
 /// `apt-config dump`, which shows what is in force after all files have been read.
-pub(crate) fn settings(host: &Host) -> Result<String> {
+pub(crate) fn config_dump(host: &Host) -> Result<String> {
     host.must(&Program::new("apt-config").arg("dump"))
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn values<'a>(dump: &'a str, key: &str) -> Vec<&'a str> {
 }
 
 /// Whether a periodic job is on: apt takes `0`, `no` and nothing for off.
-pub(crate) fn on(dump: &str, key: &str) -> bool {
+pub(crate) fn is_on(dump: &str, key: &str) -> bool {
     values(dump, key)
         .last()
         .is_some_and(|value| !matches!(*value, "0" | "no" | "false"))
@@ -171,7 +171,7 @@ fn program(name: &str) -> Program {
 }
 
 /// What to say where there is no apt.
-pub(crate) fn absent(program: &str) -> String {
+pub(crate) fn not_installed(program: &str) -> String {
     format!("{program} is not installed, and this host has no apt to install it")
 }
 
@@ -186,9 +186,9 @@ mod tests {
 
     #[test]
     fn what_is_in_force_is_read_and_not_what_is_listed() {
-        assert!(on(DUMP, "APT::Periodic::Update-Package-Lists"));
-        assert!(!on(DUMP, "APT::Periodic::Unattended-Upgrade"));
-        assert!(!on(DUMP, "APT::Periodic::Absent"));
+        assert!(is_on(DUMP, "APT::Periodic::Update-Package-Lists"));
+        assert!(!is_on(DUMP, "APT::Periodic::Unattended-Upgrade"));
+        assert!(!is_on(DUMP, "APT::Periodic::Absent"));
         assert_eq!(values(DUMP, "Unattended-Upgrade::Origins-Pattern").len(), 2);
         assert_eq!(values(DUMP, "Unattended-Upgrade::Origins"), [""; 0]);
     }

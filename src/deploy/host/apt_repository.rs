@@ -39,7 +39,7 @@ pub(crate) struct Layout {
 
 /// A vendor's repository for this host's distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct Repository {
     /// The repository itself.
     pub url: String,
     codename: String,
@@ -47,13 +47,13 @@ pub(crate) struct Source {
     layout: Layout,
 }
 
-impl Source {
+impl Repository {
     /// Below `repository`, signed by the key `fingerprint`. `None` for a distribution that vendors
     /// do not package for.
     ///
     /// # Errors
     /// When the distribution cannot be told.
-    pub(crate) fn of(
+    pub(crate) fn for_host(
         host: &Host,
         layout: Layout,
         repository: &str,
@@ -87,7 +87,7 @@ impl Source {
         host.remove(FETCHED)?;
         let wanted = format!("the one key {}", self.fingerprint);
         let hint = format!("do not install from {}: it is not its vendor's", self.url);
-        Err(Failure::wanted(wanted, seen.join(", "))
+        Err(Failure::expected(wanted, seen.join(", "))
             .cause(Cause::Integrity)
             .hint(hint))
     }

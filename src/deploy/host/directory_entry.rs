@@ -1,8 +1,8 @@
-//! A name in a directory that is held open while something is done with it.
+//! A name in a directory that is held open while we work with it.
 //!
-//! The way there is walked one name at a time. Where nobody but root and us can have put a name, a
-//! link is followed; from the first directory on in which somebody else can, none is. What happens
-//! then happens in the directory that was opened, whatever becomes of its path meanwhile.
+//! The path is opened one component at a time. A symbolic link is followed only as long as nobody
+//! but root and us can write to the directories so far; below the first one to which somebody else
+//! can, no link is followed. All that follows uses the open directory, so renaming it changes nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
@@ -17,16 +17,16 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use super::Access;
 
-/// To be walked through: needs no permission to list what is there.
+/// For a directory on the way: needs no permission to list it.
 const STEP: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
-/// To be worked in.
+/// For the directory in which we work.
 const WORK: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
-/// To be read: a pipe is not waited for.
+/// For reading; a pipe is not waited for.
 const READ: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_NONBLOCK)
@@ -37,17 +37,15 @@ const FRESH: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// A name, and the directory that it is in.
-pub(super) struct Place {
+/// A name, and the open directory in which it is.
+pub(super) struct DirectoryEntry {
     directory: File,
     name: OsString,
 }
 
-impl Place {
-    /// The place of `path` below `root`. Missing directories on the way are made, 0755, if `make`.
-    ///
-    /// # Errors
-    /// `ENOTDIR` where a link is in the way that somebody else can have put there.
+impl DirectoryEntry {
+    /// The entry of `path` below `root`. Missing directories on the way are made, 0755, if `make`.
+    /// `ENOTDIR` where a link is in the way that somebody else could have made.
     pub(super) fn of(root: &Path, path: &Path, make: bool) -> io::Result<Self> {
         let within = path.strip_prefix("/").unwrap_or(path);
         let mut at = File::from(nix::fcntl::open(root, STEP, Mode::empty())?);
@@ -62,12 +60,12 @@ impl Place {
         })
     }
 
-    /// What is there, to be read; no link, and a pipe is not waited for.
+    /// Opens it for reading, unless it is a link; a pipe is not waited for.
     pub(super) fn open(&self) -> io::Result<File> {
         self.at(&self.name, READ)
     }
 
-    /// The directory of that name, and whether it had to be made.
+    /// Opens the directory of that name, and says whether it was created.
     pub(super) fn directory(&self) -> io::Result<(File, bool)> {
         let made = match mkdirat(&self.directory, self.name.as_os_str(), private()) {
             Ok(()) => true,
@@ -95,8 +93,8 @@ impl Place {
         self.directory.sync_all()
     }
 
-    /// Moves `name` of the directory `from` there.
-    pub(super) fn receive(&self, from: &File, name: &str) -> io::Result<()> {
+    /// Moves `name` of the directory `from` here.
+    pub(super) fn rename_from(&self, from: &File, name: &str) -> io::Result<()> {
         Ok(renameat(
             from,
             name,
@@ -105,7 +103,7 @@ impl Place {
         )?)
     }
 
-    /// Takes the name away.
+    /// Removes it.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.unlink(&self.name)
     }
@@ -130,7 +128,7 @@ impl Place {
     }
 }
 
-/// One name further; only where all before it is ours may it be a link.
+/// Opens one component more; it may be a link only if every directory before it is ours.
 fn step(at: &File, name: &OsStr, ours: bool, make: bool) -> io::Result<File> {
     let closed = STEP.union(OFlag::O_NOFOLLOW);
     let flags = if ours { STEP } else { closed };
@@ -146,7 +144,7 @@ fn step(at: &File, name: &OsStr, ours: bool, make: bool) -> io::Result<File> {
     }
 }
 
-/// Whether root and we alone can put a name into this directory.
+/// Whether only root and we can write to this directory.
 fn is_ours(directory: &File) -> io::Result<bool> {
     let meta = directory.metadata()?;
     Ok([0, geteuid().as_raw()].contains(&meta.uid()) && meta.mode() & 0o022 == 0)
@@ -183,8 +181,8 @@ mod tests {
     fn a_link_is_followed_only_where_nobody_else_can_have_put_it() {
         for (mode, followed) in [(0o755, true), (0o775, false), (0o1777, false)] {
             let root = tree(mode);
-            let place = Place::of(root.path(), Path::new("/home/link/x"), true);
-            let written = place.and_then(|place| place.replace(b"x", ACCESS));
+            let entry = DirectoryEntry::of(root.path(), Path::new("/home/link/x"), true);
+            let written = entry.and_then(|entry| entry.replace(b"x", ACCESS));
             assert_eq!(written.is_ok(), followed, "{mode:o}");
             let there = root.path().join("precious/x").exists();
             assert_eq!(there, followed, "{mode:o}");
@@ -196,10 +194,11 @@ mod tests {
         let root = tree(0o777);
         let (home, kept) = (root.path().join("home/dir"), root.path().join("home/kept"));
         fs::create_dir(&home).expect("made");
-        let place = Place::of(root.path(), Path::new("/home/dir/x"), false).expect("a place");
+        let entry =
+            DirectoryEntry::of(root.path(), Path::new("/home/dir/x"), false).expect("an entry");
         fs::rename(&home, &kept).expect("moved");
         symlink("../precious", &home).expect("linked");
-        place.replace(b"x", ACCESS).expect("written");
+        entry.replace(b"x", ACCESS).expect("written");
         assert!(kept.join("x").exists() && !root.path().join("precious/x").exists());
         // The control: by its path it would have gone there.
         fs::write(home.join("x"), "").expect("written");
@@ -209,14 +208,14 @@ mod tests {
     #[test]
     fn directories_on_the_way_are_made_for_all_to_enter() {
         let root = tempfile::tempdir().expect("a directory");
-        let place = Place::of(root.path(), Path::new("/a/b/c"), true).expect("made");
-        let (_, made) = place.directory().expect("made");
+        let entry = DirectoryEntry::of(root.path(), Path::new("/a/b/c"), true).expect("made");
+        let (_, made) = entry.directory().expect("made");
         let mode = |path: &str| {
             let meta = fs::metadata(root.path().join(path)).expect("it is there");
             meta.mode() & 0o777
         };
         assert!(made && mode("a/b") == 0o755 && mode("a/b/c") == 0o700);
-        let nowhere = Place::of(root.path(), Path::new("/x/y"), false);
+        let nowhere = DirectoryEntry::of(root.path(), Path::new("/x/y"), false);
         let kind = nowhere.err().map(|why| why.kind());
         assert_eq!(kind, Some(io::ErrorKind::NotFound));
     }

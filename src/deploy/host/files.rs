@@ -1,7 +1,8 @@
 //! Files of the host: read with a cap, written atomically with their mode and owner.
 //!
-//! We are root, and much of what we read lies where somebody else may exchange it: there no link is
-//! followed, nothing is waited for, and what is changed is what was looked at.
+//! We run as root, and many of these files are in directories of other users, who could replace them
+//! with links or pipes while we look. There, no link is followed, no pipe is waited for, and a file is
+//! changed through the descriptor through which it was checked.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -13,12 +14,12 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchownat, geteuid};
 
-use super::directory_entry::Place;
+use super::directory_entry::DirectoryEntry;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 
 impl Host {
-    /// A text file, `None` where there is none. Invalid UTF-8 is replaced, 1 MiB is the most.
+    /// Reads a text file; `None` where there is none. Invalid UTF-8 is replaced. At most 1 MiB.
     pub(crate) fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
         let path = path.as_ref();
         let opened = OpenOptions::new()
@@ -33,24 +34,28 @@ impl Host {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// A file in a directory that `owner` (a user id) controls, `None` where there is none. No link
-    /// that they can have made is followed, and the file is theirs or root's. 1 MiB is the most.
+    /// Reads a file in a directory that the user `owner` controls; `None` where there is none. No
+    /// symbolic link that they could have made is followed, and the file has to belong to them or
+    /// to root. At most 1 MiB.
     pub(crate) fn read_of(&self, owner: u32, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
-        let place = self.place(path, false);
-        match place.and_then(|place| place.open()) {
+        let entry = self.entry(path, false);
+        match entry.and_then(|entry| entry.open()) {
             Ok(file) => contents(&file, path, Some(owner)).map(Some),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(why) if is_link(&why) => {
-                Err(not_a("file", path, "a symbolic link, there or on the way"))
-            }
+            Err(why) if is_link(&why) => Err(not_a("file", path, "a symbolic link, or behind one")),
             Err(why) => Err(Failure::file("read", path, why)),
         }
     }
 
-    /// Gives what lies at `path` below `top` to `owner`, without following any link on the way. A
-    /// file with a second name, which may lie elsewhere, stays as it is.
-    pub(crate) fn give(&self, top: &Path, path: &Path, owner: (u32, u32)) -> io::Result<()> {
+    /// Changes the owner of `path` below `top`, without following any symbolic link on the way. A
+    /// file with a second hard link, which may be outside of `top`, is left alone.
+    pub(crate) fn change_owner_below(
+        &self,
+        top: &Path,
+        path: &Path,
+        owner: (u32, u32),
+    ) -> io::Result<()> {
         let within = path.strip_prefix(top).unwrap_or(path);
         let top = nix::fcntl::open(top, DIRECTORY, Mode::empty())?;
         let within = match within.as_os_str().is_empty() {
@@ -76,8 +81,8 @@ impl Host {
 
     /// Whether a file is exactly `bytes` with `access`, and no symbolic link.
     pub(crate) fn holds(&self, path: impl AsRef<Path>, bytes: &[u8], access: Access) -> bool {
-        let place = self.place(path.as_ref(), false);
-        let Ok(file) = place.and_then(|place| place.open()) else {
+        let entry = self.entry(path.as_ref(), false);
+        let Ok(file) = entry.and_then(|entry| entry.open()) else {
             return false;
         };
         let Ok(meta) = file.metadata() else {
@@ -94,11 +99,8 @@ impl Host {
     }
 
     /// Writes a file atomically: a new file beside it, synced, given its mode and owner, then
-    /// renamed over it. A symbolic link is replaced, never followed. Missing parents are made
-    /// 0755. Returns whether anything changed.
-    ///
-    /// # Errors
-    /// When any of that fails; the old file is then still whole.
+    /// renamed over it, so that on an error the old file is still whole. A symbolic link is
+    /// replaced, never followed. Missing parents are created 0755. Returns whether anything changed.
     pub(crate) fn write(
         &self,
         path: impl AsRef<Path>,
@@ -109,24 +111,24 @@ impl Host {
         if self.holds(path, bytes, access) {
             return Ok(false);
         }
-        let place = self.place(path, true);
-        match place.and_then(|place| place.replace(bytes, access)) {
+        let entry = self.entry(path, true);
+        match entry.and_then(|entry| entry.replace(bytes, access)) {
             Ok(()) => Ok(true),
-            Err(why) if is_link(&why) => Err(not_a("file", path, "a link on the way there")),
+            Err(why) if is_link(&why) => Err(not_a("file", path, "behind a symbolic link")),
             Err(why) => Err(Failure::file("write", path, why)),
         }
     }
 
-    /// Makes a directory (parents 0755) with this mode and owner. Returns whether anything
-    /// changed. Never recursive: what lies in it is left alone.
+    /// Creates a directory (parents 0755), or corrects its mode and owner; what is in it is left
+    /// alone. Returns whether anything changed.
     pub(crate) fn directory(&self, path: impl AsRef<Path>, access: Access) -> Result<bool> {
         let path = path.as_ref();
         let fail = |why: io::Error| match is_link(&why) {
-            true => not_a("directory", path, "something else"),
+            true => not_a("directory", path, "a file or a symbolic link"),
             false => Failure::file("make directory", path, why),
         };
-        let place = self.place(path, true);
-        let found = place.and_then(|place| place.directory());
+        let entry = self.entry(path, true);
+        let found = entry.and_then(|entry| entry.directory());
         let (directory, mut changed) = found.map_err(fail)?;
         let meta = directory.metadata().map_err(fail)?;
         if let Some((user, group)) = access.owner
@@ -146,39 +148,48 @@ impl Host {
     /// Removes a file if it is there. Returns whether it was.
     pub(crate) fn remove(&self, path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref();
-        let place = self.place(path, false);
-        match place.and_then(|place| place.remove()) {
+        let entry = self.entry(path, false);
+        match entry.and_then(|entry| entry.remove()) {
             Ok(()) => Ok(true),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(why) => Err(Failure::file("remove", path, why)),
         }
     }
 
-    /// A new directory that nobody else can enter, held open: whatever becomes of its name, what is
-    /// made in it is made there.
-    pub(crate) fn room(&self, path: impl AsRef<Path>) -> Result<File> {
+    /// Creates a directory that nobody else can enter, and holds it open: files are then created in
+    /// this very directory, even if somebody renames it meanwhile.
+    pub(crate) fn private_directory(&self, path: impl AsRef<Path>) -> Result<File> {
         let path = path.as_ref();
-        let place = self.place(path, true);
+        let entry = self.entry(path, true);
         let fail = |why: io::Error| Failure::file("make directory", path, why);
-        let (room, made) = place.and_then(|place| place.directory()).map_err(fail)?;
-        let meta = room.metadata().map_err(fail)?;
+        let (directory, made) = entry.and_then(|entry| entry.directory()).map_err(fail)?;
+        let meta = directory.metadata().map_err(fail)?;
         let is_ours = meta.uid() == geteuid().as_raw() && meta.mode() & 0o077 == 0;
         match made && is_ours {
-            true => Ok(room),
-            false => Err(not_a("new directory", path, "somebody else's")),
+            true => Ok(directory),
+            false => Err(not_a(
+                "new directory",
+                path,
+                "one that was there, or that others can enter",
+            )),
         }
     }
 
-    /// Moves `name` out of a [`Host::room`] to `path`.
-    pub(crate) fn move_out(&self, room: &File, name: &str, path: impl AsRef<Path>) -> Result<()> {
+    /// Moves `name` out of a [`Host::private_directory`] to `path`.
+    pub(crate) fn move_out(
+        &self,
+        directory: &File,
+        name: &str,
+        path: impl AsRef<Path>,
+    ) -> Result<()> {
         let path = path.as_ref();
-        let place = self.place(path, false);
-        let moved = place.and_then(|place| place.receive(room, name));
+        let entry = self.entry(path, false);
+        let moved = entry.and_then(|entry| entry.rename_from(directory, name));
         moved.map_err(|why| Failure::file("write", path, why))
     }
 
-    fn place(&self, path: &Path, make: bool) -> io::Result<Place> {
-        Place::of(&self.root, path, make)
+    fn entry(&self, path: &Path, make: bool) -> io::Result<DirectoryEntry> {
+        DirectoryEntry::of(&self.root, path, make)
     }
 }
 
@@ -195,9 +206,9 @@ fn is_link(why: &io::Error) -> bool {
     matches!(errno, Some(Errno::ELOOP | Errno::ENOTDIR))
 }
 
-fn not_a(kind: &str, path: &Path, saw: &str) -> Failure {
+fn not_a(kind: &str, path: &Path, found: &str) -> Failure {
     let shown = path.display();
-    Failure::wanted(format!("a {kind} at {shown}"), saw)
+    Failure::new(format!("{shown} is not a {kind} but {found}"))
         .hint(format!("look at every name on the way: namei -l {shown}"))
 }
 
@@ -207,10 +218,10 @@ fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
     let fail = |why: io::Error| Failure::file("read", path, why);
     let meta = file.metadata().map_err(fail)?;
     if !meta.is_file() {
-        return Err(not_a("file", path, "something else"));
+        return Err(not_a("file", path, "a directory or a device"));
     }
     if let Some(owner) = owner.filter(|owner| ![0, *owner].contains(&meta.uid())) {
-        return Err(Failure::wanted(
+        return Err(Failure::expected(
             format!("{shown} to belong to uid {owner} or root"),
             format!("uid {}", meta.uid()),
         )
@@ -219,8 +230,10 @@ fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > MOST {
-        return Err(Failure::wanted(format!("at most 1 MiB in {shown}"), "more")
-            .hint("nothing was changed; look what is in it"));
+        return Err(
+            Failure::expected(format!("at most 1 MiB in {shown}"), "more")
+                .hint("nothing was changed; see what is in it"),
+        );
     }
     Ok(bytes)
 }

@@ -207,8 +207,11 @@ mod tests {
     #[test]
     fn a_room_is_new_and_ours_wherever_it_is_moved() {
         let (root, host) = host();
-        let room = host.room("/room").expect("made");
-        assert!(host.room("/room").is_err(), "it is there already");
+        let room = host.private_directory("/room").expect("made");
+        assert!(
+            host.private_directory("/room").is_err(),
+            "it is there already"
+        );
         fs::rename(root.path().join("room"), root.path().join("moved")).expect("moved");
         let touch = Program::new("touch").outside().within(&room).arg("file");
         host.must(&touch).expect("it runs");

@@ -128,7 +128,7 @@ impl Program {
     }
 
     /// The command as somebody would type it; arguments are never secret.
-    pub(crate) fn by_hand(&self) -> String {
+    pub(crate) fn command_line(&self) -> String {
         let name = self.name.to_string_lossy();
         let args = self.args.iter().map(|arg| arg.to_string_lossy());
         let words: Vec<_> = std::iter::once(name).chain(args).collect();
@@ -137,11 +137,11 @@ impl Program {
 
     /// `failure`, with the command as its hint, where that means the same when somebody types it:
     /// not with a stdin, a directory or an environment of ours.
-    pub(super) fn explain(&self, failure: Failure) -> Failure {
+    pub(super) fn with_command_hint(&self, failure: Failure) -> Failure {
         let is_plain =
             matches!(self.input, Input::Nothing) && self.within.is_none() && self.env.is_empty();
         match is_plain {
-            true => failure.hint(format!("see it by hand: {}", self.by_hand())),
+            true => failure.hint(format!("see it by hand: {}", self.command_line())),
             false => failure,
         }
     }
@@ -187,7 +187,7 @@ pub(crate) fn good(program: &Program, answer: Answer) -> Result<String> {
         || "was killed".to_owned(),
         |code| format!("exited with {code}"),
     );
-    Err(program.explain(Failure::new(format!(
+    Err(program.with_command_hint(Failure::new(format!(
         "{} {end}: {}",
         program.label(),
         answer.last_line()

@@ -36,7 +36,9 @@ impl Host {
     /// As [`Host::run`].
     pub(crate) async fn run_async(&self, program: &Program) -> Result<Answer> {
         let label = program.label();
-        let fail = |why: io::Error| program.explain(Failure::system(format!("run {label}"), why));
+        let fail = |why: io::Error| {
+            program.with_command_hint(Failure::system(format!("run {label}"), why))
+        };
         let mut child = self.command(program)?.spawn().map_err(fail)?;
         let group = Group::of(&child);
         let (mut stdin, stdout, stderr) =
@@ -64,7 +66,7 @@ impl Host {
         let limited = async {
             match tokio::time::timeout(program.deadline, work).await {
                 Ok(answer) => answer.map_err(fail),
-                Err(_) => Err(program.explain(Failure::new(format!(
+                Err(_) => Err(program.with_command_hint(Failure::new(format!(
                     "{label} did not end within {} s",
                     program.deadline.as_secs()
                 )))),

@@ -91,7 +91,7 @@ pub(crate) fn listening(host: &Host) -> Result<BTreeSet<u16>> {
         let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
         ports.extend(listening_in(&ss));
     }
-    if systemd::active(host, SOCKET) {
+    if systemd::is_active(host, SOCKET) {
         let show = Program::new("systemctl").args(["show", "--property=Listen", SOCKET]);
         ports.extend(held_by_socket(&host.must(&show)?));
     }

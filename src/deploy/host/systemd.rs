@@ -6,25 +6,25 @@ use crate::deploy::error::Result;
 use crate::deploy::host::{Host, Program};
 
 /// Why a step is skipped where systemd does not run.
-pub(crate) const ABSENT: &str = "systemd does not run here";
+pub(crate) const NOT_RUNNING: &str = "systemd does not run here";
 
 /// Whether systemd is what runs this host (not so in a chroot or below `--root`).
-pub(crate) fn runs(host: &Host) -> bool {
+pub(crate) fn is_running(host: &Host) -> bool {
     host.is_real_root() && host.exists("/run/systemd/system") && host.find("systemctl").is_some()
 }
 
 /// Whether a unit is running now.
-pub(crate) fn active(host: &Host, unit: &str) -> bool {
-    asks(host, "is-active", unit)
+pub(crate) fn is_active(host: &Host, unit: &str) -> bool {
+    answers_yes(host, "is-active", unit)
 }
 
 /// Whether a unit will be started with the machine.
-pub(crate) fn enabled(host: &Host, unit: &str) -> bool {
-    asks(host, "is-enabled", unit)
+pub(crate) fn is_enabled(host: &Host, unit: &str) -> bool {
+    answers_yes(host, "is-enabled", unit)
 }
 
-fn asks(host: &Host, question: &str, unit: &str) -> bool {
-    host.run(&systemctl().args([question, "--quiet", unit]))
+fn answers_yes(host: &Host, question: &str, unit: &str) -> bool {
+    host.run(&program().args([question, "--quiet", unit]))
         .is_ok_and(|answer| answer.ok())
 }
 
@@ -32,11 +32,11 @@ fn asks(host: &Host, question: &str, unit: &str) -> bool {
 ///
 /// # Errors
 /// When it fails.
-pub(crate) fn tell(host: &Host, words: &[&str]) -> Result<()> {
-    host.must(&systemctl().args(words)).map(drop)
+pub(crate) fn systemctl(host: &Host, words: &[&str]) -> Result<()> {
+    host.must(&program().args(words)).map(drop)
 }
 
 /// `systemctl`, which may have to wait for a service.
-fn systemctl() -> Program {
+fn program() -> Program {
     Program::new("systemctl").deadline(Duration::from_secs(120))
 }

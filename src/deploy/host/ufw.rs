@@ -5,13 +5,13 @@
 
 /// What the rules do with a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate<'a> {
+pub(crate) enum Policy<'a> {
     /// Somebody from anywhere gets in.
-    Open,
+    Allowed,
     /// This rule comes first and turns people away.
-    Shut(&'a str),
+    Denied(&'a str),
     /// No rule speaks of it.
-    Unmentioned,
+    NoRule,
 }
 
 /// One rule, as far as it concerns incoming TCP.
@@ -24,21 +24,21 @@ struct Rule<'a> {
 }
 
 /// What the rules of `ufw show added` do with TCP `port`.
-pub(crate) fn fate(added: &str, port: u16) -> Fate<'_> {
+pub(crate) fn policy(added: &str, port: u16) -> Policy<'_> {
     for line in added.lines() {
         let Some(rule) = rule(line) else { continue };
         let meant = rule.ports.is_none_or(|ports| covers(ports, port));
         match (meant, rule.opens) {
-            (true, false) => return Fate::Shut(line.trim()),
-            (true, true) if !rule.narrow => return Fate::Open,
+            (true, false) => return Policy::Denied(line.trim()),
+            (true, true) if !rule.narrow => return Policy::Allowed,
             _ => {}
         }
     }
-    Fate::Unmentioned
+    Policy::NoRule
 }
 
 /// Whether everything is let in on `interface`.
-pub(crate) fn trusts(added: &str, interface: &str) -> bool {
+pub(crate) fn allows_interface(added: &str, interface: &str) -> bool {
     added
         .lines()
         .filter_map(rule)
@@ -119,7 +119,7 @@ fn covers(ports: &str, port: u16) -> bool {
 
 /// Whether `ufw status verbose` says that it is on and turns strangers away. What goes out is the
 /// administrator's affair.
-pub(crate) fn guards(verbose: &str) -> bool {
+pub(crate) fn denies_incoming(verbose: &str) -> bool {
     let has = |start: &str| verbose.lines().any(|line| line.trim().starts_with(start));
     has("Status: active") && (has("Default: deny (incoming)") || has("Default: reject (incoming)"))
 }
@@ -141,42 +141,45 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_matches_decides() {
-        assert_eq!(fate(ADDED, 22), Fate::Open);
-        assert_eq!(fate(ADDED, 443), Fate::Open);
-        assert_eq!(fate(ADDED, 25), Fate::Shut("ufw deny 25"));
-        assert_eq!(fate(ADDED, 2250), Fate::Shut("ufw deny 2200:2300/tcp"));
+        assert_eq!(policy(ADDED, 22), Policy::Allowed);
+        assert_eq!(policy(ADDED, 443), Policy::Allowed);
+        assert_eq!(policy(ADDED, 25), Policy::Denied("ufw deny 25"));
         assert_eq!(
-            fate(ADDED, 2022),
-            Fate::Unmentioned,
+            policy(ADDED, 2250),
+            Policy::Denied("ufw deny 2200:2300/tcp")
+        );
+        assert_eq!(
+            policy(ADDED, 2022),
+            Policy::NoRule,
             "open to some is not open"
         );
-        assert_eq!(fate(ADDED, 53), Fate::Unmentioned);
-        assert_eq!(fate(ADDED, 8080), Fate::Unmentioned);
-        assert_eq!(fate("Added user rules:\n(None)\n", 22), Fate::Unmentioned);
+        assert_eq!(policy(ADDED, 53), Policy::NoRule);
+        assert_eq!(policy(ADDED, 8080), Policy::NoRule);
+        assert_eq!(policy("Added user rules:\n(None)\n", 22), Policy::NoRule);
     }
 
     #[test]
     fn profiles_everything_and_half_rules() {
-        assert_eq!(fate("ufw allow OpenSSH", 22), Fate::Open);
-        assert_eq!(fate("ufw allow OpenSSH", 2222), Fate::Unmentioned);
+        assert_eq!(policy("ufw allow OpenSSH", 22), Policy::Allowed);
+        assert_eq!(policy("ufw allow OpenSSH", 2222), Policy::NoRule);
         assert_eq!(
-            fate("ufw allow from any to any app OpenSSH", 22),
-            Fate::Open
+            policy("ufw allow from any to any app OpenSSH", 22),
+            Policy::Allowed
         );
-        assert_eq!(fate("ufw allow from any port 22", 22), Fate::Unmentioned);
+        assert_eq!(policy("ufw allow from any port 22", 22), Policy::NoRule);
         assert_eq!(
-            fate("ufw deny in on eth0 to any port 22 proto tcp", 22),
-            Fate::Shut("ufw deny in on eth0 to any port 22 proto tcp")
+            policy("ufw deny in on eth0 to any port 22 proto tcp", 22),
+            Policy::Denied("ufw deny in on eth0 to any port 22 proto tcp")
         );
-        assert_eq!(fate("ufw allow log 22/tcp", 22), Fate::Open);
-        assert_eq!(fate("ufw route allow 22/tcp", 22), Fate::Unmentioned);
+        assert_eq!(policy("ufw allow log 22/tcp", 22), Policy::Allowed);
+        assert_eq!(policy("ufw route allow 22/tcp", 22), Policy::NoRule);
     }
 
     #[test]
     fn an_interface_is_trusted_only_as_a_whole() {
-        assert!(trusts(ADDED, "tailscale0"));
-        assert!(!trusts(ADDED, "eth0"));
-        assert!(!trusts(
+        assert!(allows_interface(ADDED, "tailscale0"));
+        assert!(!allows_interface(ADDED, "eth0"));
+        assert!(!allows_interface(
             "ufw allow in on tailscale0 to any port 22 proto tcp",
             "tailscale0"
         ));
@@ -185,11 +188,11 @@ mod tests {
     #[test]
     fn a_firewall_guards_when_it_is_on_and_denies() {
         let verbose = "Status: active\nLogging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n";
-        assert!(guards(verbose));
-        assert!(!guards("Status: inactive\n"));
-        assert!(!guards(&verbose.replace("deny", "allow")));
+        assert!(denies_incoming(verbose));
+        assert!(!denies_incoming("Status: inactive\n"));
+        assert!(!denies_incoming(&verbose.replace("deny", "allow")));
         assert!(
-            guards(&verbose.replace("allow", "deny")),
+            denies_incoming(&verbose.replace("allow", "deny")),
             "what goes out is not our affair"
         );
     }

@@ -48,7 +48,7 @@ pub(crate) async fn build(cx: &Context) -> Result<&'static str> {
     )?;
     if !context.join("Dockerfile").is_file() {
         return Err(
-            Failure::wanted(format!("a Dockerfile in {}", context.display()), "none")
+            Failure::expected(format!("a Dockerfile in {}", context.display()), "none")
                 .hint("put OpenClaw's source tree there, or name another build_context"),
         );
     }

@@ -55,7 +55,7 @@ impl Default for HostSettings {
 /// The configuration file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct File {
+pub(crate) struct ConfigFile {
     /// Where it was read.
     #[serde(skip)]
     pub(super) path: Option<PathBuf>,
@@ -73,7 +73,7 @@ pub(crate) struct File {
     pub(super) host: HostSettings,
 }
 
-impl File {
+impl ConfigFile {
     /// Reads the configuration file at `path`; `None` when there is none. It says which image runs
     /// and what is opened to whom, so nobody else may be able to write it.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
@@ -132,15 +132,15 @@ mod tests {
     fn a_file_that_others_could_have_written_is_refused() {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("deploy.toml");
-        assert_eq!(File::read(&path), Ok(None));
+        assert_eq!(ConfigFile::read(&path), Ok(None));
         fs::write(&path, "keep = 5").expect("written");
         let mode =
             |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
         mode(0o644);
-        assert!(File::read(&path).is_ok_and(|file| file.is_some()));
+        assert!(ConfigFile::read(&path).is_ok_and(|file| file.is_some()));
         for bad in [0o666, 0o664] {
             mode(bad);
-            let failure = File::read(&path).expect_err("refused");
+            let failure = ConfigFile::read(&path).expect_err("refused");
             assert!(
                 failure.what.contains("can be written by others"),
                 "{failure}"
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
-        let failure = File::parse(Path::new("/etc/x.toml"), "keep = 5\nkep = 4\n");
+        let failure = ConfigFile::parse(Path::new("/etc/x.toml"), "keep = 5\nkep = 4\n");
         let failure = failure.expect_err("unknown");
         assert!(
             failure.what.starts_with("/etc/x.toml:2: unknown field"),

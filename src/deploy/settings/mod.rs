@@ -18,7 +18,7 @@ use crate::base::duration;
 use crate::base::env_name::EnvName;
 
 pub(crate) use self::engine::Engine;
-pub(crate) use self::file::{File, HostSettings};
+pub(crate) use self::file::{ConfigFile, HostSettings};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub(crate) const CONFIG: &str = "/etc/openclaw-deploy.toml";
@@ -119,7 +119,7 @@ impl Settings {
     ///
     /// # Errors
     /// When a value is not what it should be.
-    pub(crate) fn decide(flags: Flags, file: File) -> Result<Self> {
+    pub(crate) fn decide(flags: Flags, file: ConfigFile) -> Result<Self> {
         let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
         let owner = flags.github_user.as_deref().unwrap_or("aleccool213");
         let image = flags
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_flag_beats_the_file_and_the_file_beats_the_default() {
-        let file = File::parse(
+        let file = ConfigFile::parse(
             Path::new("f"),
             "keep = 5\nport = 1234\n[host]\nsudo = false\n",
         );
@@ -333,7 +333,7 @@ mod tests {
                 swarm: flag,
                 ..Flags::default()
             };
-            let file = File::parse(Path::new("f"), text).expect("it is good");
+            let file = ConfigFile::parse(Path::new("f"), text).expect("it is good");
             Settings::decide(flags, file).expect("decided").shape
         };
         assert_eq!(shape(None, ""), None);
@@ -348,10 +348,10 @@ mod tests {
             .find("image           = ")
             .expect("it shows the file");
         let text = readme[begin..].split("```").next().unwrap_or_default();
-        let shown = File::parse(Path::new("README.md"), text).expect("it is good");
-        assert_ne!(shown, File::default());
+        let shown = ConfigFile::parse(Path::new("README.md"), text).expect("it is good");
+        assert_ne!(shown, ConfigFile::default());
         let decide = |file| Settings::decide(Flags::default(), file).expect("decided");
-        assert_eq!(decide(shown), decide(File::default()));
+        assert_eq!(decide(shown), decide(ConfigFile::default()));
     }
 
     #[test]
@@ -386,7 +386,7 @@ mod tests {
         ] {
             assert!(!is_opening(bad), "{bad}");
         }
-        let file = File::parse(Path::new("f"), "[host]\nallow = [\"443\", \"https\"]\n");
+        let file = ConfigFile::parse(Path::new("f"), "[host]\nallow = [\"443\", \"https\"]\n");
         let refused = Settings::decide(Flags::default(), file.expect("it is TOML"));
         assert_eq!(
             refused.expect_err("refused").what,

@@ -11,7 +11,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::Program;
-use crate::deploy::host::apt_repository::{Layout, Source};
+use crate::deploy::host::apt_repository::{Layout, Repository};
 use crate::deploy::host::{apt, systemd};
 use crate::deploy::settings::Engine as EngineAddress;
 use crate::deploy::step::{State, Step};
@@ -61,7 +61,7 @@ impl Step for Docker {
             }
             what.push("install docker.io".to_owned());
         } else if let Err(failure) = engine {
-            if failure.cause == Cause::Daemon && local(cx) && !systemd::runs(&cx.host) {
+            if failure.cause == Cause::Daemon && local(cx) && !systemd::is_running(&cx.host) {
                 return Err(failure
                     .hint("start it, then run this again; there is no systemd here to do that"));
             }
@@ -87,8 +87,8 @@ impl Step for Docker {
         if !has_docker(cx, answers) {
             install(cx, &Offers::fresh(cx)?.docker())?;
         }
-        if systemd::runs(&cx.host) && !systemd::active(&cx.host, "docker") {
-            systemd::tell(&cx.host, &["enable", "--now", "docker"])?;
+        if systemd::is_running(&cx.host) && !systemd::is_active(&cx.host, "docker") {
+            systemd::systemctl(&cx.host, &["enable", "--now", "docker"])?;
         }
         let engine = cx.host.wait(engine_is_up(cx))?;
         let mut from = None;
@@ -125,7 +125,10 @@ fn local(cx: &Context) -> bool {
 
 /// Whether packages installed here would be what the engine needs.
 fn can_install(cx: &Context) -> bool {
-    local(cx) && cx.host.is_real_root() && apt::here(&cx.host) && nix::unistd::geteuid().is_root()
+    local(cx)
+        && cx.host.is_real_root()
+        && apt::is_available(&cx.host)
+        && nix::unistd::geteuid().is_root()
 }
 
 async fn engine_is_up(cx: &Context) -> Result<Engine> {
@@ -142,7 +145,7 @@ async fn engine_is_up(cx: &Context) -> Result<Engine> {
 /// Whether the client is there, and an engine that answers or could. What an interrupted
 /// installation left does not count.
 fn has_docker(cx: &Context, answers: bool) -> bool {
-    let could_answer = || !local(cx) || apt::ready(&cx.host, "dockerd", "docker.io");
+    let could_answer = || !local(cx) || apt::is_installed(&cx.host, "dockerd", "docker.io");
     cx.host.find("docker").is_some() && (answers || could_answer())
 }
 
@@ -154,10 +157,10 @@ fn install(cx: &Context, packages: &[&str]) -> Result<()> {
 
 fn compose_plan(cx: &Context) -> Result<Vec<String>> {
     let offers = Offers::of(cx)?;
-    Ok(match (offers.compose(), docker_source(cx)?) {
+    Ok(match (offers.compose(), docker_repository_of(cx)?) {
         (Some(package), _) => vec![format!("install {package}")],
-        (None, Some(source)) if offers.are_known() => vec![
-            format!("add {}, for {PLUGIN} alone", source.url),
+        (None, Some(repository)) if offers.are_known() => vec![
+            format!("add {}, for {PLUGIN} alone", repository.url),
             format!("install {PLUGIN}"),
         ],
         _ => vec!["install Compose v2".to_owned()],
@@ -169,22 +172,22 @@ fn install_compose(cx: &Context) -> Result<Option<String>> {
     if let Some(package) = Offers::fresh(cx)?.compose() {
         return install(cx, &[package]).map(|()| None);
     }
-    let source = docker_source(cx)?.ok_or_else(|| {
+    let repository = docker_repository_of(cx)?.ok_or_else(|| {
         Failure::new("no package source of this host has Compose v2")
             .hint("install it by hand, then run this again: https://docs.docker.com/compose/install/linux/")
             .exit(Exit::Docker)
             .cause(Cause::Compose)
     })?;
-    source
+    repository
         .add(&cx.host)
         .map_err(|failure| failure.exit(Exit::Docker))?;
     install(cx, &[PLUGIN])?;
-    Ok(Some(format!(" from {}", source.url)))
+    Ok(Some(format!(" from {}", repository.url)))
 }
 
-fn docker_source(cx: &Context) -> Result<Option<Source>> {
+fn docker_repository_of(cx: &Context) -> Result<Option<Repository>> {
     let settings = &cx.settings.host;
-    Source::of(
+    Repository::for_host(
         &cx.host,
         REPOSITORY,
         &settings.docker_repository,

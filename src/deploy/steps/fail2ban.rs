@@ -30,23 +30,23 @@ pub(crate) struct Fail2ban;
 impl Step for Fail2ban {
     fn check(&self, cx: &Context) -> Result<State> {
         let host = &cx.host;
-        if !systemd::runs(host) {
-            let reason = systemd::ABSENT.to_owned();
+        if !systemd::is_running(host) {
+            let reason = systemd::NOT_RUNNING.to_owned();
             return Ok(State::Skip { reason });
         }
-        if host.find("fail2ban-client").is_none() && !apt::here(host) {
-            let reason = apt::absent("fail2ban");
+        if host.find("fail2ban-client").is_none() && !apt::is_available(host) {
+            let reason = apt::not_installed("fail2ban");
             return Ok(State::Skip { reason });
         }
         let mut what = Vec::new();
-        if apt::here(host) {
-            let lacking = apt::lacking(host, &PACKAGES)?;
+        if apt::is_available(host) {
+            let lacking = apt::missing(host, &PACKAGES)?;
             what.extend(lacking.iter().map(|package| format!("install {package}")));
         }
         if !host.holds(JAIL, jail(host)?.as_bytes(), ACCESS) {
             what.push("watch over SSH".to_owned());
         }
-        if what.is_empty() && (!in_force(host) || !systemd::enabled(host, UNIT)) {
+        if what.is_empty() && (!in_force(host) || !systemd::is_enabled(host, UNIT)) {
             what.push("start fail2ban".to_owned());
         }
         Ok(State::of(what))
@@ -56,11 +56,11 @@ impl Step for Fail2ban {
         let host = &cx.host;
         // Before the package, whose first start would fail for want of a log file.
         host.write(JAIL, jail(host)?.as_bytes(), ACCESS)?;
-        if apt::here(host) {
+        if apt::is_available(host) {
             apt::install(host, &PACKAGES)?;
         }
-        systemd::tell(host, &["enable", UNIT])?;
-        systemd::tell(host, &["restart", UNIT])?;
+        systemd::systemctl(host, &["enable", UNIT])?;
+        systemd::systemctl(host, &["restart", UNIT])?;
         for _ in 0..60 {
             if in_force(host) {
                 break;
@@ -79,12 +79,14 @@ impl Step for Fail2ban {
         {
             let saw = ping.unwrap_or_else(|| "no answer".to_owned());
             return Err(
-                Failure::wanted("fail2ban to answer", saw).hint("journalctl -u fail2ban -n 20")
+                Failure::expected("fail2ban to answer", saw).hint("journalctl -u fail2ban -n 20")
             );
         }
         if !in_force(host) {
-            return Err(Failure::wanted("our limits in the jail sshd", "others")
-                .hint("grep -rn bantime /etc/fail2ban/jail.local /etc/fail2ban/jail.d"));
+            return Err(
+                Failure::expected("our limits in the jail sshd", "other ones")
+                    .hint("grep -rn bantime /etc/fail2ban/jail.local /etc/fail2ban/jail.d"),
+            );
         }
         Ok(())
     }

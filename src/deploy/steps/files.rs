@@ -1,7 +1,7 @@
 //! Step 3: the directories that outlive a container, and `.env`.
 //!
 //! The state belongs to uid 1000 by number, as inside the container, also where Docker had
-//! made it as root. Owners are mended only within our own directories and on the same file
+//! made it as root. Owners are corrected only within our own directories and on the same file
 //! system. `compose.yaml` follows from the image and is written by step 4.
 
 use std::os::unix::fs::MetadataExt;
@@ -87,7 +87,7 @@ impl Step for Files {
         for top in [cx.settings.state(), cx.settings.auth()] {
             for path in strangers(&cx.host.path(&top)) {
                 let top = cx.host.path(&top);
-                let given = cx.host.give(&top, &path, STATE_OWNER);
+                let given = cx.host.change_owner_below(&top, &path, STATE_OWNER);
                 given.map_err(|why| Failure::file("change the owner of", &path, why))?;
             }
         }
@@ -107,11 +107,13 @@ impl Step for Files {
 
     fn verify(&self, cx: &Context) -> Result<()> {
         match self.check(cx)? {
-            State::Needed { what } => Err(Failure::wanted(
+            State::Needed { what } => Err(Failure::expected(
                 "all files in place",
-                format!("still to do: {}", what.join(", ")),
+                format!("this to do: {}", what.join(", ")),
             )
-            .hint("something else changes them at this moment; once it has ended, run the same command again")),
+            .hint(
+                "another program is changing them; run the same command again when it has finished",
+            )),
             _ => Ok(()),
         }
     }
@@ -147,7 +149,7 @@ impl Dir {
             .owner
             .is_none_or(|owner| owner == (meta.uid(), meta.gid()));
         let right = meta.is_dir() && owner && meta.mode() & 0o7777 == self.access.mode;
-        (!right).then(|| format!("mend mode and owner of {shown}"))
+        (!right).then(|| format!("correct mode and owner of {shown}"))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Host, Program};
 use crate::deploy::step::{State, Step};
 
-use crate::deploy::host::ufw::{self, Fate};
+use crate::deploy::host::ufw::{self, Policy};
 use crate::deploy::host::{apt, sshd, systemd};
 
 const TAILNET: &str = "tailscale0";
@@ -27,7 +27,7 @@ impl Step for Firewall {
         if let Some(reason) = absent(host) {
             return Ok(State::Skip { reason });
         }
-        if !apt::ready(host, "ufw", "ufw") {
+        if !apt::is_installed(host, "ufw", "ufw") {
             let ports = sshd::ports(host)?;
             let what = vec![
                 "install ufw".to_owned(),
@@ -35,40 +35,40 @@ impl Step for Firewall {
             ];
             return Ok(State::Needed { what });
         }
-        Survey::of(cx).map(|survey| State::of(survey.plan()))
+        FirewallState::of(cx).map(|state| State::of(state.plan()))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
-        if !apt::ready(host, "ufw", "ufw") {
+        if !apt::is_installed(host, "ufw", "ufw") {
             apt::install(host, &["ufw"])?;
         }
-        let survey = Survey::of(cx)?;
-        survey.contradiction()?;
-        for rule in survey.rules() {
+        let state = FirewallState::of(cx)?;
+        state.refuse_denied_ssh()?;
+        for rule in state.rules() {
             tell(host, &rule)?;
         }
         // Looked at again: this is the last moment at which nothing is lost.
-        let now = Survey::of(cx)?;
+        let now = FirewallState::of(cx)?;
         if !now.rules().is_empty() {
-            return Err(Failure::wanted("rules that let SSH in", now.added)
+            return Err(Failure::expected("rules that let SSH in", now.added)
                 .hint("the firewall was not switched on; see what it has: ufw show added"));
         }
-        if !ufw::guards(&now.status) {
+        if !ufw::denies_incoming(&now.status) {
             tell(host, &["default", "deny", "incoming"])?;
             enable(host)?;
         }
-        if systemd::runs(host) {
-            systemd::tell(host, &["enable", "ufw.service"])?;
+        if systemd::is_running(host) {
+            systemd::systemctl(host, &["enable", "ufw.service"])?;
         }
         Ok(Some(format!("SSH stays open on {}", list(&now.ports))))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
-        let survey = Survey::of(cx)?;
-        match survey.plan().first() {
+        let state = FirewallState::of(cx)?;
+        match state.plan().first() {
             None => Ok(()),
-            Some(left) => Err(Failure::wanted("no more to do", left).hint("ufw status verbose")),
+            Some(left) => Err(Failure::expected("nothing to do", left).hint("ufw status verbose")),
         }
     }
 }
@@ -78,11 +78,11 @@ fn absent(host: &Host) -> Option<String> {
     if !host.is_real_root() {
         return Some("a firewall belongs to the running system, not to --root".to_owned());
     }
-    (host.find("ufw").is_none() && !apt::here(host)).then(|| apt::absent("ufw"))
+    (host.find("ufw").is_none() && !apt::is_available(host)).then(|| apt::not_installed("ufw"))
 }
 
 /// UFW as it is, and the ports that must stay open.
-struct Survey {
+struct FirewallState {
     ports: BTreeSet<u16>,
     added: String,
     status: String,
@@ -90,7 +90,7 @@ struct Survey {
     extra: Vec<String>,
 }
 
-impl Survey {
+impl FirewallState {
     fn of(cx: &Context) -> Result<Self> {
         let host = &cx.host;
         let ask = |words: &[&str]| host.must(&Program::new("ufw").args(words));
@@ -98,7 +98,7 @@ impl Survey {
             ports: sshd::ports(host)?,
             added: ask(&["show", "added"])?,
             status: ask(&["status", "verbose"])?,
-            at_boot: !systemd::runs(host) || systemd::enabled(host, "ufw.service"),
+            at_boot: !systemd::is_running(host) || systemd::is_enabled(host, "ufw.service"),
             extra: cx.settings.host.allow.clone(),
         })
     }
@@ -108,11 +108,11 @@ impl Survey {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let mut rules = Vec::new();
         for port in &self.ports {
-            if ufw::fate(&self.added, *port) == Fate::Unmentioned {
+            if ufw::policy(&self.added, *port) == Policy::NoRule {
                 rules.push(words(&["allow", &format!("{port}/tcp")]));
             }
         }
-        if !ufw::trusts(&self.added, TAILNET) {
+        if !ufw::allows_interface(&self.added, TAILNET) {
             rules.push(words(&["allow", "in", "on", TAILNET]));
         }
         for port in &self.extra {
@@ -133,7 +133,7 @@ impl Survey {
             .iter()
             .map(|rule| format!("ufw {}", rule.join(" ")))
             .collect();
-        if !ufw::guards(&self.status) {
+        if !ufw::denies_incoming(&self.status) {
             what.push("switch the firewall on, denying what comes in".to_owned());
         }
         if !self.at_boot {
@@ -143,15 +143,17 @@ impl Survey {
     }
 
     /// Refuses to go on where a rule that comes first turns SSH away.
-    fn contradiction(&self) -> Result<()> {
+    fn refuse_denied_ssh(&self) -> Result<()> {
         for port in &self.ports {
-            if let Fate::Shut(rule) = ufw::fate(&self.added, *port) {
-                let saw = format!("`{rule}`");
+            if let Policy::Denied(rule) = ufw::policy(&self.added, *port) {
+                let found = format!("`{rule}`");
                 return Err(
-                    Failure::wanted(format!("SSH let in on port {port}"), saw).hint(format!(
-                        "{} ; openclaw-deploy bootstrap --only firewall",
-                        rule.replacen("ufw ", "ufw delete ", 1)
-                    )),
+                    Failure::expected(format!("SSH to be let in on port {port}"), found).hint(
+                        format!(
+                            "{} ; openclaw-deploy bootstrap --only firewall",
+                            rule.replacen("ufw ", "ufw delete ", 1)
+                        ),
+                    ),
                 );
             }
         }
@@ -180,8 +182,8 @@ fn list(ports: &BTreeSet<u16>) -> String {
 mod tests {
     use super::*;
 
-    fn survey(added: &str) -> Survey {
-        Survey {
+    fn state(added: &str) -> FirewallState {
+        FirewallState {
             ports: BTreeSet::from([22, 2222]),
             added: added.to_owned(),
             status: "Status: active\nDefault: deny (incoming), allow (outgoing)\n".to_owned(),
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_added() {
-        let plan = survey("ufw allow OpenSSH\n").plan();
+        let plan = state("ufw allow OpenSSH\n").plan();
         assert_eq!(
             plan,
             [
@@ -202,37 +204,41 @@ mod tests {
             ]
         );
         let all = "ufw allow OpenSSH\nufw limit 2222/tcp\nufw allow in on tailscale0\nufw allow 443/tcp\n";
-        assert_eq!(survey(all).plan(), [""; 0]);
+        assert_eq!(state(all).plan(), [""; 0]);
     }
 
     #[test]
     fn a_rule_that_turns_ssh_away_stops_us() {
-        let failure = survey("ufw deny 2222\n")
-            .contradiction()
+        let failure = state("ufw deny 2222\n")
+            .refuse_denied_ssh()
             .expect_err("stopped");
         assert_eq!(
             failure.what,
-            "wanted SSH let in on port 2222, saw `ufw deny 2222`"
+            "expected SSH to be let in on port 2222, found `ufw deny 2222`"
         );
         assert!(
             failure
                 .hint
                 .is_some_and(|hint| hint.starts_with("ufw delete deny 2222 ;"))
         );
-        assert_eq!(survey("ufw deny 80\n").contradiction(), Ok(()), "control");
+        assert_eq!(
+            state("ufw deny 80\n").refuse_denied_ssh(),
+            Ok(()),
+            "control"
+        );
     }
 
     #[test]
     fn a_firewall_that_is_off_or_gone_after_a_reboot_is_not_done() {
         let all = "ufw allow 22\nufw allow 2222\nufw allow in on tailscale0\nufw allow 443/tcp\n";
-        let off = Survey {
+        let off = FirewallState {
             status: "Status: inactive\n".to_owned(),
-            ..survey(all)
+            ..state(all)
         };
         assert_eq!(off.plan().len(), 1);
-        let once = Survey {
+        let once = FirewallState {
             at_boot: false,
-            ..survey(all)
+            ..state(all)
         };
         assert_eq!(once.plan(), ["start the firewall with the machine"]);
     }

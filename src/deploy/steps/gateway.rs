@@ -53,7 +53,7 @@ impl Step for Gateway {
             let engine = Engine::open(&cx.settings.engine).await?;
             let seen = observe(cx, &engine).await?;
             if !seen.healthy {
-                return Err(Failure::wanted("a gateway that answers", "none")
+                return Err(Failure::new("the gateway does not answer")
                     .hint("see why: openclaw-deploy logs")
                     .exit(Exit::Down));
             }

@@ -53,17 +53,17 @@ WantedBy=timers.target
 
 /// Automatic updates and backups.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Upkeep;
+pub(crate) struct Maintenance;
 
-impl Step for Upkeep {
+impl Step for Maintenance {
     fn check(&self, cx: &Context) -> Result<State> {
         let host = &cx.host;
-        if !systemd::runs(host) {
-            let reason = systemd::ABSENT.to_owned();
+        if !systemd::is_running(host) {
+            let reason = systemd::NOT_RUNNING.to_owned();
             return Ok(State::Skip { reason });
         }
         let mut what = Vec::new();
-        if apt::here(host) {
+        if apt::is_available(host) {
             what.extend(updates_plan(cx)?);
         }
         what.extend(backups_plan(cx)?);
@@ -72,11 +72,11 @@ impl Step for Upkeep {
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
-        if apt::here(host) {
+        if apt::is_available(host) {
             host.write(APT_CONF, apt_conf(cx).as_bytes(), ACCESS)?;
             apt::install(host, &[PACKAGE])?;
             for timer in TIMERS {
-                systemd::tell(host, &["enable", "--now", timer])?;
+                systemd::systemctl(host, &["enable", "--now", timer])?;
             }
         }
         units(cx)?;
@@ -85,25 +85,27 @@ impl Step for Upkeep {
             return Ok(Some(format!("first backup: {}", path.display())));
         }
         let without_apt = || "backups only: no apt here".to_owned();
-        Ok((!apt::here(host)).then(without_apt))
+        Ok((!apt::is_available(host)).then(without_apt))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
-        if apt::here(&cx.host) {
-            let dump = apt::settings(&cx.host)?;
+        if apt::is_available(&cx.host) {
+            let dump = apt::config_dump(&cx.host)?;
             if ORIGINS
                 .iter()
                 .all(|origins| apt::values(&dump, origins).is_empty())
             {
-                return Err(Failure::wanted("origins to upgrade from", "none")
-                    .hint("see /etc/apt/apt.conf.d/50unattended-upgrades"));
+                return Err(
+                    Failure::new("unattended-upgrades has no origins to upgrade from")
+                        .hint("see /etc/apt/apt.conf.d/50unattended-upgrades"),
+                );
             }
         }
         let mut left = updates_plan(cx)?;
         left.extend(backups_plan(cx)?);
         match left.first() {
             None => Ok(()),
-            Some(left) => Err(Failure::wanted("no more to do", left).hint(
+            Some(left) => Err(Failure::expected("nothing to do", left).hint(
                 "a later file may win: grep -rn 'Periodic\\|Automatic-Reboot' /etc/apt/apt.conf.d",
             )),
         }
@@ -113,17 +115,17 @@ impl Step for Upkeep {
 /// What is missing for updates to happen.
 fn updates_plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
-    if !apt::here(host) {
+    if !apt::is_available(host) {
         return Ok(Vec::new());
     }
-    let lacking = apt::lacking(host, &[PACKAGE])?;
+    let lacking = apt::missing(host, &[PACKAGE])?;
     let mut what: Vec<String> = lacking
         .iter()
         .map(|package| format!("install {package}"))
         .collect();
-    let dump = apt::settings(host)?;
+    let dump = apt::config_dump(host)?;
     let on = periodic(&dump);
-    let timers = TIMERS.iter().all(|timer| systemd::enabled(host, timer));
+    let timers = TIMERS.iter().all(|timer| systemd::is_enabled(host, timer));
     if !on || !timers {
         what.push("switch automatic updates on".to_owned());
     }
@@ -139,8 +141,8 @@ fn updates_plan(cx: &Context) -> Result<Vec<String>> {
 
 /// Whether apt's service does its jobs, of `apt-config dump`.
 fn periodic(dump: &str) -> bool {
-    let enabled = apt::values(dump, ENABLE).is_empty() || apt::on(dump, ENABLE);
-    enabled && JOBS.iter().all(|job| apt::on(dump, job))
+    let enabled = apt::values(dump, ENABLE).is_empty() || apt::is_on(dump, ENABLE);
+    enabled && JOBS.iter().all(|job| apt::is_on(dump, job))
 }
 
 fn apt_conf(cx: &Context) -> String {
@@ -160,7 +162,7 @@ fn backups_plan(cx: &Context) -> Result<Vec<String>> {
     let mut what = Vec::new();
     let written = host.holds(SERVICE, service(cx)?.as_bytes(), ACCESS)
         && host.holds(TIMER, TIMER_TEXT.as_bytes(), ACCESS);
-    let ticking = systemd::enabled(host, TIMER_UNIT) && systemd::active(host, TIMER_UNIT);
+    let ticking = systemd::is_enabled(host, TIMER_UNIT) && systemd::is_active(host, TIMER_UNIT);
     if !written || !ticking {
         what.push("back up every night".to_owned());
     }
@@ -175,8 +177,8 @@ fn units(cx: &Context) -> Result<()> {
     let host = &cx.host;
     host.write(SERVICE, service(cx)?.as_bytes(), ACCESS)?;
     host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
-    systemd::tell(host, &["daemon-reload"])?;
-    systemd::tell(host, &["enable", "--now", TIMER_UNIT])
+    systemd::systemctl(host, &["daemon-reload"])?;
+    systemd::systemctl(host, &["enable", "--now", TIMER_UNIT])
 }
 
 /// The service, which runs this very program with this very configuration.

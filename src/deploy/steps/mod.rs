@@ -25,7 +25,7 @@ pub(crate) fn all() -> Vec<Listed> {
         list(5, "tailscale", ThisHost, tailscale::Tailscale),
         list(6, "firewall", ThisHost, firewall::Firewall),
         list(7, "fail2ban", ThisHost, fail2ban::Fail2ban),
-        list(8, "upkeep", ThisHost, maintenance::Upkeep),
+        list(8, "upkeep", ThisHost, maintenance::Maintenance),
         list(9, "ssh", ThisHost, ssh::Ssh),
     ]
 }

@@ -17,8 +17,8 @@ use crate::deploy::step::{State, Step};
 
 use crate::deploy::host::account::Account;
 use crate::deploy::host::{sshd, systemd};
-use rollback_timer::Revert;
-use ssh_state::{DROP_IN, Survey};
+use rollback_timer::RollbackTimer;
+use ssh_state::{DROP_IN, SshState};
 
 const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
 const ACCESS: Access = Access {
@@ -47,15 +47,15 @@ impl Step for Ssh {
             let reason = format!("there is no user {} to log in", cx.settings.user);
             return Ok(State::Skip { reason });
         }
-        let survey = Survey::of(cx)?;
-        if let Some(reason) = survey.obstacle() {
+        let state = SshState::of(cx)?;
+        if let Some(reason) = state.obstacle() {
             return Ok(State::Skip { reason });
         }
         let mut what = Vec::new();
-        if Revert::armed(host) {
+        if RollbackTimer::armed(host) {
             what.push("finish the change that was interrupted".to_owned());
         }
-        if !survey.settled() {
+        if !state.is_in_force() {
             what.push(KEY_ONLY.to_owned());
         }
         Ok(State::of(what))
@@ -63,27 +63,27 @@ impl Step for Ssh {
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
-        Revert::disarm(host)?;
-        let survey = Survey::of(cx)?;
-        if let Some(reason) = survey.obstacle() {
+        RollbackTimer::disarm(host)?;
+        let state = SshState::of(cx)?;
+        if let Some(reason) = state.obstacle() {
             return Err(Failure::new(reason)
                 .hint("see what would be done: openclaw-deploy bootstrap --only ssh --dry-run"));
         }
-        let text = survey.drop_in();
+        let text = state.drop_in();
         try_out(host, &text)?;
         // From here to the end it is done whole or taken back, whatever signal comes.
         host.shield(true);
-        let outcome = guarded(cx, &survey, &text);
+        let outcome = guarded(cx, &state, &text);
         host.shield(false);
-        outcome.map(|()| Some(format!("{} logged in with a test key", survey.account.name)))
+        outcome.map(|()| Some(format!("{} logged in with a test key", state.account.name)))
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
-        let survey = Survey::of(cx)?;
-        if survey.settled() {
+        let state = SshState::of(cx)?;
+        if state.is_in_force() {
             return Ok(());
         }
-        Err(survey.beaten())
+        Err(state.overridden())
     }
 }
 
@@ -92,7 +92,7 @@ fn absent(host: &Host) -> Option<String> {
     if host.find("sshd").is_none() {
         return Some("no OpenSSH server is installed".to_owned());
     }
-    (!systemd::runs(host)).then(|| systemd::ABSENT.to_owned())
+    (!systemd::is_running(host)).then(|| systemd::NOT_RUNNING.to_owned())
 }
 
 /// The unit's name: `ssh` on Debian and Ubuntu, `sshd` elsewhere.
@@ -125,16 +125,16 @@ fn try_out(host: &Host, text: &str) -> Result<()> {
         "sshd refuses the configuration with our settings in it: {}",
         answer.last_line()
     ))
-    .hint("mend what `sshd -t` names; nothing was changed"))
+    .hint("fix what `sshd -t` names; nothing was changed"))
 }
 
 /// Makes the change with the way back armed; takes it at once if the change is no good.
-fn guarded(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
+fn guarded(cx: &Context, state: &SshState, text: &str) -> Result<()> {
     let host = &cx.host;
-    let revert = Revert::arm(host, DROP_IN, unit(host))?;
-    let outcome = switch(cx, survey, text);
+    let revert = RollbackTimer::arm(host, DROP_IN, unit(host))?;
+    let outcome = switch(cx, state, text);
     if outcome.is_ok() {
-        Revert::disarm(host)?;
+        RollbackTimer::disarm(host)?;
     } else if let Err(why) = revert.now(host) {
         cx.reporter.warn(format!(
             "the change could not be taken back at once ({why}); a timer does it within a minute"
@@ -144,13 +144,13 @@ fn guarded(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
 }
 
 /// Puts the settings in force and proves that the deploy user still gets in.
-fn switch(cx: &Context, survey: &Survey, text: &str) -> Result<()> {
+fn switch(cx: &Context, state: &SshState, text: &str) -> Result<()> {
     let host = &cx.host;
     host.write(DROP_IN, text.as_bytes(), ACCESS)?;
-    let now = Survey::of(cx)?;
-    if !now.holds(text) {
-        return Err(now.beaten());
+    let now = SshState::of(cx)?;
+    if !now.is_in_force_as(text) {
+        return Err(now.overridden());
     }
-    systemd::tell(host, &["try-reload-or-restart", unit(host)])?;
-    login_test::login(host, &survey.account, &survey.way_in)
+    systemd::systemctl(host, &["try-reload-or-restart", unit(host)])?;
+    login_test::login(host, &state.account, &state.way_in)
 }

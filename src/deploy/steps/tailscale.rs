@@ -12,7 +12,7 @@ use crate::deploy::host::{Host, Program};
 use crate::deploy::step::{State, Step};
 use crate::deploy::token::Token;
 
-use crate::deploy::host::apt_repository::{Layout, Source};
+use crate::deploy::host::apt_repository::{Layout, Repository};
 use crate::deploy::host::{apt, systemd};
 
 const UNIT: &str = "tailscaled.service";
@@ -31,8 +31,8 @@ pub(crate) struct Tailscale;
 impl Step for Tailscale {
     fn check(&self, cx: &Context) -> Result<State> {
         let host = &cx.host;
-        let installed = apt::ready(host, "tailscale", "tailscale");
-        if installed && systemd::runs(host) && backend(host).as_deref() == Some("Running") {
+        let installed = apt::is_installed(host, "tailscale", "tailscale");
+        if installed && systemd::is_running(host) && backend(host).as_deref() == Some("Running") {
             return Ok(State::Done);
         }
         if let Some(reason) = obstacle(cx, installed)? {
@@ -42,7 +42,7 @@ impl Step for Tailscale {
         if !installed {
             what.push(format!(
                 "add {}",
-                source(cx)?.map_or(String::new(), |source| source.url)
+                repository(cx)?.map_or(String::new(), |repository| repository.url)
             ));
             what.push("install tailscale".to_owned());
         }
@@ -52,13 +52,13 @@ impl Step for Tailscale {
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
-        if !apt::ready(host, "tailscale", "tailscale") {
-            if let Some(source) = source(cx)? {
-                source.add(host)?;
+        if !apt::is_installed(host, "tailscale", "tailscale") {
+            if let Some(repository) = repository(cx)? {
+                repository.add(host)?;
             }
             apt::install(host, &["tailscale"])?;
         }
-        systemd::tell(host, &["enable", "--now", UNIT])?;
+        systemd::systemctl(host, &["enable", "--now", UNIT])?;
         if let Some(key) = &cx.tailscale_key {
             join(cx, key)?;
         }
@@ -69,7 +69,7 @@ impl Step for Tailscale {
         match backend(&cx.host).as_deref() {
             Some("Running") => Ok(()),
             saw => Err(
-                Failure::wanted("Tailscale running", saw.unwrap_or("no answer"))
+                Failure::expected("Tailscale to be running", saw.unwrap_or("no answer"))
                     .hint("tailscale status"),
             ),
         }
@@ -82,16 +82,16 @@ fn obstacle(cx: &Context, installed: bool) -> Result<Option<String>> {
     if cx.tailscale_key.is_none() {
         return Ok(Some("TAILSCALE_AUTH_KEY is not set".to_owned()));
     }
-    if !systemd::runs(host) {
-        return Ok(Some(systemd::ABSENT.to_owned()));
+    if !systemd::is_running(host) {
+        return Ok(Some(systemd::NOT_RUNNING.to_owned()));
     }
     if installed {
         return Ok(None);
     }
-    if !apt::here(host) {
-        return Ok(Some(apt::absent("tailscale")));
+    if !apt::is_available(host) {
+        return Ok(Some(apt::not_installed("tailscale")));
     }
-    let unknown = source(cx)?.is_none();
+    let unknown = repository(cx)?.is_none();
     Ok(unknown.then(|| "Tailscale's packages are added for Debian and Ubuntu only".to_owned()))
 }
 
@@ -122,9 +122,9 @@ fn join(cx: &Context, key: &Token) -> Result<()> {
 }
 
 /// The vendor's repository for this distribution; `None` where it has none.
-fn source(cx: &Context) -> Result<Option<Source>> {
+fn repository(cx: &Context) -> Result<Option<Repository>> {
     let settings = &cx.settings.host;
-    Source::of(
+    Repository::for_host(
         &cx.host,
         REPOSITORY,
         &settings.tailscale_repository,

@@ -34,7 +34,9 @@ impl Step for User {
         let mut what = Vec::new();
         match Account::find(host, name)? {
             None => what.push(format!("create the user {name}")),
-            Some(account) if account.barred() => what.push(format!("give {name} a login shell")),
+            Some(account) if account.has_no_login_shell() => {
+                what.push(format!("give {name} a login shell"))
+            }
             Some(_) => {}
         }
         if lacks_rule(cx) {
@@ -43,7 +45,7 @@ impl Step for User {
         if lacks_group(cx)? {
             what.push(format!("put {name} into the group docker"));
         }
-        what.extend(Keys::survey(cx)?.plan());
+        what.extend(Keys::observe(cx)?.plan());
         Ok(State::of(what))
     }
 
@@ -54,7 +56,7 @@ impl Step for User {
             let join = Program::new("usermod").args(["--append", "--groups", "docker"]);
             cx.host.must(&join.arg(&cx.settings.user))?;
         }
-        let keys = Keys::survey(cx)?;
+        let keys = Keys::observe(cx)?;
         keys.write(&cx.host)?;
         Ok(Some(keys.note()))
     }
@@ -66,34 +68,35 @@ impl Step for User {
             let answer = cx.host.run(&sudo_true(name))?;
             if !answer.ok() {
                 let wanted = format!("that {name} can use sudo without a password");
-                return Err(
-                    Failure::wanted(wanted, answer.last_line()).hint(format!("sudo -l -U {name}"))
-                );
+                return Err(Failure::expected(wanted, answer.last_line())
+                    .hint(format!("sudo -l -U {name}")));
             }
         }
-        match Keys::survey(cx)?.plan().first() {
+        match Keys::observe(cx)?.plan().first() {
             None => Ok(()),
-            Some(left) => Err(
-                Failure::wanted("all keys in place", format!("still to do: {left}")).hint(format!(
-                    "something else changes them; see since when: ls -l ~{name}/.ssh"
-                )),
-            ),
+            Some(left) => Err(Failure::expected(
+                "all keys in place",
+                format!("this to do: {left}"),
+            )
+            .hint(format!(
+                "another program changes them; see when it did: ls -l ~{name}/.ssh"
+            ))),
         }
     }
 }
 
 /// What `useradd` needs for the copies of its tables: on a full disk it speaks of a lock instead.
-const ROOM: u64 = 1 << 20;
+const NEEDED: u64 = 1 << 20;
 
 /// Refuses to begin what a full `/etc` would leave half done.
-fn room(host: &Host) -> Result<()> {
+fn check_free_space(host: &Host) -> Result<()> {
     let free = free(&host.path("/etc"))?;
-    if free >= ROOM {
+    if free >= NEEDED {
         return Ok(());
     }
     let what = format!(
         "no space in /etc to create a user: {} needed, {} free",
-        size(ROOM),
+        size(NEEDED),
         size(free)
     );
     Err(Failure::new(what)
@@ -108,12 +111,12 @@ fn account(host: &Host, name: &str) -> Result<()> {
             .args(["--create-home", "--user-group", "--shell", "/bin/bash"])
             // No password, but not locked either: a locked account is refused without PAM.
             .args(["--password", "*", name]),
-        Some(account) if account.barred() => {
+        Some(account) if account.has_no_login_shell() => {
             Program::new("usermod").args(["--shell", "/bin/bash", name])
         }
         Some(_) => return Ok(()),
     };
-    room(host)?;
+    check_free_space(host)?;
     host.must(&program).map(drop)
 }
 
@@ -128,7 +131,7 @@ fn rule_text(name: &str) -> String {
 fn lacks_rule(cx: &Context) -> bool {
     let text = rule_text(&cx.settings.user);
     cx.settings.host.sudo
-        && (!apt::ready(&cx.host, "sudo", "sudo")
+        && (!apt::is_installed(&cx.host, "sudo", "sudo")
             || !cx.host.holds(RULE_FILE, text.as_bytes(), RULE_ACCESS))
 }
 
@@ -138,9 +141,9 @@ fn rule(cx: &Context) -> Result<()> {
         return Ok(());
     }
     let host = &cx.host;
-    if !apt::ready(host, "sudo", "sudo") {
-        if !apt::here(host) {
-            return Err(Failure::new(apt::absent("sudo"))
+    if !apt::is_installed(host, "sudo", "sudo") {
+        if !apt::is_available(host) {
+            return Err(Failure::new(apt::not_installed("sudo"))
                 .hint("install sudo; or set sudo = false in /etc/openclaw-deploy.toml"));
         }
         apt::install(host, &["sudo"])?;
@@ -211,7 +214,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn survey(cx: &Context) -> Result<Self> {
+    fn observe(cx: &Context) -> Result<Self> {
         let host = &cx.host;
         let name = cx.settings.user.clone();
         let account = Account::find(host, &name)?;
@@ -229,7 +232,7 @@ impl Keys {
         }
         let exposed = account
             .as_ref()
-            .is_some_and(|account| !text.is_empty() && Login::of(host, account) == Login::Exposed);
+            .is_some_and(|account| !text.is_empty() && Login::of(host, account) == Login::Unsafe);
         Ok(Self {
             account,
             file,

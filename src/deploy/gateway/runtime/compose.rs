@@ -129,11 +129,13 @@ async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<Stri
     let mut made = container::all_of(engine, Shape::Compose).await?.into_iter();
     match made.next() {
         Some(id) => Ok(id),
-        None => Err(
-            Failure::wanted("a container of the gateway", "none after docker compose up").hint(
-                format!("see what Compose made: docker compose --project-name {PROJECT} ps --all"),
-            ),
-        ),
+        None => Err(Failure::expected(
+            "a container of the gateway",
+            "none after docker compose up",
+        )
+        .hint(format!(
+            "see what Compose made: docker compose --project-name {PROJECT} ps --all"
+        ))),
     }
 }
 

@@ -165,7 +165,7 @@ pub(crate) async fn is_altered(
 pub(crate) fn assert_confined(cx: &Context, container: &Container) -> Result<()> {
     if !container.without_capabilities {
         return Err(
-            Failure::wanted("a gateway without capabilities", "one with some")
+            Failure::expected("a gateway without capabilities", "one with some")
                 .hint("upgrade the engine: Swarm drops capabilities since Docker 20.10"),
         );
     }

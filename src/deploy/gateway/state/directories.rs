@@ -199,7 +199,7 @@ async fn take(cx: &Context, id: &str) -> Result<()> {
     cx.host.directory(home(cx), PRIVATE)?;
     let fresh = home(cx).join(format!(".{id}.new"));
     wipe(cx, &fresh)?;
-    let room = cx.host.room(&fresh)?;
+    let room = cx.host.private_directory(&fresh)?;
     for (path, name) in parts(cx) {
         if cx.host.exists(&path) {
             copy(cx, &path, &room, name).await?;
@@ -243,7 +243,7 @@ async fn restore(cx: &Context, id: &str) -> Result<()> {
         let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
         wipe(cx, &fresh)?;
         wipe(cx, &old)?;
-        let room = cx.host.room(&fresh)?;
+        let room = cx.host.private_directory(&fresh)?;
         copy(cx, &from, &room, name).await?;
         settle(&fresh, &room)?;
         if cx.host.exists(&path) {

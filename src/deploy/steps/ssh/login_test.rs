@@ -108,14 +108,11 @@ fn attempts(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
         }
         last = answer.last_line().to_owned();
     }
-    Err(Failure::wanted(
-        format!(
-            "that {} can log in to {}:{}",
-            account.name, way_in.address, way_in.port
-        ),
-        last,
-    )
-    .hint("the change was taken back; see: journalctl -u ssh -n 20"))
+    Err(Failure::new(format!(
+        "{} cannot log in to {}:{}: {last}",
+        account.name, way_in.address, way_in.port
+    ))
+    .hint("the change was undone; see: journalctl -u ssh -n 20"))
 }
 
 fn ssh(account: &Account, way_in: &WayIn) -> Program {

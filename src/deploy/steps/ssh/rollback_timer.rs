@@ -13,16 +13,16 @@ const AFTER: &str = "60s";
 
 /// An armed way back for one file and one service.
 #[derive(Clone, Debug)]
-pub(super) struct Revert {
+pub(super) struct RollbackTimer {
     file: &'static str,
     service: &'static str,
     before: Option<String>,
 }
 
-impl Revert {
+impl RollbackTimer {
     /// Whether one is waiting: an earlier run was cut off.
     pub(super) fn armed(host: &Host) -> bool {
-        systemd::active(host, &format!("{UNIT}.timer"))
+        systemd::is_active(host, &format!("{UNIT}.timer"))
     }
 
     /// Remembers the file as it is now and starts the clock.
@@ -54,7 +54,7 @@ impl Revert {
         host.must(&timer)?;
         if !Self::armed(host) {
             return Err(
-                Failure::wanted("a timer that takes the change back", "none").hint(format!(
+                Failure::new("the timer that would undo the change did not start").hint(format!(
                     "nothing was changed; see why: journalctl -u {UNIT}.timer"
                 )),
             );
@@ -72,7 +72,7 @@ impl Revert {
     /// When the clock cannot be stopped; the change will then be taken back.
     pub(super) fn disarm(host: &Host) -> Result<()> {
         if Self::armed(host) {
-            systemd::tell(host, &["stop", &format!("{UNIT}.timer")])?;
+            systemd::systemctl(host, &["stop", &format!("{UNIT}.timer")])?;
         }
         host.remove(BEFORE).map(drop)
     }
@@ -89,7 +89,7 @@ impl Revert {
                 host.write(self.file, text.as_bytes(), access)?
             }
         };
-        systemd::tell(host, &["try-reload-or-restart", self.service])?;
+        systemd::systemctl(host, &["try-reload-or-restart", self.service])?;
         Self::disarm(host)
     }
 }

@@ -25,7 +25,7 @@ const RULE_REFUSED: &str = "set `sudo = true` under [host], or give it a passwor
 
 /// What there is to know about SSH on this host.
 #[derive(Clone, Debug)]
-pub(crate) struct Survey {
+pub(crate) struct SshState {
     /// The deploy user.
     pub account: Account,
     effective: Effective,
@@ -35,14 +35,14 @@ pub(crate) struct Survey {
     present: String,
     login: Login,
     /// Whether the deploy user can become root, which only root could mend later.
-    administers: bool,
+    can_use_sudo: bool,
     /// What to do where it cannot.
     remedy: &'static str,
     /// Other people with a usable key, who are not to be locked out either.
     others: Vec<String>,
 }
 
-impl Survey {
+impl SshState {
     /// Looks.
     ///
     /// # Errors
@@ -54,13 +54,13 @@ impl Survey {
         let mut others = Vec::new();
         for other in Account::all(host)? {
             let usable = Login::of(host, &other) == Login::Usable;
-            if other.personal() && other.name != account.name && usable {
+            if other.is_person() && other.name != account.name && usable {
                 others.push(other.name);
             }
         }
         Ok(Self {
             login: Login::of(host, &account),
-            administers: administers(cx, &account),
+            can_use_sudo: administers(cx, &account),
             remedy: match cx.settings.host.sudo {
                 true => RULE,
                 false => RULE_REFUSED,
@@ -75,22 +75,22 @@ impl Survey {
 
     /// Why the change would lock people out, or would not be ours to make.
     pub(crate) fn obstacle(&self) -> Option<String> {
-        self.lack().or_else(|| self.rules())
+        self.missing_access().or_else(|| self.foreign_rules())
     }
 
     /// What the deploy user lacks to be the only way in.
-    fn lack(&self) -> Option<String> {
+    fn missing_access(&self) -> Option<String> {
         let name = &self.account.name;
         if self.login == Login::Keyless {
             Some(format!(
                 "{name} has no usable SSH key in {}, and would be locked out; add one, then: {AGAIN}",
                 self.account.keys()
             ))
-        } else if self.login == Login::Exposed {
+        } else if self.login == Login::Unsafe {
             Some(format!(
                 "others can write to the SSH keys of {name}, so sshd ignores them; then: {AGAIN}"
             ))
-        } else if !self.administers {
+        } else if !self.can_use_sudo {
             Some(format!(
                 "{name} cannot become root with sudo, and root would be locked out: {}",
                 self.remedy
@@ -101,7 +101,7 @@ impl Survey {
     }
 
     /// What sshd is told already, against us or in our place.
-    fn rules(&self) -> Option<String> {
+    fn foreign_rules(&self) -> Option<String> {
         let name = &self.account.name;
         let has = |key, value| self.effective.value(key) == value;
         if !has("pubkeyauthentication", "yes") {
@@ -160,18 +160,18 @@ impl Survey {
     }
 
     /// Whether our settings are written and in force.
-    pub(crate) fn settled(&self) -> bool {
-        self.holds(&self.drop_in())
+    pub(crate) fn is_in_force(&self) -> bool {
+        self.is_in_force_as(&self.drop_in())
     }
 
     /// Whether `text` is our drop-in, and in force.
-    pub(crate) fn holds(&self, text: &str) -> bool {
-        self.losses().is_empty() && self.present == text
+    pub(crate) fn is_in_force_as(&self, text: &str) -> bool {
+        self.conflicts().is_empty() && self.present == text
     }
 
     /// What sshd does against our settings.
-    fn losses(&self) -> Vec<String> {
-        let mut losses: Vec<String> = WANTED
+    fn conflicts(&self) -> Vec<String> {
+        let mut conflicts: Vec<String> = WANTED
             .iter()
             .map(|(key, value)| (key, self.effective.value(key), value))
             .filter(|(_, saw, value)| saw != *value)
@@ -179,20 +179,23 @@ impl Survey {
             .collect();
         let admitted = self.effective.words("allowusers");
         if !sshd::admits(&admitted, &self.account.name) {
-            losses.push(format!("allowusers {}", admitted.join(" ")));
+            conflicts.push(format!("allowusers {}", admitted.join(" ")));
         }
-        losses
+        conflicts
     }
 
     /// What is said when the files are written and something else wins.
-    pub(crate) fn beaten(&self) -> Failure {
-        let losses = self.losses();
-        if losses.is_empty() {
-            return Failure::wanted(format!("our settings in {DROP_IN}"), "others")
+    pub(crate) fn overridden(&self) -> Failure {
+        let conflicts = self.conflicts();
+        if conflicts.is_empty() {
+            return Failure::expected(format!("our settings in {DROP_IN}"), "other ones")
                 .hint("something else writes it; see since when: ls -l /etc/ssh/sshd_config.d");
         }
-        let wanted = format!("only keys, not for root, and {} let in", self.account.name);
-        Failure::wanted(wanted, losses.join(", ")).hint(
+        let expected = format!(
+            "key logins only, none of root, and {} let in",
+            self.account.name
+        );
+        Failure::expected(expected, conflicts.join(", ")).hint(
             "an earlier line wins: grep -rniE 'PasswordAuthentication|KbdInteractive|PermitRootLogin|AllowUsers|^Include' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
         )
     }
@@ -219,8 +222,8 @@ mod tests {
         permitrootlogin no\npubkeyauthentication yes\nauthenticationmethods any\n\
         authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n";
 
-    fn survey(effective: &str) -> Survey {
-        Survey {
+    fn state(effective: &str) -> SshState {
+        SshState {
             account: Account {
                 name: "deploy".to_owned(),
                 uid: 1000,
@@ -232,7 +235,7 @@ mod tests {
             way_in: login_test::WayIn::choose(&Effective::default(), &BTreeSet::new()),
             present: String::new(),
             login: Login::Usable,
-            administers: true,
+            can_use_sudo: true,
             remedy: RULE,
             others: Vec::new(),
         }
@@ -240,24 +243,24 @@ mod tests {
 
     #[test]
     fn whatever_would_lock_people_out_is_an_obstacle() {
-        assert_eq!(survey(HARD).obstacle(), None, "control");
-        let without_key = Survey {
+        assert_eq!(state(HARD).obstacle(), None, "control");
+        let without_key = SshState {
             login: Login::Keyless,
-            ..survey(HARD)
+            ..state(HARD)
         };
         assert!(
             without_key
                 .obstacle()
                 .is_some_and(|why| why.contains("no usable SSH key"))
         );
-        let exposed = Survey {
-            login: Login::Exposed,
-            ..survey(HARD)
+        let exposed = SshState {
+            login: Login::Unsafe,
+            ..state(HARD)
         };
         assert!(exposed.obstacle().is_some());
-        let without_sudo = Survey {
-            administers: false,
-            ..survey(HARD)
+        let without_sudo = SshState {
+            can_use_sudo: false,
+            ..state(HARD)
         };
         assert_eq!(
             without_sudo.obstacle().as_deref(),
@@ -277,7 +280,7 @@ mod tests {
             ("permitrootlogin no", "permitrootlogin no\ndenyusers d*"),
         ] {
             assert!(HARD.contains(from));
-            assert!(survey(&HARD.replace(from, to)).obstacle().is_some(), "{to}");
+            assert!(state(&HARD.replace(from, to)).obstacle().is_some(), "{to}");
         }
     }
 
@@ -289,14 +292,14 @@ mod tests {
             "/home/%u/.ssh/authorized_keys",
         ] {
             let text = format!("authorizedkeysfile /etc/ssh/x {file}\n");
-            assert!(survey(&text).reads_keys(), "{file}");
+            assert!(state(&text).reads_keys(), "{file}");
         }
-        assert!(!survey("authorizedkeysfile none\n").reads_keys());
+        assert!(!state("authorizedkeysfile none\n").reads_keys());
     }
 
     #[test]
     fn everybody_with_a_key_stays_and_a_decision_made_here_is_kept() {
-        let mut people = survey(HARD);
+        let mut people = state(HARD);
         people.others = vec!["ubuntu".to_owned()];
         assert!(people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"));
         people.effective = Effective::new(format!("{HARD}allowusers ops\n"));
@@ -310,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_we_write_is_the_same_once_it_is_written() {
-        let mut people = survey(&format!("{HARD}allowusers deploy\n"));
+        let mut people = state(&format!("{HARD}allowusers deploy\n"));
         people.others = vec!["ubuntu".to_owned()];
         let text = people.drop_in();
         assert!(text.ends_with("\nAllowUsers deploy\n"));
@@ -318,7 +321,7 @@ mod tests {
         people.effective = Effective::new(format!("{HARD}allowusers deploy\nallowusers deploy\n"));
         people.present.clone_from(&text);
         assert_eq!(people.drop_in(), text);
-        assert!(people.settled());
+        assert!(people.is_in_force());
         // The control: without theirs, everybody with a key counts.
         people.effective = Effective::new(format!("{HARD}allowusers deploy\n"));
         assert!(people.drop_in().ends_with("\nAllowUsers deploy ubuntu\n"));
@@ -326,25 +329,25 @@ mod tests {
 
     #[test]
     fn settled_is_what_is_in_force_and_not_what_is_written() {
-        let mut done = survey(&format!("{HARD}allowusers deploy\n"));
+        let mut done = state(&format!("{HARD}allowusers deploy\n"));
         done.present = done.drop_in();
-        assert!(done.settled());
+        assert!(done.is_in_force());
         done.effective = Effective::new(
             format!("{HARD}allowusers deploy\n")
                 .replace("passwordauthentication no", "passwordauthentication yes"),
         );
-        assert!(!done.settled());
+        assert!(!done.is_in_force());
         assert_eq!(
-            done.beaten().what,
-            "wanted only keys, not for root, and deploy let in, saw passwordauthentication yes"
+            done.overridden().what,
+            "expected key logins only, none of root, and deploy let in, found passwordauthentication yes"
         );
         done.effective = Effective::new(format!("{HARD}allowusers ops\n"));
-        assert!(done.beaten().what.ends_with(", saw allowusers ops"));
+        assert!(done.overridden().what.ends_with(", found allowusers ops"));
         done.effective = Effective::new(format!("{HARD}allowusers deploy\n"));
         done.present.clear();
         assert_eq!(
-            done.beaten().what,
-            format!("wanted our settings in {DROP_IN}, saw others")
+            done.overridden().what,
+            format!("expected our settings in {DROP_IN}, found other ones")
         );
     }
 }
