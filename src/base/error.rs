@@ -5,13 +5,17 @@
 //! of `op`'s own output: variants carry names, paths, numbers and classes only.
 
 mod exit;
+mod problem;
 mod hint;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::environment::{self, Lookup};
+
 pub(crate) use exit::Exit;
+pub(crate) use problem::{Problem, Trouble};
 
 /// The `format` of an [`Error::Unwritable`] that no other output can help.
 pub(crate) const ENVIRONMENT: &str = "an environment variable";
@@ -53,6 +57,45 @@ pub(crate) enum Error {
     AllowedDirectory {
         /// The directory.
         directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of Docker's, Podman's or ours about them that cannot be used.
+    #[error("{}: {what}", path.display())]
+    ClientConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Neither `HOME` nor the variable that stands for it says where a file belongs.
+    #[error("no directory for {purpose}: HOME is {}", if *.relative { "not an absolute path" } else { "not set" })]
+    NoHome {
+        /// What is to be kept there.
+        purpose: &'static str,
+        /// The variable that stands for it.
+        variable: &'static str,
+        /// `HOME` is set, but relative.
+        relative: bool,
+    },
+    /// Somebody should answer, and standard input is no terminal.
+    #[error("cannot ask: standard input is not a terminal")]
+    NobodyToAsk,
+    /// Secrets are named by item, and nothing says in which vault.
+    #[error("no vault is given for {}", names.join(", "))]
+    NoVault {
+        /// The secrets.
+        names: Vec<String>,
+        /// The manifest, for people.
+        manifest: String,
+    },
+    /// The file of the service-account token cannot be used.
+    #[error("cannot read the service-account token from {}: {why}", path.display())]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
@@ -152,11 +195,32 @@ pub(crate) enum Error {
         wait: Option<String>,
     },
     /// Secrets that cannot be handed on; all of them at once.
-    #[error("{}", summary(problems))]
+    #[error("{}", problem::summary(problems))]
     Unresolved {
         /// Every secret at fault.
         problems: Vec<Problem>,
     },
+    /// The password for a registry or a git host is missing, or nothing that they take.
+    #[error("{}", problem::password(host, secret.as_deref(), trouble))]
+    Password {
+        /// Whose password.
+        host: String,
+        /// The secret's name and reference, where they are known.
+        secret: Option<String>,
+        /// Why it cannot be handed on.
+        trouble: Trouble,
+        /// The command that shows what is kept there, where that is known.
+        look: Option<String>,
+    },
+    /// A client wants us to keep a login that 1Password does not have.
+    #[error("nothing can be stored here: {why}")]
+    NotStored {
+        /// How it differs from what we would answer.
+        why: &'static str,
+    },
+    /// A client does not finish its question.
+    #[error("standard input does not end")]
+    EndlessInput,
     /// A value that the chosen output cannot carry.
     #[error("{name} cannot be written as {format}: {why}")]
     Unwritable {
@@ -199,6 +263,18 @@ pub(crate) enum Error {
         /// The signal's number.
         signal: i32,
     },
+    /// A step of the demo failed, and has said why.
+    #[error("the demo stopped: {step} failed")]
+    Demo {
+        /// Which step.
+        step: &'static str,
+    },
+    /// Our own fault.
+    #[error("internal error at {place}")]
+    Bug {
+        /// File and line.
+        place: String,
+    },
     /// Something of the system that is not the user's doing.
     #[error("cannot {doing}: {why}")]
     System {
@@ -207,57 +283,6 @@ pub(crate) enum Error {
         /// The system's reason.
         why: String,
     },
-}
-
-/// A secret that cannot be handed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// The variable that was to hold it.
-    pub name: String,
-    /// Where it should have come from.
-    pub reference: String,
-    /// Why it did not.
-    pub trouble: Trouble,
-    /// The command that shows what is kept there, where that is known.
-    pub look: Option<String>,
-    /// Whether the manifest could let it be absent.
-    pub waivable: bool,
-}
-
-/// Why a secret cannot be handed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// No such vault, item or field; `near` is a name that does exist.
-    Missing {
-        /// What is not there: `vault`, `item`, `field`, or `secret` where `op` did not say.
-        part: &'static str,
-        /// The nearest name that exists.
-        near: Option<String>,
-    },
-    /// More than one item or field answers to the name.
-    Ambiguous {
-        /// What there is more than one of.
-        part: &'static str,
-    },
-    /// It exists, but its value cannot be what was asked for.
-    Unusable {
-        /// Which property of the value is in the way.
-        why: &'static str,
-    },
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { part, near: None } => write!(f, "missing: no such {part}"),
-            Self::Missing {
-                part,
-                near: Some(near),
-            } => write!(f, "missing: no such {part}, did you mean `{near}`?"),
-            Self::Ambiguous { part } => write!(f, "ambiguous: more than one {part} has this name"),
-            Self::Unusable { why } => write!(f, "unusable: {why}"),
-        }
-    }
 }
 
 impl Error {
@@ -277,10 +302,31 @@ impl Error {
         }
     }
 
+    /// A [`Error::NoHome`] for `purpose`, which could be below `variable` as well.
+    pub(crate) fn no_home(
+        purpose: &'static str,
+        variable: &'static str,
+        lookup: Lookup<'_>,
+    ) -> Self {
+        Self::NoHome {
+            purpose,
+            variable,
+            relative: environment::value(lookup, "HOME").is_some(),
+        }
+    }
+
     /// The exit code that the contract gives to this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Manifest { .. } | Self::NotAllowed { .. } => Exit::Usage,
+            Self::Usage { .. }
+            | Self::Manifest { .. }
+            | Self::NotAllowed { .. }
+            | Self::ClientConfig { .. }
+            | Self::NoHome { .. }
+            | Self::NobodyToAsk
+            | Self::NoVault { .. }
+            | Self::TokenFile { .. }
+            | Self::NotStored { .. } => Exit::Usage,
             Self::AllowedDirectory { .. } => Exit::Failed,
             Self::SignedOut { .. }
             | Self::NoAccount
@@ -289,7 +335,9 @@ impl Error {
             | Self::AppUnreachable { .. }
             | Self::TokenInvalid { .. }
             | Self::Forbidden { .. } => Exit::NotSignedIn,
-            Self::Unresolved { .. } | Self::Unwritable { .. } => Exit::Unresolved,
+            Self::Unresolved { .. } | Self::Password { .. } | Self::Unwritable { .. } => {
+                Exit::Unresolved
+            }
             Self::OpMissing { .. }
             | Self::OpUntrusted { .. }
             | Self::OpTimeout { .. }
@@ -301,7 +349,12 @@ impl Error {
             Self::Relayed { exit, .. } => *exit,
             Self::CommandNotFound { .. } => Exit::CommandNotFound,
             Self::CannotExecute { .. } => Exit::CannotExecute,
-            Self::OpUnknown { .. } | Self::Interrupted { .. } | Self::System { .. } => Exit::Failed,
+            Self::OpUnknown { .. }
+            | Self::EndlessInput
+            | Self::Interrupted { .. }
+            | Self::Demo { .. }
+            | Self::Bug { .. }
+            | Self::System { .. } => Exit::Failed,
         }
     }
 }
@@ -309,24 +362,6 @@ impl Error {
 /// `60 s`, `2.5 s`.
 fn seconds(duration: Duration) -> String {
     format!("{} s", (duration.as_secs_f64() * 100.0).round() / 100.0)
-}
-
-fn summary(problems: &[Problem]) -> String {
-    let mut text = match problems {
-        [_] => "1 secret cannot be had".to_owned(),
-        many => format!("{} secrets cannot be had", many.len()),
-    };
-    let width = problems.iter().map(|p| p.name.chars().count()).max();
-    for problem in problems {
-        text.push_str(&format!(
-            "\n  {:width$}  {}  {}",
-            problem.name,
-            problem.reference,
-            problem.trouble,
-            width = width.unwrap_or(0)
-        ));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -342,34 +377,5 @@ mod tests {
         ] {
             assert_eq!(seconds(Duration::from_micros(micros)), text);
         }
-    }
-
-    #[test]
-    fn every_secret_at_fault_is_named_at_once() {
-        let problem = |name: &str, trouble| Problem {
-            name: name.to_owned(),
-            reference: format!("op://v/i/{name}"),
-            trouble,
-            look: None,
-            waivable: false,
-        };
-        let error = Error::Unresolved {
-            problems: vec![
-                problem(
-                    "A",
-                    Trouble::Missing {
-                        part: "item",
-                        near: None,
-                    },
-                ),
-                problem("LONGER", Trouble::Ambiguous { part: "item" }),
-            ],
-        };
-        assert_eq!(
-            error.to_string(),
-            "2 secrets cannot be had\
-             \n  A       op://v/i/A  missing: no such item\
-             \n  LONGER  op://v/i/LONGER  ambiguous: more than one item has this name"
-        );
     }
 }

@@ -158,7 +158,7 @@ pub(crate) fn hide_panics(program: &'static str) {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let error = Error::system("go on", format!("internal error at {place}; this is a bug"));
+        let error = Error::Bug { place };
         Ui::new(program, Level::Normal, Color::Auto).error(&error);
     }));
 }

@@ -281,17 +281,16 @@ fn wanted(
     origin: &Origin,
     inherited: impl Fn(&EnvName) -> bool,
 ) -> Result<Vec<Wanted>> {
-    let homeless: Vec<&str> = specs
+    let homeless: Vec<String> = specs
         .iter()
         .filter(|spec| vault.is_none() && matches!(spec.source, Source::Item { vault: None, .. }))
-        .map(|spec| spec.name.as_str())
+        .map(|spec| spec.name.to_string())
         .collect();
     if !homeless.is_empty() {
-        let file = describe(origin);
-        return Err(Error::usage(
-            format!("no vault is given for {}", homeless.join(", ")),
-            format!("write vault = \"…\" at the top of {file}, or use --vault or OP_VAULT"),
-        ));
+        return Err(Error::NoVault {
+            names: homeless,
+            manifest: describe(origin),
+        });
     }
     let decide = |spec: SecretSpec| {
         Ok(Wanted {

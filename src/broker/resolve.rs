@@ -100,7 +100,7 @@ pub(crate) fn survey<'a, 'p>(
 /// The secrets of `findings` if everything required is among them, and what is absent otherwise.
 ///
 /// # Errors
-/// [`Error::Unresolved`] names every required secret that cannot be had; or all of them, where
+/// [`Error::Unresolved`] names every required secret that there is no value for; or all of them, where
 /// at least one was expected and none is there.
 pub(crate) fn all_or_nothing<'a>(
     plan: &Plan,

@@ -58,17 +58,14 @@ fn opened(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Opened> {
 }
 
 fn here() -> Result<std::path::PathBuf> {
-    std::env::current_dir().map_err(|why| Error::system("tell the working directory", why))
+    std::env::current_dir().map_err(|why| Error::system("read the working directory", why))
 }
 
 /// Asks on the terminal; anything but yes is no.
 fn agreed() -> Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Error::usage(
-            "nobody is here to be asked",
-            "read what it hands out, then: oc-secrets allow --yes",
-        ));
+        return Err(Error::NobodyToAsk);
     }
     let mut stderr = std::io::stderr();
     let _ = stderr

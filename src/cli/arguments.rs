@@ -52,10 +52,10 @@ pub(super) struct Global {
     /// Take only these secrets
     #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Fail unless these secrets can be had
+    /// Fail unless these secrets are found
     #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
     pub require: Vec<String>,
-    /// Fail unless all secrets can be had
+    /// Fail unless all secrets are found
     #[arg(long, global = true)]
     pub strict: bool,
     /// Give up on `op` after this long, such as 30s or 2m [default: 60s]
@@ -133,7 +133,7 @@ pub(super) enum Command {
         /// The manifest; the nearest one unless given.
         file: Option<PathBuf>,
     },
-    /// Show which secrets can be had, and never a value
+    /// Show which secrets are found, and never a value
     Check(Check),
     /// Have Docker, Podman and their relatives ask for passwords here
     Docker(Docker),

@@ -1,4 +1,4 @@
-//! `oc-secrets check`: what can be had, for people and for programs, and never a value.
+//! `oc-secrets check`: which secrets are found, for people and for programs, and never a value.
 
 use super::arguments;
 use super::stdout;
@@ -31,9 +31,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Check) -> Result<Exi
 fn state(finding: &Finding<'_>) -> &'static str {
     match &finding.outcome {
         Ok(_) => "found",
-        Err(Trouble::Missing { .. }) => "missing",
-        Err(Trouble::Ambiguous { .. }) => "ambiguous",
-        Err(Trouble::Unusable { .. }) => "unusable",
+        Err(trouble) => trouble.state(),
     }
 }
 
@@ -72,14 +70,12 @@ fn remark(finding: &Finding<'_>) -> String {
             other => format!("{} ({})", token_kind::of(value), other.word()),
         },
         Err(trouble) => {
-            let why = trouble.to_string();
-            let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
             let optional = if finding.wanted.required {
                 ""
             } else {
                 " (optional)"
             };
-            format!("{}{optional}", clean(why))
+            format!("{}{optional}", clean(&trouble.reason()))
         }
     }
 }

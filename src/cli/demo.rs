@@ -27,8 +27,8 @@ const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
 pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
     say("This is the real program on a vault of made-up secrets: none of them opens anything.\n")?;
 
-    step(session, "1. See what can be had", "oc-secrets check")?;
-    in_a_child(session.ui, None, || {
+    step(session, "1. See what is found", "oc-secrets check")?;
+    in_a_child(session.ui, "step 1", None, || {
         check::run(session, &Check { json: false })
     })?;
 
@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
         "2. Hand it to a process, which this one then becomes",
         &shown,
     )?;
-    in_a_child(session.ui, None, || {
+    in_a_child(session.ui, "step 2", None, || {
         let command = ["sh", "-c", PROCESS].map(Into::into).to_vec();
         let (clean, keep_op_env) = (false, false);
         exec::run(
@@ -86,6 +86,7 @@ fn step(session: &Session, title: &str, command: &str) -> Result<()> {
 /// Runs `action` in a forked child, with `stdout` as its standard output.
 fn in_a_child(
     ui: Ui,
+    step: &'static str,
     stdout: Option<OwnedFd>,
     action: impl FnOnce() -> Result<Exit>,
 ) -> Result<()> {
@@ -109,7 +110,7 @@ fn in_a_child(
                 waitpid(child, None).map_err(|why| Error::system("wait for a child", why))?;
             match status {
                 WaitStatus::Exited(_, 0) => Ok(()),
-                _ => Err(Error::system("go on", "this step of the demo failed")),
+                _ => Err(Error::Demo { step }),
             }
         }
     }
@@ -124,7 +125,7 @@ fn evaluated(session: &Session) -> Result<()> {
         .stdin(Stdio::from(read))
         .spawn()
         .map_err(failed)?;
-    in_a_child(session.ui, Some(write.into()), || {
+    in_a_child(session.ui, "step 3", Some(write.into()), || {
         let format = "sh".to_owned();
         let (unset, show) = (false, false);
         env::run(
@@ -138,7 +139,7 @@ fn evaluated(session: &Session) -> Result<()> {
     })?;
     match shell.wait().map_err(failed)?.success() {
         true => Ok(()),
-        false => Err(Error::system("go on", "sh could not evaluate the text")),
+        false => Err(Error::Demo { step: "step 3" }),
     }
 }
 

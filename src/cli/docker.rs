@@ -234,15 +234,8 @@ impl Desk<'_> {
 
     fn files(&self, podman: bool) -> Result<Vec<Found>> {
         let lookup = |name: &str| self.variable(name);
-        let docker = location::docker(&lookup).ok_or_else(|| {
-            Error::usage(
-                format!(
-                    "there is no place for Docker's file: {}",
-                    location::homeless(&lookup)
-                ),
-                "set HOME or DOCKER_CONFIG",
-            )
-        })?;
+        let docker = location::docker(&lookup)
+            .ok_or_else(|| Error::no_home("Docker's config.json", "DOCKER_CONFIG", &lookup))?;
         let podman = if podman {
             location::podman(&lookup)
         } else {
@@ -260,7 +253,7 @@ impl Desk<'_> {
 fn read(owner: Owner, path: PathBuf) -> Result<Found> {
     let text = file::read(&path)?;
     let config = Config::parse(owner, text.as_deref().unwrap_or_default())
-        .map_err(|what| file::refuse(&path, what, "mend the file; it is left as it was"))?;
+        .map_err(|what| file::unusable(&path, what, "fix the file; it is left as it was"))?;
     Ok(Found {
         owner,
         path,

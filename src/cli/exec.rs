@@ -9,7 +9,7 @@ use crate::broker::sink::exec::{self, Command, Inheritance};
 /// Replaces this process; returns only if that fails.
 ///
 /// # Errors
-/// When the command is not there, a required secret cannot be had, or execve fails.
+/// When the command or a required secret is not found, or execve fails.
 pub(super) fn run(
     session: &Session,
     arguments: &arguments::Exec,

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
 use crate::base::ui::Ui;
 use crate::broker::cache::Caller;
@@ -93,7 +93,10 @@ impl Answers for ManifestAnswers {
             return Ok(None);
         };
         let plan = self.session.plan_only(&host.secret)?;
-        let resolved = self.session.resolve(&plan)?;
+        let resolved = self
+            .session
+            .resolve(&plan)
+            .map_err(|error| of_host(host, error))?;
         if self.session.asked_op() {
             self.session.warn_if_swappable();
         }
@@ -129,6 +132,22 @@ impl Answers for ManifestAnswers {
         self.session
             .variable("OC_DOCKER_ON_LOCKED")
             .is_some_and(|value| value == "notfound")
+    }
+}
+
+/// A secret that is not resolved, as the password that it was to be.
+fn of_host(spec: &HostSpec, error: Error) -> Error {
+    match error {
+        Error::Unresolved { problems } => match problems.into_iter().next() {
+            Some(problem) => Error::Password {
+                host: spec.host.to_string(),
+                secret: Some(format!("{} ({})", problem.name, problem.reference)),
+                trouble: problem.trouble,
+                look: problem.look,
+            },
+            None => Error::Unresolved { problems: vec![] },
+        },
+        other => other,
     }
 }
 

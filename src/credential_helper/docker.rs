@@ -87,7 +87,7 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
                     }
                 }
                 Err(error) => {
-                    // Once it is mended it should not take minutes until we know.
+                    // Once it is fixed it should not take minutes until we know.
                     answers.forget(&asked);
                     failure(error)
                 }
@@ -122,10 +122,8 @@ fn store<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply
 }
 
 /// Secrets are kept in 1Password, not by us: only what is there already is "stored".
-fn refused(why: &str) -> Reply {
-    let what = format!("nothing can be stored here: {why}");
-    let hint = "put the secret into 1Password and the registry into oc-secrets.toml, then run `oc-secrets lock`";
-    failure(Error::usage(what, hint))
+fn refused(why: &'static str) -> Reply {
+    failure(Error::NotStored { why })
 }
 
 fn erase<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {

@@ -414,7 +414,7 @@ fn a_secret_that_no_registry_takes_is_an_error() {
         let (exit, line, said) = ask_of(fake, &["get"], b"ghcr.io");
         assert_eq!((exit, said), (1, 1));
         assert!(
-            line.starts_with("1 secret cannot be had ghcr.io a registry's password unusable: "),
+            line.starts_with("the password for ghcr.io cannot be used: it holds "),
             "{line}"
         );
     }

@@ -73,7 +73,7 @@ fn read_from(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Locked>
             Err(_) => return Ok(kept),
         }
     }
-    Err(endless())
+    Err(Error::EndlessInput)
 }
 
 fn wait(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<()> {
@@ -84,16 +84,12 @@ fn wait(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(stdin, PollFlags::POLLIN)], left) {
-            Ok(0) => return Err(endless()),
+            Ok(0) => return Err(Error::EndlessInput),
             Err(Errno::EINTR) => {}
             // An error is for `read` to tell.
             Ok(_) | Err(_) => return Ok(()),
         }
     }
-}
-
-fn endless() -> Error {
-    Error::system("read the question", "standard input does not end")
 }
 
 #[cfg(test)]
@@ -123,10 +119,7 @@ mod tests {
         let (read, _write) = std::io::pipe().expect("a pipe");
         let begun = Instant::now();
         let error = read_from(read.as_fd(), soon()).err().expect("given up");
-        assert_eq!(
-            error.to_string(),
-            "cannot read the question: standard input does not end"
-        );
+        assert_eq!(error.to_string(), "standard input does not end");
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
 

@@ -119,8 +119,7 @@ fn a_missing_secret_is_an_error_that_names_it() {
     let world = World::with("");
     world.sandbox.vault(serde_json::json!([]));
     let done = world.ask("get", "ghcr.io");
-    let line =
-        "1 secret cannot be had GHCR_TOKEN op://Vault/Token/credential missing: no such item\n";
+    let line = "the password for ghcr.io was not found: GHCR_TOKEN (op://Vault/Token/credential): no such item\n";
     assert_eq!((done.status.code(), done.text().as_str()), (Some(1), line));
 }
 

@@ -149,7 +149,7 @@ fn a_file_that_cannot_be_understood_is_refused_and_left_as_it_was() {
             assert_eq!(done.status.code(), Some(2), "{words:?} {text}");
             assert!(
                 done.stderr
-                    .ends_with("hint: mend the file; it is left as it was\n"),
+                    .ends_with("hint: fix the file; it is left as it was\n"),
                 "{}",
                 done.stderr
             );
@@ -181,7 +181,7 @@ fn a_dangling_link_is_refused_and_a_good_one_is_followed() {
     assert_eq!(done.status.code(), Some(2));
     assert!(
         done.stderr
-            .contains("is a link to nothing\nhint: mend or remove the link\n"),
+            .contains("is a link to nothing\nhint: fix or remove the link\n"),
         "{}",
         done.stderr
     );
@@ -297,13 +297,13 @@ fn without_a_home_it_says_so() {
         .program("oc-secrets", &["docker", "status"])
         .without("HOME")
         .done();
-    done.fails(2, "oc-secrets: error: there is no place for Docker's file: HOME is not set\nhint: set HOME or DOCKER_CONFIG\n");
+    done.fails(2, "oc-secrets: error: no directory for Docker's config.json: HOME is not set\nhint: set HOME or DOCKER_CONFIG\n");
     let relative = |words: &[&str]| {
         let run = world.program("oc-secrets", words);
         run.env("HOME", "relative").done()
     };
-    relative(&["docker", "status"]).fails(2, "oc-secrets: error: there is no place for Docker's file: HOME is not an absolute path\nhint: set HOME or DOCKER_CONFIG\n");
-    relative(&["docker", "off", "ghcr.io"]).fails(2, "oc-secrets: error: there is no place to note this: HOME is not an absolute path\nhint: set HOME or XDG_CONFIG_HOME\n");
+    relative(&["docker", "status"]).fails(2, "oc-secrets: error: no directory for Docker's config.json: HOME is not an absolute path\nhint: set HOME or DOCKER_CONFIG\n");
+    relative(&["docker", "off", "ghcr.io"]).fails(2, "oc-secrets: error: no directory for the list of disabled hosts: HOME is not an absolute path\nhint: set HOME or XDG_CONFIG_HOME\n");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn all_missing_secrets_are_named_at_once() {
     let sandbox = spread(8, &[1, 4, 5], false);
     sandbox.oc(["exec", "--", "true"]).done().fails(
         125,
-        "oc-secrets: error: 3 secrets cannot be had\n  \
+        "oc-secrets: error: 3 secrets not found\n  \
            S1  op://Vault/Item 1/S1  missing: no such field, did you mean `S7`?\n  \
            S4  op://Vault/Item 1/S4  missing: no such field, did you mean `S7`?\n  \
            S5  op://Vault/Item 2/S5  missing: no such field, did you mean `S2`?\n\
@@ -164,7 +164,7 @@ fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
     );
     sandbox.oc(["exec", "--", "true"]).done().fails(
         125,
-        "oc-secrets: error: 3 secrets cannot be had\n  \
+        "oc-secrets: error: 3 secrets not resolved\n  \
            NO_ITEM   op://Vault/None/credential  missing: no such item\n  \
            NO_VAULT  op://None/Item/credential  missing: no such vault\n  \
            TWICE     op://Vault/Twin/credential  ambiguous: more than one item has this name\n\

@@ -176,7 +176,7 @@ fn values_that_cannot_be_values_are_refused() {
             sandbox.oc(["exec", "--", "true"]).done().fails(
                 125,
                 &format!(
-                    "oc-secrets: error: 1 secret cannot be had\n  A  op://Vault/Item/A  unusable: {why}\n\
+                    "oc-secrets: error: 1 secret not resolved\n  A  op://Vault/Item/A  unusable: {why}\n\
                      hint: compare with `op item get Item --vault Vault`, or mark what may be absent with `required = false`\n"
                 ),
             );

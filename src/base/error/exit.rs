@@ -8,7 +8,7 @@ pub enum Exit {
     Done = 0,
     /// Anything that has no code of its own.
     Failed = 1,
-    /// Wrong usage, or a manifest that cannot be used.
+    /// Wrong usage; a manifest or configuration file that cannot be used.
     Usage = 2,
     /// Not signed in, prompt refused, token invalid, forbidden.
     NotSignedIn = 3,

@@ -1,4 +1,4 @@
-//! What to do about each error: a command or a page that mends it.
+//! What to do about each error: a command or a page that fixes it.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::base::error::{ENVIRONMENT, Error, Problem};
 use crate::base::shell_quote;
 
 impl Error {
-    /// What the user can do about it: a command or a page that mends it.
+    /// What the user can do about it: a command or a page that fixes it.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Usage { hint, .. } | Self::Manifest { hint, .. } => hint.as_str(),
@@ -65,6 +65,28 @@ impl Error {
             Self::RateLimited { .. } => {
                 "see what is left with `op service-account ratelimit`; every retry costs more"
             }
+            Self::ClientConfig { hint, .. } => hint,
+            Self::NoHome { variable, .. } => return Some(format!("set HOME or {variable}")),
+            Self::NobodyToAsk => "read what it hands out, then: oc-secrets allow --yes",
+            Self::NoVault { manifest, .. } => {
+                return Some(format!(
+                    "write vault = \"…\" at the top of {manifest}, or use --vault or OP_VAULT"
+                ));
+            }
+            Self::TokenFile { .. } => {
+                "it must be a regular file of yours, mode 600, in directories that nobody else can write"
+            }
+            Self::Password {
+                look: Some(look), ..
+            } => {
+                return Some(format!("compare with `{look}`"));
+            }
+            Self::Password { look: None, .. } => "fix it in 1Password",
+            Self::NotStored { .. } => {
+                "put the secret into 1Password and the registry into oc-secrets.toml, then run `oc-secrets lock`"
+            }
+            Self::EndlessInput => "end it, as in: echo ghcr.io | docker-credential-oc get",
+            Self::Bug { .. } => "this is a bug, please report it",
             Self::Unresolved { problems } => return Some(unresolved(problems)),
             Self::Unwritable { name, format, .. } if *format == ENVIRONMENT => {
                 return Some(format!(
@@ -78,7 +100,7 @@ impl Error {
             Self::CommandNotFound { .. } => "check the spelling and PATH",
             Self::CannotExecute { hint, .. } => hint,
             Self::Relayed { hint, .. } => return hint.clone(),
-            Self::Interrupted { .. } | Self::System { .. } => return None,
+            Self::Interrupted { .. } | Self::Demo { .. } | Self::System { .. } => return None,
         };
         Some(hint.to_owned())
     }
@@ -101,7 +123,7 @@ fn unresolved(problems: &[Problem]) -> String {
     let look = problems.iter().find_map(|problem| problem.look.as_deref());
     let look = match look {
         Some(command) => format!("compare with `{command}`"),
-        None => "mend it in 1Password".to_owned(),
+        None => "fix it in 1Password".to_owned(),
     };
     match problems.iter().any(|problem| problem.waivable) {
         true => format!("{look}, or mark what may be absent with `required = false`"),

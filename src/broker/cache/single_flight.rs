@@ -46,7 +46,7 @@ pub(super) fn join(name: &str, deadline: Instant) -> Part {
 }
 
 /// Waits until nobody else holds `name`, and holds it until the result is dropped; `None` where
-/// that cannot be had in time, which should stop nobody.
+/// the time is up first, which should stop nobody.
 pub(super) fn gate(name: &str, deadline: Instant) -> Option<Leader> {
     loop {
         match join(name, deadline) {

@@ -96,8 +96,9 @@ impl Record {
 /// The user's records.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
-    /// `None` without a home.
     directory: Option<PathBuf>,
+    /// Why there is no directory, if there is none.
+    home_is_relative: bool,
 }
 
 impl Allowed {
@@ -106,7 +107,16 @@ impl Allowed {
         let state = environment::state_home(lookup);
         Self {
             directory: state.map(|state| state.join("oc-secrets").join("allowed")),
+            home_is_relative: environment::value(lookup, "HOME").is_some(),
         }
+    }
+
+    fn directory(&self) -> Result<&Path> {
+        self.directory.as_deref().ok_or(Error::NoHome {
+            purpose: "the list of allowed manifests",
+            variable: "XDG_STATE_HOME",
+            relative: self.home_is_relative,
+        })
     }
 
     /// Whether `text` at `path` may be used. What cannot be read or trusted allows nothing.
@@ -138,7 +148,7 @@ impl Allowed {
 
     /// Allows exactly `text` at `path`.
     pub(crate) fn allow(&self, path: &Path, text: &str, manifest: &Manifest) -> Result<()> {
-        let directory = self.directory.as_ref().ok_or_else(no_home)?;
+        let directory = self.directory()?;
         let record = Record::of(path, text, manifest)?;
         let bytes =
             serde_json::to_vec(&record).map_err(|why| unwritable(directory, &why.into()))?;
@@ -154,7 +164,7 @@ impl Allowed {
 
     /// Forgets `path`; tells whether anything was remembered.
     pub(crate) fn deny(&self, path: &Path) -> Result<bool> {
-        let directory = self.directory.as_ref().ok_or_else(no_home)?;
+        let directory = self.directory()?;
         match std::fs::remove_file(directory.join(name(path))) {
             Ok(()) => Ok(true),
             Err(why) if why.kind() == ErrorKind::NotFound => Ok(false),
@@ -218,13 +228,6 @@ fn make_private(directory: &Path) -> Result<()> {
         directory: directory.to_owned(),
         why,
     })
-}
-
-fn no_home() -> Error {
-    Error::usage(
-        "neither XDG_STATE_HOME nor HOME says where to remember what is allowed",
-        "set HOME, or name the manifest: --manifest FILE",
-    )
 }
 
 fn unwritable(directory: &Path, why: &std::io::Error) -> Error {

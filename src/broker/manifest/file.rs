@@ -141,7 +141,7 @@ fn unreadable(path: &Path, why: &std::io::Error) -> Error {
         ErrorKind::PermissionDenied => {
             refuse(path, "permission denied", "make it readable for you")
         }
-        _ if absent(why) => refuse(path, "is a link to nothing", "mend or remove the link"),
+        _ if absent(why) => refuse(path, "is a link to nothing", "fix or remove the link"),
         _ => refuse(path, format!("cannot be read: {why}"), "check the path"),
     }
 }

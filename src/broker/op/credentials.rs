@@ -267,13 +267,10 @@ fn token_file(file: &Path) -> Result<Secret> {
 }
 
 fn unusable(file: &Path, why: &str) -> Error {
-    Error::usage(
-        format!(
-            "cannot take the service-account token from {}: {why}",
-            file.display()
-        ),
-        "it must be a regular file of yours, mode 600, in directories that nobody else can write",
-    )
+    Error::TokenFile {
+        path: file.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::base::error::{Error, Trouble};
 pub(crate) enum Failure {
     /// `op` works, but what was asked for is not there.
     NotThere(Trouble),
-    /// Nothing can be had.
+    /// `op` answers nothing.
     Fatal(Error),
 }
 
@@ -136,7 +136,7 @@ fn told(message: &str) -> Option<Trouble> {
         return missing("secret");
     }
     // The words of Go where a child cannot be started: the values are too large for an
-    // environment, hold a NUL, or there is no `env` here. The items themselves can still be had.
+    // environment, hold a NUL, or there is no `env` here. The items themselves can still be read.
     if ["fork/exec ", "exec: "]
         .iter()
         .any(|start| message.starts_with(start))

@@ -35,7 +35,7 @@ impl Interrupts {
     /// Begins to listen. There is one listener at a time.
     ///
     /// # Errors
-    /// [`Error::System`] when there is no pipe or handler to be had.
+    /// [`Error::System`] when no pipe can be made or no handler installed.
     pub(crate) fn listen() -> Result<Self> {
         let (reader, writer) = std::io::pipe().map_err(|why| failed(&why))?;
         let notes = pipe::Receiver::from_owned_fd(reader.into()).map_err(|why| failed(&why))?;

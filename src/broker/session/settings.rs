@@ -46,7 +46,7 @@ pub(super) fn start(caller: Caller) -> Result<Start> {
         Caller::Helper => Start::Environment,
         Caller::Command => Start::WorkingDirectory(
             std::env::current_dir()
-                .map_err(|why| Error::system("find the working directory", why))?,
+                .map_err(|why| Error::system("read the working directory", why))?,
         ),
     })
 }

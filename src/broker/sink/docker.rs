@@ -1,28 +1,25 @@
 //! What a Docker credential helper answers.
 
 use super::json;
-use crate::base::error::{Error, Problem, Result, Trouble};
+use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 
 /// The answer to `get`: one JSON object and a line feed, in locked memory.
 ///
 /// # Errors
-/// [`Error::Unresolved`] for a secret that no registry takes: blanks, controls, not UTF-8.
+/// [`Error::Password`] for a secret that no registry takes: blanks, controls, not UTF-8.
 pub(crate) fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let value = secret.expose();
     let odd = |letter: char| letter.is_whitespace() || letter.is_control();
     if std::str::from_utf8(value).map_or(true, |text| text.contains(odd)) {
-        return Err(Error::Unresolved {
-            problems: vec![Problem {
-                name: server.to_owned(),
-                reference: "a registry's password".to_owned(),
-                trouble: Trouble::Unusable {
-                    why: "it holds white space or control characters",
-                },
-                look: None,
-                waivable: false,
-            }],
+        return Err(Error::Password {
+            host: server.to_owned(),
+            secret: None,
+            trouble: Trouble::Unusable {
+                why: "it holds white space or control characters",
+            },
+            look: None,
         });
     }
     let mut text = Locked::with_capacity(value.len() + 1024);

@@ -1,26 +1,23 @@
 //! What a git credential helper answers.
 
-use crate::base::error::{Error, Problem, Result, Trouble};
+use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 
 /// The answer to `get`: a user name and a password, a line each, in locked memory.
 ///
 /// # Errors
-/// [`Error::Unresolved`] for a value that would break its line and so add lines of its own.
+/// [`Error::Password`] for a value that would break its line and so add lines of its own.
 pub(crate) fn answer(host: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let breaks = |text: &[u8]| text.iter().any(|byte| b"\n\r\0".contains(byte));
     if breaks(secret.expose()) || breaks(username.as_bytes()) {
-        return Err(Error::Unresolved {
-            problems: vec![Problem {
-                name: host.to_owned(),
-                reference: "a git password".to_owned(),
-                trouble: Trouble::Unusable {
-                    why: "it holds a line break or a NUL byte",
-                },
-                look: None,
-                waivable: false,
-            }],
+        return Err(Error::Password {
+            host: host.to_owned(),
+            secret: None,
+            trouble: Trouble::Unusable {
+                why: "it holds a line break or a NUL byte",
+            },
+            look: None,
         });
     }
     let mut text = Locked::with_capacity(secret.len() + username.len() + 32);

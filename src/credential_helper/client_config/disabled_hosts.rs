@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
 use crate::broker::registry::Host;
-use crate::credential_helper::client_config::{file, location};
+use crate::credential_helper::client_config::file;
 
 /// The hosts that are off; none where the list cannot be read.
 pub(crate) fn read(lookup: Lookup<'_>) -> Vec<Host> {
@@ -21,15 +21,8 @@ pub(crate) fn read(lookup: Lookup<'_>) -> Vec<Host> {
 
 /// Switches `hosts` off, or on again; tells which of them that changed.
 pub(crate) fn switch(lookup: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
-    let path = path(lookup).ok_or_else(|| {
-        Error::usage(
-            format!(
-                "there is no place to note this: {}",
-                location::homeless(lookup)
-            ),
-            "set HOME or XDG_CONFIG_HOME",
-        )
-    })?;
+    let path = path(lookup)
+        .ok_or_else(|| Error::no_home("the list of disabled hosts", "XDG_CONFIG_HOME", lookup))?;
     let mut muted = read(lookup);
     let changed: Vec<Host> = hosts
         .iter()

@@ -17,7 +17,7 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 /// The text of the file at `path`; `None` where there is none.
 ///
 /// # Errors
-/// [`Error::Manifest`] when there is one that cannot be read.
+/// [`Error::ClientConfig`] when there is one that cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     let open = OpenOptions::new()
         .read(true)
@@ -27,19 +27,19 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
         Ok(file) => file,
         Err(why) if why.kind() == ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
         Err(why) if why.kind() == ErrorKind::NotFound => {
-            return Err(refuse(
+            return Err(unusable(
                 path,
                 "is a link to nothing",
-                "mend or remove the link",
+                "fix or remove the link",
             ));
         }
-        Err(why) => return Err(refuse(path, reason(&why), "make it readable for you")),
+        Err(why) => return Err(unusable(path, reason(&why), "make it readable for you")),
     };
     let metadata = file
         .metadata()
-        .map_err(|why| refuse(path, reason(&why), "check the path"))?;
+        .map_err(|why| unusable(path, reason(&why), "check the path"))?;
     if !metadata.is_file() || metadata.len() > LARGEST {
-        return Err(refuse(
+        return Err(unusable(
             path,
             "is no regular file of a sensible size",
             "check the path",
@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     }
     let mut text = String::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     file.read_to_string(&mut text)
-        .map_err(|why| refuse(path, reason(&why), "check the file"))?;
+        .map_err(|why| unusable(path, reason(&why), "check the file"))?;
     Ok(Some(text))
 }
 
@@ -55,10 +55,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
 /// its directory, where there is none.
 ///
 /// # Errors
-/// [`Error::Manifest`] when it cannot be written, or is no longer what it was.
+/// [`Error::ClientConfig`] when it cannot be written, or is no longer what it was.
 pub(crate) fn replace(path: &Path, before: Option<&str>, bytes: &[u8]) -> Result<()> {
     let failed = |why: std::io::Error| {
-        refuse(
+        unusable(
             path,
             format!("cannot be written: {}", reason(&why)),
             WRITABLE,
@@ -82,7 +82,7 @@ pub(crate) fn replace(path: &Path, before: Option<&str>, bytes: &[u8]) -> Result
     let (mut file, temporary) = beside(&target).map_err(failed)?;
     let written = fill(&mut file, old.as_ref(), bytes).map_err(failed);
     let unchanged = written.and_then(|()| match before {
-        Some(before) if read(path)?.as_deref() != Some(before) => Err(refuse(
+        Some(before) if read(path)?.as_deref() != Some(before) => Err(unusable(
             path,
             "was changed by another program just now",
             "run this again",
@@ -123,11 +123,11 @@ fn fill(file: &mut File, old: Option<&Metadata>, bytes: &[u8]) -> std::io::Resul
 }
 
 /// An error about a file as a whole.
-pub(crate) fn refuse(path: &Path, what: impl Into<String>, hint: impl Into<String>) -> Error {
-    Error::Manifest {
-        at: path.display().to_string(),
+pub(crate) fn unusable(path: &Path, what: impl Into<String>, hint: &'static str) -> Error {
+    Error::ClientConfig {
+        path: path.to_owned(),
         what: what.into(),
-        hint: hint.into(),
+        hint,
     }
 }
 

@@ -90,14 +90,6 @@ pub(crate) fn how_to_find_helper(own: Option<&Path>) -> String {
     }
 }
 
-/// What is wrong with `HOME` where no place could be made of it.
-pub(crate) fn homeless(lookup: Lookup<'_>) -> &'static str {
-    match lookup("HOME").is_some_and(|home| !home.is_empty()) {
-        true => "HOME is not an absolute path",
-        false => "HOME is not set",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
