@@ -23,14 +23,8 @@ use crate::deploy::settings::Shape;
 /// Where archives lie, for root alone.
 pub(crate) const PLACE: &str = "/var/backups/openclaw";
 const STOPPED: &str = "/var/lib/openclaw-deploy/backup-stopped";
-const DIRECTORY: Access = Access {
-    mode: 0o700,
-    owner: Some((0, 0)),
-};
-const FILE: Access = Access {
-    mode: 0o600,
-    owner: Some((0, 0)),
-};
+const DIRECTORY: Access = Access::root(0o700);
+const FILE: Access = Access::root(0o600);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Makes one, and returns its path.
@@ -45,7 +39,7 @@ pub(crate) fn run(cx: &Context) -> Result<PathBuf> {
         "event": "backup",
         "outcome": if outcome.is_ok() { "done" } else { "failed" },
         "seconds": start.elapsed().as_secs_f64(),
-        "bytes": outcome.as_ref().ok().and_then(|path| size(&cx.host, path)),
+        "bytes": outcome.as_ref().ok().and_then(|path| cx.host.metadata(path)).map(|it| it.len()),
     }));
     outcome
 }
@@ -81,12 +75,8 @@ pub(crate) fn has_source(cx: &Context) -> bool {
 
 /// The good archives, oldest first.
 pub(crate) fn archives(host: &Host) -> Vec<String> {
-    let entries = std::fs::read_dir(host.path(PLACE)).into_iter().flatten();
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("openclaw-") && name.ends_with(".tar.gz"))
-        .collect();
+    let mut names = host.names(PLACE);
+    names.retain(|name| name.starts_with("openclaw-") && name.ends_with(".tar.gz"));
     names.sort();
     names
 }
@@ -118,8 +108,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     // On the disk, name and content, before an older one goes.
     host.must(&Program::new("sync").arg(&packed))?;
     let path = PathBuf::from(format!("{PLACE}/{name}"));
-    std::fs::rename(host.path(&packed), host.path(&path))
-        .map_err(|why| Failure::file("write", &path, why))?;
+    host.rename(&packed, &path)?;
     host.must(&Program::new("sync").arg(PLACE))?;
     for old in surplus(&archives(host), &name, cx.settings.host.backup_keep) {
         host.remove(format!("{PLACE}/{old}"))?;
@@ -287,12 +276,6 @@ fn surplus<'a>(names: &'a [String], new: &str, keep: usize) -> Vec<&'a String> {
     let others: Vec<&String> = names.iter().filter(|name| *name != new).collect();
     let gone = (others.len() + 1).saturating_sub(keep.max(1));
     others.into_iter().take(gone).collect()
-}
-
-fn size(host: &Host, path: &PathBuf) -> Option<u64> {
-    std::fs::metadata(host.path(path))
-        .ok()
-        .map(|meta| meta.len())
 }
 
 #[cfg(test)]

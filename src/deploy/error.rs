@@ -291,4 +291,33 @@ mod tests {
             assert_eq!(exit as u8, code);
         }
     }
+
+    #[test]
+    fn only_what_the_version_itself_did_condemns_its_image() {
+        let cause_words = |condemned| {
+            let all = [
+                Cause::Configuration,
+                Cause::Exited,
+                Cause::OutOfMemory,
+                Cause::Unhealthy,
+                Cause::State,
+                Cause::Stopped,
+                Cause::Port,
+                Cause::Network,
+                Cause::Interrupted,
+            ];
+            let some = all
+                .into_iter()
+                .filter(move |it| it.condemns_the_image() == condemned);
+            some.map(Cause::word).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            cause_words(true),
+            ["exit-78", "exited", "memory", "unhealthy", "state"]
+        );
+        assert_eq!(
+            cause_words(false),
+            ["stopped", "port", "network", "interrupted"]
+        );
+    }
 }

@@ -112,7 +112,7 @@ fn way_back(world: &World) -> Outcome {
     let doctor = world.run(&["doctor"]);
     doctor
         .exits(1)?
-        .says("there is none")?
+        .says("gateway   not found")?
         .says("free in /var")?;
     world
         .run(&["status", "--port", "0"])

@@ -120,7 +120,7 @@ fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let mut host = Host::new(&settings.root)?;
     host.heed_signals()?;
     let journal = settings.records().join("journal.jsonl");
-    let journal = (!is_dry_run(cli)).then(|| host.path(journal));
+    let journal = (!is_dry_run(cli)).then(|| (host.clone(), journal));
     Ok(Context {
         journal: Journal::new(journal),
         host,

@@ -121,12 +121,8 @@ fn step(ran: &Ran) -> Value {
 
 /// `stats`.
 pub(super) fn stats(cx: &Context, json: bool) -> Result<Exit> {
-    let path = cx.host.path(cx.settings.records().join("journal.jsonl"));
-    let text = match std::fs::read(&path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(why) => return Err(Failure::file("read", &path, why)),
-    };
+    let path = cx.settings.records().join("journal.jsonl");
+    let text = cx.host.read_at_most(path, u64::MAX)?.unwrap_or_default();
     let stats = Stats::of(&text);
     if json {
         cx.reporter.data(&stats.json().to_string());

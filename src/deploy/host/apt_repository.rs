@@ -12,15 +12,9 @@ use super::apt;
 const FETCHED: &str = "/run/openclaw-deploy/vendor-key";
 const WORK: &str = "/run/openclaw-deploy";
 const HOME: &str = "/run/openclaw-deploy/gnupg";
-const PRIVATE: Access = Access {
-    mode: 0o700,
-    owner: Some((0, 0)),
-};
+const PRIVATE: Access = Access::root(0o700);
 const HELPER: &str = "/usr/lib/apt/apt-helper";
-const ACCESS: Access = Access {
-    mode: 0o644,
-    owner: Some((0, 0)),
-};
+const ACCESS: Access = Access::root(0o644);
 
 /// Where a vendor keeps what, and where it goes on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

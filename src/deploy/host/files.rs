@@ -5,9 +5,9 @@
 //! changed through the descriptor through which it was checked.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
@@ -21,13 +21,22 @@ use crate::deploy::host::{Access, Host};
 impl Host {
     /// Reads a text file; `None` where there is none. Invalid UTF-8 is replaced. At most 1 MiB.
     pub(crate) fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
+        self.read_at_most(path, MIB)
+    }
+
+    /// [`Host::read`] with another limit.
+    pub(crate) fn read_at_most(
+        &self,
+        path: impl AsRef<Path>,
+        bytes: u64,
+    ) -> Result<Option<String>> {
         let path = path.as_ref();
         let opened = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(self.path(path));
         let bytes = match opened {
-            Ok(file) => contents(&file, path, None)?,
+            Ok(file) => contents(&file, path, None, bytes)?,
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(why) => return Err(Failure::file("read", path, why)),
         };
@@ -41,11 +50,39 @@ impl Host {
         let path = path.as_ref();
         let entry = self.entry(path, false);
         match entry.and_then(|entry| entry.open()) {
-            Ok(file) => contents(&file, path, Some(owner)).map(Some),
+            Ok(file) => contents(&file, path, Some(owner), MIB).map(Some),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(why) if is_link(&why) => Err(not_a("file", path, "a symbolic link, or behind one")),
             Err(why) => Err(Failure::file("read", path, why)),
         }
+    }
+
+    /// What below `top` does not belong to the user `owner`. Links are not followed, other file
+    /// systems not entered.
+    pub(crate) fn owned_by_others(&self, top: &Path, owner: u32) -> Vec<PathBuf> {
+        let top = self.path(top);
+        let mut found = Vec::new();
+        let Ok(device) = top.symlink_metadata().map(|meta| meta.dev()) else {
+            return found;
+        };
+        let mut open = vec![top];
+        while let Some(path) = open.pop() {
+            let Ok(meta) = path.symlink_metadata() else {
+                continue;
+            };
+            if meta.dev() != device {
+                continue;
+            }
+            // A second hard link may be outside of `top`.
+            if meta.uid() != owner && (meta.is_dir() || meta.nlink() == 1) {
+                found.push(path.clone());
+            }
+            if meta.is_dir() {
+                let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+                open.extend(entries.map(|entry| entry.path()));
+            }
+        }
+        found
     }
 
     /// Changes the owner of `path` below `top`, without following any symbolic link on the way. A
@@ -188,6 +225,32 @@ impl Host {
         moved.map_err(|why| Failure::file("write", path, why))
     }
 
+    /// The names in a directory; none where there is no such directory.
+    pub(crate) fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let entries = fs::read_dir(self.path(path)).into_iter().flatten();
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.into_string().ok()).collect()
+    }
+
+    /// What is at `path` itself, be it a symbolic link; `None` where nothing is.
+    pub(crate) fn metadata(&self, path: impl AsRef<Path>) -> Option<fs::Metadata> {
+        self.path(path).symlink_metadata().ok()
+    }
+
+    /// Gives a file another name on the same file system.
+    pub(crate) fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+        let to = to.as_ref();
+        fs::rename(self.path(from), self.path(to)).map_err(|why| Failure::file("write", to, why))
+    }
+
+    /// Appends a line in one write, so that the lines of two processes do not mix.
+    pub(crate) fn append(&self, path: impl AsRef<Path>, line: &str) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let options = options.create(true).append(true).mode(0o600);
+        let mut file = options.open(self.path(path))?;
+        file.write_all(line.as_bytes())
+    }
+
     fn entry(&self, path: &Path, make: bool) -> io::Result<DirectoryEntry> {
         DirectoryEntry::of(&self.root, path, make)
     }
@@ -197,8 +260,8 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
-/// No file that is read here is larger.
-const MOST: u64 = 1 << 20;
+/// No file that is read here should be larger, but for the journal.
+const MIB: u64 = 1 << 20;
 
 /// Whether a link (or a file) stood where we would have a directory, or a file.
 fn is_link(why: &io::Error) -> bool {
@@ -213,7 +276,7 @@ fn not_a(kind: &str, path: &Path, found: &str) -> Failure {
 }
 
 /// What is in a regular file; where `owner` is told, only if it is that user's or root's.
-fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
+fn contents(file: &File, path: &Path, owner: Option<u32>, most: u64) -> Result<Vec<u8>> {
     let shown = path.display();
     let fail = |why: io::Error| Failure::file("read", path, why);
     let meta = file.metadata().map_err(fail)?;
@@ -228,8 +291,10 @@ fn contents(file: &File, path: &Path, owner: Option<u32>) -> Result<Vec<u8>> {
         .hint(format!("look at it, then: chown {owner} {shown}")));
     }
     let mut bytes = Vec::new();
-    file.take(MOST + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > MOST {
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
+    if bytes.len() as u64 > most {
         return Err(
             Failure::expected(format!("at most 1 MiB in {shown}"), "more")
                 .hint("nothing was changed; see what is in it"),

@@ -42,6 +42,14 @@ pub(crate) struct Access {
     pub owner: Option<(u32, u32)>,
 }
 
+impl Access {
+    /// Of root, with these permission bits.
+    pub(crate) const fn root(mode: u32) -> Self {
+        let owner = Some((0, 0));
+        Self { mode, owner }
+    }
+}
+
 /// This host, or the tree below `--root`.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {

@@ -73,10 +73,7 @@ pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> 
     if host.exists(RUNTIME) {
         return work();
     }
-    let access = Access {
-        mode: 0o755,
-        owner: Some((0, 0)),
-    };
+    let access = Access::root(0o755);
     host.directory(RUNTIME, access)?;
     let outcome = work();
     // A login that has come meanwhile may have put something there: then it stays.

@@ -6,31 +6,30 @@
 pub(crate) mod stats;
 
 use std::cell::RefCell;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
 use crate::base::units::{now, round};
+use crate::deploy::host::Host;
 use crate::deploy::outcome::{Outcome, Ran};
 
 /// Where lines go.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    path: Option<PathBuf>,
+    file: Option<(Host, PathBuf)>,
     run: String,
     write_error: RefCell<Option<io::Error>>,
 }
 
 impl Journal {
-    /// A journal in `path`; `None` keeps nothing (`--dry-run`).
-    pub(crate) fn new(path: Option<PathBuf>) -> Self {
+    /// A journal in a file of this host; `None` keeps nothing (`--dry-run`).
+    pub(crate) fn new(file: Option<(Host, PathBuf)>) -> Self {
         let run = format!("{:x}-{:x}", now(), std::process::id());
         let write_error = RefCell::default();
         Self {
-            path,
+            file,
             run,
             write_error,
         }
@@ -57,7 +56,7 @@ impl Journal {
 
     /// Any other event. `line` is an object with an `event`.
     pub(crate) fn add(&self, line: Value) {
-        let (Some(path), Value::Object(fields)) = (&self.path, line) else {
+        let (Some((host, path)), Value::Object(fields)) = (&self.file, line) else {
             return;
         };
         let mut all = Map::new();
@@ -65,13 +64,7 @@ impl Journal {
         all.insert("run".into(), self.run.as_str().into());
         all.extend(fields);
         let text = format!("{}\n", Value::Object(all));
-        // One write of one line: appends of two runs do not mix.
-        let written = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = host.append(path, &text);
         if let Err(why) = written {
             self.write_error.borrow_mut().get_or_insert(why);
         }
@@ -79,7 +72,7 @@ impl Journal {
 
     /// That a line could not be written, and why; returned once.
     pub(crate) fn take_warning(&self) -> Option<String> {
-        let (path, why) = (self.path.as_ref()?, self.write_error.take()?);
+        let ((_, path), why) = (self.file.as_ref()?, self.write_error.take()?);
         Some(format!(
             "the journal {} is incomplete, and so is `stats`: {why}",
             path.display()
@@ -95,7 +88,8 @@ mod tests {
     fn a_line_that_cannot_be_written_is_one_warning_and_no_failure() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("journal.jsonl");
-        let journal = Journal::new(Some(path.clone()));
+        let host = Host::new(root.path()).expect("a host");
+        let journal = Journal::new(Some((host, PathBuf::from("/journal.jsonl"))));
         journal.add(json!({"event": "pull"}));
         assert_eq!(journal.take_warning(), None, "control");
         std::fs::remove_file(&path).expect("it was written");

@@ -116,6 +116,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::error::Cause;
 
     #[test]
     fn the_median_and_the_success_rate() {
@@ -125,5 +126,18 @@ mod tests {
         assert_eq!(stats.success(), Some(50.0));
         assert_eq!(stats.json()["pulls"]["failed"]["network"], 1);
         assert_eq!(Stats::of("").median(), None);
+    }
+
+    #[test]
+    fn a_journal_of_an_earlier_version_is_read() {
+        let stats = Stats::of(include_str!("earlier.jsonl"));
+        let failed = [("auth-missing", 1), ("network", 2)];
+        assert_eq!(stats.provisioning, [34.5]);
+        assert_eq!(stats.failed, failed.map(|(cause, n)| (cause.to_owned(), n)));
+        assert_eq!((stats.pulled, stats.bytes), (1, 734_003_200));
+        assert_eq!(stats.rollbacks, (2, 1));
+        // The words by which failures are counted have not changed since.
+        let causes = [Cause::AuthMissing, Cause::Network].map(Cause::word);
+        assert_eq!(causes, failed.map(|(cause, _)| cause));
     }
 }

@@ -1,4 +1,6 @@
 //! `/etc/openclaw-deploy.toml`: what may be written there. Unknown keys are errors.
+//!
+//! It is read by `std::fs` and not through `host/`: it decides which directory is the host's root.
 
 use std::fs;
 use std::io::{self, Read};

@@ -13,10 +13,7 @@ use crate::deploy::step::{State, Step};
 use crate::deploy::host::{apt, sshd, systemd};
 
 const JAIL: &str = "/etc/fail2ban/jail.d/openclaw-deploy.local";
-const ACCESS: Access = Access {
-    mode: 0o644,
-    owner: Some((0, 0)),
-};
+const ACCESS: Access = Access::root(0o644);
 /// The last one bans: Debian's fail2ban merely recommends it, and without it a ban is a word only.
 const PACKAGES: [&str; 3] = ["fail2ban", "python3-systemd", "nftables"];
 const UNIT: &str = "fail2ban.service";

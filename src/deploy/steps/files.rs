@@ -5,7 +5,7 @@
 //! system. `compose.yaml` follows from the image and is written by step 4.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
@@ -43,13 +43,13 @@ impl Step for Files {
             };
         }
         for dir in directories(cx)? {
-            what.extend(dir.lacks(cx));
+            what.extend(dir.to_do(cx));
         }
         for top in [cx.settings.state(), cx.settings.auth()] {
-            let strangers = strangers(&cx.host.path(&top)).len();
-            if strangers > 0 {
+            let count = cx.host.owned_by_others(&top, STATE_OWNER.0).len();
+            if count > 0 {
                 what.push(format!(
-                    "give {strangers} files below {} to 1000:1000",
+                    "change the owner of {count} files below {} to 1000:1000",
                     top.display()
                 ));
             }
@@ -85,7 +85,7 @@ impl Step for Files {
             cx.host.directory(&dir.path, dir.access)?;
         }
         for top in [cx.settings.state(), cx.settings.auth()] {
-            for path in strangers(&cx.host.path(&top)) {
+            for path in cx.host.owned_by_others(&top, STATE_OWNER.0) {
                 let top = cx.host.path(&top);
                 let given = cx.host.change_owner_below(&top, &path, STATE_OWNER);
                 given.map_err(|why| Failure::file("change the owner of", &path, why))?;
@@ -139,9 +139,9 @@ fn directories(cx: &Context) -> Result<Vec<Dir>> {
 }
 
 impl Dir {
-    fn lacks(&self, cx: &Context) -> Option<String> {
+    fn to_do(&self, cx: &Context) -> Option<String> {
         let shown = self.path.display();
-        let Ok(meta) = cx.host.path(&self.path).symlink_metadata() else {
+        let Some(meta) = cx.host.metadata(&self.path) else {
             return Some(format!("create {shown}"));
         };
         let owner = self
@@ -151,31 +151,4 @@ impl Dir {
         let right = meta.is_dir() && owner && meta.mode() & 0o7777 == self.access.mode;
         (!right).then(|| format!("correct mode and owner of {shown}"))
     }
-}
-
-/// What below `top` does not belong to uid 1000; links are not followed, other file systems
-/// not entered.
-fn strangers(top: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let Ok(device) = top.symlink_metadata().map(|meta| meta.dev()) else {
-        return found;
-    };
-    let mut open = vec![top.to_owned()];
-    while let Some(path) = open.pop() {
-        let Ok(meta) = path.symlink_metadata() else {
-            continue;
-        };
-        if meta.dev() != device {
-            continue;
-        }
-        // A second name may lie outside of our directories: a hard link is not ours to give.
-        if meta.uid() != STATE_OWNER.0 && (meta.is_dir() || meta.nlink() == 1) {
-            found.push(path.clone());
-        }
-        if meta.is_dir() {
-            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
-            open.extend(entries.map(|entry| entry.path()));
-        }
-    }
-    found
 }

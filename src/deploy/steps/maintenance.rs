@@ -33,10 +33,7 @@ const SERVICE: &str = "/etc/systemd/system/openclaw-backup.service";
 const TIMER: &str = "/etc/systemd/system/openclaw-backup.timer";
 const TIMER_UNIT: &str = "openclaw-backup.timer";
 const INSTALLED: &str = "/usr/local/bin/openclaw-deploy";
-const ACCESS: Access = Access {
-    mode: 0o644,
-    owner: Some((0, 0)),
-};
+const ACCESS: Access = Access::root(0o644);
 const TIMER_TEXT: &str = "\
 # Written by openclaw-deploy.
 [Unit]

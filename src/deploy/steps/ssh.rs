@@ -21,10 +21,7 @@ use rollback_timer::RollbackTimer;
 use ssh_state::{DROP_IN, SshState};
 
 const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
-const ACCESS: Access = Access {
-    mode: 0o600,
-    owner: Some((0, 0)),
-};
+const ACCESS: Access = Access::root(0o600);
 
 /// SSH hardening.
 #[derive(Clone, Copy, Debug)]

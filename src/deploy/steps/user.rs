@@ -15,10 +15,7 @@ use crate::deploy::host::account::{Account, Login};
 use crate::deploy::host::{apt, keys};
 
 const RULE_FILE: &str = "/etc/sudoers.d/openclaw-deploy";
-const RULE_ACCESS: Access = Access {
-    mode: 0o440,
-    owner: Some((0, 0)),
-};
+const RULE_ACCESS: Access = Access::root(0o440);
 
 /// Deploy user and SSH keys.
 #[derive(Clone, Copy, Debug)]

@@ -79,10 +79,7 @@ fn without_ours(file: &[u8]) -> Vec<u8> {
 /// Makes the key pair; the line that lets it in is returned.
 fn make_key(host: &Host, way_in: &WayIn) -> Result<String> {
     forget(host)?;
-    let access = Access {
-        mode: 0o700,
-        owner: Some((0, 0)),
-    };
+    let access = Access::root(0o700);
     host.directory(PLACE, access)?;
     let keygen =
         Program::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", MARK, "-f", KEY]);

@@ -34,10 +34,7 @@ impl RollbackTimer {
         let undo: Vec<&str> = match &before {
             None => vec!["/bin/rm", "-f", file],
             Some(text) => {
-                let access = Access {
-                    mode: 0o600,
-                    owner: Some((0, 0)),
-                };
+                let access = Access::root(0o600);
                 host.write(BEFORE, text.as_bytes(), access)?;
                 vec!["/bin/cp", "--preserve=mode", BEFORE, file]
             }
@@ -82,10 +79,7 @@ impl RollbackTimer {
         match &self.before {
             None => host.remove(self.file)?,
             Some(text) => {
-                let access = Access {
-                    mode: 0o600,
-                    owner: Some((0, 0)),
-                };
+                let access = Access::root(0o600);
                 host.write(self.file, text.as_bytes(), access)?
             }
         };
