@@ -16,9 +16,9 @@ use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::labels::{self, GRACE};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::runtime::{self, swarm};
+use crate::deploy::gateway::runtime;
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::settings::Shape;
+use crate::deploy::settings::RuntimeKind;
 
 /// Where archives lie, for root alone.
 pub(crate) const PLACE: &str = "/var/backups/openclaw";
@@ -63,7 +63,7 @@ pub(crate) fn resume(cx: &Context) -> Result<()> {
         .split_ascii_whitespace()
         .any(|id| id == labels::SWARM_SERVICE)
     {
-        tell_swarm(cx, async |engine| swarm::go_on(engine).await)?;
+        ask_engine(cx, async |engine| runtime::start_service(engine).await)?;
     }
     cx.host.remove(STOPPED).map(drop)
 }
@@ -162,7 +162,7 @@ fn check_free_space(host: &Host, members: &[String]) -> Result<()> {
         format!("{} MiB", mib(free)),
     )
     .cause(Cause::Disk)
-    .hint("make room, or keep fewer: backup_keep in /etc/openclaw-deploy.toml"))
+    .hint("free some space, or keep fewer: backup_keep in /etc/openclaw-deploy.toml"))
 }
 
 /// Does something while the gateway is stopped, and starts it again whatever came of it.
@@ -191,12 +191,12 @@ fn stop(cx: &Context, running: &[String]) -> Result<()> {
     if ids.len() == running.len() {
         return Ok(());
     }
-    tell_swarm(cx, async |engine| {
-        runtime::of(Shape::Swarm).stop(engine, GRACE).await
+    ask_engine(cx, async |engine| {
+        runtime::of(RuntimeKind::Swarm).stop(engine, GRACE).await
     })
 }
 
-fn tell_swarm<T>(cx: &Context, what: impl AsyncFnOnce(&Engine) -> Result<T>) -> Result<T> {
+fn ask_engine<T>(cx: &Context, what: impl AsyncFnOnce(&Engine) -> Result<T>) -> Result<T> {
     cx.host.wait(async {
         let engine = Engine::open(&cx.settings.engine).await?;
         what(&engine).await
@@ -212,8 +212,10 @@ fn running(cx: &Context) -> Result<Vec<String>> {
     let ids = docker(cx, &["ps", "--quiet", "--no-trunc", "--filter", &label])?;
     let mut names: Vec<String> = ids.lines().map(str::to_owned).collect();
     let records = Records::load(&cx.host, &cx.settings)?;
-    let swarm = records.current().is_some_and(|it| it.shape == Shape::Swarm);
-    if swarm && tell_swarm(cx, async |engine| swarm::is_up(engine).await)? {
+    let swarm = records
+        .current()
+        .is_some_and(|it| it.runtime == RuntimeKind::Swarm);
+    if swarm && ask_engine(cx, async |engine| runtime::service_is_up(engine).await)? {
         names.push(labels::SWARM_SERVICE.to_owned());
     }
     Ok(names)

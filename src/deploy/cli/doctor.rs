@@ -12,11 +12,10 @@ use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::health::exposure;
 use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::runtime::swarm;
-use crate::deploy::gateway::{container as gateway_container, env};
+use crate::deploy::gateway::runtime;
+use crate::deploy::gateway::{container, env};
 use crate::deploy::host::disk;
 use crate::deploy::host::lock;
-use crate::deploy::settings::Shape;
 use crate::deploy::token::Token;
 
 /// How bad a finding is.
@@ -145,49 +144,51 @@ async fn engine(cx: &Context) -> Vec<Finding> {
             Err(failure) => Finding::bad("compose", Severity::Fail, &failure),
         },
     );
-    match observe(cx, &engine).await {
-        Ok(seen) => {
-            let container = seen.container.clone().unwrap_or_default();
-            if cx
-                .settings
-                .shape
-                .unwrap_or(gateway_container::shape(&container))
-                == Shape::Swarm
-            {
-                all.push(match swarm::node(&engine).await {
-                    Ok(node) => Finding::ok("swarm", format!("managed by this node, {node}")),
-                    Err(failure) => Finding::bad("swarm", Severity::Fail, &failure),
-                });
-            }
-            let bad = |what: &str, fix: &str| {
-                Finding::bad("gateway", Severity::Fail, &Failure::new(what).hint(fix))
-            };
-            all.push(match (&seen.container, seen.healthy) {
-                (_, true) => Finding::ok("gateway", "answers"),
-                (None, _) => bad("not found", "openclaw-deploy bootstrap"),
-                (Some(_), _) => bad("does not answer", "openclaw-deploy logs"),
-            });
-            if seen.healthy
-                && let Err(failure) =
-                    exposure::assert_private(&cx.host, &container, cx.settings.port)
-            {
-                all.push(Finding::bad("exposure", Severity::Fail, &failure));
-            }
-        }
-        Err(failure) => all.push(Finding::bad("gateway", Severity::Fail, &failure)),
+    all.extend(gateway(cx, &engine).await);
+    all.extend(records(cx));
+    all
+}
+
+async fn gateway(cx: &Context, engine: &Engine) -> Vec<Finding> {
+    let seen = match observe(cx, engine).await {
+        Ok(seen) => seen,
+        Err(failure) => return vec![Finding::bad("gateway", Severity::Fail, &failure)],
+    };
+    let mut all = Vec::new();
+    let container = seen.container.clone().unwrap_or_default();
+    let kind = cx
+        .settings
+        .runtime
+        .unwrap_or(container::runtime(&container));
+    match runtime::of(kind).diagnose(engine).await {
+        Ok(said) => all.extend(said.map(|text| Finding::ok("swarm", text))),
+        Err(failure) => all.push(Finding::bad("swarm", Severity::Fail, &failure)),
     }
-    match Records::load(&cx.host, &cx.settings) {
-        Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => {
-            all.push(Finding::bad(
-                "records",
-                Severity::Warn,
-                &Failure::new("an earlier run was interrupted").hint("openclaw-deploy bootstrap"),
-            ))
-        }
-        Ok(_) => {}
-        Err(failure) => all.push(Finding::bad("records", Severity::Fail, &failure)),
+    let bad = |what: &str, fix: &str| {
+        Finding::bad("gateway", Severity::Fail, &Failure::new(what).hint(fix))
+    };
+    all.push(match (&seen.container, seen.healthy) {
+        (_, true) => Finding::ok("gateway", "answers"),
+        (None, _) => bad("not found", "openclaw-deploy bootstrap"),
+        (Some(_), _) => bad("does not answer", "openclaw-deploy logs"),
+    });
+    let exposed = exposure::assert_private(&cx.host, &container, cx.settings.port);
+    if let (true, Err(failure)) = (seen.healthy, exposed) {
+        all.push(Finding::bad("exposure", Severity::Fail, &failure));
     }
     all
+}
+
+fn records(cx: &Context) -> Option<Finding> {
+    match Records::load(&cx.host, &cx.settings) {
+        Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => Some(Finding::bad(
+            "records",
+            Severity::Warn,
+            &Failure::new("an earlier run was interrupted").hint("openclaw-deploy bootstrap"),
+        )),
+        Ok(_) => None,
+        Err(failure) => Some(Finding::bad("records", Severity::Fail, &failure)),
+    }
 }
 
 fn print(cx: &Context, all: &[Finding], json: bool) {

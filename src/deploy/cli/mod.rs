@@ -237,7 +237,7 @@ fn rollback(cx: &Context, to: Option<u64>, keep_state: bool, wait: bool) -> Resu
         let mut records = Records::load(&cx.host, &cx.settings)?;
         let target = report::target(&records, to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
-        let new = rollback::go(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
+        let new = rollback::run(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
         warn_of_journal(cx);
         let new = new?;
         cx.reporter.result(&json!({
@@ -264,13 +264,14 @@ async fn state_of(
     let pending = records.pending.as_ref().and_then(|it| it.snapshot.clone());
     // What failed last has its old state back already.
     let is_back = |it: &Pending| it.from == Some(target.id) && it.snapshot.is_none();
-    let is_back = !cx.settings.engine.is_remote() && records.pending.as_ref().is_some_and(is_back);
+    let storage = state::of(&cx.settings);
+    let is_back = storage.restores_in_place() && records.pending.as_ref().is_some_and(is_back);
     if keep_state || is_back {
         return Ok(None);
     }
     let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
     match snapshot {
-        Some(id) if state::of(&cx.settings).is_there(cx, engine, &id).await? => Ok(Some(id)),
+        Some(id) if storage.has_snapshot(cx, engine, &id).await? => Ok(Some(id)),
         _ => Err(Failure::new(format!(
             "there is no snapshot of the state of release {}",
             target.id

@@ -11,16 +11,14 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::env_file::EnvFile;
 use crate::deploy::error::{Exit, Failure, Result};
-use crate::deploy::gateway::labels;
 use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::runtime::swarm::secrets;
+use crate::deploy::gateway::runtime;
 use crate::deploy::gateway::{container, env};
 use crate::deploy::host::lock;
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
-use crate::deploy::settings::Shape;
 
 /// The release to go back to: `to`, or the newest with another image than the current one.
 pub(super) fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
@@ -179,29 +177,18 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
         json!({
             "id": it.id, "requested": it.requested, "image": it.pinned, "source": it.source.word(),
             "version": it.version, "revision": it.revision, "since": it.since, "seconds": it.seconds,
-            "snapshot": it.snapshot, "shape": it.shape, "secrets": it.secrets,
+            "snapshot": it.snapshot, "runtime": it.runtime, "secrets": it.secrets,
         })
     };
     json!({
         "gateway": word(observed).0,
         "url": format!("http://127.0.0.1:{}", cx.settings.port),
-        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "shape": container::shape(it), "image": it.image, "status": it.status, "started": it.started})),
+        "container": observed.container.as_ref().map(|it| json!({"id": it.id, "runtime": container::runtime(it), "image": it.image, "status": it.status, "started": it.started})),
         "current": records.current().map(release),
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
         "interrupted": records.pending.is_some(),
     })
-}
-
-/// `openclaw_gateway, with TELEGRAM_BOT_TOKEN`.
-fn service_line(release: &Release) -> String {
-    let secrets = release.secrets.iter();
-    let names: Vec<_> = secrets.filter_map(|it| secrets::parts(it)).collect();
-    let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
-    match names.as_slice() {
-        [] => format!("{}, without secrets", labels::SWARM_SERVICE),
-        names => format!("{}, with {}", labels::SWARM_SERVICE, names.join(", ")),
-    }
 }
 
 fn status_text(cx: &Context, records: &Records, observed: &Observed) {
@@ -215,8 +202,8 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     if let Some(current) = records.current() {
         line("image", &current.pinned);
         line("source", current.source.word());
-        if current.shape == Shape::Swarm {
-            line("service", &service_line(current));
+        if let Some(service) = runtime::of(current.runtime).describe(current) {
+            line("service", &service);
         }
         if !current.version.is_empty() {
             line("version", &current.version);

@@ -4,7 +4,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::{Container, Labels};
 use crate::deploy::error::Result;
 use crate::deploy::gateway::labels;
-use crate::deploy::settings::Shape;
+use crate::deploy::settings::RuntimeKind;
 
 /// Our gateway's container, if there is one: the one that runs, or else the newest.
 pub(crate) async fn find(engine: &Engine) -> Result<Option<Container>> {
@@ -14,45 +14,47 @@ pub(crate) async fn find(engine: &Engine) -> Result<Option<Container>> {
     }
 }
 
-/// The ids of all our gateway's containers and who made them, in the order in which one of
-/// them is the gateway: what runs, what has run, what was only made; the newest first.
-pub(crate) async fn all(engine: &Engine) -> Result<Vec<(String, Shape)>> {
+/// The ids of all our gateway's containers and what runs them, in the order in which one of them is
+/// the gateway: first one that runs, then one that has run, then one that was only created; the newest
+/// first.
+pub(crate) async fn all(engine: &Engine) -> Result<Vec<(String, RuntimeKind)>> {
     let mut ours: Vec<_> = engine
         .containers()
         .await?
         .into_iter()
-        .filter_map(|it| Some((shape_of(&it.labels)?, it)))
+        .filter_map(|it| Some((runtime_of(&it.labels)?, it)))
         .collect();
     ours.sort_by_key(|(_, it)| match it.state.as_str() {
         "running" => 0,
         "created" => 2,
         _ => 1,
     });
-    Ok(ours.into_iter().map(|(shape, it)| (it.id, shape)).collect())
+    Ok(ours.into_iter().map(|(kind, it)| (it.id, kind)).collect())
 }
 
-/// Those of [`all`] that this made.
-pub(crate) async fn all_of(engine: &Engine, made_by: Shape) -> Result<Vec<String>> {
+/// The ids of those of [`all`] that this runs.
+pub(crate) async fn all_of(engine: &Engine, made_by: RuntimeKind) -> Result<Vec<String>> {
     let all = all(engine).await?.into_iter();
     Ok(all
-        .filter(|(_, shape)| *shape == made_by)
+        .filter(|(_, kind)| *kind == made_by)
         .map(|(id, _)| id)
         .collect())
 }
 
-/// Whether Compose made it, or Swarm.
-pub(crate) fn shape(container: &Container) -> Shape {
-    shape_of(&container.labels).unwrap_or_default()
+/// What runs it.
+pub(crate) fn runtime(container: &Container) -> RuntimeKind {
+    runtime_of(&container.labels).unwrap_or_default()
 }
 
-/// The fingerprint of what it was made from.
-pub(crate) fn render(container: &Container) -> &str {
+/// The fingerprint of what it was made from, "" where it was not made by us.
+pub(crate) fn fingerprint(container: &Container) -> &str {
     label(&container.labels, labels::RENDER)
 }
 
-/// The name of its volumes, or "" where it has directories.
-pub(crate) fn state(container: &Container) -> &str {
-    label(&container.labels, labels::STATE)
+/// The name of its volumes; none where it has directories.
+pub(crate) fn state(container: &Container) -> Option<&str> {
+    let name = label(&container.labels, labels::STATE);
+    (!name.is_empty()).then_some(name)
 }
 
 /// The host's address and port of every port that is published, or will be when it starts; of a
@@ -71,16 +73,16 @@ pub(crate) fn is_published_at(container: &Container, address: &str, port: u16) -
     published(container) == [(address.to_owned(), port)]
 }
 
-/// Whose container has these labels; `None`: not the gateway's.
-fn shape_of(all: &Labels) -> Option<Shape> {
+/// What runs the container with these labels; none where it is not the gateway's.
+fn runtime_of(all: &Labels) -> Option<RuntimeKind> {
     let is = |name: &str, word: &str| label(all, name) == word;
     if is("com.docker.swarm.service.name", labels::SWARM_SERVICE) {
-        return Some(Shape::Swarm);
+        return Some(RuntimeKind::Swarm);
     }
     let compose = is("com.docker.compose.project", labels::PROJECT)
         && is("com.docker.compose.service", labels::COMPOSE_SERVICE)
         && is("com.docker.compose.oneoff", "False");
-    compose.then_some(Shape::Compose)
+    compose.then_some(RuntimeKind::Compose)
 }
 
 fn label<'a>(all: &'a Labels, name: &str) -> &'a str {
@@ -107,15 +109,15 @@ mod tests {
                 ("com.docker.compose.oneoff", oneoff),
             ])
         };
-        assert_eq!(shape_of(&compose("False")), Some(Shape::Compose));
+        assert_eq!(runtime_of(&compose("False")), Some(RuntimeKind::Compose));
         assert_eq!(
-            shape_of(&compose("True")),
+            runtime_of(&compose("True")),
             None,
             "`compose run` is not the gateway"
         );
         let task = labels_of(&[("com.docker.swarm.service.name", "openclaw_gateway")]);
-        assert_eq!(shape_of(&task), Some(Shape::Swarm));
-        assert_eq!(shape_of(&Labels::new()), None);
+        assert_eq!(runtime_of(&task), Some(RuntimeKind::Swarm));
+        assert_eq!(runtime_of(&Labels::new()), None);
     }
 
     #[test]

@@ -100,15 +100,15 @@ pub(crate) fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
     Ok(Some((account.uid, account.gid)))
 }
 
-/// Tells one `.env` from another; the image's name does not count.
-pub(crate) fn mark(cx: &Context) -> Result<String> {
+/// The fingerprint of `.env`; the image's name does not count.
+pub(crate) fn fingerprint(cx: &Context) -> Result<String> {
     let mut file = EnvFile::parse(&read(cx, owner(cx)?)?);
     file.set(IMAGE, "");
     Ok(fnv1a(file.text().as_bytes()))
 }
 
 /// Hides the values of `.env` that are secrets by their names.
-pub(crate) fn conceal(cx: &Context, redact: &mut Redact) {
+pub(crate) fn redact(cx: &Context, redact: &mut Redact) {
     let text = owner(cx)
         .and_then(|owner| read(cx, owner))
         .unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Images that no release needs any more: of those that we brought, and of no others.
+//! Removes images that no release needs any more: those that we pulled or built, and no others.
 //!
-//! A version that failed is brought as well and becomes no release. The last one stays, to be
-//! looked at or tried again; it goes when a version answers, or when another one fails.
+//! A version that failed was pulled as well and becomes no release. The last one stays, to be
+//! looked at or tried again; it is removed when a version answers, or when another one fails.
 
 use super::records::{Records, Release};
 use super::state;
@@ -14,13 +14,13 @@ use crate::deploy::image_reference::short;
 const KEPT: &str = "openclaw-deploy/kept";
 
 /// Keeps the image of a release from being pruned by others.
-pub(crate) async fn keep(engine: &Engine, release: &Release) -> Result<()> {
+pub(crate) async fn tag(engine: &Engine, release: &Release) -> Result<()> {
     engine
         .tag(&release.image, KEPT, short(&release.image))
         .await
 }
 
-/// Lets go of releases, images and snapshots beyond `--keep`.
+/// Removes releases, images and snapshots beyond `--keep`.
 pub(crate) async fn prune(cx: &Context, engine: &Engine, records: &mut Records) -> Result<()> {
     let gone = records.prune(cx.settings.keep);
     records.save(&cx.host, &cx.settings)?;
@@ -29,20 +29,20 @@ pub(crate) async fn prune(cx: &Context, engine: &Engine, records: &mut Records) 
             .untag(&format!("{KEPT}:{}", short(&release.image)))
             .await?;
     }
-    remove(cx, engine, records, None).await?;
+    remove_unneeded(cx, engine, records, None).await?;
     state::prune(cx, engine, records).await;
     Ok(())
 }
 
-/// Removes what we brought and no release needs, but for the image `last`.
-pub(crate) async fn remove(
+/// Removes the images that we pulled or built and no release needs, but for that of `last`.
+pub(crate) async fn remove_unneeded(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
     last: Option<&Release>,
 ) -> Result<()> {
-    for pinned in records.needless(last) {
-        // One that a container uses is asked for again the next time.
+    for pinned in records.unneeded(last) {
+        // One that a container uses stays, and is tried again the next time.
         if engine.untag(&pinned).await? {
             records.brought.retain(|it| it.pinned != pinned);
         }

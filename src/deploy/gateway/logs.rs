@@ -1,4 +1,4 @@
-//! The gateway's own words, for people: the last lines, without secrets.
+//! The gateway's log, for people: the last lines, without secrets.
 
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -16,7 +16,7 @@ pub(crate) async fn last(
     count: usize,
 ) -> Result<Vec<String>> {
     let mut redact = cx.redact();
-    super::env::conceal(cx, &mut redact);
+    super::env::redact(cx, &mut redact);
     let lines = engine.logs(id, count).await?;
     Ok(lines.iter().map(|line| redact.text(line)).collect())
 }

@@ -5,9 +5,11 @@
 //!                                                         └─▶ restore
 //! ```
 
+mod boxed;
 pub(crate) mod labels;
 pub(crate) mod config;
-pub(crate) mod spec;
+mod spec;
+mod old_records;
 pub(crate) mod env;
 pub(crate) mod records;
 pub(crate) mod container;

@@ -28,7 +28,7 @@ impl Observed {
         })
     }
 
-    /// What the ladder needs to know of it.
+    /// What the fallbacks for an image depend on.
     pub(crate) fn running(&self, records: &Records) -> Option<Running> {
         let container = self.container.as_ref()?;
         let release = records

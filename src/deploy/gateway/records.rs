@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::old_records;
 use crate::deploy::gateway::spec::Spec;
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::Acquired;
-use crate::deploy::settings::{Settings, Shape};
+use crate::deploy::settings::{RuntimeKind, Settings};
 
 /// Root only: the fingerprint of `.env` is in it.
 const ACCESS: Access = Access {
@@ -68,10 +69,10 @@ pub(crate) struct Release {
     /// Its revision label, or "".
     pub revision: String,
     /// How it ran.
-    #[serde(default)]
-    pub shape: Shape,
+    #[serde(default, alias = "shape")]
+    pub runtime: RuntimeKind,
     /// What it was made from, beside the image.
-    #[serde(alias = "compose")]
+    #[serde(alias = "compose", deserialize_with = "old_records::spec")]
     pub spec: Spec,
     /// The names of the secrets of the swarm that it was given.
     #[serde(default)]
@@ -84,9 +85,9 @@ pub(crate) struct Release {
     pub seconds: f64,
     /// The state before it started: the way back from it.
     pub snapshot: Option<String>,
-    /// Its own volumes on a remote engine; "" where the state is in directories.
-    #[serde(default)]
-    pub state: String,
+    /// The name of its own volumes on a remote engine; none where the state is in directories.
+    #[serde(default, deserialize_with = "old_records::name")]
+    pub state: Option<String>,
 }
 
 /// A change in flight.
@@ -161,7 +162,7 @@ impl Records {
     }
 
     /// Remembers an image as bad.
-    pub(crate) fn condemn(&mut self, image: &str) {
+    pub(crate) fn mark_bad(&mut self, image: &str) {
         if !self.bad.iter().any(|bad| bad == image) {
             self.bad.push(image.to_owned());
         }
@@ -170,7 +171,7 @@ impl Records {
     }
 
     /// Remembers an image as ours to remove.
-    pub(crate) fn bring(&mut self, got: &Acquired) {
+    pub(crate) fn remember_brought(&mut self, got: &Acquired) {
         self.brought.retain(|it| it.pinned != got.pinned);
         self.brought.push(Brought {
             pinned: got.pinned.clone(),
@@ -193,18 +194,18 @@ impl Records {
         }
     }
 
-    /// What we brought and no release is made of, nor `last`.
-    pub(crate) fn needless(&self, last: Option<&Release>) -> Vec<String> {
+    /// Images that we pulled or built, and of which neither a release is made nor `last`.
+    pub(crate) fn unneeded(&self, last: Option<&Release>) -> Vec<String> {
         // By its id: a gateway that was adopted is remembered by that alone.
         let is_needed = |it: &&Brought| {
             let mut releases = self.releases.iter().chain(last);
             releases.any(|release| release.pinned == it.pinned || release.image == it.image)
         };
-        let needless = self.brought.iter().filter(|it| !is_needed(it));
-        needless.map(|it| it.pinned.clone()).collect()
+        let unneeded = self.brought.iter().filter(|it| !is_needed(it));
+        unneeded.map(|it| it.pinned.clone()).collect()
     }
 
-    /// Lets go of all but `keep` snapshots, and returns those. The first to stay are the ways back
+    /// Forgets all but `keep` snapshots, and returns those. The first to stay are the ways back
     /// to another image: a release of the same image (its `.env` or a secret changed) must not
     /// push them out.
     pub(crate) fn keep_snapshots(&mut self, keep: usize) -> Vec<String> {
@@ -266,14 +267,14 @@ pub(crate) mod tests {
             source: Source::Pulled,
             version: String::new(),
             revision: String::new(),
-            shape: Shape::Compose,
+            runtime: RuntimeKind::Compose,
             spec: Spec::default(),
             secrets: Vec::new(),
             env: String::new(),
             since: 0,
             seconds: 0.0,
             snapshot: None,
-            state: String::new(),
+            state: None,
         }
     }
 
@@ -291,7 +292,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_what_we_brought_and_nothing_needs_is_needless() {
+    fn only_what_we_brought_and_nothing_needs_is_unneeded() {
         let mut records = Records::default();
         for image in ["good", "bad", "worse"] {
             records.brought.push(Brought {
@@ -302,16 +303,16 @@ pub(crate) mod tests {
         }
         records.commit(release(1, "good"));
         records.commit(release(2, "foreign"));
-        assert_eq!(records.needless(None), ["r/x@bad", "r/x@worse"]);
+        assert_eq!(records.unneeded(None), ["r/x@bad", "r/x@worse"]);
         let last = release(3, "worse");
-        assert_eq!(records.needless(Some(&last)), ["r/x@bad"]);
+        assert_eq!(records.unneeded(Some(&last)), ["r/x@bad"]);
         // One that somebody started by hand, and that we go back to by its id.
         let adopted = Release {
             pinned: "bad".to_owned(),
             ..release(4, "bad")
         };
         records.commit(adopted);
-        assert_eq!(records.needless(None), ["r/x@worse"]);
+        assert_eq!(records.unneeded(None), ["r/x@worse"]);
     }
 
     #[test]
@@ -386,8 +387,8 @@ pub(crate) mod tests {
     #[test]
     fn what_answers_is_no_longer_bad() {
         let mut records = Records::default();
-        records.condemn("a");
-        records.condemn("a");
+        records.mark_bad("a");
+        records.mark_bad("a");
         assert_eq!(records.bad, ["a"]);
         records.commit(release(1, "a"));
         assert!(records.bad.is_empty());

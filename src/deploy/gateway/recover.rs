@@ -1,4 +1,4 @@
-//! After a run that was killed: finishes what it had begun, or takes it back.
+//! After a run that was killed: finishes its change, or undoes it.
 //!
 //! The records say what was in flight. If the new version is there and answers, it is
 //! committed; otherwise the version before is put back with its state.
@@ -23,9 +23,10 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     let Some(pending) = records.pending.clone() else {
         return Ok(());
     };
-    cx.reporter
-        .warn("an earlier run was cut off while it replaced the gateway; mending that first");
-    state::of(&cx.settings).mend(cx)?;
+    cx.reporter.warn(
+        "an earlier run was cut off while it replaced the gateway; finishing or undoing that first",
+    );
+    state::of(&cx.settings).repair(cx)?;
     if let Some(sign) = answers(cx, engine, &pending).await? {
         cx.reporter.note("the new version answers; keeping it");
         let mut release = pending.release;
@@ -34,8 +35,8 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     }
     let snapshot = pending.snapshot.as_deref();
     match pending.from.and_then(|id| records.release(id)).cloned() {
-        Some(from) => go_back(cx, engine, records, &from, snapshot).await?,
-        None if snapshot.is_some() => begin_anew(cx, engine, snapshot).await?,
+        Some(from) => restore_previous(cx, engine, records, &from, snapshot).await?,
+        None if snapshot.is_some() => restore_first_state(cx, engine, snapshot).await?,
         None => {}
     }
     records.pending = None;
@@ -46,14 +47,14 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
 
 /// Gives the version that was being tried, if it runs, its time to answer.
 async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<Sign>> {
-    // What runs while there is no snapshot yet was never replaced, however like the new it looks.
+    // While there is no snapshot yet the gateway was not replaced, even if it looks like the new one.
     let begun = pending.snapshot.is_some() || pending.from.is_none();
     let container = container::find(engine)
         .await?
         .filter(|it| it.running && begun);
     let ours = container.filter(|it| {
-        container::render(it) == runtime::mark(&pending.release)
-            && container::state(it) == pending.release.state
+        container::fingerprint(it) == runtime::fingerprint(&pending.release)
+            && container::state(it) == pending.release.state.as_deref()
     });
     let Some(container) = ours else {
         return Ok(None);
@@ -86,11 +87,11 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
 }
 
 /// Puts back the state that a first version found, before the next is tried on it.
-async fn begin_anew(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
+async fn restore_first_state(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
     cx.reporter
         .note("putting back the state that was here before");
     cx.host.shield(true);
-    let restored = restore::state_alone(cx, engine, snapshot).await;
+    let restored = restore::stop_and_restore_state(cx, engine, snapshot).await;
     cx.host.shield(false);
     restored.map_err(|why| Failure {
         what: format!(
@@ -101,9 +102,8 @@ async fn begin_anew(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Re
     })
 }
 
-/// Puts the version before back with its state. As after a failure: whatever signal comes, it is
-/// not left half done once more.
-async fn go_back(
+/// Restores the version before, with its state. No signal ends this half-way.
+async fn restore_previous(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
@@ -119,7 +119,7 @@ async fn go_back(
             "{} could not be put back: {}\n  no gateway answers now",
             from.pinned, why.what
         ))
-        .hint(restore::way_out(from, &why))
+        .hint(restore::next_command(from, &why))
         .exit(Exit::Down)
         .cause(why.cause)
         .log(why.log)

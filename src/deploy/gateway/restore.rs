@@ -1,6 +1,6 @@
-//! The way back: the version before, with the state that it had.
+//! Restores the version before, with the state that it had.
 //!
-//! Needs no registry. What the failed version wrote is lost, and that is said.
+//! Needs no registry. What the failed version wrote is lost, and the message says so.
 
 use std::time::Instant;
 
@@ -14,8 +14,8 @@ use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{env, image_cleanup, logs, runtime, state};
 
-/// After `failure` of `release`: puts back what ran, and says what runs now.
-pub(crate) async fn after(
+/// After `failure` of `release`: restores what ran before. Returns the failure with what runs now.
+pub(crate) async fn after_failure(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
@@ -28,7 +28,7 @@ pub(crate) async fn after(
         return first_install(cx, engine, records, release, failure).await;
     };
     if failure.cause.condemns_the_image() && from.image != release.image {
-        records.condemn(&release.image);
+        records.mark_bad(&release.image);
     }
     let start = Instant::now();
     let snapshot = pending.and_then(|it| it.snapshot);
@@ -43,7 +43,7 @@ pub(crate) async fn after(
                 snapshot.is_some(),
             )
         }
-        Err(second) => lost(cx, &from, &failure, &second),
+        Err(second) => not_restored(cx, &from, &failure, &second),
     };
     remove_failed(cx, engine, records, release).await;
     state::prune(cx, engine, records).await;
@@ -83,7 +83,7 @@ fn restored(
 }
 
 /// The old version does not answer either.
-fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Failure {
+fn not_restored(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Failure {
     cx.journal.add(json!({
         "event": "rollback", "to": from.id, "cause": second.cause, "outcome": "failed",
     }));
@@ -93,14 +93,14 @@ fn lost(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Fa
         "{}\n  and {} could not be put back: {}\n  no gateway answers now",
         failure.what, from.pinned, second.what
     ))
-    .hint(way_out(from, second))
+    .hint(next_command(from, second))
     .exit(Exit::Down)
     .cause(failure.cause)
     .log(log)
 }
 
-/// What to do where `to` could not be put back because of `why`.
-pub(crate) fn way_out(to: &Release, why: &Failure) -> String {
+/// What to run where `to` could not be put back because of `why`.
+pub(crate) fn next_command(to: &Release, why: &Failure) -> String {
     let again = format!("openclaw-deploy rollback --to {}", to.id);
     match why.cause {
         // Without its image that would fail again.
@@ -111,7 +111,7 @@ pub(crate) fn way_out(to: &Release, why: &Failure) -> String {
     }
 }
 
-/// There is nothing to put back: what was tried stays, stopped.
+/// No version ran before: the one that was tried stays, stopped.
 async fn first_install(
     cx: &Context,
     engine: &Engine,
@@ -120,7 +120,7 @@ async fn first_install(
     failure: Failure,
 ) -> Failure {
     let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
-    match state_alone(cx, engine, before.as_deref()).await {
+    match stop_and_restore_state(cx, engine, before.as_deref()).await {
         Ok(()) => records.pending = None,
         // What is pending stays so, and its snapshot with it.
         Err(why) => cx.reporter.warn(format!(
@@ -132,7 +132,7 @@ async fn first_install(
     if after.exit != Exit::Interrupted {
         after.what.push_str(&format!(
             "\n  it was the first, so nothing could be put back; {}",
-            runtime::of(release.shape).left_behind()
+            runtime::of(release.runtime).left_behind()
         ));
         after
             .hint
@@ -144,15 +144,16 @@ async fn first_install(
 
 /// Removes the images of versions that failed before `release` did, and saves the records.
 async fn remove_failed(cx: &Context, engine: &Engine, records: &mut Records, release: &Release) {
-    if let Err(why) = image_cleanup::remove(cx, engine, records, Some(release)).await {
-        cx.reporter
-            .warn(format!("images of versions that failed stay here: {why}"));
+    if let Err(why) = image_cleanup::remove_unneeded(cx, engine, records, Some(release)).await {
+        cx.reporter.warn(format!(
+            "images of versions that failed were not removed: {why}"
+        ));
         let _ = records.save(&cx.host, &cx.settings);
     }
 }
 
 /// Stops what was the first to be tried, and puts back the state that it found.
-pub(crate) async fn state_alone(
+pub(crate) async fn stop_and_restore_state(
     cx: &Context,
     engine: &Engine,
     snapshot: Option<&str>,
@@ -172,30 +173,30 @@ pub(crate) async fn restore(
     to: &Release,
     snapshot: Option<&str>,
 ) -> Result<()> {
-    // Whatever comes of this, the version that failed does not run on.
+    // Even if the rest fails, the version that failed must not run on.
     runtime::stop(engine, 10).await?;
-    image_is_here(engine, to).await?;
-    state::of(&cx.settings).mend(cx)?;
+    require_image(engine, to).await?;
+    state::of(&cx.settings).repair(cx)?;
     if let Some(id) = snapshot {
         state::of(&cx.settings).restore(cx, id).await?;
-        state_is_back(cx, records, to);
+        forget_restored(cx, records, to);
     }
     if let Some(port) = cx.settings.reachable_port() {
         exposure::port_is_free(port)?;
     }
-    let id = runtime::of(to.shape).start(cx, engine, to).await?;
+    let id = runtime::of(to.runtime).start(cx, engine, to).await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
-        Ok(_) => runtime::settle(cx, engine, to).await?,
+        Ok(_) => runtime::keep_running(cx, engine, to).await?,
         Err(why) => return Err(logs::unhealthy(cx, engine, &id, &why).await),
     }
     env::name_image(cx, &to.pinned, &[env_image(cx)?])
 }
 
-/// Writes down that the change in flight has its old state back: a run that mends it must not put
-/// that back once more, over what the old version has written since. Volumes are never put back.
-fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
-    if !state::of(&cx.settings).is_put_back() {
+/// Forgets the snapshot of the change in flight, once it is restored: the next run must not restore it
+/// again, over what the old version has written since.
+fn forget_restored(cx: &Context, records: &mut Records, to: &Release) {
+    if !state::of(&cx.settings).restores_in_place() {
         return;
     }
     let pending = records.pending.as_mut().filter(|it| it.from == Some(to.id));
@@ -207,12 +208,12 @@ fn state_is_back(cx: &Context, records: &mut Records, to: &Release) {
     }
 }
 
-/// Refuses a release whose image was taken away.
-pub(crate) async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
+/// Refuses a release whose image was removed.
+pub(crate) async fn require_image(engine: &Engine, to: &Release) -> Result<()> {
     match engine.image(&to.pinned).await? {
         Some(_) => Ok(()),
         None => Err(
-            Failure::new(format!("its image {} is no longer here", to.pinned))
+            Failure::new(format!("its image {} was not found", to.pinned))
                 .hint(match to.pinned.contains('@') {
                     true => format!("docker pull {}", to.pinned),
                     false => {
@@ -224,7 +225,7 @@ pub(crate) async fn image_is_here(engine: &Engine, to: &Release) -> Result<()> {
     }
 }
 
-/// What `.env` names now is ours to replace when we are the ones who go back.
+/// The image that `.env` names now: when we go back it is ours to replace.
 fn env_image(cx: &Context) -> Result<String> {
     let text = env::read(cx, env::owner(cx)?)?;
     let file = crate::deploy::env_file::EnvFile::parse(&text);

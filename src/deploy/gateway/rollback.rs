@@ -17,32 +17,32 @@ use crate::deploy::gateway::{env, restore, runtime, state};
 ///
 /// # Errors
 /// Exit 5 when what ran before was put back and answers, 6 when nothing does.
-pub(crate) async fn go(
+pub(crate) async fn run(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
     target: &Release,
     state: Option<&str>,
 ) -> Result<u64> {
-    restore::image_is_here(engine, target)
+    restore::require_image(engine, target)
         .await
-        .map_err(|why| untouched(target, why))?;
-    let mut release = again(cx, engine, records, target).await?;
-    // What a change left whose way back failed is still the state to go back to.
-    let lost = records.pending.take().and_then(|it| it.snapshot);
-    if lost.is_none() {
+        .map_err(|why| refused(target, why))?;
+    let mut release = next_release(cx, engine, records, target).await?;
+    // Where an earlier change could not be undone, its snapshot is still the state to go back to.
+    let kept = records.pending.take().and_then(|it| it.snapshot);
+    if kept.is_none() {
         state::of(&cx.settings).preflight(cx)?;
     }
     records.pending = Some(Pending {
         release: release.clone(),
         from: records.current().map(|it| it.id),
-        snapshot: lost,
+        snapshot: kept,
     });
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
     let restored = async {
         runtime::stop(engine, labels::GRACE).await?;
-        state::take(cx, engine, records, &mut release, state).await?;
+        state::snapshot(cx, engine, records, &mut release, state).await?;
         restore::restore(cx, engine, records, &release, state).await
     }
     .await;
@@ -51,7 +51,7 @@ pub(crate) async fn go(
         Err(mut why) => {
             let hint = "choose another release with --to: openclaw-deploy status lists them";
             why.hint.get_or_insert_with(|| hint.to_owned());
-            Some(restore::after(cx, engine, records, &release, why).await)
+            Some(restore::after_failure(cx, engine, records, &release, why).await)
         }
     };
     cx.host.shield(false);
@@ -69,31 +69,28 @@ pub(crate) async fn go(
 }
 
 /// The release that `target` becomes when it runs again.
-async fn again(
+async fn next_release(
     cx: &Context,
     engine: &Engine,
     records: &Records,
     target: &Release,
 ) -> Result<Release> {
-    let form = runtime::of(target.shape).form(cx, engine).await?;
+    let plan = runtime::of(target.runtime).plan(cx, engine).await?;
     let id = records.next_id();
-    let state = match target.state.is_empty() {
-        true => String::new(),
-        false => state::of(&cx.settings).place(id),
-    };
+    let own = target.state.as_ref();
     Ok(Release {
         id,
         since: now(),
-        env: env::mark(cx)?,
-        secrets: form.secrets,
+        env: env::fingerprint(cx)?,
+        secrets: plan.secrets,
         snapshot: None,
-        state,
+        state: own.and_then(|_| state::of(&cx.settings).name_for(id)),
         ..target.clone()
     })
 }
 
 /// What is refused before the gateway is stopped.
-fn untouched(target: &Release, why: Failure) -> Failure {
+fn refused(target: &Release, why: Failure) -> Failure {
     Failure {
         what: format!(
             "cannot go back to release {}: {}; the gateway was not touched",

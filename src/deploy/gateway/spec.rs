@@ -1,13 +1,10 @@
 //! What a gateway is made from, beside its image: decided once, kept with its release, and rendered
 //! when it is used, for Compose or for Swarm.
 
-mod before;
-
 use serde::{Deserialize, Serialize};
 
 /// See above.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored")]
 pub(crate) struct Spec {
     /// The image's own command.
     pub command: Vec<String>,
@@ -29,9 +26,9 @@ pub(crate) struct Mount {
 }
 
 impl Spec {
-    /// The image's own command, told to listen where it can be reached: by a published port, which
-    /// does not reach the loopback inside of a container, on `lan`; in the host's network on
-    /// `loopback`.
+    /// The image's own command, told to listen where it can be reached: on `lan` behind a published
+    /// port, which does not reach the loopback inside of a container; on `loopback` in the host's
+    /// network.
     pub(crate) fn command(&self, bind: &str, port: u16) -> Vec<String> {
         let mut command = self.command.clone();
         let has = |word: &str| command.iter().any(|it| it == word);
@@ -42,39 +39,7 @@ impl Spec {
     }
 }
 
-fn listen(bind: &str, port: u16) -> [String; 4] {
+/// The arguments that [`Spec::command`] adds.
+pub(super) fn listen(bind: &str, port: u16) -> [String; 4] {
     ["--bind", bind, "--port", &port.to_string()].map(str::to_owned)
-}
-
-/// How it is, or was, written down.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Stored {
-    Now {
-        command: Vec<String>,
-        port: u16,
-        health_check: bool,
-        mounts: Vec<Mount>,
-    },
-    /// The text of `compose.yaml`, or of Swarm's service, as earlier versions kept it.
-    Before(String),
-}
-
-impl From<Stored> for Spec {
-    fn from(stored: Stored) -> Self {
-        match stored {
-            Stored::Now {
-                command,
-                port,
-                health_check,
-                mounts,
-            } => Self {
-                command,
-                port,
-                health_check,
-                mounts,
-            },
-            Stored::Before(text) => before::read(&text),
-        }
-    }
 }

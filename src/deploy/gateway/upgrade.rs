@@ -1,7 +1,7 @@
-//! Replacing what runs: stop first, because there is one port and one state.
+//! Replaces what runs. It is stopped first, because there is one port and one state.
 //!
-//! Everything that can be foreseen is refused before the stop. After it, any failure, a signal
-//! included, leads to [`restore`](super::restore): the old image with the old state.
+//! Everything that can be foreseen is refused before that. After it any failure, a signal included,
+//! leads to [`restore`](super::restore): the old image with the old state.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::health::exposure;
 use super::health::liveness::{self, Sign, Unhealthy};
 use super::health::readiness::{self, Ready};
 use super::records::{Pending, Records, Release};
-use super::runtime::{self, Form};
+use super::runtime::{self, RunPlan};
 use crate::base::units::{now, round};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -25,75 +25,65 @@ use crate::deploy::image::Source;
 use crate::deploy::image::fallback::Acquired;
 use crate::deploy::image_reference::short;
 
-/// A version that is to run.
-pub(crate) struct Candidate {
-    /// What it will be, once it answers.
-    pub release: Release,
-}
-
-impl Candidate {
-    /// Decides all that a release is made of. Changes nothing.
-    ///
-    /// # Errors
-    /// When `.env` cannot be read, or the image has nothing to start.
-    pub(crate) fn new(
-        cx: &Context,
-        records: &Records,
-        form: &Form,
-        requested: &str,
-        got: &Acquired,
-    ) -> Result<Self> {
-        if got.image.is_inert {
-            return Err(Failure::new(format!(
-                "{} has no command; nothing was changed",
-                got.pinned
-            ))
-            .hint("give its Dockerfile a CMD, or choose another image with --image")
-            .exit(Exit::Image)
-            .cause(Cause::NoCommand));
-        }
-        let id = records.next_id();
-        let state = state::of(&cx.settings).place(id);
-        Ok(Self {
-            release: Release {
-                id,
-                requested: requested.to_owned(),
-                pinned: got.pinned.clone(),
-                image: got.image.id.clone(),
-                source: got.source,
-                version: got.image.version.clone(),
-                revision: got.image.revision.clone(),
-                shape: form.shape,
-                spec: Spec {
-                    command: got.image.command.clone(),
-                    port: cx.settings.port,
-                    health_check: got.image.has_health_check,
-                    mounts: state::of(&cx.settings).mounts(&cx.settings),
-                },
-                secrets: form.secrets.clone(),
-                env: env::mark(cx)?,
-                since: now(),
-                seconds: 0.0,
-                snapshot: None,
-                state,
-            },
-        })
+/// Decides all that a release is made of. Changes nothing.
+///
+/// # Errors
+/// When `.env` cannot be read, or the image has nothing to start.
+pub(crate) fn candidate(
+    cx: &Context,
+    records: &Records,
+    plan: &RunPlan,
+    requested: &str,
+    got: &Acquired,
+) -> Result<Release> {
+    if got.image.is_inert {
+        return Err(Failure::new(format!(
+            "{} has no command; nothing was changed",
+            got.pinned
+        ))
+        .hint("give its Dockerfile a CMD, or choose another image with --image")
+        .exit(Exit::Image)
+        .cause(Cause::NoCommand));
     }
+    let id = records.next_id();
+    let storage = state::of(&cx.settings);
+    Ok(Release {
+        id,
+        requested: requested.to_owned(),
+        pinned: got.pinned.clone(),
+        image: got.image.id.clone(),
+        source: got.source,
+        version: got.image.version.clone(),
+        revision: got.image.revision.clone(),
+        runtime: plan.runtime,
+        spec: Spec {
+            command: got.image.command.clone(),
+            port: cx.settings.port,
+            health_check: got.image.has_health_check,
+            mounts: storage.mounts(&cx.settings),
+        },
+        secrets: plan.secrets.clone(),
+        env: env::fingerprint(cx)?,
+        since: now(),
+        seconds: 0.0,
+        snapshot: None,
+        state: storage.name_for(id),
+    })
 }
 
-/// Runs `candidate` in place of what runs, or puts back what ran.
+/// Runs `release` in place of what runs, or restores what ran.
 ///
 /// # Errors
 /// Exit 5 when the old version answers again, 6 when nothing does.
-pub(crate) async fn switch(
+pub(crate) async fn upgrade(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
     observed: &Observed,
-    candidate: Candidate,
+    mut release: Release,
 ) -> Result<()> {
     let start = Instant::now();
-    refuse_bad(cx, records, observed, &candidate.release)?;
+    refuse_bad(cx, records, observed, &release)?;
     if let Some(port) = cx.settings.reachable_port() {
         if !observed.holds_port(port) {
             exposure::port_is_free(port)?;
@@ -101,8 +91,7 @@ pub(crate) async fn switch(
         exposure::assert_none_else(&cx.host, observed.container.as_ref())?;
     }
     state::of(&cx.settings).preflight(cx)?;
-    let mut release = candidate.release;
-    runtime::of(release.shape).foresee(cx, &release).await?;
+    runtime::of(release.runtime).preflight(cx, &release).await?;
     let from = match previous(records, observed) {
         Some(id) => Some(id),
         None => adopt(cx, engine, records, observed).await?,
@@ -127,7 +116,7 @@ pub(crate) async fn switch(
         Err(failure) => failure,
     };
     cx.host.shield(true);
-    let failure = restore::after(cx, engine, records, &release, failure).await;
+    let failure = restore::after_failure(cx, engine, records, &release, failure).await;
     cx.host.shield(false);
     Err(failure)
 }
@@ -175,7 +164,7 @@ async fn adopt(
     observed: &Observed,
 ) -> Result<Option<u64>> {
     let ours =
-        |it: &&Container| runtime::of(container::shape(it)).can_be_adopted() && observed.healthy;
+        |it: &&Container| runtime::of(container::runtime(it)).can_be_adopted() && observed.healthy;
     let Some(container) = observed.container.as_ref().filter(ours) else {
         return Ok(None);
     };
@@ -192,7 +181,7 @@ async fn adopt(
         source: Source::Local,
         fresh: false,
     };
-    let release = Candidate::new(cx, records, &Form::default(), &name, &got)?.release;
+    let release = candidate(cx, records, &RunPlan::default(), &name, &got)?;
     cx.reporter.note(format!(
         "{name} runs here and was not started by us; it is remembered as release {}, to go back to",
         release.id
@@ -215,13 +204,13 @@ async fn attempt(
         cx.reporter.note("stopping the gateway");
     }
     runtime::stop(engine, labels::GRACE).await?;
-    state::take(cx, engine, records, release, None).await?;
+    state::snapshot(cx, engine, records, release, None).await?;
     cx.reporter.note(format!(
         "starting {} ({})",
         release.pinned,
         release.source.word()
     ));
-    let id = runtime::of(release.shape)
+    let id = runtime::of(release.runtime)
         .start(cx, engine, release)
         .await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
@@ -284,12 +273,12 @@ pub(crate) async fn finish(
     release: Release,
     sign: Sign,
 ) -> Result<()> {
-    runtime::settle(cx, engine, &release).await?;
+    runtime::keep_running(cx, engine, &release).await?;
     if sign == Sign::Port {
         cx.reporter
             .warn("this version has no health endpoint; only its port was checked");
     }
-    image_cleanup::keep(engine, &release).await?;
+    image_cleanup::tag(engine, &release).await?;
     let ours: Vec<_> = records
         .releases
         .iter()

@@ -59,7 +59,7 @@ pub(crate) struct Settings {
     /// Which engine.
     pub engine: Engine,
     /// How the gateway is run; `None`: as it is run now.
-    pub shape: Option<Shape>,
+    pub runtime: Option<RuntimeKind>,
     /// The variables of our environment that a Swarm service is given as secrets.
     pub swarm_secrets: Vec<EnvName>,
     /// What steps 1, 2 and 5 to 9 may be told.
@@ -69,7 +69,7 @@ pub(crate) struct Settings {
 /// How the gateway is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Shape {
+pub(crate) enum RuntimeKind {
     /// As the container of a Compose project.
     #[default]
     Compose,
@@ -155,7 +155,7 @@ impl Settings {
             build_context: flags.build_context.or(file.build_context),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
-            shape: flags.swarm.or(file.swarm).map(Shape::from),
+            runtime: flags.swarm.or(file.swarm).map(RuntimeKind::from),
             swarm_secrets: swarm_secrets::names(file.swarm_secrets)?,
             config: file.path.filter(|path| path != Path::new(CONFIG)),
             root: root(flags.root, flags.state_home, &engine),
@@ -209,8 +209,8 @@ impl Settings {
     }
 }
 
-impl Shape {
-    /// What is done to a gateway that has another shape.
+impl RuntimeKind {
+    /// What is done to a gateway that runs under the other.
     pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Compose => "move to Compose and replace",
@@ -219,7 +219,7 @@ impl Shape {
     }
 }
 
-impl From<bool> for Shape {
+impl From<bool> for RuntimeKind {
     fn from(swarm: bool) -> Self {
         if swarm { Self::Swarm } else { Self::Compose }
     }
@@ -327,18 +327,21 @@ mod tests {
     }
 
     #[test]
-    fn the_gateway_stays_in_its_shape_unless_another_is_asked_for() {
-        let shape = |flag, text| {
+    fn the_gateway_stays_in_its_runtime_unless_another_is_asked_for() {
+        let runtime = |flag, text| {
             let flags = Flags {
                 swarm: flag,
                 ..Flags::default()
             };
             let file = ConfigFile::parse(Path::new("f"), text).expect("it is good");
-            Settings::decide(flags, file).expect("decided").shape
+            Settings::decide(flags, file).expect("decided").runtime
         };
-        assert_eq!(shape(None, ""), None);
-        assert_eq!(shape(None, "swarm = true"), Some(Shape::Swarm));
-        assert_eq!(shape(Some(false), "swarm = true"), Some(Shape::Compose));
+        assert_eq!(runtime(None, ""), None);
+        assert_eq!(runtime(None, "swarm = true"), Some(RuntimeKind::Swarm));
+        assert_eq!(
+            runtime(Some(false), "swarm = true"),
+            Some(RuntimeKind::Compose)
+        );
     }
 
     #[test]

@@ -19,9 +19,8 @@ use crate::deploy::gateway::health::{exposure, liveness};
 use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::runtime::swarm;
-use crate::deploy::gateway::runtime::{self, Form};
-use crate::deploy::gateway::upgrade::{Candidate, switch};
+use crate::deploy::gateway::runtime::{self, RunPlan};
+use crate::deploy::gateway::upgrade::{candidate, upgrade};
 use crate::deploy::gateway::{container, logs, recover};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::{Acquired, acquire};
@@ -78,13 +77,15 @@ impl Gateway {
         {
             exposure::port_is_free(port)?;
         }
-        let form = runtime::wanted(cx, &engine, &records, &observed).await?;
+        let plan = runtime::plan(cx, &engine, &records, &observed).await?;
         let wanted = &cx.settings.image;
         let resolved = resolve(cx, &engine, wanted).await?;
         let state = if recover::needed(&records) {
-            State::of(vec!["mend what an interrupted run left".to_owned()])
+            State::of(vec![
+                "finish or undo what an interrupted run left".to_owned(),
+            ])
         } else {
-            decide::decide(cx, &records, &form, &observed, &resolved)?
+            decide::decide(cx, &records, &plan, &observed, &resolved)?
         };
         if state == State::Done {
             tell(cx, &records);
@@ -99,12 +100,12 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
     let mut records = Records::load(&cx.host, &cx.settings)?;
     recover::recover(cx, engine, &mut records).await?;
     let observed = observe(cx, engine).await?;
-    let form = runtime::wanted(cx, engine, &records, &observed).await?;
-    let waits = runtime::hold_back(engine, &observed).await?;
-    let got = replace(cx, engine, &mut records, &observed, &form, resolved).await;
-    if waits && got.is_err() {
-        // Why we failed says more than why this would.
-        let _ = swarm::let_go(engine).await;
+    let plan = runtime::plan(cx, engine, &records, &observed).await?;
+    let is_paused = runtime::pause_for_pull(engine, &observed).await?;
+    let got = replace(cx, engine, &mut records, &observed, &plan, resolved).await;
+    if is_paused && got.is_err() {
+        // Should this fail too, the first failure says more.
+        let _ = runtime::resume_after_pull(engine).await;
     }
     let got = got?;
     let seconds = round(cx.started.elapsed().as_secs_f64());
@@ -123,7 +124,7 @@ async fn replace(
     engine: &Engine,
     records: &mut Records,
     observed: &Observed,
-    form: &Form,
+    plan: &RunPlan,
     resolved: Resolved,
 ) -> Result<Acquired> {
     let wanted = resolved.wanted.to_string();
@@ -138,20 +139,20 @@ async fn replace(
         ..got
     };
     if got.fresh {
-        records.bring(&got);
+        records.remember_brought(&got);
         records.save(&cx.host, &cx.settings)?;
     }
-    let candidate = Candidate::new(cx, records, form, &wanted, &got)?;
-    if !decide::same(observed, records, &candidate.release) {
-        switch(cx, engine, records, observed, candidate).await?;
+    let release = candidate(cx, records, plan, &wanted, &got)?;
+    if !decide::same(observed, records, &release) {
+        upgrade(cx, engine, records, observed, release).await?;
     } else if !observed.healthy {
-        revive(cx, engine, observed, &candidate.release).await?;
+        start_again(cx, engine, observed, &release).await?;
     }
     Ok(got)
 }
 
-/// The right container, but it does not answer: it is started and given its time.
-async fn revive(
+/// It is the right container, but it does not answer: starts it, and waits until it does.
+async fn start_again(
     cx: &Context,
     engine: &Engine,
     observed: &Observed,
@@ -160,12 +161,12 @@ async fn revive(
     let Some(container) = &observed.container else {
         return Ok(());
     };
-    let id = runtime::of(container::shape(container))
+    let id = runtime::of(container::runtime(container))
         .resume(cx, engine, container, release)
         .await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
-        Ok(_) => runtime::settle(cx, engine, release).await,
+        Ok(_) => runtime::keep_running(cx, engine, release).await,
         Err(why) => Err(logs::unhealthy(cx, engine, &id, &why)
             .await
             .hint("go back to the version before: openclaw-deploy rollback")

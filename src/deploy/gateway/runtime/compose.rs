@@ -5,38 +5,39 @@
 use std::time::Duration;
 
 use super::compose_file::{self, ENV_FILE};
-use super::{Form, Runtime};
+use super::interface::{RunPlan, Runtime};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::client::docker;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::gateway::boxed::Boxed;
 use crate::deploy::gateway::labels::{self, PROJECT};
 use crate::deploy::gateway::records::Release;
-use crate::deploy::gateway::state::{self, Wait};
+use crate::deploy::gateway::state;
 use crate::deploy::gateway::{container, env};
 use crate::deploy::host::{Access, Answer, Host};
-use crate::deploy::settings::Shape;
+use crate::deploy::settings::RuntimeKind;
 
 /// Compose.
 pub(super) struct Compose;
 
 impl Runtime for Compose {
-    fn mark(&self, release: &Release) -> String {
-        compose_file::mark(release)
+    fn fingerprint(&self, release: &Release) -> String {
+        compose_file::fingerprint(release)
     }
 
-    fn form<'a>(&self, _: &'a Context, _: &'a Engine) -> Wait<'a, Form> {
-        Box::pin(async { Ok(Form::default()) })
+    fn plan<'a>(&self, _: &'a Context, _: &'a Engine) -> Boxed<'a, RunPlan> {
+        Box::pin(async { Ok(RunPlan::default()) })
     }
 
-    fn foresee<'a>(&self, cx: &'a Context, release: &'a Release) -> Wait<'a, ()> {
-        Box::pin(foresee(cx, release))
+    fn preflight<'a>(&self, cx: &'a Context, release: &'a Release) -> Boxed<'a, ()> {
+        Box::pin(preflight(cx, release))
     }
 
-    fn stop<'a>(&self, engine: &'a Engine, seconds: u32) -> Wait<'a, ()> {
+    fn stop<'a>(&self, engine: &'a Engine, seconds: u32) -> Boxed<'a, ()> {
         Box::pin(async move {
-            for id in container::all_of(engine, Shape::Compose).await? {
+            for id in container::all_of(engine, RuntimeKind::Compose).await? {
                 // One that restarts by itself would write into the snapshot.
                 engine.restart_policy(&id, "no").await?;
                 engine.stop(&id, seconds).await?;
@@ -50,10 +51,10 @@ impl Runtime for Compose {
         cx: &'a Context,
         engine: &'a Engine,
         release: &'a Release,
-    ) -> Wait<'a, String> {
+    ) -> Boxed<'a, String> {
         Box::pin(async move {
             let id = create(cx, engine, release).await?;
-            state::of(&cx.settings).settle(cx, engine, &id).await?;
+            state::of(&cx.settings).prepare(cx, engine, &id).await?;
             engine.restart_policy(&id, "no").await?;
             engine.start(&id).await.map(|()| id)
         })
@@ -65,7 +66,7 @@ impl Runtime for Compose {
         engine: &'a Engine,
         container: &'a Container,
         _: &'a Release,
-    ) -> Wait<'a, String> {
+    ) -> Boxed<'a, String> {
         Box::pin(async move {
             if !container.running {
                 engine.start(&container.id).await?;
@@ -74,18 +75,18 @@ impl Runtime for Compose {
         })
     }
 
-    fn keep<'a>(&self, engine: &'a Engine, _: &'a Release) -> Wait<'a, ()> {
+    fn keep_running<'a>(&self, engine: &'a Engine, _: &'a Release) -> Boxed<'a, ()> {
         Box::pin(async move {
-            for id in container::all_of(engine, Shape::Compose).await? {
+            for id in container::all_of(engine, RuntimeKind::Compose).await? {
                 engine.restart_policy(&id, "unless-stopped").await?;
             }
             Ok(())
         })
     }
 
-    fn retire<'a>(&self, cx: &'a Context, engine: &'a Engine) -> Wait<'a, ()> {
+    fn remove<'a>(&self, cx: &'a Context, engine: &'a Engine) -> Boxed<'a, ()> {
         Box::pin(async move {
-            for id in container::all_of(engine, Shape::Compose).await? {
+            for id in container::all_of(engine, RuntimeKind::Compose).await? {
                 engine.remove(&format!("/containers/{id}")).await?;
                 engine.remove(labels::COMPOSE_NETWORK).await?;
             }
@@ -94,10 +95,6 @@ impl Runtime for Compose {
                 .remove(cx.settings.project().join("compose.yaml"))
                 .map(drop)
         })
-    }
-
-    fn is_altered<'a>(&self, _: &'a Engine) -> Wait<'a, bool> {
-        Box::pin(async { Ok(false) })
     }
 
     fn can_be_adopted(&self) -> bool {
@@ -109,10 +106,7 @@ impl Runtime for Compose {
     }
 }
 
-/// Writes `compose.yaml` and has Compose make the container, not started. Returns its id.
-///
-/// # Errors
-/// When Compose cannot.
+/// Writes `compose.yaml` and has Compose create the container, not started. Returns its id.
 async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
     let access = Access {
         mode: 0o644,
@@ -126,7 +120,9 @@ async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<Stri
     if !answer.ok() {
         return Err(refused(cx, &answer));
     }
-    let mut made = container::all_of(engine, Shape::Compose).await?.into_iter();
+    let mut made = container::all_of(engine, RuntimeKind::Compose)
+        .await?
+        .into_iter();
     match made.next() {
         Some(id) => Ok(id),
         None => Err(Failure::expected(
@@ -134,13 +130,13 @@ async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<Stri
             "none after docker compose up",
         )
         .hint(format!(
-            "see what Compose made: docker compose --project-name {PROJECT} ps --all"
+            "see what Compose created: docker compose --project-name {PROJECT} ps --all"
         ))),
     }
 }
 
-/// Has Compose read `release` and `.env`, and make nothing. A plain `.env` it can always read.
-async fn foresee(cx: &Context, release: &Release) -> Result<()> {
+/// Has Compose read `release` and `.env`, and create nothing. It can always read a plain `.env`.
+async fn preflight(cx: &Context, release: &Release) -> Result<()> {
     if is_plain(&env::read(cx, env::owner(cx)?)?) {
         return Ok(());
     }
@@ -195,8 +191,8 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
         .cause(Cause::Compose)
 }
 
-/// Runs `docker compose` on our project, which is `release` and the `.env` that was looked at: not
-/// the files, which the deploy user can change under us.
+/// Runs `docker compose` on our project: on `release` and the `.env` that we have checked, not on the
+/// files, which the deploy user can change at any time.
 async fn compose(cx: &Context, release: &Release, args: &[&str]) -> Result<Answer> {
     let held = Held::env(cx)?;
     let env_file = match held {
@@ -206,10 +202,10 @@ async fn compose(cx: &Context, release: &Release, args: &[&str]) -> Result<Answe
     run(cx, &compose_file::render(release, &env_file), args).await
 }
 
-/// Where the `.env` that was looked at is, in memory, while Compose reads it.
+/// Where the `.env` that we have checked is, in memory, while Compose reads it.
 const HELD: &str = "/run/openclaw-deploy.env";
 
-/// It is there, until this goes.
+/// The file is there until this is dropped.
 struct Held<'a>(&'a Host);
 
 impl<'a> Held<'a> {

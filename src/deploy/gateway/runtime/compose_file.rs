@@ -7,42 +7,36 @@ use std::fmt::Write;
 use crate::base::checksum::fnv1a;
 use crate::deploy::gateway::labels::{self, COMPOSE_SERVICE, INSIDE, PROJECT};
 use crate::deploy::gateway::records::Release;
-use crate::deploy::gateway::spec::Spec;
 use crate::deploy::gateway::state::volumes;
 
 /// The `.env` beside the file.
-pub(crate) const ENV_FILE: &str = ".env";
+pub(super) const ENV_FILE: &str = ".env";
 
 /// The text of `compose.yaml` for a release, with the user's variables from `env_file`. The volumes of
 /// a remote engine are no part of its fingerprint, because every release has others.
-pub(crate) fn render(release: &Release, env_file: &str) -> String {
+pub(super) fn render(release: &Release, env_file: &str) -> String {
     let mut text = service(release, env_file);
-    let (source, mark) = (release.source.word(), mark(release));
+    let (source, fingerprint) = (release.source.word(), fingerprint(release));
     let _ = writeln!(
         text,
-        "    labels:\n      {}: {source}\n      {}: \"{mark}\"",
+        "    labels:\n      {}: {source}\n      {}: \"{fingerprint}\"",
         labels::SOURCE,
         labels::RENDER
     );
-    if release.state.is_empty() {
+    let Some(state) = &release.state else {
         return text;
-    }
-    let _ = writeln!(
-        text,
-        "      {}: \"{}\"\nvolumes:",
-        labels::STATE,
-        release.state
-    );
+    };
+    let _ = writeln!(text, "      {}: \"{state}\"\nvolumes:", labels::STATE);
     for (part, _) in volumes::PARTS {
-        // External: Compose never makes an empty one where the state should be.
-        let name = volumes::name(part, &release.state);
+        // External: Compose never creates an empty one where the state should be.
+        let name = volumes::name(part, state);
         let _ = writeln!(text, "  {part}: {{external: true, name: {name}}}");
     }
     text
 }
 
 /// The fingerprint of all that the gateway is made from.
-pub(crate) fn mark(release: &Release) -> String {
+pub(super) fn fingerprint(release: &Release) -> String {
     fnv1a(service(release, ENV_FILE).as_bytes())
 }
 
@@ -69,7 +63,7 @@ fn service(release: &Release, env_file: &str) -> String {
     let _ = writeln!(text, "    env_file: [{env_file}]");
     text.push_str("    environment:\n      HOME: /home/node\n      OPENCLAW_GATEWAY_BIND: lan\n      OPENCLAW_NO_AUTO_UPDATE: \"1\"\n");
     let _ = writeln!(text, "    ports: [\"127.0.0.1:{}:{INSIDE}\"]", spec.port);
-    text.push_str(&mounts(spec));
+    text.push_str(&mounts(release));
     text.push_str("    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    init: true\n    pids_limit: 512\n    restart: unless-stopped\n    stop_grace_period: 30s\n");
     if spec.health_check {
         // Upstream's own check runs every three minutes, too seldom to be of use.
@@ -80,17 +74,17 @@ fn service(release: &Release, env_file: &str) -> String {
     text
 }
 
-/// The directories, or else the volumes, of the service.
-fn mounts(spec: &Spec) -> String {
+/// The directories of the service, or its volumes.
+fn mounts(release: &Release) -> String {
     let mut text = String::from("    volumes:\n");
-    for mount in &spec.mounts {
+    for mount in &release.spec.mounts {
         let (source, target) = (quoted(&mount.source), &mount.target);
         let _ = writeln!(
             text,
             "      - {{type: bind, source: {source}, target: {target}, bind: {{create_host_path: false}}}}"
         );
     }
-    for (name, inside) in volumes::PARTS.iter().filter(|_| spec.mounts.is_empty()) {
+    for (name, inside) in volumes::PARTS.iter().filter(|_| release.state.is_some()) {
         let _ = writeln!(
             text,
             "      - {{type: volume, source: {name}, target: {inside}}}"
@@ -136,25 +130,25 @@ mod tests {
         );
         assert!(text.contains("pull_policy: never") && text.contains("cap_drop: [ALL]"));
         assert!(text.contains("\"gateway\", \"--bind\", \"lan\", \"--port\", \"18789\""));
-        assert_eq!(mark(&here("r/x@sha256:00")).len(), 16);
+        assert_eq!(fingerprint(&here("r/x@sha256:00")).len(), 16);
     }
 
     #[test]
-    fn another_image_has_another_mark_and_another_env_file_has_not() {
-        assert_ne!(mark(&here("a")), mark(&here("b")));
-        assert_eq!(mark(&here("a")), mark(&here("a")));
+    fn another_image_has_another_fingerprint_and_another_env_file_has_not() {
+        assert_ne!(fingerprint(&here("a")), fingerprint(&here("b")));
+        assert_eq!(fingerprint(&here("a")), fingerprint(&here("a")));
         let elsewhere = render(&here("a"), "/run/a b.env");
         assert!(elsewhere.contains("    env_file: [\"/run/a b.env\"]\n"));
-        assert!(elsewhere.contains(&mark(&here("a"))));
+        assert!(elsewhere.contains(&fingerprint(&here("a"))));
     }
 
     #[test]
-    fn another_state_has_other_volumes_and_the_same_mark() {
+    fn another_state_has_other_volumes_and_the_same_fingerprint() {
         let of = |state: &str| {
             let mut remote = here("x");
             remote.spec.mounts.clear();
-            remote.state = state.to_owned();
-            (render(&remote, ENV_FILE), mark(&remote))
+            remote.state = Some(state.to_owned());
+            (render(&remote, ENV_FILE), fingerprint(&remote))
         };
         let ((one, its), (two, others)) = (of("1-1"), of("1-2"));
         assert_eq!(its, others);

@@ -4,10 +4,14 @@
 //! the way back leads back to that too. Both have one state: both are stopped before either is
 //! started.
 
+mod interface;
 mod compose_file;
-pub(crate) mod compose;
-pub(crate) mod swarm;
+mod compose;
+mod swarm;
 
+pub(crate) use self::interface::RunPlan;
+use self::interface::Runtime;
+pub(crate) use self::swarm::{is_up as service_is_up, start_again as start_service};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
@@ -15,133 +19,84 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::container;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::state::Wait;
-use crate::deploy::settings::Shape;
+use crate::deploy::settings::RuntimeKind;
 
-/// How the gateway is to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Form {
-    /// Its shape.
-    pub shape: Shape,
-    /// The names of the secrets of the swarm that it is given.
-    pub secrets: Vec<String>,
-    /// Those of them that have to be made.
-    pub fresh: Vec<String>,
-}
+pub(crate) const ALL: [RuntimeKind; 2] = [RuntimeKind::Compose, RuntimeKind::Swarm];
 
-/// What runs the gateway.
-pub(crate) trait Runtime {
-    /// The fingerprint of what `release` is made from, which its container bears as a label.
-    fn mark(&self, release: &Release) -> String;
-
-    /// What is needed to run a gateway. Exit 3 when the engine cannot.
-    fn form<'a>(&self, cx: &'a Context, engine: &'a Engine) -> Wait<'a, Form>;
-
-    /// Refuses, while the gateway still runs, what could not be made later: a `.env` that Compose
-    /// cannot read, for one.
-    fn foresee<'a>(&self, cx: &'a Context, release: &'a Release) -> Wait<'a, ()>;
-
-    /// Stops what of the gateway runs here; nothing restarts it.
-    fn stop<'a>(&self, engine: &'a Engine, seconds: u32) -> Wait<'a, ()>;
-
-    /// Makes `release` and starts it. The gateway is stopped. Returns the id of the container.
-    fn start<'a>(
-        &self,
-        cx: &'a Context,
-        engine: &'a Engine,
-        release: &'a Release,
-    ) -> Wait<'a, String>;
-
-    /// Starts a container that was made from `release` and does not run. Returns the id of what runs.
-    fn resume<'a>(
-        &self,
-        cx: &'a Context,
-        engine: &'a Engine,
-        container: &'a Container,
-        release: &'a Release,
-    ) -> Wait<'a, String>;
-
-    /// `release` answers: from now on the engine keeps it running.
-    fn keep<'a>(&self, engine: &'a Engine, release: &'a Release) -> Wait<'a, ()>;
-
-    /// The gateway answers elsewhere: what is left of it here goes.
-    fn retire<'a>(&self, cx: &'a Context, engine: &'a Engine) -> Wait<'a, ()>;
-
-    /// Whether a container that runs is not run as we made it: by a service that was scaled or removed.
-    fn is_altered<'a>(&self, engine: &'a Engine) -> Wait<'a, bool>;
-
-    /// Whether a gateway that we did not start is remembered, to go back to.
-    fn can_be_adopted(&self) -> bool;
-
-    /// What a first version that does not become healthy leaves behind, in words.
-    fn left_behind(&self) -> &'static str;
-}
-
-const ALL: [Shape; 2] = [Shape::Compose, Shape::Swarm];
-
-/// What runs a gateway of this shape.
-pub(crate) fn of(shape: Shape) -> &'static dyn Runtime {
-    match shape {
-        Shape::Compose => &compose::Compose,
-        Shape::Swarm => &swarm::Swarm,
+/// The runtime of this kind.
+pub(crate) fn of(kind: RuntimeKind) -> &'static dyn Runtime {
+    match kind {
+        RuntimeKind::Compose => &compose::Compose,
+        RuntimeKind::Swarm => &swarm::Swarm,
     }
 }
 
 /// The text from which `release` is made, as far as it is known before it starts.
 #[cfg(test)]
 pub(crate) fn rendered(release: &Release) -> String {
-    match release.shape {
-        Shape::Compose => compose_file::render(release, compose_file::ENV_FILE),
-        Shape::Swarm => swarm::rendered(release),
+    match release.runtime {
+        RuntimeKind::Compose => compose_file::render(release, compose_file::ENV_FILE),
+        RuntimeKind::Swarm => swarm::rendered(release),
     }
 }
 
-/// The fingerprint that the container of `release` bears.
-pub(crate) fn mark(release: &Release) -> String {
-    of(release.shape).mark(release)
+/// The fingerprint that the container of `release` has as a label.
+pub(crate) fn fingerprint(release: &Release) -> String {
+    of(release.runtime).fingerprint(release)
 }
 
 /// How the gateway is to run: as it was asked for, or else as it runs.
 ///
 /// # Errors
 /// Exit 3 when a service is wanted of an engine that manages no swarm.
-pub(crate) async fn wanted(
+pub(crate) async fn plan(
     cx: &Context,
     engine: &Engine,
     records: &Records,
     observed: &Observed,
-) -> Result<Form> {
-    let running = observed.container.as_ref().map(container::shape);
-    let current = records.current().map(|it| it.shape);
-    let shape = cx.settings.shape.or(running).or(current);
-    of(shape.unwrap_or_default()).form(cx, engine).await
+) -> Result<RunPlan> {
+    let running = observed.container.as_ref().map(container::runtime);
+    let current = records.current().map(|it| it.runtime);
+    let kind = cx.settings.runtime.or(running).or(current);
+    of(kind.unwrap_or_default()).plan(cx, engine).await
 }
 
 /// Stops the gateway, whatever runs it.
 pub(crate) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
-    for shape in ALL {
-        of(shape).stop(engine, seconds).await?;
+    for kind in ALL {
+        of(kind).stop(engine, seconds).await?;
     }
     Ok(())
 }
 
-/// `release` answers: it is kept running, and what is left of it elsewhere goes.
-pub(crate) async fn settle(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
-    of(release.shape).keep(engine, release).await?;
-    for shape in ALL.into_iter().filter(|it| *it != release.shape) {
-        of(shape).retire(cx, engine).await?;
+/// `release` answers: it is kept running, and what is left of the gateway elsewhere is removed.
+pub(crate) async fn keep_running(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+    of(release.runtime).keep_running(engine, release).await?;
+    for kind in ALL.into_iter().filter(|it| *it != release.runtime) {
+        of(kind).remove(cx, engine).await?;
     }
     Ok(())
 }
 
-/// Keeps Swarm from pulling the gateway's image while we do, where the node has lost it: the engine
-/// downloads a layer once for all who want it at a time, and without credentials that fails for
-/// all. Returns whether [`swarm::let_go`] has to follow when we fail.
-pub(crate) async fn hold_back(engine: &Engine, observed: &Observed) -> Result<bool> {
-    match &observed.container {
-        Some(container) if container.running => Ok(false),
-        _ => swarm::hold_back(engine).await,
+/// Keeps whatever runs the gateway from pulling its image while we do, unless the gateway runs and so
+/// has it. Returns whether [`resume_after_pull`] has to follow when we fail.
+pub(crate) async fn pause_for_pull(engine: &Engine, observed: &Observed) -> Result<bool> {
+    if observed.container.as_ref().is_some_and(|it| it.running) {
+        return Ok(false);
     }
+    let mut is_paused = false;
+    for kind in ALL {
+        is_paused |= of(kind).pause_for_pull(engine).await?;
+    }
+    Ok(is_paused)
+}
+
+/// After [`pause_for_pull`].
+pub(crate) async fn resume_after_pull(engine: &Engine) -> Result<()> {
+    for kind in ALL {
+        of(kind).resume_after_pull(engine).await?;
+    }
+    Ok(())
 }
 
 /// Whether it is run in another way than we made it: published elsewhere, which is how it gets on
@@ -155,7 +110,7 @@ pub(crate) async fn is_altered(
     if !private || container.is_paused() {
         return Ok(true);
     }
-    Ok(container.running && of(container::shape(container)).is_altered(engine).await?)
+    Ok(container.running && of(container::runtime(container)).is_altered(engine).await?)
 }
 
 /// The container was made as narrow as we asked for. An engine passes over what it does not know.

@@ -7,12 +7,13 @@
 
 use std::time::Instant;
 
-use super::{State, Wait};
+use super::interface::Storage;
 use crate::base::units::{now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::volumes::{self, tar};
-use crate::deploy::error::{Cause, Result};
+use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::gateway::boxed::Boxed;
 use crate::deploy::gateway::config;
 use crate::deploy::gateway::container;
 use crate::deploy::gateway::labels::PROJECT;
@@ -39,9 +40,9 @@ const HELPER: &str = "openclaw-deploy.helper";
 /// State in volumes.
 pub(super) struct Volumes;
 
-impl State for Volumes {
-    fn place(&self, id: u64) -> String {
-        format!("{}-{id}", now())
+impl Storage for Volumes {
+    fn name_for(&self, id: u64) -> Option<String> {
+        Some(format!("{}-{id}", now()))
     }
 
     fn mounts(&self, _: &Settings) -> Vec<Mount> {
@@ -52,26 +53,26 @@ impl State for Volumes {
         Ok(())
     }
 
-    fn is_there<'a>(&self, _: &'a Context, engine: &'a Engine, id: &'a str) -> Wait<'a, bool> {
+    fn has_snapshot<'a>(&self, _: &'a Context, engine: &'a Engine, id: &'a str) -> Boxed<'a, bool> {
         Box::pin(are_there(engine, id))
     }
 
-    fn take<'a>(
+    fn snapshot<'a>(
         &self,
         cx: &'a Context,
         engine: &'a Engine,
         records: &'a Records,
         release: &'a Release,
         state: Option<&'a str>,
-    ) -> Wait<'a, Option<String>> {
-        Box::pin(take(cx, engine, records, release, state))
+    ) -> Boxed<'a, Option<String>> {
+        Box::pin(snapshot(cx, engine, records, release, state))
     }
 
-    fn restore<'a>(&self, _: &'a Context, _: &'a str) -> Wait<'a, ()> {
+    fn restore<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn is_put_back(&self) -> bool {
+    fn restores_in_place(&self) -> bool {
         false
     }
 
@@ -79,20 +80,25 @@ impl State for Volumes {
         false
     }
 
-    fn settle<'a>(&self, cx: &'a Context, engine: &'a Engine, container: &'a str) -> Wait<'a, ()> {
-        Box::pin(settle(cx, engine, container))
+    fn prepare<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        container: &'a str,
+    ) -> Boxed<'a, ()> {
+        Box::pin(prepare(cx, engine, container))
     }
 
-    fn settle_service<'a>(
+    fn prepare_for_service<'a>(
         &self,
         cx: &'a Context,
         engine: &'a Engine,
         release: &'a Release,
-    ) -> Wait<'a, ()> {
-        Box::pin(settle_by_helper(cx, engine, release))
+    ) -> Boxed<'a, ()> {
+        Box::pin(prepare_by_helper(cx, engine, release))
     }
 
-    fn mend(&self, _: &Context) -> Result<()> {
+    fn repair(&self, _: &Context) -> Result<()> {
         Ok(())
     }
 
@@ -102,11 +108,23 @@ impl State for Volumes {
         engine: &'a Engine,
         records: &'a Records,
         mut keep: Vec<String>,
-    ) -> Wait<'a, ()> {
-        keep.extend(records.current().map(|it| it.state.clone()));
-        keep.extend(records.pending.as_ref().map(|it| it.release.state.clone()));
+    ) -> Boxed<'a, ()> {
+        let pending = records.pending.as_ref().map(|it| &it.release);
+        let needed = records.current().into_iter().chain(pending);
+        keep.extend(needed.filter_map(|it| it.state.clone()));
         Box::pin(async move { prune(engine, records, &keep).await })
     }
+}
+
+/// The name of a release's own volumes.
+fn own(release: &Release) -> Result<&str> {
+    release.state.as_deref().ok_or_else(|| {
+        Failure::new(format!(
+            "release {} has its state in directories, which this engine cannot reach",
+            release.id
+        ))
+        .hint("choose another version with --image")
+    })
 }
 
 /// Whether all volumes of `state` are there.
@@ -121,7 +139,7 @@ async fn are_there(engine: &Engine, state: &str) -> Result<bool> {
 
 /// Makes the volumes of `release`, with a copy of `state` or of what the gateway had, or empty
 /// ones for the first. Returns what the gateway had.
-async fn take(
+async fn snapshot(
     cx: &Context,
     engine: &Engine,
     records: &Records,
@@ -130,7 +148,7 @@ async fn take(
 ) -> Result<Option<String>> {
     let had = current(cx, engine, records).await?;
     for (part, _) in PARTS {
-        let name = name(part, &release.state);
+        let name = name(part, own(release)?);
         engine.make_volume(&name, (MARK, &records.mark)).await?;
     }
     if let Some(from) = state.or(had.as_deref()) {
@@ -145,16 +163,18 @@ async fn take(
 /// The state of the container that is there, or else of the release that should be.
 async fn current(cx: &Context, engine: &Engine, records: &Records) -> Result<Option<String>> {
     let container = container::find(engine).await?;
-    let container = container.map(|it| container::state(&it).to_owned());
-    let release = || records.current().map(|it| it.state.clone());
-    let Some(state) = container.or_else(release).filter(|it| !it.is_empty()) else {
+    let state = match &container {
+        Some(container) => container::state(container).map(str::to_owned),
+        None => records.current().and_then(|it| it.state.clone()),
+    };
+    let Some(state) = state else {
         return Ok(None);
     };
     if are_there(engine, &state).await? {
         return Ok(Some(state));
     }
     cx.reporter.warn(format!(
-        "the volumes of state {state} are gone; there is nothing of it to keep"
+        "the volumes of state {state} were not found; there is nothing of it to keep"
     ));
     Ok(None)
 }
@@ -163,7 +183,7 @@ async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> R
     let start = Instant::now();
     cx.reporter.note("copying its state");
     let source = helper(engine, release, from).await?;
-    let target = helper(engine, release, &release.state).await?;
+    let target = helper(engine, release, own(release)?).await?;
     let mut done = 0;
     for (_, inside) in PARTS {
         let parent = inside.rsplit_once('/').map_or("/", |(parent, _)| parent);
@@ -195,7 +215,7 @@ async fn helper(engine: &Engine, release: &Release, state: &str) -> Result<Strin
 
 /// The volumes belong to the gateway's user, as the directories of a local one do, and hold a
 /// configuration with which it starts.
-async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
+async fn prepare(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     let mut names: Vec<String> = Vec::new();
     let inside = PARTS.map(|(_, inside)| inside);
     names.extend(inside.map(|it| format!("{}/", it.trim_start_matches('/'))));
@@ -211,12 +231,12 @@ async fn settle(cx: &Context, engine: &Engine, container: &str) -> Result<()> {
     engine.put(container, "/", tar(STATE_OWNER, &entries)).await
 }
 
-/// [`settle`] in a container that is made for it.
-async fn settle_by_helper(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
-    let id = helper(engine, release, &release.state).await?;
-    let settled = settle(cx, engine, &id).await;
+/// [`prepare`] in a container that is created for it.
+async fn prepare_by_helper(cx: &Context, engine: &Engine, release: &Release) -> Result<()> {
+    let id = helper(engine, release, own(release)?).await?;
+    let prepared = prepare(cx, engine, &id).await;
     engine.remove_helpers(HELPER).await?;
-    settled
+    prepared
 }
 
 /// Removes the containers of copies, and our volumes but those of the states in `keep`.

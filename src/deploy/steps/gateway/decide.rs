@@ -5,8 +5,8 @@ use crate::deploy::docker::images::Image;
 use crate::deploy::error::Result;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::gateway::runtime::Form;
-use crate::deploy::gateway::upgrade::Candidate;
+use crate::deploy::gateway::runtime::RunPlan;
+use crate::deploy::gateway::upgrade::candidate;
 use crate::deploy::gateway::{container, env, runtime};
 use crate::deploy::image::Source;
 use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
@@ -26,18 +26,18 @@ pub(super) fn without_engine(cx: &Context) -> State {
 pub(super) fn decide(
     cx: &Context,
     records: &Records,
-    form: &Form,
+    plan: &RunPlan,
     observed: &Observed,
     resolved: &Resolved,
 ) -> Result<State> {
     let wanted = &resolved.wanted;
     let verb = match &observed.container {
-        Some(container) if container::shape(container) != form.shape => form.shape.verb(),
+        Some(container) if container::runtime(container) != plan.runtime => plan.runtime.verb(),
         Some(_) => "replace",
         None => "start",
     };
     Ok(match &resolved.resolution {
-        Resolution::Unavailable(failure) if is_content(cx, records, form, observed, wanted)? => {
+        Resolution::Unavailable(failure) if is_content(cx, records, plan, observed, wanted)? => {
             cx.reporter.warn(format!(
                 "{failure}; the gateway runs that image already and was left alone"
             ));
@@ -45,11 +45,11 @@ pub(super) fn decide(
             State::Done
         }
         Resolution::Unavailable(failure) => needed(
-            form,
+            plan,
             [format!("find another source for {wanted} ({failure})")],
         ),
         Resolution::InRegistry { distribution } => needed(
-            form,
+            plan,
             [
                 format!("pull {}", wanted.at(&distribution.digest)),
                 format!("{verb} the gateway"),
@@ -57,20 +57,20 @@ pub(super) fn decide(
         ),
         // What a release is made of, `.env` for one, is not there before its owner.
         Resolution::OnEngine { digest, .. } if owner_is_planned(cx) => needed(
-            form,
+            plan,
             [format!("{verb} the gateway with {}", wanted.at(digest))],
         ),
         Resolution::OnEngine { image, digest } => {
             let pinned = wanted.at(digest).to_string();
             let got = local(records, image.clone(), pinned.clone());
-            let candidate = Candidate::new(cx, records, form, &wanted.to_string(), &got)?;
-            if !same(observed, records, &candidate.release) {
-                needed(form, [format!("{verb} the gateway with {pinned}")])
+            let release = candidate(cx, records, plan, &wanted.to_string(), &got)?;
+            if !same(observed, records, &release) {
+                needed(plan, [format!("{verb} the gateway with {pinned}")])
             } else if observed.healthy {
                 State::Done
             } else {
                 needed(
-                    form,
+                    plan,
                     ["start the gateway, which does not answer".to_owned()],
                 )
             }
@@ -83,8 +83,8 @@ fn owner_is_planned(cx: &Context) -> bool {
     cx.planned.borrow().contains(&"user") && env::owner(cx).is_err()
 }
 
-fn needed<const N: usize>(form: &Form, what: [String; N]) -> State {
-    let secrets = form.fresh.iter();
+fn needed<const N: usize>(plan: &RunPlan, what: [String; N]) -> State {
+    let secrets = plan.fresh.iter();
     let secrets = secrets.map(|name| format!("give Swarm the secret {name}"));
     State::of(secrets.chain(what).collect())
 }
@@ -93,7 +93,7 @@ fn needed<const N: usize>(form: &Form, what: [String; N]) -> State {
 fn is_content(
     cx: &Context,
     records: &Records,
-    form: &Form,
+    plan: &RunPlan,
     observed: &Observed,
     wanted: &ImageRef,
 ) -> Result<bool> {
@@ -101,8 +101,11 @@ fn is_content(
     let Some(current) = current.filter(|it| it.requested == wanted.to_string()) else {
         return Ok(false);
     };
-    let as_wanted = current.shape == form.shape && current.secrets == form.secrets;
-    Ok(observed.healthy && runs(observed, current) && as_wanted && current.env == env::mark(cx)?)
+    let as_wanted = current.runtime == plan.runtime && current.secrets == plan.secrets;
+    Ok(observed.healthy
+        && runs(observed, current)
+        && as_wanted
+        && current.env == env::fingerprint(cx)?)
 }
 
 /// An image that is here keeps the source that it is known by, be it of a version that failed.
@@ -125,7 +128,7 @@ fn runs(observed: &Observed, release: &Release) -> bool {
     !observed.altered
         && observed.container.as_ref().is_some_and(|container| {
             container.image == release.image
-                && container::render(container) == runtime::mark(release)
+                && container::fingerprint(container) == runtime::fingerprint(release)
         })
 }
 

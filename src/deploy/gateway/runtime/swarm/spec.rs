@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::PAUSE;
 use crate::base::checksum::fnv1a;
 use crate::deploy::context::Context;
 use crate::deploy::env_file::EnvFile;
@@ -16,16 +15,19 @@ use crate::deploy::gateway::records::Release;
 use crate::deploy::gateway::spec::{Mount, Spec};
 use crate::deploy::gateway::state::volumes;
 
+/// How long Swarm waits before it starts a gateway again that has ended.
+pub(super) const PAUSE: Duration = Duration::from_secs(10);
+
 /// The service of this release, without what is known only when it starts: variables of `.env`,
 /// secrets, the node, the volumes of a remote engine.
 pub(super) fn render(release: &Release) -> Value {
     let mut spec = service(release);
-    spec["TaskTemplate"]["ContainerSpec"]["Labels"][labels::RENDER] = mark(release).into();
+    spec["TaskTemplate"]["ContainerSpec"]["Labels"][labels::RENDER] = fingerprint(release).into();
     spec
 }
 
 /// The fingerprint of all that the gateway is made from.
-pub(super) fn mark(release: &Release) -> String {
+pub(super) fn fingerprint(release: &Release) -> String {
     fnv1a(service(release).to_string().as_bytes())
 }
 
@@ -118,9 +120,9 @@ pub(super) fn complete(
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     container["Secrets"] = secrets.into();
-    if !release.state.is_empty() {
-        container["Mounts"] = volumes_of(&release.state).into();
-        container["Labels"][labels::STATE] = release.state.as_str().into();
+    if let Some(state) = &release.state {
+        container["Mounts"] = volumes_of(state).into();
+        container["Labels"][labels::STATE] = state.as_str().into();
     }
     spec["TaskTemplate"]["Placement"] = json!({"Constraints": [format!("node.id=={node}")]});
     Ok(spec)
@@ -162,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn another_service_has_another_mark() {
-        let mark = |port, pinned| mark(&of(port, pinned));
-        assert_eq!(mark(1, "a").len(), 16);
-        assert_eq!(mark(1, "a"), mark(1, "a"));
-        assert_ne!(mark(1, "a"), mark(1, "b"));
-        assert_ne!(mark(1, "a"), mark(2, "a"));
+    fn another_service_has_another_fingerprint() {
+        let print = |port, pinned| fingerprint(&of(port, pinned));
+        assert_eq!(print(1, "a").len(), 16);
+        assert_eq!(print(1, "a"), print(1, "a"));
+        assert_ne!(print(1, "a"), print(1, "b"));
+        assert_ne!(print(1, "a"), print(2, "a"));
     }
 
     #[test]

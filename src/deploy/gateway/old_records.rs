@@ -1,38 +1,64 @@
-//! Reads what earlier versions kept of a release: the whole `compose.yaml` that they had written
-//! themselves, or Swarm's service as JSON. Whatever it lacks stays as it is by default.
+//! Records as earlier versions wrote them.
+//!
+//! Of a release they kept the whole `compose.yaml` that they had written themselves, or Swarm's service
+//! as JSON. What varies is read from it. A text that they did not write is refused.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Mount, Spec, listen};
 use crate::deploy::gateway::labels::{INSIDE, PORT};
+use crate::deploy::gateway::spec::{Mount, Spec, listen};
 
-pub(super) fn read(text: &str) -> Spec {
-    match serde_json::from_str(text) {
-        Ok(service @ Value::Object(_)) => of_service(&service),
-        _ => of_compose(text),
+/// A specification, or the text from which a gateway was made.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Spec(Spec),
+    Text(String),
+}
+
+/// Reads a release's specification.
+pub(super) fn spec<'de, D: Deserializer<'de>>(from: D) -> Result<Spec, D::Error> {
+    match Stored::deserialize(from)? {
+        Stored::Spec(spec) => Ok(spec),
+        Stored::Text(text) => of_text(&text)
+            .ok_or_else(|| D::Error::custom("not a gateway that an earlier version has made")),
     }
 }
 
-fn of_compose(text: &str) -> Spec {
+/// Reads a name, for which "" once stood where there is none.
+pub(super) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(from)?;
+    Ok(name.filter(|it| !it.is_empty()))
+}
+
+fn of_text(text: &str) -> Option<Spec> {
+    let spec = match serde_json::from_str(text) {
+        Ok(service @ Value::Object(_)) => of_service(&service),
+        _ => of_compose(text)?,
+    };
+    // Neither was ever written without its port.
+    (spec.port != 0).then_some(spec)
+}
+
+fn of_compose(text: &str) -> Option<Spec> {
+    let list = |text| serde_json::from_str::<Vec<String>>(text).ok();
     let mut spec = Spec::default();
     for line in text.lines().map(str::trim_start) {
         if let Some(words) = line.strip_prefix("command: ") {
-            let words: Vec<String> = serde_json::from_str(words).unwrap_or_default();
-            let words = words.iter().map(|word| word.replace("$$", "$")).collect();
-            spec.command = without_listen(words, "lan", INSIDE);
+            let words = list(words)?.into_iter().map(|word| word.replace("$$", "$"));
+            spec.command = without_listen(words.collect(), "lan", INSIDE);
         } else if let Some(ports) = line.strip_prefix("ports: ") {
-            let ports: Vec<String> = serde_json::from_str(ports).unwrap_or_default();
-            let port = ports
-                .first()
-                .and_then(|it| it.split(':').nth(1)?.parse().ok());
-            spec.port = port.unwrap_or_default();
+            let ports = list(ports)?;
+            spec.port = ports.first()?.split(':').nth(1)?.parse().ok()?;
         } else if line.starts_with("healthcheck: ") {
             spec.health_check = true;
         } else if let Some(mount) = line.strip_prefix("- {type: bind, source: ") {
-            spec.mounts.extend(mount_of(mount));
+            spec.mounts.push(mount_of(mount)?);
         }
     }
-    spec
+    Some(spec)
 }
 
 /// `"/home/deploy/.openclaw", target: /home/node/.openclaw, bind: {…}}`
@@ -84,7 +110,7 @@ mod tests {
     /// rendered to the very text from which it came, so that no gateway is replaced for it.
     #[test]
     fn records_of_the_version_before_are_read_and_render_as_they_were() {
-        let text = include_str!("records-before.json");
+        let text = include_str!("old_records.json");
         let records: Records = serde_json::from_str(text).expect("they are read");
         let raw: serde_json::Value = serde_json::from_str(text).expect("JSON");
         assert_eq!(records.releases.len(), 5);
@@ -95,7 +121,24 @@ mod tests {
         {
             let before = raw["compose"].as_str().expect("text");
             assert_eq!(runtime::rendered(release), before, "release {}", release.id);
-            assert!(before.contains(&runtime::mark(release)));
+            assert!(before.contains(&runtime::fingerprint(release)));
+        }
+        let states: Vec<_> = records.releases.iter().map(|it| &it.state).collect();
+        let (third, fifth) = ("1795489509-3".to_owned(), "1795489509-5".to_owned());
+        assert_eq!(states, [&None, &None, &Some(third), &None, &Some(fifth)]);
+    }
+
+    #[test]
+    fn a_text_that_no_version_wrote_is_refused() {
+        let text = include_str!("old_records.json");
+        for (ours, other) in [
+            ("    ports: ", "    expose: "),
+            ("ports: [", "ports: {"),
+            ("command: [", "command: {"),
+            ("openclaw-deploy.port", "somebody.port"),
+        ] {
+            let records = serde_json::from_str::<Records>(&text.replace(ours, other));
+            assert!(records.is_err(), "{other}");
         }
     }
 }

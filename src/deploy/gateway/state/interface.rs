@@ -1,0 +1,71 @@
+//! What a place for the gateway's state has to do.
+
+use crate::deploy::context::Context;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::Result;
+use crate::deploy::gateway::boxed::Boxed;
+use crate::deploy::gateway::records::{Records, Release};
+use crate::deploy::gateway::spec::Mount;
+use crate::deploy::settings::Settings;
+
+/// Where the state lies.
+pub(crate) trait Storage {
+    /// The name of the volumes that release `id` will have; none where the state is in directories.
+    fn name_for(&self, id: u64) -> Option<String>;
+
+    /// The directories that the gateway is given.
+    fn mounts(&self, settings: &Settings) -> Vec<Mount>;
+
+    /// Refuses, before the gateway is stopped, when it can be foreseen that [`Storage::snapshot`] would
+    /// fail. An engine does not tell how much its disk has left.
+    fn preflight(&self, cx: &Context) -> Result<()>;
+
+    /// Whether snapshot `id` is there.
+    fn has_snapshot<'a>(&self, cx: &'a Context, engine: &'a Engine, id: &'a str)
+    -> Boxed<'a, bool>;
+
+    /// Keeps the state of the stopped gateway, and returns the snapshot's id, if there was anything to
+    /// keep. With volumes, `release` then has a copy of `state`, or else of what the gateway had.
+    fn snapshot<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        records: &'a Records,
+        release: &'a Release,
+        state: Option<&'a str>,
+    ) -> Boxed<'a, Option<String>>;
+
+    /// Puts back the state of snapshot `id`, unless a release has volumes of its own.
+    fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, ()>;
+
+    /// Whether [`Storage::restore`] replaces the state that is there.
+    fn restores_in_place(&self) -> bool;
+
+    /// Whether a gateway that we did not start has its state where we would have put it.
+    fn can_be_adopted(&self) -> bool;
+
+    /// Makes the state one that the gateway can write, through a container that was created and not
+    /// started.
+    fn prepare<'a>(&self, cx: &'a Context, engine: &'a Engine, container: &'a str)
+    -> Boxed<'a, ()>;
+
+    /// [`Storage::prepare`] for a service, of which no container is created before it starts.
+    fn prepare_for_service<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        release: &'a Release,
+    ) -> Boxed<'a, ()>;
+
+    /// Finishes what was left by a run that was killed while it restored a snapshot.
+    fn repair(&self, cx: &Context) -> Result<()>;
+
+    /// Removes all snapshots but those of `keep` and those that the records need.
+    fn prune<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        records: &'a Records,
+        keep: Vec<String>,
+    ) -> Boxed<'a, ()>;
+}
