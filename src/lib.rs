@@ -4,36 +4,45 @@
 //! or in its own `mod.rs`.
 //!
 //! ```text
+//!  base:    secret · locked memory · hardening · errors · names · durations · encoding
 //!  broker:  manifest ──▶ plan ──▶ op (Provider) ──▶ resolve ──▶ sink::{exec, text, docker, git}
-//!             file       pure     subprocess        Secrets     the only callers of Secret::expose()
+//!             file       pure     subprocess        Secrets
 //!                                  ▲ cache: kernel keyring, one op for all who ask at once
+//!           session: from settings and environment to what is resolved
+//!  credential_helper:  Docker's and git's protocols over a session; client_config: their files
 //!  deploy:  settings ──▶ steps: check ──▶ apply ──▶ verify ──▶ journal
 //!             pure         └─ host: files and programs   └─ docker: the engine's API
+//!                          └─ image: resolve, pull, fallback, build   └─ gateway: run, upgrade, restore
+//!  cli:     what is typed at oc-secrets
 //! ```
 //!
 //! | To change … | open |
 //! | --- | --- |
 //! | what the process hides and restores | `base/harden.rs`, `base/locked_memory.rs` |
-//! | an exit code, an error text or its hint | `base/error.rs` |
-//! | what is said on stderr, colours | `base/ui.rs` |
+//! | an exit code, an error text or its hint | `base/error.rs`; `deploy/error.rs` |
+//! | what is said on stderr, colours | `base/ui.rs`; `deploy/reporter.rs` |
 //! | which names are allowed | `base/env_name.rs` |
+//! | how a token is recognised by its beginning | `base/token_kind.rs` |
+//! | how a duration is written | `base/duration.rs` |
 //! | `op://…` syntax | `broker/reference.rs` |
 //! | which host is which | `broker/registry.rs` |
-//! | the manifest, its errors, where it is found | `broker/manifest/` |
+//! | the manifest, its errors, where it is found, `allow` | `broker/manifest/` |
 //! | `--env-file` | `broker/dotenv.rs` |
 //! | what is asked for: `--only`, `--require`, profiles | `broker/plan.rs` |
 //! | how `op` is found, run, timed | `broker/op/` |
-//! | how `op`'s diagnostics are understood | `broker/op/failure.rs` |
+//! | a new diagnostic of `op` | `broker/op/failure.rs` |
 //! | what is kept for a moment, and who shares one `op` | `broker/cache/` |
 //! | what counts as an answer | `broker/resolve.rs` |
-//! | quoting and formats of `env` | `broker/sink/text.rs` |
-//! | what Docker, git and their relatives are told | `credential_helper/` |
-//! | Docker's and Podman's own files | `credential_helper/client_config/` |
-//! | how the gateway is started, its health, the way back | `deploy/gateway/` |
+//! | a new format of `env` | `broker/sink/text/format.rs`, and what renders it beside it |
+//! | what Docker, git and their relatives are told | `credential_helper/docker.rs`, `git.rs` |
+//! | where Docker's and Podman's own files are edited | `credential_helper/client_config/` |
+//! | a new step of a host | `deploy/steps/` |
+//! | files, programs and services of the host | `deploy/host/` |
 //! | how an image is found, pulled, built | `deploy/image/` |
-//! | why a pull failed | `deploy/docker/pull_error.rs` |
-//! | what a host gets | `deploy/steps/`, and `deploy/host/` for files and programs |
-//! | a command or a flag | `cli/`, `deploy/cli/` |
+//! | a new error of a pull | `deploy/docker/pull_error.rs` |
+//! | how the gateway is started, replaced, put back | `deploy/gateway/` |
+//! | how long health may take, what counts as healthy | `deploy/gateway/health/`; the default in `deploy/settings/` |
+//! | a command or a flag | `cli/arguments.rs`; `deploy/cli/` |
 
 #![deny(unreachable_pub, dead_code)]
 

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!  settings ──▶ steps: check ──▶ apply ──▶ verify ──▶ journal
-//!    pure         └─ host: files and programs   └─ engine: the Docker API
+//!    pure         └─ host: files and programs   └─ docker: the engine's API
+//!                 └─ image: resolve, pull, fallback, build   └─ gateway: run, upgrade, restore
 //! ```
+//!
+//! `docker` knows no gateway, `gateway` and `image` know no step; `cli` decides the settings and
+//! runs the steps.
 
 pub(crate) mod error;
 pub(crate) mod outcome;

@@ -403,5 +403,5 @@ def s12_a_login_that_would_write_plaintext_is_what_install_podman_prevents(world
     )
     login.must_say("Login Succeeded!")
     if not list(lies_in(world.directory / "run", world.token)):
-        raise Failure("skopeo no longer writes plaintext here: the README's warning is out of date")
+        raise Failure("skopeo no longer writes plaintext here: the warning in docs/docker.md is out of date")
     shutil.rmtree(world.directory / "run" / "containers")

@@ -12,6 +12,7 @@ mod docker_source;
 mod docker_trouble;
 mod docker_wiring;
 mod docker_world;
+mod docs;
 mod env;
 mod exec;
 mod failures;

@@ -1,15 +1,15 @@
 #!/usr/bin/env bats
-# What the README says of tags and settings is what the scripts and the workflow do.
+# What docs/images.md says of tags, settings and jobs is what the scripts and the workflow do.
 
 load helpers
 
 setup() {
 	cd "$PROJECT"
-	grep -q '^## Docker image distribution$' README.md
-	section=$(sed -n '/^## Docker image distribution$/,/^## [^D]/p' README.md)
+	grep -q '^## How the pipeline works$' docs/images.md
+	section=$(sed '/^## How the pipeline works$/,$d' docs/images.md)
 }
 
-# moves TAG: the last column of the README's table for it
+# moves TAG: the last column of the page's table for it
 moves() { grep -F "\`$1\`" <<<"$section" | grep '^|' | sed 's/.*| \(.*\) |$/\1/'; }
 
 plan() { # plan KEY VARIABLE=VALUE…: part of the tag plan
@@ -49,7 +49,7 @@ plan() { # plan KEY VARIABLE=VALUE…: part of the tag plan
 	grep -q 'at most 180 days' <<<"$section"
 }
 
-@test "the identity that the README verifies is the one that the workflow signs with" {
+@test "the identity that the page verifies is the one that the workflow signs with" {
 	grep -qF 'workflows/docker-build.yml@refs/heads/main' <<<"$section"
 	grep -qF 'IDENTITY: ${{ github.server_url }}/${{ github.workflow_ref }}' .github/workflows/docker-build.yml
 	[[ -f .github/workflows/docker-build.yml ]]
@@ -57,6 +57,6 @@ plan() { # plan KEY VARIABLE=VALUE…: part of the tag plan
 
 @test "every job of the workflow, and no other, is in the table for developers" {
 	jobs=$(python -c 'import yaml; print("\n".join(sorted(yaml.safe_load(open(".github/workflows/docker-build.yml"))["jobs"])))')
-	table=$(sed -n '/^## The image pipeline$/,/^Releases:/p' AGENTS.md | sed -n 's/^| \([a-z]*\)\( (2 ×)\)\? | [`–].*/\1/p' | sort)
+	table=$(sed -n '/^## How the pipeline works$/,/^### Releases$/p' docs/images.md | sed -n 's/^| \([a-z]*\)\( (2 ×)\)\? | [`–].*/\1/p' | sort)
 	is "$jobs" "$table"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Which names a build may take. The table in the README says the same; docs.bats compares them.
+# Which names a build may take. The table in docs/images.md says the same; docs.bats compares them.
 
 load helpers
 

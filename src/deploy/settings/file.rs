@@ -118,7 +118,7 @@ impl ConfigFile {
             let before = &text[..why.span().map_or(0, |span| span.start.min(text.len()))];
             let line = before.matches('\n').count() + 1;
             Failure::usage(format!("{}:{line}: {}", path.display(), why.message()))
-                .hint("see the README for the keys of openclaw-deploy.toml")
+                .hint("see docs/deploy.md for the keys of openclaw-deploy.toml")
         })
     }
 }

@@ -345,13 +345,11 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_what_holds_where_a_key_is_left_out() {
-        let readme = include_str!("../../../README.md");
-        let begin = readme
-            .find("image           = ")
-            .expect("it shows the file");
-        let text = readme[begin..].split("```").next().unwrap_or_default();
-        let shown = ConfigFile::parse(Path::new("README.md"), text).expect("it is good");
+    fn the_documentation_shows_what_holds_where_a_key_is_left_out() {
+        let page = include_str!("../../../docs/deploy.md");
+        let begin = page.find("image           = ").expect("it shows the file");
+        let text = page[begin..].split("```").next().unwrap_or_default();
+        let shown = ConfigFile::parse(Path::new("docs/deploy.md"), text).expect("it is good");
         assert_ne!(shown, ConfigFile::default());
         let decide = |file| Settings::decide(Flags::default(), file).expect("decided");
         assert_eq!(decide(shown), decide(ConfigFile::default()));
