@@ -94,7 +94,7 @@ fn new_digest(world: &World) -> Outcome {
     world
         .run(&["rollback"])
         .exits(1)?
-        .says("is no longer here; the gateway was not touched")?
+        .says("was not found; the gateway was not touched")?
         .says(&format!("hint: docker pull {gone}"))?;
     same("v1", inspect("{{.Id}} {{.State.StartedAt}}")?, before)
 }

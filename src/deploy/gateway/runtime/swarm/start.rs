@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::service::{self, EVERY, PATIENCE};
 use super::{secrets, spec};
@@ -30,24 +30,19 @@ pub(super) async fn start(cx: &Context, engine: &Engine, release: &Release) -> R
         Some(_) => engine.tasks(SWARM_SERVICE).await?,
         None => Vec::new(),
     };
-    match there {
-        Some(there) if !there.spec["Labels"][HOLDS_TOKEN].is_null() => {
-            update_without_token(cx, engine, &spec).await?;
-        }
-        _ => service::put(engine, None, |_| spec.clone()).await?,
+    if there.is_some_and(|it| !it.spec["Labels"][HOLDS_TOKEN].is_null()) {
+        take_token_back(cx, engine).await?;
     }
+    service::put(engine, None, |_| spec.clone()).await?;
     first_container(cx, engine, &before).await
 }
 
-/// Updates the service and takes the registry's token back, which an earlier version of this program
-/// gave to Swarm. Twice, for Swarm keeps the service as it was before its last update too; the label
-/// goes with the second, so that the next run does it again should we be killed.
-async fn update_without_token(cx: &Context, engine: &Engine, spec: &Value) -> Result<()> {
-    let mut labelled = spec.clone();
-    labelled["Labels"][HOLDS_TOKEN] = json!("");
-    for spec in [&labelled, spec] {
-        service::put(engine, Some(&Auth::none()), |_| spec.clone()).await?;
-    }
+/// Takes the registry's token back, which an earlier version of this program gave to Swarm. The service
+/// is stopped and stays as it is: Swarm keeps what a service was before its last update too, so the
+/// token is gone with the next one. So is the label: killed before that, we do this again.
+async fn take_token_back(cx: &Context, engine: &Engine) -> Result<()> {
+    let same = |there: Option<&Value>| there.cloned().unwrap_or_default();
+    service::put(engine, Some(&Auth::none()), same).await?;
     cx.reporter.warn(
         "Swarm no longer holds the registry's token, which an earlier version gave it; \
          it was on its disk in plain: revoke it",
