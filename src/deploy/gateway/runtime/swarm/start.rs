@@ -38,11 +38,19 @@ pub(super) async fn start(cx: &Context, engine: &Engine, release: &Release) -> R
 }
 
 /// Takes the registry's token back, which an earlier version of this program gave to Swarm. The service
-/// is stopped and stays as it is: Swarm keeps what a service was before its last update too, so the
-/// token is gone with the next one. So is the label: killed before that, we do this again.
+/// is stopped, and is updated twice: Swarm also keeps what it was before its last update. The label goes
+/// with the second, so that the next run does this again should we be killed.
 async fn take_token_back(cx: &Context, engine: &Engine) -> Result<()> {
     let same = |there: Option<&Value>| there.cloned().unwrap_or_default();
     service::put(engine, Some(&Auth::none()), same).await?;
+    service::put(engine, None, |there| {
+        let mut spec = same(there);
+        if let Some(labels) = spec["Labels"].as_object_mut() {
+            labels.remove(HOLDS_TOKEN);
+        }
+        spec
+    })
+    .await?;
     cx.reporter.warn(
         "Swarm no longer holds the registry's token, which an earlier version gave it; \
          it was on its disk in plain: revoke it",
