@@ -10,7 +10,7 @@ use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Result};
 use crate::base::suggest;
 use crate::broker::dotenv::{Definition, Value};
-use crate::broker::manifest::{Manifest, Origin, SecretSpec, Source};
+use crate::broker::manifest::{Location, Manifest, Origin, SecretSpec};
 use crate::broker::reference::Reference;
 
 /// The deadline for one `op` process where nobody chose another.
@@ -125,7 +125,7 @@ pub(crate) fn plan(
         wanted,
         vars,
         at_least_one: built_in && env_file.is_none(),
-        ..bare(manifest, selection)
+        ..nothing_wanted(manifest, selection)
     })
 }
 
@@ -143,12 +143,12 @@ pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Sele
     };
     Plan {
         wanted: vec![wanted],
-        ..bare(manifest, selection)
+        ..nothing_wanted(manifest, selection)
     }
 }
 
 /// How `op` is to be run, and nothing to ask for.
-fn bare(manifest: &Manifest, selection: &Selection) -> Plan {
+fn nothing_wanted(manifest: &Manifest, selection: &Selection) -> Plan {
     Plan {
         account: chosen(&selection.account)
             .or(manifest.account.as_deref())
@@ -175,8 +175,7 @@ fn profile(manifest: &Manifest, selection: &Selection, env_file: bool) -> Result
     let Some(names) = manifest.profiles.get(profile) else {
         let known: Vec<&str> = manifest.profiles.keys().map(String::as_str).collect();
         let hint = if env_file && manifest.origin == Origin::BuiltIn {
-            "with --env-file the built-in manifest stands aside; name one with --manifest"
-                .to_owned()
+            "--env-file replaces the built-in manifest; name one with --manifest".to_owned()
         } else {
             suggest::hint(profile, &known, "the profiles are")
         };
@@ -195,7 +194,7 @@ fn overlay(specs: &mut Vec<SecretSpec>, vars: &mut Vec<(EnvName, String)>, file:
             Value::Plain(text) => vars.push((name.clone(), text.clone())),
             Value::Secret(reference) => specs.push(SecretSpec {
                 name: name.clone(),
-                source: Source::Reference(reference.clone()),
+                location: Location::Reference(reference.clone()),
                 required: true,
                 default: None,
                 exact: false,
@@ -219,7 +218,7 @@ fn only(
             let what = format!("--only: `{name}` is a plain value, not a secret");
             return Err(Error::usage(
                 what,
-                "leave it out: plain values always go along",
+                "leave it out: plain values are always passed on",
             ));
         }
         if let Some(profile) = chosen(&selection.profile)
@@ -234,7 +233,7 @@ fn only(
                 "add it to the profile, or leave out --profile",
             ));
         }
-        return Err(stranger("--only", name, &specs));
+        return Err(unknown_secret("--only", name, &specs));
     }
     let asked = |spec: &SecretSpec| {
         selection.only.is_empty() || selection.only.iter().any(|name| name == spec.name.as_str())
@@ -246,7 +245,7 @@ fn only(
 fn require(mut specs: Vec<SecretSpec>, selection: &Selection) -> Result<Vec<SecretSpec>> {
     for name in &selection.require {
         if !specs.iter().any(|spec| spec.name.as_str() == name) {
-            return Err(stranger("--require", name, &specs));
+            return Err(unknown_secret("--require", name, &specs));
         }
     }
     for spec in &mut specs {
@@ -281,21 +280,23 @@ fn wanted(
     origin: &Origin,
     inherited: impl Fn(&EnvName) -> bool,
 ) -> Result<Vec<Wanted>> {
-    let homeless: Vec<String> = specs
+    let without_vault: Vec<String> = specs
         .iter()
-        .filter(|spec| vault.is_none() && matches!(spec.source, Source::Item { vault: None, .. }))
+        .filter(|spec| {
+            vault.is_none() && matches!(spec.location, Location::Item { vault: None, .. })
+        })
         .map(|spec| spec.name.to_string())
         .collect();
-    if !homeless.is_empty() {
+    if !without_vault.is_empty() {
         return Err(Error::NoVault {
-            names: homeless,
+            names: without_vault,
             manifest: describe(origin),
         });
     }
     let decide = |spec: SecretSpec| {
         Ok(Wanted {
             inherited: inherited(&spec.name),
-            reference: reference(spec.source, vault.unwrap_or_default())?,
+            reference: reference(spec.location, vault.unwrap_or_default())?,
             name: spec.name,
             required: spec.required,
             default: spec.default,
@@ -306,10 +307,10 @@ fn wanted(
     specs.into_iter().map(decide).collect()
 }
 
-fn reference(source: Source, default_vault: &str) -> Result<Reference> {
-    let (vault, item, section, field) = match source {
-        Source::Reference(reference) => return Ok(reference),
-        Source::Item {
+fn reference(location: Location, default_vault: &str) -> Result<Reference> {
+    let (vault, item, section, field) = match location {
+        Location::Reference(reference) => return Ok(reference),
+        Location::Item {
             vault,
             item,
             section,
@@ -329,7 +330,7 @@ fn reference(source: Source, default_vault: &str) -> Result<Reference> {
         .map_err(|error| Error::usage(error.to_string(), hint))
 }
 
-fn stranger(flag: &str, name: &str, specs: &[SecretSpec]) -> Error {
+fn unknown_secret(flag: &str, name: &str, specs: &[SecretSpec]) -> Error {
     let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
     let hint = suggest::hint(name, &known, "the secrets are");
     Error::usage(format!("{flag}: no secret `{name}`"), hint)
@@ -344,10 +345,7 @@ fn nothing(manifest: &Manifest, env_file: bool) -> Error {
             describe(&manifest.origin)
         )
     };
-    Error::usage(
-        "there is nothing to hand on: no secret and no plain value",
-        hint,
-    )
+    Error::usage("nothing to pass on: no secret and no plain value", hint)
 }
 
 fn describe(origin: &Origin) -> String {
@@ -500,7 +498,7 @@ timeout = "5s"
             ),
             (
                 selection("", &["V"], &[]),
-                "--only: `V` is a plain value, not a secret | leave it out: plain values always go along",
+                "--only: `V` is a plain value, not a secret | leave it out: plain values are always passed on",
             ),
             (
                 selection("", &["A"], &["B"]),
@@ -543,7 +541,7 @@ timeout = "5s"
         assert_eq!(shown(with), "A!=op://v/i/f");
         assert_eq!(
             shown(decide(Some(&[]), &Selection::default())),
-            "there is nothing to hand on: no secret and no plain value | put NAME=op://vault/item/field into the file after --env-file"
+            "nothing to pass on: no secret and no plain value | put NAME=op://vault/item/field into the file after --env-file"
         );
         let profile = Selection {
             profile: Some("bootstrap".to_owned()),
@@ -551,7 +549,7 @@ timeout = "5s"
         };
         assert_eq!(
             shown(decide(Some(&file), &profile)),
-            "no profile `bootstrap` | with --env-file the built-in manifest stands aside; name one with --manifest"
+            "no profile `bootstrap` | --env-file replaces the built-in manifest; name one with --manifest"
         );
     }
 
@@ -580,7 +578,7 @@ timeout = "5s"
     fn nothing_to_hand_on_is_an_error() {
         assert_eq!(
             shown(decide("vault = \"v\"", &Selection::default())),
-            "there is nothing to hand on: no secret and no plain value | add NAME = \"op://vault/item/field\" under [secrets] in /m.toml"
+            "nothing to pass on: no secret and no plain value | add NAME = \"op://vault/item/field\" under [secrets] in /m.toml"
         );
         assert_eq!(
             shown(decide("[vars]\nV = \"1\"", &Selection::default())),

@@ -19,7 +19,7 @@ use crate::broker::reference::Reference;
 
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum ValueOrigin {
     /// 1Password.
     Vault,
     /// Our own environment, with `--prefer-env`.
@@ -28,7 +28,7 @@ pub(crate) enum Origin {
     Default,
 }
 
-impl Origin {
+impl ValueOrigin {
     /// The word for it in tables and JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ pub(crate) struct Finding<'a> {
     /// What was wanted.
     pub wanted: &'a Wanted,
     /// Where the value came from.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
     /// The value, or why there is none.
     pub outcome: Outcome,
 }
@@ -85,7 +85,7 @@ pub(crate) fn survey<'a, 'p>(
         if wanted.inherited {
             let value = environment(wanted.name.as_str()).unwrap_or_default();
             let value = Secret::copy_of(&value.into_vec());
-            return Ok(finding(wanted, Origin::Environment, Ok(value)));
+            return Ok(finding(wanted, ValueOrigin::Environment, Ok(value)));
         }
         let outcome = outcomes.next().ok_or(Error::OpNonsense {
             what: "it holds too few values",
@@ -114,7 +114,7 @@ pub(crate) fn all_or_nothing<'a>(
             Ok(value) => resolved.push(Resolved {
                 name: &finding.wanted.name,
                 value,
-                inherited: finding.origin == Origin::Environment,
+                inherited: finding.origin == ValueOrigin::Environment,
             }),
             Err(trouble) if finding.wanted.required => {
                 required.push(problem(finding.wanted, trouble))
@@ -143,14 +143,14 @@ fn with_default(wanted: &Wanted, outcome: Outcome) -> Finding<'_> {
     match (outcome.and_then(usable), &wanted.default) {
         (Err(Trouble::Missing { .. } | EMPTY), Some(default)) => finding(
             wanted,
-            Origin::Default,
+            ValueOrigin::Default,
             Ok(Secret::copy_of(default.as_bytes())),
         ),
-        (outcome, _) => finding(wanted, Origin::Vault, outcome),
+        (outcome, _) => finding(wanted, ValueOrigin::Vault, outcome),
     }
 }
 
-fn finding(wanted: &Wanted, origin: Origin, outcome: Outcome) -> Finding<'_> {
+fn finding(wanted: &Wanted, origin: ValueOrigin, outcome: Outcome) -> Finding<'_> {
     Finding {
         wanted,
         origin,

@@ -167,7 +167,7 @@ impl Session {
 
     fn unknown(&self, what: &str, vars: &[(EnvName, String)], names: &[&str]) -> Error {
         if vars.iter().any(|(name, _)| name.as_str() == what) {
-            let hint = "it stands in the manifest itself";
+            let hint = "its value is in the manifest itself";
             return Error::usage(format!("{what} is a plain value, not a secret"), hint);
         }
         let hint = suggest::hint(what, names, "the secrets are");

@@ -11,7 +11,7 @@ use crate::broker::plan::Selection;
 use crate::broker::session::{self, CacheUse, Settings};
 use crate::broker::sink::text::Format;
 
-/// The format that is two texts: masks for the runner, and values for its file.
+/// Not a [`Format`]: it prints masks and appends the values to a file.
 const GITHUB: &str = "github";
 
 /// Hand 1Password secrets to a process: one `op`, any number of secrets, nothing on disk.
@@ -37,7 +37,7 @@ pub(super) struct Global {
     /// Read this manifest instead of looking for oc-secrets.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
-    /// Read a dotenv file with op:// references, too or instead (repeatable)
+    /// Also read a dotenv file with op:// references; replaces the built-in manifest (repeatable)
     #[arg(long, global = true, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
     /// Take only the secrets of this profile
@@ -64,16 +64,16 @@ pub(super) struct Global {
     /// Do not fetch what the environment already holds
     #[arg(long, global = true)]
     pub prefer_env: bool,
-    /// Ask again for what is kept, and keep the new value
+    /// Fetch cached secrets again and cache the new values
     #[arg(long, global = true)]
     pub refresh: bool,
-    /// Neither use nor keep anything in the kernel's keyring
+    /// Do not use the cache in the kernel's keyring
     #[arg(long, global = true, conflicts_with = "refresh")]
     pub no_cache: bool,
-    /// Say what is done and how long it takes
+    /// Log what is done and how long it takes
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(long, global = true)]
     pub quiet: bool,
     /// Use colour
@@ -82,7 +82,7 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// The same, free of clap.
+    /// The settings, without types of clap.
     pub(super) fn settings(self) -> Result<Settings> {
         let timeout = self.timeout.as_deref();
         let timeout = timeout.map(|text| session::timeout("--timeout", text));
@@ -126,18 +126,18 @@ pub(super) enum Command {
     Env(Env),
     /// Print one secret
     Read(Read),
-    /// Look at the oc-secrets.toml of this directory and allow its use
+    /// Review the oc-secrets.toml of this directory and allow it
     Allow(Allow),
-    /// Take that back
+    /// Revoke it
     Deny {
         /// The manifest; the nearest one unless given.
         file: Option<PathBuf>,
     },
     /// Show which secrets are found, and never a value
     Check(Check),
-    /// Have Docker, Podman and their relatives ask for passwords here
+    /// Set up docker-credential-oc in Docker's and Podman's files
     Docker(Docker),
-    /// Forget every secret that is kept in the kernel's keyring
+    /// Delete all cached secrets from the kernel's keyring
     Lock,
     /// Show the whole pipeline on made-up secrets; needs neither op nor an account
     Demo,
@@ -148,7 +148,7 @@ pub(super) enum Command {
 pub(super) struct Allow {
     /// The manifest; the nearest one unless given
     pub file: Option<PathBuf>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -156,10 +156,10 @@ pub(super) struct Allow {
 /// `exec`.
 #[derive(Args, Debug)]
 pub(super) struct Exec {
-    /// Hand on nothing but the secrets and vars
+    /// Pass on only the secrets and vars, not the rest of the environment
     #[arg(long)]
     pub clean: bool,
-    /// Hand on OP_SERVICE_ACCOUNT_TOKEN, OP_CONNECT_* and OP_SESSION* too
+    /// Pass on OP_SERVICE_ACCOUNT_TOKEN, OP_CONNECT_* and OP_SESSION* too
     #[arg(long)]
     pub keep_op_env: bool,
     /// The command and its arguments
@@ -173,7 +173,7 @@ pub(super) struct Env {
     /// For which shell or reader
     #[arg(long, value_name = "FORMAT", default_value = "sh", value_parser = formats())]
     pub format: String,
-    /// Print what removes the variables again; asks `op` nothing
+    /// Print text that unsets the variables; does not run `op`
     #[arg(long)]
     pub unset: bool,
     /// Print even to a terminal or a file
@@ -193,7 +193,7 @@ pub(super) struct Read {
     /// A name from the manifest, or a reference: op://vault/item/field
     #[arg(value_name = "NAME|op://…")]
     pub what: String,
-    /// Print no line feed behind it
+    /// Do not print a newline after it
     #[arg(short, long)]
     pub no_newline: bool,
 }
@@ -217,26 +217,26 @@ pub(super) struct Docker {
 /// What to do with Docker's files.
 #[derive(Debug, Subcommand)]
 pub(super) enum DockerCommand {
-    /// Name docker-credential-oc in Docker's config.json
+    /// Add docker-credential-oc to Docker's config.json
     Install {
         /// Where.
         #[command(flatten)]
         wiring: Wiring,
-        /// Take plaintext credentials for the same hosts out of the files
+        /// Remove plaintext credentials for the same hosts from the files
         #[arg(long)]
         remove_plaintext: bool,
     },
-    /// Take it out again
+    /// Remove it again
     Uninstall(Wiring),
-    /// Show which client asks whom
+    /// Show which credential helper each client uses
     Status(Wiring),
-    /// Let clients go on without credentials for HOST, such as with a dead token
+    /// Disable HOST, so that clients pull without credentials, such as with an expired token
     Off {
         /// The registries.
         #[arg(value_name = "HOST", required = true)]
         hosts: Vec<String>,
     },
-    /// Answer for HOST again
+    /// Enable HOST again
     On {
         /// The registries.
         #[arg(value_name = "HOST", required = true)]
@@ -250,7 +250,7 @@ pub(super) struct Wiring {
     /// For this registry instead of all in the manifest (repeatable)
     #[arg(long, value_name = "HOST")]
     pub registry: Vec<String>,
-    /// In the auth.json of Podman, skopeo and buildah too
+    /// Also in the auth.json of Podman, skopeo and buildah
     #[arg(long)]
     pub podman: bool,
 }

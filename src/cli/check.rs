@@ -63,10 +63,10 @@ fn table(session: &Session, findings: &[Finding<'_>]) -> String {
 
 /// What is known about one secret beyond its state.
 fn remark(finding: &Finding<'_>) -> String {
-    use crate::broker::resolve::Origin;
+    use crate::broker::resolve::ValueOrigin;
     match &finding.outcome {
         Ok(value) => match finding.origin {
-            Origin::Vault => token_kind::of(value).to_owned(),
+            ValueOrigin::Vault => token_kind::of(value).to_owned(),
             other => format!("{} ({})", token_kind::of(value), other.word()),
         },
         Err(trouble) => {

@@ -1,4 +1,4 @@
-//! `oc-secrets env`: text to evaluate, or what ends a careful script.
+//! `oc-secrets env`: text that sets the variables when it is evaluated, or that fails.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -35,7 +35,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Env) -> Result<Exit>
         name,
         value: value.as_bytes(),
     });
-    // What our own environment holds, the shell that evaluates this has too.
+    // The shell that evaluates this has what our own environment holds.
     let fetched = resolved.iter().filter(|secret| !secret.inherited);
     let secrets = fetched.map(|secret| Variable {
         name: secret.name,
@@ -102,12 +102,12 @@ fn no_unset(format: &str) -> Error {
     )
 }
 
-/// A file without a name is how ksh93 substitutes a command, so that `eval` would come here again.
+/// ksh93 substitutes commands through an unlinked file, so `eval "$(…)"` would fail here again.
 fn refuse_to_show(terminal: bool, file: bool, unlinked: bool) -> Result<()> {
     let hint = match unlinked {
         true => "ksh keeps what `$(…)` prints in a file; read it from a pipe: . <(oc-secrets env)",
         false => {
-            "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); --show insists"
+            "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); or insist with --show"
         }
     };
     let what = match (terminal, file) {

@@ -4,7 +4,7 @@ use super::arguments;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::Hardened;
 use crate::broker::session::Session;
-use crate::broker::sink::exec::{self, Command, Inheritance};
+use crate::broker::sink::exec::{self, Inheritance, Invocation};
 
 /// Replaces this process; returns only if that fails.
 ///
@@ -16,7 +16,7 @@ pub(super) fn run(
     hardened: Hardened,
 ) -> Result<Exit> {
     // Looked for first: a typing error should cost no prompt.
-    let command = Command::find(&arguments.command, session.variable("PATH"))?;
+    let command = Invocation::find(&arguments.command, session.variable("PATH"))?;
     let plan = session.plan()?;
     let resolved = session.resolve(&plan)?;
     let vars = plan

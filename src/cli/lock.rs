@@ -1,4 +1,4 @@
-//! `oc-secrets lock`: forgets everything that is kept.
+//! `oc-secrets lock`: deletes everything that is cached.
 
 use super::stdout;
 use crate::base::error::{Exit, Result};
@@ -7,7 +7,7 @@ use crate::broker::cache;
 /// Empties the cache of this user, whichever manifest it is from.
 pub(super) fn run() -> Result<Exit> {
     let text = match cache::forget_all() {
-        0 => "nothing was kept\n".to_owned(),
+        0 => "the cache is empty\n".to_owned(),
         1 => "1 entry forgotten\n".to_owned(),
         many => format!("{many} entries forgotten\n"),
     };

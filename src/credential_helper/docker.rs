@@ -15,7 +15,7 @@ use crate::broker::registry::Asked;
 use crate::broker::sink::docker;
 use crate::credential_helper::answers::{Answers, Credential, ManifestAnswers};
 use crate::credential_helper::program;
-use crate::credential_helper::reply::{Reply, Talk, one_line};
+use crate::credential_helper::reply::{Message, Reply, one_line};
 
 /// Our name, whatever we were started as.
 const NAME: &str = "docker-credential-oc";
@@ -80,9 +80,9 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
         Ok(Some(credential)) => {
             match docker::answer(&server, &credential.username, &credential.secret) {
                 Ok(answer) => {
-                    let warning = warning(&asked, &credential).map(Talk::Warning);
+                    let warning = warning(&asked, &credential).map(Message::Warning);
                     Reply {
-                        talk: warning.into_iter().collect(),
+                        messages: warning.into_iter().collect(),
                         ..Reply::answer(answer)
                     }
                 }
@@ -94,7 +94,7 @@ fn get<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply {
             }
         }
         Err(error) if error.exit() == Exit::NotSignedIn && answers.anonymous_when_locked() => {
-            Reply::refusal(NOT_FOUND).saying(Talk::Error(error))
+            Reply::refusal(NOT_FOUND).with(Message::Error(error))
         }
         Err(error) => failure(error),
     }
@@ -106,11 +106,11 @@ fn store<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply
         Err(line) => return Reply::refusal(&line),
     };
     let Some(asked) = Asked::parse(login.server.trim()) else {
-        return refused("this is no registry of the manifest");
+        return refused("the manifest has no such registry");
     };
     match answers().and_then(|answers| answers.credential(&asked)) {
         Err(error) => failure(error),
-        Ok(None) => refused("this is no registry of the manifest"),
+        Ok(None) => refused("the manifest has no such registry"),
         Ok(Some(ours)) if ours.username != login.username => {
             refused("the manifest gives another user name")
         }
@@ -135,10 +135,10 @@ fn erase<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply
     match answers() {
         Ok(answers) if answers.forget(&asked) => {
             let text = "nothing was deleted in 1Password; the cached copy is forgotten";
-            Reply::success().saying(Talk::Warning(text.to_owned()))
+            Reply::success().with(Message::Warning(text.to_owned()))
         }
         Ok(_) => Reply::success(),
-        Err(error) => Reply::success().saying(Talk::Error(error)),
+        Err(error) => Reply::success().with(Message::Error(error)),
     }
 }
 
@@ -150,7 +150,7 @@ fn failure(error: Error) -> Reply {
     } else {
         line
     };
-    Reply::refusal(&line).saying(Talk::Error(error))
+    Reply::refusal(&line).with(Message::Error(error))
 }
 
 /// The server that is asked about, as the client wrote it and as we understand it; `None` for

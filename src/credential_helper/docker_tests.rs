@@ -48,7 +48,7 @@ impl Answers for Fake {
 fn ask_of(fake: Fake, words: &[&str], input: &[u8]) -> (i32, String, usize) {
     let reply = handle(words, input, || Ok(fake));
     let text = String::from_utf8(reply.stdout.to_vec()).expect("text");
-    (i32::from(!reply.success), text, reply.talk.len())
+    (i32::from(!reply.success), text, reply.messages.len())
 }
 
 fn ask(words: &[&str], input: impl AsRef<[u8]>) -> (i32, String, usize) {
@@ -211,19 +211,19 @@ fn r10_store_of_anything_else_is_refused_with_a_reason() {
             "quay.io",
             "x-access-token",
             "ghp_A",
-            "this is no registry of the manifest",
+            "the manifest has no such registry",
         ),
         (
             "http://ghcr.io",
             "x-access-token",
             "ghp_A",
-            "this is no registry of the manifest",
+            "the manifest has no such registry",
         ),
         (
             "ghcr.io@evil.example",
             "x-access-token",
             "ghp_A",
-            "this is no registry of the manifest",
+            "the manifest has no such registry",
         ),
     ] {
         let login = format!(
@@ -272,7 +272,7 @@ fn r11_erase_succeeds_forgets_and_says_what_it_did_not_do() {
     );
     let broken = handle(&["erase"], b"ghcr.io", || Err::<Fake, _>(Error::Network));
     assert_eq!(
-        (broken.success, broken.stdout.len(), broken.talk.len()),
+        (broken.success, broken.stdout.len(), broken.messages.len()),
         (true, 0, 1)
     );
 }
@@ -398,7 +398,7 @@ fn r18_a_fine_grained_token_is_warned_of_for_ghcr_alone() {
     assert_eq!(ask_of(fake(), &["get"], b"ghcr.io").2, 1);
     assert_eq!(ask_of(fake(), &["get"], b"docker.io").2, 0);
     let reply = handle(&["get"], b"ghcr.io", || Ok(fake()));
-    let [Talk::Warning(text)] = &reply.talk[..] else {
+    let [Message::Warning(text)] = &reply.messages[..] else {
         panic!("no warning")
     };
     assert!(!text.contains("github_pat_x"), "{text}");

@@ -11,7 +11,7 @@ use crate::broker::registry::Asked;
 use crate::broker::sink::git;
 use crate::credential_helper::answers::{Answers, ManifestAnswers};
 use crate::credential_helper::program;
-use crate::credential_helper::reply::{Reply, Talk};
+use crate::credential_helper::reply::{Message, Reply};
 
 const NAME: &str = "git-credential-oc";
 const USAGE: &str = "Usage: git-credential-oc <get|store|erase>";
@@ -87,7 +87,7 @@ fn failure(error: Error) -> Reply {
         success: false,
         ..Reply::success()
     }
-    .saying(Talk::Error(error))
+    .with(Message::Error(error))
 }
 
 /// What git asks about.
@@ -182,7 +182,7 @@ mod tests {
             })
         });
         let text = String::from_utf8(reply.stdout.to_vec()).expect("text");
-        (reply.success, text, forgotten.get(), reply.talk.len())
+        (reply.success, text, forgotten.get(), reply.messages.len())
     }
 
     const QUESTION: &str = "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\nwwwauth[]=Basic realm=\"GitHub\"\n";
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn a_secret_with_a_line_break_or_nul_is_refused() {
         for secret in ["ghp_x\nhost=evil.example", "ghp_x\n", "a\0b", "a\rb"] {
-            let (success, text, forgotten, talk) = ask(&["get"], QUESTION, secret, false);
-            let seen = (success, text.as_str(), forgotten, talk);
+            let (success, text, forgotten, messages) = ask(&["get"], QUESTION, secret, false);
+            let seen = (success, text.as_str(), forgotten, messages);
             assert_eq!(seen, (false, "", 1, 1), "{secret:?}");
         }
     }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use super::reply::{Reply, Talk};
+use super::reply::{Message, Reply};
 use super::stdin::{self, Need};
 use crate::base::error::Error;
 use crate::base::harden;
@@ -35,17 +35,17 @@ pub(super) fn run(
             Ok(input) => handle(&words, &input, ui),
             Err(error) => unreadable(error),
         };
-        speak(ui, &reply)
+        print(ui, &reply)
     }));
     ExitCode::from(u8::from(!matches!(done, Ok(true))))
 }
 
 /// Says and prints a reply; tells whether all of it went well.
-fn speak(ui: Ui, reply: &Reply) -> bool {
-    for talk in &reply.talk {
-        match talk {
-            Talk::Error(error) => ui.error(error),
-            Talk::Warning(text) => ui.warn(text),
+fn print(ui: Ui, reply: &Reply) -> bool {
+    for message in &reply.messages {
+        match message {
+            Message::Error(error) => ui.error(error),
+            Message::Warning(text) => ui.warn(text),
         }
     }
     match sink::emit(std::io::stdout().as_fd(), &reply.stdout) {

@@ -11,12 +11,12 @@ pub(crate) struct Reply {
     /// For the client.
     pub stdout: Locked,
     /// For people.
-    pub talk: Vec<Talk>,
+    pub messages: Vec<Message>,
 }
 
 /// Something that is said on stderr.
 #[derive(Debug)]
-pub(crate) enum Talk {
+pub(crate) enum Message {
     /// What went wrong, with its hint.
     Error(Error),
     /// What should be known.
@@ -28,7 +28,7 @@ impl Reply {
         Self {
             success: true,
             stdout: Locked::with_capacity(1),
-            talk: vec![],
+            messages: vec![],
         }
     }
 
@@ -47,8 +47,8 @@ impl Reply {
         }
     }
 
-    pub(super) fn saying(mut self, talk: Talk) -> Self {
-        self.talk.push(talk);
+    pub(super) fn with(mut self, message: Message) -> Self {
+        self.messages.push(message);
         self
     }
 }

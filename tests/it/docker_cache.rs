@@ -117,7 +117,7 @@ fn the_environment_decides_how_long() {
     assert_eq!(world.asked(), 2);
     for (ttl, line) in [
         ("13h", "OC_SECRETS_CACHE_TTL: more than 12h\n"),
-        ("soon", "OC_SECRETS_CACHE_TTL: this is no span of time\n"),
+        ("soon", "OC_SECRETS_CACHE_TTL: this is not a duration\n"),
     ] {
         assert_eq!(
             (gets(ttl).status.code(), gets(ttl).text().as_str()),
@@ -202,7 +202,7 @@ fn two_users_do_not_share_and_cannot_read_what_the_other_keeps() {
 fn lock_forgets_everything() {
     let world = World::of_user(DAVE, "");
     let lock = || world.program("oc-secrets", &["lock"]).done().succeeds();
-    assert_eq!(lock(), "nothing was kept\n");
+    assert_eq!(lock(), "the cache is empty\n");
     world.gets(ANSWER);
     assert_eq!(lock(), "1 entry forgotten\n");
     world.gets(ANSWER);
@@ -282,7 +282,7 @@ fn r13_a_dismissed_prompt_is_remembered_so_that_nobody_is_asked_thirteen_times()
         assert_eq!((next.status.code(), next.text().as_str()), (Some(1), line));
         assert!(
             next.stderr
-                .contains("hint: it is asked again in 20 s, or at once after `oc-secrets lock`")
+                .contains("hint: retry in 20 s, or at once after `oc-secrets lock`")
         );
     }
     assert_eq!(world.asked(), 1);
@@ -336,7 +336,7 @@ fn a_keyring_that_the_kernel_refuses_is_a_miss_and_no_error() {
         lock.command()
             .pre_exec(|| crate::seccomp::refuse_keyrings(Errno::EPERM as u32))
     };
-    assert_eq!(lock.done().succeeds(), "nothing was kept\n");
+    assert_eq!(lock.done().succeeds(), "the cache is empty\n");
 }
 
 #[test]

@@ -68,8 +68,10 @@ fn install_makes_a_file_for_us_alone_where_there_is_none() {
         (mode("home/.docker"), mode("home/.docker/config.json")),
         (0o700, 0o600)
     );
-    let warned =
-        done.stderr.contains("warning: ") && done.stderr.contains("in the clear: set `credsStore`");
+    let warned = done.stderr.contains("warning: ")
+        && done
+            .stderr
+            .contains("unencrypted in this file: set `credsStore`");
     assert!(warned, "r16: {}", done.stderr);
 }
 
@@ -242,7 +244,7 @@ fn plaintext_is_named_and_taken_out_on_request() {
     assert!(
         docker(&world, &["status"])
             .text()
-            .contains("lies in it in the clear")
+            .contains("plaintext credential in this file")
     );
     docker(&world, &["install", "--remove-plaintext"]).succeeds();
     assert!(!config(&world).contains("eDpnaHA=") && config(&world).contains("eTp6"));
@@ -259,8 +261,8 @@ fn status_says_which_client_asks_whom() {
     let expected = format!(
         "helper  {bin}/docker-credential-oc\n\n\
          docker, compose, buildx, crane  {home}/.docker/config.json\n  ghcr.io  asks oc-secrets\n  docker.io  asks docker-credential-desktop\n  localhost:5000  asks docker-credential-desktop, and oc-secrets is off for it\n\n\
-         podman, skopeo, buildah  {home}/run/containers/auth.json (not there)\n  ghcr.io  asks nobody but this file\n  docker.io  asks nobody but this file\n  localhost:5000  asks nobody but this file, and oc-secrets is off for it\n\n\
-         podman, skopeo, buildah  {home}/.config/containers/auth.json (not there)\n  ghcr.io  asks nobody but this file\n  docker.io  asks nobody but this file\n  localhost:5000  asks nobody but this file, and oc-secrets is off for it\n\n\
+         podman, skopeo, buildah  {home}/run/containers/auth.json (not found)\n  ghcr.io  not wired\n  docker.io  not wired\n  localhost:5000  not wired, and oc-secrets is off for it\n\n\
+         podman, skopeo, buildah  {home}/.config/containers/auth.json (not found)\n  ghcr.io  not wired\n  docker.io  not wired\n  localhost:5000  not wired, and oc-secrets is off for it\n\n\
          off, but not in the manifest\n  ghrc.io  on again: oc-secrets docker on ghrc.io\n",
         bin = world.path("bin").display(),
         home = world.path("home").display(),

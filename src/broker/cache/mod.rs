@@ -23,7 +23,7 @@ use crate::base::secret::Secret;
 use crate::broker::provider::{Outcome, Provider, Request};
 use entry::Entry;
 use keyring::Keyring;
-use single_flight::{Leader, Part};
+use single_flight::{Leader, Role};
 
 pub(crate) use name::Identity;
 pub(crate) use policy::{Caller, Policy};
@@ -73,20 +73,20 @@ impl Provider for Cached<'_> {
             let part = single_flight::join(&self.identity.flight(&missing, &names), deadline);
             let answers = match part {
                 // Another may have asked and gone between our look and now.
-                Part::Leader(leader) => match self.found_meanwhile(&names, &missing)? {
+                Role::Leader(leader) => match self.found_meanwhile(&names, &missing)? {
                     Some(found) => found,
                     None => self.lead(Some(leader), requests, &names, &missing)?,
                 },
-                Part::Alone => self.lead(None, requests, &names, &missing)?,
-                Part::Answered(answer) => match relayed(&answer, missing.len())? {
+                Role::Alone => self.lead(None, requests, &names, &missing)?,
+                Role::Answered(answer) => match relayed(&answer, missing.len())? {
                     Some(answers) => answers,
                     None => continue,
                 },
-                Part::Again if Instant::now() < deadline => {
+                Role::Again if Instant::now() < deadline => {
                     outcomes = self.kept(&names)?;
                     continue;
                 }
-                Part::Again | Part::TooLate => {
+                Role::Again | Role::TooLate => {
                     return Err(Error::OpTimeout {
                         after: self.timeout,
                     });
@@ -151,7 +151,7 @@ impl Cached<'_> {
             return provider.fetch(wanted);
         }
         let deadline = Instant::now() + self.timeout;
-        let _held = single_flight::gate(&self.identity.prompt(), deadline);
+        let _held = single_flight::lock(&self.identity.prompt(), deadline);
         match deadline.saturating_duration_since(Instant::now()) {
             Duration::ZERO => Err(Error::OpTimeout {
                 after: self.timeout,
@@ -203,7 +203,7 @@ fn remembered(error: Error) -> Error {
     Error::Relayed {
         text: format!("{error} (a moment ago; not asked again)"),
         exit: error.exit(),
-        hint: Some("it is asked again in 20 s, or at once after `oc-secrets lock`".to_owned()),
+        hint: Some("retry in 20 s, or at once after `oc-secrets lock`".to_owned()),
     }
 }
 
@@ -261,7 +261,7 @@ fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
 /// What `OC_SECRETS_CACHE_TTL` says, if it is set.
 ///
 /// # Errors
-/// [`Error::Usage`] for what is no span of time, or more than 12 hours.
+/// [`Error::Usage`] for what is not a duration, or more than 12 hours.
 pub(crate) fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
     let Some(text) = text else { return Ok(None) };
     let usage =

@@ -17,7 +17,7 @@ use crate::base::secret::Secret;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The part that this process plays.
-pub(super) enum Part {
+pub(super) enum Role {
     /// It asks, for the others too.
     Leader(Leader),
     /// Another process asked; this is its answer.
@@ -34,24 +34,24 @@ pub(super) enum Part {
 pub(super) struct Leader(UnixListener);
 
 /// Finds out who asks.
-pub(super) fn join(name: &str, deadline: Instant) -> Part {
+pub(super) fn join(name: &str, deadline: Instant) -> Role {
     let Some(address) = address(name) else {
-        return Part::Alone;
+        return Role::Alone;
     };
     match UnixListener::bind_addr(&address) {
-        Ok(listener) => Part::Leader(Leader(listener)),
+        Ok(listener) => Role::Leader(Leader(listener)),
         Err(why) if why.kind() == ErrorKind::AddrInUse => follow(&address, deadline),
-        Err(_) => Part::Alone,
+        Err(_) => Role::Alone,
     }
 }
 
 /// Waits until nobody else holds `name`, and holds it until the result is dropped; `None` where
 /// the time is up first, which should stop nobody.
-pub(super) fn gate(name: &str, deadline: Instant) -> Option<Leader> {
+pub(super) fn lock(name: &str, deadline: Instant) -> Option<Leader> {
     loop {
         match join(name, deadline) {
-            Part::Leader(leader) => return Some(leader),
-            Part::Again | Part::Answered(_) if Instant::now() < deadline => {}
+            Role::Leader(leader) => return Some(leader),
+            Role::Again | Role::Answered(_) if Instant::now() < deadline => {}
             _ => return None,
         }
     }
@@ -80,20 +80,20 @@ fn hand_to(mut stream: UnixStream, answer: &[u8]) -> std::io::Result<()> {
     stream.write_all(answer)
 }
 
-fn follow(address: &SocketAddr, deadline: Instant) -> Part {
+fn follow(address: &SocketAddr, deadline: Instant) -> Role {
     let Ok(stream) = UnixStream::connect_addr(address) else {
-        return Part::Again;
+        return Role::Again;
     };
     if !is_ours(&stream) {
-        return Part::Alone;
+        return Role::Alone;
     }
     match receive(stream, deadline) {
-        Ok(Some(answer)) => Part::Answered(answer),
-        Ok(None) => Part::Again,
+        Ok(Some(answer)) => Role::Answered(answer),
+        Ok(None) => Role::Again,
         Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Part::TooLate
+            Role::TooLate
         }
-        Err(_) => Part::Again,
+        Err(_) => Role::Again,
     }
 }
 
@@ -173,7 +173,7 @@ mod tests {
 
     fn leader(name: &str) -> Leader {
         match join(name, soon()) {
-            Part::Leader(leader) => leader,
+            Role::Leader(leader) => leader,
             _ => panic!("the first one leads"),
         }
     }
@@ -192,13 +192,13 @@ mod tests {
         let answer = vec![b'x'; 300_000];
         leader.hand_out(&answer);
         for other in others {
-            let Part::Answered(got) = other.join().expect("joined") else {
+            let Role::Answered(got) = other.join().expect("joined") else {
                 panic!("no answer")
             };
             assert_eq!(got.expose(), answer);
         }
         assert!(
-            matches!(join(&name, soon()), Part::Leader(_)),
+            matches!(join(&name, soon()), Role::Leader(_)),
             "the name is free again"
         );
     }
@@ -213,7 +213,7 @@ mod tests {
         });
         std::thread::sleep(Duration::from_millis(100));
         drop(leader);
-        assert!(matches!(other.join().expect("joined"), Part::Again));
+        assert!(matches!(other.join().expect("joined"), Role::Again));
     }
 
     #[test]
@@ -223,21 +223,21 @@ mod tests {
         let begun = Instant::now();
         assert!(matches!(
             join(&name, begun + Duration::from_millis(100)),
-            Part::TooLate
+            Role::TooLate
         ));
         assert!(begun.elapsed() < Duration::from_secs(1));
     }
 
     #[test]
     fn a_gate_lets_one_in_at_a_time() {
-        let name = name("gate");
-        let first = gate(&name, soon()).expect("open");
+        let name = name("lock");
+        let first = lock(&name, soon()).expect("open");
         let begun = Instant::now();
         let second = std::thread::spawn({
             let name = name.clone();
-            move || gate(&name, soon()).is_some()
+            move || lock(&name, soon()).is_some()
         });
-        assert!(gate(&name, begun + Duration::from_millis(100)).is_none());
+        assert!(lock(&name, begun + Duration::from_millis(100)).is_none());
         std::thread::sleep(Duration::from_millis(200));
         assert!(!second.is_finished());
         drop(first);

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file::Document;
-use super::table::{Entry, shown};
+use super::table::{KeyValue, shown};
 use crate::base::duration;
 use crate::base::env_name::{Carries, EnvName, NameError};
 use crate::base::error::{Error, Result};
-use crate::broker::manifest::{CacheSettings, OpSettings, SecretSpec, Source};
+use crate::broker::manifest::{CacheSettings, Location, OpSettings, SecretSpec};
 use crate::broker::reference::Reference;
 use crate::broker::registry::Host;
 
@@ -26,7 +26,7 @@ const LONGEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 /// A key that is to name a variable; `found` says that nobody named this manifest.
 pub(super) fn name(
     document: &Document<'_>,
-    entry: Entry<'_>,
+    entry: KeyValue<'_>,
     carries: Carries,
     found: bool,
 ) -> Result<EnvName> {
@@ -51,11 +51,15 @@ pub(super) fn name(
 }
 
 /// `NAME = "op://…"` or `NAME = { … }`.
-pub(super) fn secret(document: &Document<'_>, entry: Entry<'_>, found: bool) -> Result<SecretSpec> {
+pub(super) fn secret(
+    document: &Document<'_>,
+    entry: KeyValue<'_>,
+    found: bool,
+) -> Result<SecretSpec> {
     let name = name(document, entry, Carries::Secret, found)?;
     let mut spec = SecretSpec {
         name,
-        source: Source::Item {
+        location: Location::Item {
             vault: None,
             item: String::new(),
             section: None,
@@ -66,10 +70,10 @@ pub(super) fn secret(document: &Document<'_>, entry: Entry<'_>, found: bool) -> 
         exact: false,
     };
     if !document.is_table(entry) {
-        spec.source = Source::Reference(reference(document, entry)?);
+        spec.location = Location::Reference(reference(document, entry)?);
         return Ok(spec);
     }
-    let mut parts: Vec<Entry<'_>> = vec![];
+    let mut parts: Vec<KeyValue<'_>> = vec![];
     for key in document.table(entry)? {
         match key.key {
             "item" | "field" | "section" | "vault" | "ref" => parts.push(key),
@@ -82,12 +86,16 @@ pub(super) fn secret(document: &Document<'_>, entry: Entry<'_>, found: bool) -> 
             }
         }
     }
-    spec.source = source(document, entry, &parts)?;
+    spec.location = location(document, entry, &parts)?;
     Ok(spec)
 }
 
 /// A reference, or an item by its parts; never both.
-fn source(document: &Document<'_>, secret: Entry<'_>, parts: &[Entry<'_>]) -> Result<Source> {
+fn location(
+    document: &Document<'_>,
+    secret: KeyValue<'_>,
+    parts: &[KeyValue<'_>],
+) -> Result<Location> {
     let part = |key: &str| parts.iter().find(|part| part.key == key).copied();
     if let Some(whole) = part("ref") {
         if let Some(other) = parts.iter().find(|part| part.key != "ref") {
@@ -98,7 +106,7 @@ fn source(document: &Document<'_>, secret: Entry<'_>, parts: &[Entry<'_>]) -> Re
             let hint = "write either `ref`, or `item` with `field`, `section` and `vault`";
             return Err(document.error(other.key_at, what, hint));
         }
-        return Ok(Source::Reference(reference(document, whole)?));
+        return Ok(Location::Reference(reference(document, whole)?));
     }
     let Some(item) = part("item") else {
         let what = format!("`{}` has neither `item` nor `ref`", secret.key);
@@ -106,7 +114,7 @@ fn source(document: &Document<'_>, secret: Entry<'_>, parts: &[Entry<'_>]) -> Re
         return Err(document.error(secret.key_at, what, hint));
     };
     let text = |key| part(key).map(|part| document.text_of(part)).transpose();
-    Ok(Source::Item {
+    Ok(Location::Item {
         item: document.text_of(item)?.to_owned(),
         vault: text("vault")?.map(str::to_owned),
         section: text("section")?.map(str::to_owned),
@@ -114,7 +122,7 @@ fn source(document: &Document<'_>, secret: Entry<'_>, parts: &[Entry<'_>]) -> Re
     })
 }
 
-fn reference(document: &Document<'_>, entry: Entry<'_>) -> Result<Reference> {
+fn reference(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Reference> {
     let text = document.any_text(entry)?;
     Reference::parse(text).map_err(|error| {
         let hint = "write \"op://vault/item/field\", or { item = \"…\" } for names with slashes";
@@ -133,12 +141,12 @@ pub(super) struct Unchecked {
 /// One table of `[registries]` or `[git]`, called `place` in errors, and where it names its secret.
 pub(super) fn host(
     document: &Document<'_>,
-    entry: Entry<'_>,
+    entry: KeyValue<'_>,
     place: &str,
 ) -> Result<(Unchecked, usize)> {
     let name = shown(entry.key);
     let Some(host) = Host::parse(entry.key) else {
-        let what = format!("`{name}` is no host");
+        let what = format!("`{name}` is not a host");
         let hint =
             "write it as clients do: a name with its port, such as ghcr.io or localhost:5000";
         return Err(document.error(entry.key_at, what, hint));
@@ -169,7 +177,7 @@ pub(super) fn host(
     Ok((unchecked, at))
 }
 
-fn username_of(document: &Document<'_>, key: Entry<'_>) -> Result<String> {
+fn username_of(document: &Document<'_>, key: KeyValue<'_>) -> Result<String> {
     let username = document.text_of(key)?;
     let hint = "leave it out for the default, x-access-token";
     if username == "<token>" {
@@ -184,7 +192,7 @@ fn username_of(document: &Document<'_>, key: Entry<'_>) -> Result<String> {
 }
 
 /// `[cache]`.
-pub(super) fn cache(document: &Document<'_>, table: Entry<'_>) -> Result<CacheSettings> {
+pub(super) fn cache(document: &Document<'_>, table: KeyValue<'_>) -> Result<CacheSettings> {
     let mut settings = CacheSettings {
         ttl: DEFAULT_TTL,
         allow_root: false,
@@ -199,7 +207,7 @@ pub(super) fn cache(document: &Document<'_>, table: Entry<'_>) -> Result<CacheSe
     Ok(settings)
 }
 
-fn ttl(document: &Document<'_>, entry: Entry<'_>) -> Result<Duration> {
+fn ttl(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Duration> {
     match duration::parse(document.any_text(entry)?) {
         Some(ttl) if ttl > LONGEST_TTL => {
             let what = "`ttl` is more than 12h";
@@ -220,7 +228,7 @@ fn ttl(document: &Document<'_>, entry: Entry<'_>) -> Result<Duration> {
 }
 
 /// `[op]`.
-pub(super) fn op(document: &Document<'_>, table: Entry<'_>) -> Result<OpSettings> {
+pub(super) fn op(document: &Document<'_>, table: KeyValue<'_>) -> Result<OpSettings> {
     let mut settings = OpSettings::default();
     for entry in document.table(table)? {
         match entry.key {
@@ -237,7 +245,7 @@ pub(super) fn op(document: &Document<'_>, table: Entry<'_>) -> Result<OpSettings
     Ok(settings)
 }
 
-fn absolute(document: &Document<'_>, entry: Entry<'_>) -> Result<PathBuf> {
+fn absolute(document: &Document<'_>, entry: KeyValue<'_>) -> Result<PathBuf> {
     let path = PathBuf::from(document.text_of(entry)?);
     if path.is_absolute() {
         return Ok(path);
@@ -246,6 +254,6 @@ fn absolute(document: &Document<'_>, entry: Entry<'_>) -> Result<PathBuf> {
     Err(document.error(entry.at, "`path` must be absolute", hint))
 }
 
-fn span(document: &Document<'_>, entry: Entry<'_>, what: &str, hint: &str) -> Error {
+fn span(document: &Document<'_>, entry: KeyValue<'_>, what: &str, hint: &str) -> Error {
     document.error(entry.at, format!("`{}`: {what}", entry.key), hint)
 }

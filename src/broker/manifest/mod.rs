@@ -89,9 +89,9 @@ impl Manifest {
 
     /// Where `spec` is kept, for people: not encoded, and with the default vault where that is known.
     pub(crate) fn shown_source(&self, spec: &SecretSpec) -> String {
-        match &spec.source {
-            Source::Reference(reference) => reference.to_string(),
-            Source::Item {
+        match &spec.location {
+            Location::Reference(reference) => reference.to_string(),
+            Location::Item {
                 vault,
                 item,
                 section,
@@ -111,9 +111,9 @@ impl Manifest {
 
     /// The vault of `spec`, where the manifest names it.
     pub(crate) fn vault_of<'a>(&'a self, spec: &'a SecretSpec) -> Option<&'a str> {
-        match &spec.source {
-            Source::Reference(reference) => Some(&reference.vault),
-            Source::Item { vault, .. } => vault.as_deref().or(self.vault.as_deref()),
+        match &spec.location {
+            Location::Reference(reference) => Some(&reference.vault),
+            Location::Item { vault, .. } => vault.as_deref().or(self.vault.as_deref()),
         }
     }
 
@@ -135,7 +135,7 @@ pub(crate) struct SecretSpec {
     /// The variable that receives it.
     pub name: EnvName,
     /// Where it is kept.
-    pub source: Source,
+    pub location: Location,
     /// Whether a run fails without it.
     pub required: bool,
     /// What to use where it is missing.
@@ -146,7 +146,7 @@ pub(crate) struct SecretSpec {
 
 /// Where a secret is kept, before the default vault is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum Location {
     /// `op://…`, which names its vault.
     Reference(Reference),
     /// By parts; without a vault of its own it takes the default vault.

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::entry;
 use super::file::Document;
-use super::table::{Entry, entries, shown};
+use super::table::{KeyValue, entries, shown};
 use crate::base::env_name::{Carries, EnvName};
 use crate::base::error::Result;
 use crate::base::suggest;
@@ -91,7 +91,7 @@ impl Parser<'_> {
         matches!(self.manifest.origin, Origin::Found(_))
     }
 
-    fn secrets(&mut self, table: Entry<'_>) -> Result<()> {
+    fn secrets(&mut self, table: KeyValue<'_>) -> Result<()> {
         for entry in self.document.table(table)? {
             let secret = entry::secret(&self.document, entry, self.found())?;
             self.manifest.secrets.push(secret);
@@ -99,7 +99,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn vars(&mut self, table: Entry<'_>) -> Result<()> {
+    fn vars(&mut self, table: KeyValue<'_>) -> Result<()> {
         for entry in self.document.table(table)? {
             let name = entry::name(&self.document, entry, Carries::Plain, self.found())?;
             if self
@@ -123,7 +123,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn hosts(&mut self, table: Entry<'_>, place: &str) -> Result<Vec<HostSpec>> {
+    fn hosts(&mut self, table: KeyValue<'_>, place: &str) -> Result<Vec<HostSpec>> {
         let mut hosts: Vec<HostSpec> = vec![];
         for entry in self.document.table(table)? {
             let (unchecked, at) = entry::host(&self.document, entry, place)?;
@@ -150,7 +150,7 @@ impl Parser<'_> {
         Ok(hosts)
     }
 
-    fn profiles(&mut self, table: Entry<'_>) -> Result<()> {
+    fn profiles(&mut self, table: KeyValue<'_>) -> Result<()> {
         let mut profiles = BTreeMap::new();
         for entry in self.document.table(table)? {
             let mut names = None;
@@ -204,7 +204,7 @@ impl Parser<'_> {
 mod tests {
     use super::*;
     use crate::base::error::Error;
-    use crate::broker::manifest::{CacheSettings, OpSettings, SecretSpec, Source};
+    use crate::broker::manifest::{CacheSettings, Location, OpSettings, SecretSpec};
     use crate::broker::reference::Reference;
     use crate::broker::registry::Host;
     use std::path::PathBuf;
@@ -323,21 +323,21 @@ timeout = "30s"
 
     #[test]
     fn secrets_keep_the_order_and_every_detail_of_the_file() {
-        let spec = |text: &str, source| SecretSpec {
+        let spec = |text: &str, location| SecretSpec {
             name: name(text),
-            source,
+            location,
             required: true,
             default: None,
             exact: false,
         };
         let item =
-            |item: &str, field: &str, section: Option<&str>, vault: Option<&str>| Source::Item {
+            |item: &str, field: &str, section: Option<&str>, vault: Option<&str>| Location::Item {
                 vault: vault.map(str::to_owned),
                 item: item.to_owned(),
                 section: section.map(str::to_owned),
                 field: field.to_owned(),
             };
-        let reference = |text| Source::Reference(Reference::parse(text).expect("parses"));
+        let reference = |text| Location::Reference(Reference::parse(text).expect("parses"));
         let ghcr = item("GitHub GHCR Pull Token", "credential", None, None);
         let signing = item("Signing (prod)", "private key", Some("keys"), Some("V"));
         let expected = [
@@ -614,11 +614,11 @@ timeout = "30s"
             ),
             (
                 "[registries.\"\"]",
-                "1:13: `` is no host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
+                "1:13: `` is not a host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
             ),
             (
                 "[registries.\"http://ghcr.io\"]",
-                "1:13: `http://ghcr.io` is no host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
+                "1:13: `http://ghcr.io` is not a host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
             ),
             (
                 "[secrets]\nA = \"op://v/i/f\"\n[registries.\"ghcr.io\"]\nsecret = \"A\"\n[registries.\"GHCR.io:443\"]\nsecret = \"A\"",
@@ -634,7 +634,7 @@ timeout = "30s"
             ),
             (
                 "[registries.\"a b\"]",
-                "1:13: `a b` is no host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
+                "1:13: `a b` is not a host | write it as clients do: a name with its port, such as ghcr.io or localhost:5000",
             ),
             (
                 "[profiles.p]",

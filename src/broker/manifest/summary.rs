@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::allowed::Record;
-use super::{Manifest, Source};
+use super::{Location, Manifest};
 
 /// What became of a line since the manifest was last allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn settings(manifest: &Manifest) -> Vec<Line> {
     let account = manifest.account.as_deref();
     let account = account.map(|account| setting("account", shown(account).into_owned()));
     let needs_vault =
-        |spec: &&super::SecretSpec| matches!(spec.source, Source::Item { vault: None, .. });
+        |spec: &&super::SecretSpec| matches!(spec.location, Location::Item { vault: None, .. });
     let vault = manifest.vault.as_deref();
     let vault = vault.filter(|_| !manifest.secrets.iter().any(|spec| needs_vault(&spec)));
     let vault = vault.map(|vault| setting("vault", shown(vault).into_owned()));

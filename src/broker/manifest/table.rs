@@ -9,7 +9,7 @@ use crate::base::suggest;
 
 /// One `key = value`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct KeyValue<'a> {
     /// The key.
     pub key: &'a str,
     /// Where the key stands.
@@ -20,10 +20,10 @@ pub(crate) struct Entry<'a> {
 }
 
 /// The entries of `table` in the order of the file.
-pub(super) fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> = table
+pub(super) fn entries<'a>(table: &'a DeTable<'a>) -> Vec<KeyValue<'a>> {
+    let mut entries: Vec<KeyValue<'a>> = table
         .iter()
-        .map(|(key, value)| Entry {
+        .map(|(key, value)| KeyValue {
             key: key.get_ref(),
             key_at: key.span().start,
             at: value.span().start,
@@ -54,7 +54,7 @@ impl Document<'_> {
     }
 
     /// A key that is not one of `known`.
-    pub(crate) fn unknown(&self, entry: Entry<'_>, place: &str, known: &[&str]) -> Error {
+    pub(crate) fn unknown(&self, entry: KeyValue<'_>, place: &str, known: &[&str]) -> Error {
         let what = format!("unknown key `{}` {place}", shown(entry.key));
         self.error(
             entry.key_at,
@@ -67,7 +67,7 @@ impl Document<'_> {
     ///
     /// # Errors
     /// Another type, or a NUL.
-    pub(crate) fn any_text<'a>(&self, entry: Entry<'a>) -> Result<&'a str> {
+    pub(crate) fn any_text<'a>(&self, entry: KeyValue<'a>) -> Result<&'a str> {
         let text = match entry.value {
             DeValue::String(text) => text,
             _ => return Err(self.wrong_type(entry, "text", "put it in quotes")),
@@ -80,7 +80,7 @@ impl Document<'_> {
     }
 
     /// A text with a character in it and no control character.
-    pub(crate) fn text_of<'a>(&self, entry: Entry<'a>) -> Result<&'a str> {
+    pub(crate) fn text_of<'a>(&self, entry: KeyValue<'a>) -> Result<&'a str> {
         let text = self.any_text(entry)?;
         let key = shown(entry.key);
         if text.trim().is_empty() {
@@ -99,7 +99,7 @@ impl Document<'_> {
     }
 
     /// `true` or `false`.
-    pub(crate) fn flag(&self, entry: Entry<'_>) -> Result<bool> {
+    pub(crate) fn flag(&self, entry: KeyValue<'_>) -> Result<bool> {
         match entry.value {
             DeValue::Boolean(flag) => Ok(*flag),
             _ => Err(self.wrong_type(entry, "true or false", "write it without quotes")),
@@ -107,7 +107,7 @@ impl Document<'_> {
     }
 
     /// A table's entries.
-    pub(crate) fn table<'a>(&self, entry: Entry<'a>) -> Result<Vec<Entry<'a>>> {
+    pub(crate) fn table<'a>(&self, entry: KeyValue<'a>) -> Result<Vec<KeyValue<'a>>> {
         match entry.value {
             DeValue::Table(table) => Ok(entries(table)),
             _ => {
@@ -121,7 +121,7 @@ impl Document<'_> {
     }
 
     /// A list of texts, each with its place.
-    pub(crate) fn list<'a>(&self, entry: Entry<'a>) -> Result<Vec<(&'a str, usize)>> {
+    pub(crate) fn list<'a>(&self, entry: KeyValue<'a>) -> Result<Vec<(&'a str, usize)>> {
         let hint = "write it as [\"ONE\", \"TWO\"]";
         let DeValue::Array(array) = entry.value else {
             return Err(self.wrong_type(entry, "a list of names", hint));
@@ -137,11 +137,11 @@ impl Document<'_> {
     }
 
     /// Whether the value of `entry` is a table.
-    pub(crate) fn is_table(&self, entry: Entry<'_>) -> bool {
+    pub(crate) fn is_table(&self, entry: KeyValue<'_>) -> bool {
         entry.value.is_table()
     }
 
-    fn wrong_type(&self, entry: Entry<'_>, expected: &str, hint: &str) -> Error {
+    fn wrong_type(&self, entry: KeyValue<'_>, expected: &str, hint: &str) -> Error {
         let found = match entry.value {
             DeValue::String(_) => "text",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",

@@ -17,7 +17,7 @@ pub(crate) enum Failure {
 
 /// What is known about the failed call.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Context<'a> {
+pub(crate) struct FailedCall<'a> {
     /// The exit code.
     pub code: i32,
     /// How long the diagnostic was in bytes, of which `stderr` may be the beginning only.
@@ -36,7 +36,7 @@ const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
 };
 
 /// Classifies a failed call by its diagnostic.
-pub(crate) fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
+pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
     let text = readable(stderr);
     if text.starts_with("No accounts configured") || text.contains("\nNo accounts configured") {
         return Failure::Fatal(Error::NoAccount);
@@ -49,13 +49,13 @@ pub(crate) fn classify(stderr: &[u8], context: Context<'_>) -> Failure {
     if let Some(trouble) = not_there(message) {
         return Failure::NotThere(trouble);
     }
-    let error = sign_in(message, context)
+    let error = sign_in(message, call)
         .or_else(|| app(message))
         .or_else(|| server(message))
         .unwrap_or(Error::OpUnknown {
-            code: context.code,
-            withheld: context.length,
-            by_hand: context.by_hand.to_owned(),
+            code: call.code,
+            withheld: call.length,
+            by_hand: call.by_hand.to_owned(),
         });
     Failure::Fatal(error)
 }
@@ -154,7 +154,7 @@ fn told(message: &str) -> Option<Trouble> {
     .and_then(|(_, part)| missing(part))
 }
 
-fn sign_in(message: &str, context: Context<'_>) -> Option<Error> {
+fn sign_in(message: &str, call: FailedCall<'_>) -> Option<Error> {
     const SIGNED_OUT: &[&str] = &[
         "You are not currently signed in",
         "account is not signed in",
@@ -189,7 +189,7 @@ fn sign_in(message: &str, context: Context<'_>) -> Option<Error> {
     let starts = |start: &&str| message.starts_with(*start);
     if SIGNED_OUT.iter().any(starts) {
         return Some(Error::SignedOut {
-            session: context.session,
+            session: call.session,
         });
     }
     if let Some((_, why)) = TOKEN.iter().find(|(start, _)| message.starts_with(start)) {
@@ -202,7 +202,7 @@ fn sign_in(message: &str, context: Context<'_>) -> Option<Error> {
     .iter()
     .any(starts)
     {
-        let account = context.account.unwrap_or("of OP_ACCOUNT").to_owned();
+        let account = call.account.unwrap_or("of OP_ACCOUNT").to_owned();
         return Some(Error::WhichAccount {
             account: Some(account),
         });
@@ -250,7 +250,7 @@ fn app(message: &str) -> Option<Error> {
 fn server(message: &str) -> Option<Error> {
     const NETWORK: &[&str] = &[
         "authenticating with the server: ",
-        "context deadline exceeded",
+        "call deadline exceeded",
         "dial tcp",
         "Get \"http",
         "Post \"http",
@@ -293,7 +293,7 @@ mod tests {
 
     fn class(message: &str) -> String {
         let stderr = format!("[ERROR] 2026/08/14 04:07:09 {message}\n");
-        name(&classify(stderr.as_bytes(), Context::default()))
+        name(&classify(stderr.as_bytes(), FailedCall::default()))
     }
 
     fn name(failure: &Failure) -> String {
@@ -416,7 +416,7 @@ mod tests {
                 "error initializing client: authenticating with the server: Post \"https://my.1password.com/api/v3/auth/start\": dial tcp: lookup my.1password.com: no such host",
                 "1Password cannot be reached",
             ),
-            ("context deadline exceeded", "1Password cannot be reached"),
+            ("call deadline exceeded", "1Password cannot be reached"),
             (
                 "Can't continue. We can't safely access \"/p/.config/op\" because …",
                 "`op` refuses its configuration directory",
@@ -458,9 +458,9 @@ mod tests {
         let stderr = b"couldn't start daemon: open /run/x: no such file\n[ERROR] 2026/08/14 04:07:09 account is not signed in\n";
         let failure = classify(
             stderr,
-            Context {
+            FailedCall {
                 session: true,
-                ..Context::default()
+                ..FailedCall::default()
             },
         );
         assert!(matches!(
@@ -469,7 +469,7 @@ mod tests {
         ));
         let none = b"No accounts configured for use with 1Password CLI.\n\n - Turn on \xff\n[ERROR] 2026/08/14 04:07:09 could not read secret 'op://a/b/c': error initializing client:\n";
         assert!(matches!(
-            classify(none, Context::default()),
+            classify(none, FailedCall::default()),
             Failure::Fatal(Error::NoAccount)
         ));
     }
@@ -480,7 +480,7 @@ mod tests {
             "env: illegal option -- 0\nusage: env [-iv] …",
             "/usr/bin/env: invalid option -- '0'\n",
         ] {
-            let failure = classify(text.as_bytes(), Context::default());
+            let failure = classify(text.as_bytes(), FailedCall::default());
             assert_eq!(name(&failure), "unusable: `op run` could not hand it over");
         }
     }
@@ -494,13 +494,13 @@ mod tests {
             b"\xff\xfe",
             b"panic: runtime error",
         ] {
-            let context = Context {
+            let call = FailedCall {
                 code: 2,
                 length: garbage.len() as u64,
-                ..Context::default()
+                ..FailedCall::default()
             };
             assert!(matches!(
-                classify(garbage, context),
+                classify(garbage, call),
                 Failure::Fatal(Error::OpUnknown { code: 2, .. })
             ));
         }

@@ -30,7 +30,7 @@ use crate::base::ui::Ui;
 use crate::broker::provider::{Outcome, Provider, Request};
 use crate::broker::reference::Reference;
 use credentials::Credentials;
-use failure::{Context, Failure};
+use failure::{FailedCall, Failure};
 use frame::Frame;
 use interrupt::Interrupts;
 use process::Call;
@@ -260,7 +260,7 @@ impl Op {
         if answer.status.success() {
             return Ok(Ok(answer.stdout));
         }
-        let context = Context {
+        let context = FailedCall {
             code: answer.status.code().unwrap_or_default(),
             length: answer.stderr_length,
             session: self.session,

@@ -35,12 +35,12 @@ pub(crate) struct Inheritance {
 
 /// A command that was found.
 #[derive(Debug)]
-pub(crate) struct Command {
+pub(crate) struct Invocation {
     path: CString,
     arguments: Vec<CString>,
 }
 
-impl Command {
+impl Invocation {
     /// Finds the first of `words` as a shell would, before any secret is fetched for it.
     ///
     /// # Errors
@@ -181,7 +181,11 @@ fn passes(name: &OsStr, inheritance: Inheritance) -> bool {
 }
 
 /// Becomes `command`. Returns only if that fails.
-pub(crate) fn replace(command: &Command, environment: &Environment, hardened: Hardened) -> Error {
+pub(crate) fn replace(
+    command: &Invocation,
+    environment: &Environment,
+    hardened: Hardened,
+) -> Error {
     let entries = environment.entries();
     hardened.restore();
     let mut why = execve(&command.path, &command.arguments, &entries);
@@ -301,7 +305,8 @@ mod tests {
 
     #[test]
     fn says_whether_a_command_is_missing_or_unusable() {
-        let find = |word: &str| Command::find(&[word.into()], Some(OsStr::new("/bin:/etc"))).err();
+        let find =
+            |word: &str| Invocation::find(&[word.into()], Some(OsStr::new("/bin:/etc"))).err();
         assert!(find("sh").is_none() && find("/bin/sh").is_none());
         for missing in ["", "no-such-command", "/no/such/file"] {
             assert!(
@@ -310,7 +315,7 @@ mod tests {
             );
         }
         for unusable in ["passwd", "/etc/passwd", "/etc"] {
-            let found = Command::find(&[unusable.into()], Some(OsStr::new("/etc"))).err();
+            let found = Invocation::find(&[unusable.into()], Some(OsStr::new("/etc"))).err();
             assert!(
                 matches!(found, Some(Error::CannotExecute { .. })),
                 "{unusable}"

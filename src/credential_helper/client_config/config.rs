@@ -15,7 +15,7 @@ const SECRET_KEYS: &[&str] = &["auth", "identitytoken", "registrytoken", "passwo
 
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub(crate) enum Client {
     /// Docker and all that read its file.
     Docker,
     /// Podman, skopeo, buildah.
@@ -25,14 +25,14 @@ pub(crate) enum Owner {
 /// A file's content.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    owner: Owner,
+    client: Client,
     object: Object,
     indent: String,
 }
 
 /// What to do.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct Install<'a> {
     /// For these hosts.
     pub hosts: &'a [Host],
     /// Take plaintext credentials for them out.
@@ -42,15 +42,15 @@ pub(crate) struct Wish<'a> {
 }
 
 /// What is said where a login elsewhere would not be kept safely.
-const PLAINTEXT: &str = "`docker login` to any other registry writes its password into this file in \
-    the clear: set `credsStore` to a helper of your system, such as pass or secretservice";
+const PLAINTEXT: &str = "`docker login` to any other registry stores its password unencrypted in \
+    this file: set `credsStore` to a helper of your system, such as pass or secretservice";
 
 impl Config {
     /// Parses the text of a file; an absent or empty one is an empty object.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(owner: Owner, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(client: Client, text: &str) -> Result<Self, String> {
         let object = if text.trim().is_empty() {
             Object::default()
         } else {
@@ -62,7 +62,7 @@ impl Config {
             return Err(format!("`credHelpers` names no helper for `{key}`"));
         }
         Ok(Self {
-            owner,
+            client,
             object,
             indent: indentation(text).to_owned(),
         })
@@ -74,32 +74,32 @@ impl Config {
     }
 
     /// Wires our helper in; tells what should be known.
-    pub(crate) fn install(&mut self, wish: &Wish<'_>) -> Vec<String> {
+    pub(crate) fn install(&mut self, install: &Install<'_>) -> Vec<String> {
         let mut notes = vec![];
         let alone = ["credsStore", "credHelpers", "auths"]
             .iter()
             .all(|key| self.is_empty(key));
         let mut helpers = self.table("credHelpers");
-        for host in wish.hosts {
+        for host in install.hosts {
             if let Some(other) = helpers.text(self.key(host)).filter(|other| other != SUFFIX) {
-                notes.push(format!("{host} was with docker-credential-{other} before"));
+                notes.push(format!("{host} used docker-credential-{other} before"));
             }
             helpers.set_text(self.key(host), SUFFIX);
         }
         self.set_table("credHelpers", &helpers);
-        if self.owner == Owner::Docker && self.is_empty("credsStore") {
-            match wish.default_store.filter(|_| alone) {
+        if self.client == Client::Docker && self.is_empty("credsStore") {
+            match install.default_store.filter(|_| alone) {
                 Some(store) => self.object.set_text("credsStore", store),
                 None => notes.push(PLAINTEXT.to_owned()),
             }
         }
-        for host in wish.hosts {
+        for host in install.hosts {
             let found = self.plaintext(host);
             match found.is_empty() {
                 true => {}
-                false if wish.remove_plaintext => self.remove_plaintext(&found),
+                false if install.remove_plaintext => self.remove_plaintext(&found),
                 false => notes.push(format!(
-                    "a plaintext credential for {host} stays in this file; --remove-plaintext takes it out"
+                    "a plaintext credential for {host} stays in this file; --remove-plaintext removes it"
                 )),
             }
         }
@@ -130,10 +130,10 @@ impl Config {
         };
         let own = self.table("credHelpers").text(self.key(host));
         // Podman and its relatives know no store.
-        own.or_else(|| (self.owner == Owner::Docker).then(store).flatten())
+        own.or_else(|| (self.client == Client::Docker).then(store).flatten())
     }
 
-    /// The keys of `auths` under which a secret for `host` lies in the clear.
+    /// The keys of `auths` under which a secret for `host` is stored unencrypted.
     pub(crate) fn plaintext(&self, host: &Host) -> Vec<String> {
         let auths = self.table("auths");
         let holds = |key: &&str| {
@@ -165,9 +165,9 @@ impl Config {
 
     /// The key under which this file names `host`.
     fn key<'a>(&self, host: &'a Host) -> &'a str {
-        match self.owner {
-            Owner::Docker => host.docker_key(),
-            Owner::Podman => host.as_str(),
+        match self.client {
+            Client::Docker => host.docker_key(),
+            Client::Podman => host.as_str(),
         }
     }
 
@@ -209,12 +209,12 @@ mod tests {
     }
 
     /// The file after `install` for ghcr.io, and what was noted.
-    fn installed(owner: Owner, text: &str, wish: Wish<'_>) -> (String, Vec<String>) {
-        let mut config = Config::parse(owner, text).expect("parses");
+    fn installed(client: Client, text: &str, install: Install<'_>) -> (String, Vec<String>) {
+        let mut config = Config::parse(client, text).expect("parses");
         let hosts = [host("ghcr.io")];
-        let notes = config.install(&Wish {
+        let notes = config.install(&Install {
             hosts: &hosts,
-            ..wish
+            ..install
         });
         (config.render(), notes)
     }
@@ -222,13 +222,13 @@ mod tests {
     #[test]
     fn r17_each_host_gets_an_entry_of_its_own() {
         let text = "{\n\t\"psFormat\": \"x\",\n\t\"credsStore\": \"desktop\",\n\t\"zeta\": {}\n}";
-        let (file, notes) = installed(Owner::Docker, text, Wish::default());
+        let (file, notes) = installed(Client::Docker, text, Install::default());
         let wired = text.replace(
             "{}\n}",
             "{},\n\t\"credHelpers\": {\n\t\t\"ghcr.io\": \"oc\"\n\t}\n}",
         );
         assert_eq!((file.as_str(), notes), (wired.as_str(), vec![]));
-        let mut config = Config::parse(Owner::Docker, &file).expect("parses");
+        let mut config = Config::parse(Client::Docker, &file).expect("parses");
         assert_eq!(config.asks(&host("ghcr.io")).as_deref(), Some("oc"));
         assert_eq!(config.asks(&host("quay.io")).as_deref(), Some("desktop"));
         config.uninstall(&[]);
@@ -237,9 +237,9 @@ mod tests {
 
     #[test]
     fn r16_the_store_that_docker_would_find_by_itself_is_named_now() {
-        let store = || Wish {
+        let store = || Install {
             default_store: Some("pass"),
-            ..Wish::default()
+            ..Install::default()
         };
         for alone in [
             "",
@@ -247,7 +247,7 @@ mod tests {
             "{\"auths\":{}}",
             "{\"credsStore\":\"\",\"auths\":null}",
         ] {
-            let (file, notes) = installed(Owner::Docker, alone, store());
+            let (file, notes) = installed(Client::Docker, alone, store());
             let has = Object::parse(&file).expect("parses").text("credsStore");
             assert_eq!(
                 (has.as_deref(), notes.is_empty()),
@@ -255,16 +255,16 @@ mod tests {
                 "{alone}"
             );
         }
-        for (text, wish) in [
+        for (text, install) in [
             ("{\"auths\":{\"quay.io\":{}}}", store()),
-            ("{}", Wish::default()),
+            ("{}", Install::default()),
         ] {
-            let (file, notes) = installed(Owner::Docker, text, wish);
+            let (file, notes) = installed(Client::Docker, text, install);
             assert_eq!(notes, [PLAINTEXT]);
             assert!(!file.contains("credsStore"));
         }
         assert_eq!(
-            installed(Owner::Podman, "{}", store()).1,
+            installed(Client::Podman, "{}", store()).1,
             Vec::<String>::new()
         );
     }
@@ -272,16 +272,16 @@ mod tests {
     #[test]
     fn docker_hub_has_another_key_for_podman() {
         let hosts = [host("docker.io")];
-        let wish = Wish {
+        let install = Install {
             hosts: &hosts,
-            ..Wish::default()
+            ..Install::default()
         };
-        for (owner, key) in [
-            (Owner::Docker, "https://index.docker.io/v1/"),
-            (Owner::Podman, "docker.io"),
+        for (client, key) in [
+            (Client::Docker, "https://index.docker.io/v1/"),
+            (Client::Podman, "docker.io"),
         ] {
-            let mut config = Config::parse(owner, "{\"credsStore\": \"x\"}").expect("parses");
-            let _ = config.install(&wish);
+            let mut config = Config::parse(client, "{\"credsStore\": \"x\"}").expect("parses");
+            let _ = config.install(&install);
             assert_eq!(config.ours(), [key]);
             config.uninstall(&hosts);
             assert_eq!(config.ours(), Vec::<String>::new());
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_plaintext_credential_is_named_and_only_taken_out_on_request() {
         let text = r#"{"auths":{"https://ghcr.io/v2/":{"auth":"c2VjcmV0","email":"a@b"},"quay.io":{"auth":"eA=="}},"credsStore":"x"}"#;
-        let (file, notes) = installed(Owner::Docker, text, Wish::default());
+        let (file, notes) = installed(Client::Docker, text, Install::default());
         assert!(
             notes.len() == 1
                 && notes[0].contains("--remove-plaintext")
@@ -299,11 +299,11 @@ mod tests {
         );
         assert!(file.contains("c2VjcmV0"));
         let (file, notes) = installed(
-            Owner::Docker,
+            Client::Docker,
             text,
-            Wish {
+            Install {
                 remove_plaintext: true,
-                ..Wish::default()
+                ..Install::default()
             },
         );
         assert_eq!(notes, Vec::<String>::new());
@@ -311,7 +311,7 @@ mod tests {
             !file.contains("c2VjcmV0") && file.contains("a@b") && file.contains("eA=="),
             "{file}"
         );
-        let config = Config::parse(Owner::Docker, &file).expect("parses");
+        let config = Config::parse(Client::Docker, &file).expect("parses");
         assert_eq!(config.plaintext(&host("ghcr.io")), Vec::<String>::new());
         assert_eq!(config.plaintext(&host("quay.io")), ["quay.io"]);
     }
@@ -341,9 +341,9 @@ mod tests {
     #[test]
     fn another_helper_is_replaced_and_named() {
         let text = r#"{"credHelpers":{"ghcr.io":"gh","quay.io":"q"},"credsStore":"x"}"#;
-        let (file, notes) = installed(Owner::Docker, text, Wish::default());
-        assert_eq!(notes, ["ghcr.io was with docker-credential-gh before"]);
-        let mut config = Config::parse(Owner::Docker, &file).expect("parses");
+        let (file, notes) = installed(Client::Docker, text, Install::default());
+        assert_eq!(notes, ["ghcr.io used docker-credential-gh before"]);
+        let mut config = Config::parse(Client::Docker, &file).expect("parses");
         config.uninstall(&[]);
         assert_eq!(config.asks(&host("quay.io")).as_deref(), Some("q"));
         assert_eq!(config.asks(&host("ghcr.io")).as_deref(), Some("x"));
@@ -359,7 +359,7 @@ mod tests {
             "{\"credHelpers\":{\"ghcr.io\":1}}",
             "nonsense",
         ] {
-            assert!(Config::parse(Owner::Docker, text).is_err(), "{text}");
+            assert!(Config::parse(Client::Docker, text).is_err(), "{text}");
         }
     }
 }

@@ -23,20 +23,20 @@ pub(crate) fn read(lookup: Lookup<'_>) -> Vec<Host> {
 pub(crate) fn switch(lookup: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
     let path = path(lookup)
         .ok_or_else(|| Error::no_home("the list of disabled hosts", "XDG_CONFIG_HOME", lookup))?;
-    let mut muted = read(lookup);
+    let mut disabled = read(lookup);
     let changed: Vec<Host> = hosts
         .iter()
-        .filter(|host| muted.contains(host) != off)
+        .filter(|host| disabled.contains(host) != off)
         .cloned()
         .collect();
     if changed.is_empty() {
         return Ok(changed);
     }
-    muted.retain(|host| !changed.contains(host));
+    disabled.retain(|host| !changed.contains(host));
     if off {
-        muted.extend(changed.iter().cloned());
+        disabled.extend(changed.iter().cloned());
     }
-    let text: String = muted.iter().map(|host| format!("{host}\n")).collect();
+    let text: String = disabled.iter().map(|host| format!("{host}\n")).collect();
     file::replace(&path, None, text.as_bytes())?;
     Ok(changed)
 }

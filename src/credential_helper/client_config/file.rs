@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     if !metadata.is_file() || metadata.len() > LARGEST {
         return Err(unusable(
             path,
-            "is no regular file of a sensible size",
+            "is not a regular file of at most 4 MiB",
             "check the path",
         ));
     }
