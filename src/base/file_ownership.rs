@@ -2,23 +2,38 @@
 //!
 //! A file that is read is checked on its open descriptor, so that it cannot be exchanged between
 //! check and use; the directories above it do not matter then, since whoever exchanges it becomes
-//! its owner. A program that is run by its path is checked with every directory on the way.
+//! its owner. A program that is run by its path is checked with every directory and every link on the
+//! way. A group counts as others unless it is known to have no member but us ([`groups`]), and
+//! access lists count where the file system has them ([`acl`]).
 
-use std::fs::Metadata;
+mod acl;
+mod groups;
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use crate::base::shell_quote;
+use acl::Acl;
+
+const READABLE_BY_GROUP: u32 = 0o040;
+const READABLE_BY_OTHERS: u32 = 0o004;
 const WRITABLE_BY_GROUP: u32 = 0o020;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+/// As many links as Linux follows.
+const MOST_LINKS: u32 = 40;
 
-/// Whether a file with this metadata belongs to root or to us and is written by nobody else.
-///
-/// # Errors
-/// Why not, as the end of a sentence that begins with the file's name.
-pub(crate) fn file(metadata: &Metadata) -> Result<(), String> {
-    owner(metadata)?;
-    if metadata.mode() & (WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS) != 0 {
+/// Whether an open file belongs to root or to us and is written by nobody else; else why not, as the
+/// end of a sentence that begins with the file's name.
+pub(crate) fn file(file: &File) -> Result<(), String> {
+    let metadata = file.metadata().map_err(|why| reason(&why))?;
+    let acl = Acl::of_descriptor(file.as_fd()).map_err(|why| reason(&why))?;
+    owner(&metadata)?;
+    if others_write(&metadata, &acl) {
         return Err(format!(
             "can be written by others (mode {:o})",
             metadata.mode() & 0o7777
@@ -27,46 +42,121 @@ pub(crate) fn file(metadata: &Metadata) -> Result<(), String> {
     Ok(())
 }
 
-/// The canonical path of a regular file that nobody else could have put there: every component
-/// belongs to root or to us and is written by nobody else. A sticky directory, such as `/tmp`,
-/// passes unless the file or the link to it stands right in it.
-///
-/// # Errors
-/// Which component is at fault, and why: `it` where that is `path` itself.
+/// [`file`], for one that nobody else may read either.
+pub(crate) fn private(file: &File) -> Result<(), String> {
+    let metadata = file.metadata().map_err(|why| reason(&why))?;
+    let acl = Acl::of_descriptor(file.as_fd()).map_err(|why| reason(&why))?;
+    owner(&metadata)?;
+    let group = match &acl {
+        // The group's bits are the mask of the list, which says more.
+        Some(acl) => acl.others_have(READABLE_BY_GROUP | WRITABLE_BY_GROUP),
+        None => metadata.mode() & (READABLE_BY_GROUP | WRITABLE_BY_GROUP) != 0,
+    };
+    match group || metadata.mode() & (READABLE_BY_OTHERS | WRITABLE_BY_OTHERS) != 0 {
+        true => Err("can be read or written by others".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// The command that makes the file at `path` ours alone.
+pub(crate) fn fix(path: &Path, metadata: &Metadata) -> String {
+    let quoted = shell_quote::word(&path.display().to_string());
+    let us = nix::unistd::geteuid();
+    match metadata.uid() == us.as_raw() || metadata.uid() == 0 {
+        true => format!("chmod go-w {quoted}"),
+        false => format!("sudo chown {us} {quoted} && chmod go-w {quoted}"),
+    }
+}
+
+/// The canonical path of a regular file that nobody else could have put there: every directory and
+/// every link on the way belongs to root or to us, and no directory is written by anybody else. A
+/// sticky directory, such as `/tmp`, passes unless the file or a link stands right in it. Else which
+/// of them is at fault, and why: `it` where that is `path` itself.
 pub(crate) fn path(path: &Path) -> Result<PathBuf, String> {
-    let canonical = path.canonicalize().map_err(|why| reason(&why))?;
-    let target = metadata(&canonical)?;
-    // Whoever shows this has named `path` before it.
+    let canonical = walk(path)?;
     let it = match canonical == path {
         true => "it".to_owned(),
         false => canonical.display().to_string(),
     };
+    let target = metadata(&canonical)?;
     if !target.is_file() {
         return Err(format!("{it} is not a regular file"));
     }
-    file(&target).map_err(|why| format!("{it} {why}"))?;
-    // The directory that holds a link decides as much as the one that holds its target.
-    let link = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let link = link.unwrap_or(Path::new(".")).canonicalize();
-    directories(&link.map_err(|why| reason(&why))?)?;
-    directories(canonical.parent().unwrap_or(&canonical))?;
+    let acl = Acl::of_path(&canonical).map_err(|why| format!("{it}: {}", reason(&why)))?;
+    let written = || {
+        format!(
+            "can be written by others (mode {:o})",
+            target.mode() & 0o7777
+        )
+    };
+    owner(&target)
+        .and_then(|()| match others_write(&target, &acl) {
+            true => Err(written()),
+            false => Ok(()),
+        })
+        .map_err(|why| format!("{it} {why}"))?;
     Ok(canonical)
 }
 
-/// Checks `direct`, which holds the file, and every directory above it.
-fn directories(direct: &Path) -> Result<(), String> {
-    for directory in direct.ancestors() {
-        let found = metadata(directory)?;
-        let sticky = found.mode() & STICKY != 0 && directory != direct;
-        let checked = match owner(&found) {
-            Ok(()) if !sticky && others_write(&found) => Err("can be written by others".to_owned()),
-            checked => checked,
-        };
-        checked.map_err(|why| format!("{} {why}", directory.display()))?;
+/// Follows `path` to its end, and checks every directory that holds a part of it.
+fn walk(path: &Path) -> Result<PathBuf, String> {
+    let mut here = match path.is_absolute() {
+        true => PathBuf::from("/"),
+        false => Path::new(".").canonicalize().map_err(|why| reason(&why))?,
+    };
+    let mut rest: VecDeque<OsString> = parts(path);
+    let mut links = 0;
+    for above in here.ancestors().skip(1) {
+        directory(above, false)?;
     }
-    Ok(())
+    while let Some(part) = rest.pop_front() {
+        if part == ".." {
+            here.pop();
+            continue;
+        }
+        let next = here.join(&part);
+        let found = next.symlink_metadata().map_err(|why| reason(&why))?;
+        directory(&here, !found.is_dir())?;
+        if !found.is_symlink() {
+            here = next;
+            continue;
+        }
+        owner(&found).map_err(|why| format!("the link {} {why}", next.display()))?;
+        links += 1;
+        if links > MOST_LINKS {
+            return Err("too many links".to_owned());
+        }
+        let target = next.read_link().map_err(|why| reason(&why))?;
+        if target.is_absolute() {
+            here = PathBuf::from("/");
+        }
+        for part in parts(&target).into_iter().rev() {
+            rest.push_front(part);
+        }
+    }
+    Ok(here)
+}
+
+/// The names in a path, and `..` where it stands.
+fn parts(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .map(|part| part.as_os_str().to_owned())
+        .collect()
+}
+
+/// Checks a directory on the way; `holds` says that the file or a link stands right in it.
+fn directory(directory: &Path, holds: bool) -> Result<(), String> {
+    let found = metadata(directory)?;
+    let acl = Acl::of_path(directory).map_err(|why| reason(&why))?;
+    let sticky = found.mode() & STICKY != 0 && !holds;
+    let checked = match owner(&found) {
+        Ok(()) if !sticky && others_write(&found, &acl) => {
+            Err("can be written by others".to_owned())
+        }
+        checked => checked,
+    };
+    checked.map_err(|why| format!("{} {why}", directory.display()))
 }
 
 fn owner(metadata: &Metadata) -> Result<(), String> {
@@ -77,13 +167,26 @@ fn owner(metadata: &Metadata) -> Result<(), String> {
     Err(format!("belongs to another user (uid {})", metadata.uid()))
 }
 
+fn others_write(metadata: &Metadata, acl: &Option<Acl>) -> bool {
+    let group = match acl {
+        Some(acl) => {
+            acl.others_have(WRITABLE_BY_GROUP)
+                || acl.group_has(WRITABLE_BY_GROUP) && !groups::is_ours_alone(metadata.gid())
+        }
+        None => {
+            metadata.mode() & WRITABLE_BY_GROUP != 0
+                && !is_admin(metadata)
+                && !groups::is_ours_alone(metadata.gid())
+        }
+    };
+    group || metadata.mode() & WRITABLE_BY_OTHERS != 0
+}
+
 /// On macOS the group `admin` writes `/opt/homebrew` and `/Applications`; its members can become
 /// root, so that is no new door.
-fn others_write(directory: &Metadata) -> bool {
+fn is_admin(metadata: &Metadata) -> bool {
     const ADMIN: u32 = 80;
-    let admin = cfg!(target_os = "macos") && directory.gid() == ADMIN;
-    let group = directory.mode() & WRITABLE_BY_GROUP != 0 && !admin;
-    group || directory.mode() & WRITABLE_BY_OTHERS != 0
+    cfg!(target_os = "macos") && metadata.gid() == ADMIN
 }
 
 fn metadata(path: &Path) -> Result<Metadata, String> {
@@ -134,13 +237,13 @@ mod tests {
     fn a_file_that_others_can_write_is_refused() {
         let home = home();
         let op = home.path().join("op");
-        for mode in [0o775, 0o757, 0o777] {
+        for mode in [0o757, 0o777] {
             place(&op, mode);
             let why = format!("it can be written by others (mode {mode:o})");
             assert_eq!(path(&op), Err(why));
-            let metadata = op.metadata().expect("metadata");
+            let file = File::open(&op).expect("opened");
             let why = format!("can be written by others (mode {mode:o})");
-            assert_eq!(super::file(&metadata), Err(why));
+            assert_eq!(super::file(&file), Err(why));
         }
     }
 
@@ -150,7 +253,7 @@ mod tests {
         let directory = home.path().join("bin");
         fs::create_dir_all(directory.join("deep")).expect("made");
         place(&directory.join("deep/op"), 0o755);
-        for mode in [0o775, 0o757] {
+        for mode in [0o777, 0o757] {
             chmod(&directory, mode);
             let why = format!("{} can be written by others", directory.display());
             assert_eq!(path(&directory.join("deep/op")), Err(why));
@@ -201,7 +304,7 @@ mod tests {
     #[test]
     fn a_stranger_is_named_by_uid() {
         if !nix::unistd::geteuid().is_root() {
-            let root = Path::new("/etc/passwd").metadata().expect("metadata");
+            let root = File::open("/etc/passwd").expect("opened");
             assert_eq!(super::file(&root), Ok(()));
             return;
         }
@@ -211,5 +314,38 @@ mod tests {
         std::os::unix::fs::chown(&op, Some(4242), None).expect("chown");
         let why = "it belongs to another user (uid 4242)".to_owned();
         assert_eq!(path(&op), Err(why));
+    }
+
+    #[test]
+    fn a_group_with_other_members_counts_as_others() {
+        if !nix::unistd::geteuid().is_root() {
+            return; // tests/it has the case of a private group, for which it makes a user
+        }
+        let home = home();
+        let op = home.path().join("op");
+        place(&op, 0o775);
+        assert!(path(&op).is_ok(), "root's own group");
+        std::os::unix::fs::chown(&op, None, Some(4242)).expect("chgrp");
+        let why = "it can be written by others (mode 775)".to_owned();
+        assert_eq!(path(&op), Err(why));
+    }
+
+    #[test]
+    fn every_link_of_a_chain_is_checked_where_it_stands() {
+        let home = home();
+        let open = home.path().join("open");
+        fs::create_dir(&open).expect("made");
+        place(&home.path().join("op"), 0o755);
+        symlink(home.path().join("op"), open.join("middle")).expect("a link");
+        symlink("open/middle", home.path().join("first")).expect("a link");
+        assert!(path(&home.path().join("first")).is_ok(), "the control");
+        chmod(&open, 0o777);
+        let why = format!("{} can be written by others", open.display());
+        assert_eq!(path(&home.path().join("first")), Err(why));
+        symlink("loop", home.path().join("loop")).expect("a link");
+        assert_eq!(
+            path(&home.path().join("loop")),
+            Err("too many links".to_owned())
+        );
     }
 }

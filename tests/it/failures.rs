@@ -338,8 +338,7 @@ fn a_token_file_is_used_only_if_it_is_ours_alone() {
     let open = run();
     assert_eq!(open.status.code(), Some(2));
     assert!(
-        open.stderr
-            .contains("others can read or write it: chmod 600"),
+        open.stderr.contains("it can be read or written by others"),
         "{}",
         open.stderr
     );

@@ -56,10 +56,9 @@ fn a_file_that_is_not_executable_is_not_found() {
 fn what_others_could_have_written_is_refused() {
     for (path, mode) in [
         ("bin", 0o777),
-        ("bin", 0o775),
         ("bin", 0o1777),
         ("bin/op", 0o757),
-        ("bin/op", 0o775),
+        ("bin/op", 0o777),
     ] {
         let sandbox = sandbox();
         chmod(&sandbox.path(path), mode);

@@ -177,9 +177,9 @@ fn control_what_stays_behind_one_door_is_missed_elsewhere() {
 #[test]
 fn programs_are_started_in_their_doors_only() {
     let doors = [
+        "base::program",
         "broker::op::process",
         "cli::demo",
-        "credential_helper::client_config::location",
         "deploy::docker::connection",
         "deploy::host::spawn",
     ];

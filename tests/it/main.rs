@@ -19,6 +19,7 @@ mod failures;
 mod find;
 mod git_credential;
 mod house;
+mod ownership;
 mod proofs;
 mod read;
 mod rounds;

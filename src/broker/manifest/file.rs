@@ -33,7 +33,7 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Option<String>> {
         Err(why) => return Err(unreadable(path, &why)),
     };
     let metadata = file.metadata().map_err(|why| unreadable(path, &why))?;
-    check(path, &metadata, kind)?;
+    check(path, &file, &metadata, kind)?;
     let mut bytes = vec![];
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
@@ -115,7 +115,7 @@ fn absent(why: &std::io::Error) -> bool {
     matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-fn check(path: &Path, metadata: &Metadata, kind: Kind) -> Result<()> {
+fn check(path: &Path, file: &File, metadata: &Metadata, kind: Kind) -> Result<()> {
     let pipe = metadata.file_type().is_fifo();
     if metadata.is_dir() {
         return Err(refuse(path, "is a directory", "name the file in it"));
@@ -127,10 +127,10 @@ fn check(path: &Path, metadata: &Metadata, kind: Kind) -> Result<()> {
     if !metadata.is_file() && !pipe {
         return Err(refuse(path, "is not a regular file", "name a regular file"));
     }
-    file_ownership::file(metadata).map_err(|why| {
-        let path_of = path.display();
+    file_ownership::file(file).map_err(|why| {
         let hint = format!(
-            "whoever writes it decides what is fetched; make it yours alone: chown \"$(id -u)\" {path_of}; chmod go-w {path_of}"
+            "whoever writes it decides what is fetched; look at it, then: {}",
+            file_ownership::fix(path, metadata)
         );
         refuse(path, why, hint)
     })
@@ -197,7 +197,7 @@ mod tests {
         let place = Place::new();
         let many = vec![b'#'; LARGEST as usize + 1];
         for (content, mode, error) in [
-            (&b""[..], 0o664, "f: can be written by others (mode 664)"),
+            (&b""[..], 0o666, "f: can be written by others (mode 666)"),
             (b"", 0o646, "f: can be written by others (mode 646)"),
             (b"a = 1\n\xc3\xa9 = \xff", 0o644, "f:2:5: not UTF-8"),
             (&many, 0o644, "f: larger than 1 MiB"),

@@ -563,7 +563,7 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).expect("chmod");
         assert_eq!(
             sandbox.found(None, Some("")),
-            "@oc-secrets.toml: can be written by others (mode 666) | whoever writes it decides what is fetched; make it yours alone: chown \"$(id -u)\" @oc-secrets.toml; chmod go-w @oc-secrets.toml"
+            "@oc-secrets.toml: can be written by others (mode 666) | whoever writes it decides what is fetched; look at it, then: chmod go-w @oc-secrets.toml"
         );
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -245,9 +245,7 @@ fn token_file(file: &Path) -> Result<Secret> {
     if !metadata.is_file() {
         return Err(unusable(file, "it is not a regular file"));
     }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(unusable(file, "others can read or write it: chmod 600"));
-    }
+    file_ownership::private(&opened).map_err(|why| unusable(file, &format!("it {why}")))?;
     let mut token = Locked::with_capacity(TOKEN_FILE_LIMIT + 1);
     while token.len() <= TOKEN_FILE_LIMIT {
         match opened.read(token.spare()).map_err(failed)? {

@@ -95,10 +95,9 @@ impl ConfigFile {
                 Failure::usage(format!("{shown} is not a regular file")).hint("check --config")
             );
         }
-        file_ownership::file(&about).map_err(|why| {
-            Failure::usage(format!("{shown} {why}")).hint(format!(
-                "look at it, then: chown root {shown}; chmod 644 {shown}"
-            ))
+        file_ownership::file(&file).map_err(|why| {
+            let fix = file_ownership::fix(path, &about);
+            Failure::usage(format!("{shown} {why}")).hint(format!("look at it, then: {fix}"))
         })?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(unreadable)?;
@@ -140,7 +139,7 @@ mod tests {
             |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
         mode(0o644);
         assert!(ConfigFile::read(&path).is_ok_and(|file| file.is_some()));
-        for bad in [0o666, 0o664] {
+        for bad in [0o666, 0o646] {
             mode(bad);
             let failure = ConfigFile::read(&path).expect_err("refused");
             assert!(
