@@ -1,6 +1,31 @@
-//! What clap says of a command line that it refuses, in our words and on two lines.
+//! What the command lines have in common: `--color`, and clap's errors in our words on two lines.
 
+use clap::ValueEnum;
 use clap::error::{ContextKind, ErrorKind};
+
+use crate::base::ui::Color;
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl From<When> for Color {
+    fn from(when: When) -> Self {
+        match when {
+            When::Auto => Self::Auto,
+            When::Always => Self::Always,
+            When::Never => Self::Never,
+        }
+    }
+}
 
 /// What is wrong, and what to do, for `program`.
 pub(crate) fn explain(error: &clap::Error, program: &str) -> (String, String) {

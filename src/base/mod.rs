@@ -1,7 +1,6 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
 pub(crate) mod environment;
-pub(crate) mod command_line;
 pub(crate) mod checksum;
 pub(crate) mod program;
 pub(crate) mod units;
@@ -9,6 +8,7 @@ pub(crate) mod duration;
 pub(crate) mod shell_quote;
 pub(crate) mod error;
 pub(crate) mod ui;
+pub(crate) mod command_line;
 pub(crate) mod env_name;
 pub(crate) mod locked_memory;
 pub(crate) mod encode;

@@ -211,6 +211,31 @@ mod tests {
         );
     }
 
+    /// Runs itself as a child that panics: the hook is the whole process's.
+    #[test]
+    fn a_panic_names_its_place_and_quotes_nothing() {
+        const CHILD: &str = "OC_SECRETS_TEST_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            hide_panics("oc-secrets");
+            panic!("{}", "hunter2");
+        }
+        let name = "base::ui::tests::a_panic_names_its_place_and_quotes_nothing";
+        let child = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(!child.status.success(), "{said}");
+        assert!(
+            said.contains("oc-secrets: error: ")
+                && said.contains("internal error at src/base/ui.rs:"),
+            "{said}"
+        );
+        let all = [child.stdout, child.stderr].concat();
+        assert!(!String::from_utf8_lossy(&all).contains("hunter2"));
+    }
+
     #[test]
     fn colour_only_wraps_the_words() {
         assert_eq!(paint(false, Tone::Good, "found"), "found");

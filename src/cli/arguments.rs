@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+use crate::base::command_line::When;
 use crate::base::error::Result;
 use crate::broker::plan::Selection;
 use crate::broker::session::{self, CacheUse, Settings};
@@ -106,15 +107,6 @@ impl Global {
             },
         })
     }
-}
-
-/// `--color`.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum When {
-    #[default]
-    Auto,
-    Always,
-    Never,
 }
 
 /// What to do.

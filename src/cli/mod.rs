@@ -25,7 +25,7 @@ use crate::base::harden::{self, Hardened};
 use crate::base::ui::{self, Color, Level, Ui};
 use crate::broker::cache::Caller;
 use crate::broker::session::Session;
-use arguments::{Arguments, Command, Global, When};
+use arguments::{Arguments, Command, Global};
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -82,12 +82,7 @@ fn ui(global: &Global) -> Ui {
         (_, true) => Level::Verbose,
         _ => Level::Normal,
     };
-    let color = match global.color {
-        When::Auto => Color::Auto,
-        When::Always => Color::Always,
-        When::Never => Color::Never,
-    };
-    Ui::new("oc-secrets", level, color)
+    Ui::new("oc-secrets", level, global.color.into())
 }
 
 /// The commands whose failure looks different.

@@ -34,8 +34,9 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// `json`: stdout belongs to data.
     pub(crate) fn new(color: Color, json: bool, quiet: bool, dry_run: bool) -> Self {
+        let level = if quiet { Level::Quiet } else { Level::Normal };
         Self {
-            ui: Ui::new(PROGRAM, Level::Normal, color),
+            ui: Ui::new(PROGRAM, level, color),
             json,
             quiet,
             dry_run,
@@ -47,7 +48,7 @@ impl Reporter {
         }
     }
 
-    /// Something that did not stop us but should be known. Kept for `--json` too.
+    /// Something that did not stop us but should be known: not with `--quiet`, but always in `--json`.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
         self.clear();

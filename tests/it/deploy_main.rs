@@ -70,3 +70,28 @@ fn the_process_is_hardened_before_it_reads_a_file_or_starts_a_program() {
     assert!(at("PR_SET_DUMPABLE, SUID_DUMP_DISABLE") < first_file);
     assert!(at("RLIMIT_CORE, {rlim_cur=0") < first_file);
 }
+
+#[test]
+fn quiet_leaves_warnings_out_and_errors_in() {
+    let sandbox = Sandbox::new();
+    let login = r#"{"auths": {"ghcr.io": {"auth": "eDp5"}}}"#;
+    let root = sandbox.path("work/host");
+    std::fs::create_dir_all(root.join("home/ada/.docker")).expect("made");
+    sandbox.file("work/host/home/ada/.docker/config.json", login);
+    let stderr = |more: &[&str]| {
+        let root = root.to_str().expect("text");
+        let engine = "unix:///nonexistent/docker.sock";
+        let words = ["--root", root, "--docker-host", engine, "update"];
+        let rest = ["--dry-run", "--only", "gateway"];
+        let words = words.iter().chain(&rest).chain(more);
+        let done = sandbox.run(program(), words).done();
+        assert_eq!(done.status.code(), Some(3), "{}", done.stderr);
+        done.stderr
+    };
+    let warning = "openclaw-deploy: warning: /home/ada/.docker/config.json holds a login";
+    let error = "openclaw-deploy: error: ";
+    let loud = stderr(&[]);
+    assert!(loud.contains(warning) && loud.contains(error), "{loud}");
+    let quiet = stderr(&["-q"]);
+    assert!(quiet.starts_with(error), "{quiet}");
+}

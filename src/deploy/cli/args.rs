@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::base::ui::Color;
+use crate::base::command_line::When;
 use crate::deploy::run::StepSelection;
 use crate::deploy::settings::Flags;
 
@@ -33,7 +33,7 @@ pub(super) struct Common {
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: When,
     /// Prefix of every path, for images and tests
     #[arg(long, global = true, value_name = "DIR")]
@@ -50,27 +50,6 @@ pub(super) struct Common {
     /// The gateway's port on 127.0.0.1
     #[arg(long, global = true, value_name = "PORT")]
     port: Option<u16>,
-}
-
-/// When to use colour.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum When {
-    /// On a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-impl From<When> for Color {
-    fn from(when: When) -> Self {
-        match when {
-            When::Auto => Self::Auto,
-            When::Always => Self::Always,
-            When::Never => Self::Never,
-        }
-    }
 }
 
 /// The commands.

@@ -4,21 +4,20 @@
 //! there, and only there, the plugin comes from Docker's own repository ([`crate::deploy::host::apt_repository`]), and apt
 //! is told to take nothing else from it.
 
+mod packages;
+
 use std::time::{Duration, Instant};
 
+use self::packages::{Offers, PLUGIN};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::host::Program;
 use crate::deploy::host::apt_repository::{Layout, Repository};
 use crate::deploy::host::{apt, systemd};
 use crate::deploy::settings::Engine as EngineAddress;
 use crate::deploy::step::{State, Step};
 
-/// Names of the package with Compose v2, in the order of preference.
-const COMPOSE: [&str; 3] = ["docker-compose-v2", PLUGIN, "docker-compose"];
-const PLUGIN: &str = "docker-compose-plugin";
 /// The names that Docker's own instructions use: whoever follows them later meets no contradiction.
 const REPOSITORY: Layout = Layout {
     key: "gpg",
@@ -85,7 +84,7 @@ impl Step for Docker {
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let answers = cx.host.wait(Engine::open(&cx.settings.engine)).is_ok();
         if !has_docker(cx, answers) {
-            install(cx, &Offers::fresh(cx)?.docker())?;
+            install(cx, &Offers::up_to_date(&cx.host)?.docker())?;
         }
         if systemd::is_running(&cx.host) && !systemd::is_active(&cx.host, "docker") {
             systemd::systemctl(&cx.host, &["enable", "--now", "docker"])?;
@@ -156,7 +155,7 @@ fn install(cx: &Context, packages: &[&str]) -> Result<()> {
 }
 
 fn compose_plan(cx: &Context) -> Result<Vec<String>> {
-    let offers = Offers::of(cx)?;
+    let offers = Offers::of(&cx.host)?;
     Ok(match (offers.compose(), docker_repository_of(cx)?) {
         (Some(package), _) => vec![format!("install {package}")],
         (None, Some(repository)) if offers.are_known() => vec![
@@ -169,7 +168,7 @@ fn compose_plan(cx: &Context) -> Result<Vec<String>> {
 
 /// Returns where it came from, if not from the sources that this host had.
 fn install_compose(cx: &Context) -> Result<Option<String>> {
-    if let Some(package) = Offers::fresh(cx)?.compose() {
+    if let Some(package) = Offers::up_to_date(&cx.host)?.compose() {
         return install(cx, &[package]).map(|()| None);
     }
     let repository = docker_repository_of(cx)?.ok_or_else(|| {
@@ -193,126 +192,4 @@ fn docker_repository_of(cx: &Context) -> Result<Option<Repository>> {
         &settings.docker_repository,
         &settings.docker_fingerprint,
     )
-}
-
-/// `apt-cache policy`: what the sources of this host offer.
-struct Offers(String);
-
-impl Offers {
-    fn of(cx: &Context) -> Result<Self> {
-        let ask = Program::new("apt-cache").args(["policy", "docker.io", "docker-cli"]);
-        cx.host.must(&ask.args(COMPOSE)).map(Self)
-    }
-
-    /// A fresh machine has no package lists yet: then it gets them.
-    fn fresh(cx: &Context) -> Result<Self> {
-        let offers = Self::of(cx)?;
-        if offers.are_known() {
-            return Ok(offers);
-        }
-        apt::update(&cx.host)?;
-        Self::of(cx)
-    }
-
-    fn are_known(&self) -> bool {
-        self.version("docker.io").is_some()
-    }
-
-    /// The engine and what it merely recommends: without AppArmor's tools it confines no container.
-    /// Debian 13 and later have the client in a package of its own.
-    fn docker(&self) -> Vec<&'static str> {
-        let mut packages = vec!["docker.io", "apparmor"];
-        packages.extend(self.version("docker-cli").map(|_| "docker-cli"));
-        packages
-    }
-
-    /// The package with Compose v2.
-    fn compose(&self) -> Option<&'static str> {
-        COMPOSE
-            .into_iter()
-            .find(|name| self.version(name).is_some_and(is_v2))
-    }
-
-    /// The version of a package that apt would install.
-    fn version(&self, package: &str) -> Option<&str> {
-        let mut lines = self.0.lines();
-        lines.find(|line| line.strip_suffix(':') == Some(package))?;
-        let found = lines
-            .take_while(|line| line.starts_with(' '))
-            .find_map(|line| line.trim().strip_prefix("Candidate: "))?;
-        (found != "(none)").then_some(found)
-    }
-}
-
-/// `2.26.1-4`, `5:2.29`; not `1.29.2-3`.
-fn is_v2(version: &str) -> bool {
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    let major = version.split(['.', '-', '+']).next().unwrap_or_default();
-    major.parse::<u32>().is_ok_and(|major| major >= 2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_old_compose_is_told_from_the_new() {
-        assert!(is_v2("2.26.1-4") && is_v2("2.24.6+ds1-0ubuntu1~24.04.1") && is_v2("5:2.29.7-1"));
-        assert!(!is_v2("1.29.2-3") && !is_v2("") && !is_v2("x"));
-    }
-
-    /// As apt prints it: a block for each package that it knows.
-    fn offers(packages: &[(&str, &str)]) -> Offers {
-        let block = |(name, version): &(&str, &str)| {
-            format!(
-                "{name}:\n  Installed: (none)\n  Candidate: {version}\n  Version table:\n     {version} 500\n"
-            )
-        };
-        Offers(packages.iter().map(block).collect())
-    }
-
-    #[test]
-    fn each_distribution_names_its_packages_in_its_own_way() {
-        let bookworm = offers(&[
-            ("docker.io", "20.10.24+dfsg1-1+deb12u1"),
-            ("docker-compose", "1.29.2-3"),
-        ]);
-        assert_eq!(bookworm.docker(), ["docker.io", "apparmor"]);
-        assert_eq!(bookworm.compose(), None);
-        let trixie = offers(&[
-            ("docker.io", "26.1.5+dfsg1-9"),
-            ("docker-cli", "26.1.5+dfsg1-9"),
-            ("docker-compose", "2.26.1-4"),
-        ]);
-        assert_eq!(trixie.docker(), ["docker.io", "apparmor", "docker-cli"]);
-        assert_eq!(trixie.compose(), Some("docker-compose"));
-        let noble = offers(&[
-            ("docker.io", "26.1.3-0ubuntu1~24.04.1"),
-            ("docker-compose", "1.29.2-6ubuntu1"),
-            ("docker-compose-v2", "2.24.6+ds1-0ubuntu1~24.04.1"),
-        ]);
-        assert_eq!(noble.docker(), ["docker.io", "apparmor"]);
-        assert_eq!(noble.compose(), Some("docker-compose-v2"));
-    }
-
-    #[test]
-    fn what_docker_itself_offers_serves_where_its_repository_is_there_already() {
-        let theirs = offers(&[
-            ("docker.io", "20.10.24"),
-            (PLUGIN, "5.0.1-1~debian.12~bookworm"),
-        ]);
-        assert_eq!(theirs.compose(), Some(PLUGIN));
-    }
-
-    #[test]
-    fn what_apt_does_not_know_or_would_not_install_is_not_offered() {
-        assert!(!Offers(String::new()).are_known());
-        assert!(!offers(&[("docker.io", "(none)")]).are_known());
-        // Docker's repository is there, and our pins hide everything of it but Compose 2.
-        let pinned = offers(&[("docker.io", "20.10.24"), (PLUGIN, "(none)")]);
-        assert_eq!(pinned.compose(), None);
-        // A package's own block ends where the next begins.
-        let half = Offers("docker.io:\ndocker-cli:\n  Candidate: 26.1.5\n".to_owned());
-        assert_eq!(half.version("docker.io"), None);
-    }
 }

@@ -9,7 +9,7 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::account::{Account, Login};
 use crate::deploy::host::sshd::{self, Effective};
 use crate::deploy::steps::ssh::login_test;
-use crate::deploy::steps::user;
+use crate::deploy::steps::user::sudo;
 
 /// Sorts before `50-cloud-init.conf`, which turns passwords on.
 pub(crate) const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-openclaw-deploy.conf";
@@ -60,7 +60,7 @@ impl SshState {
         }
         Ok(Self {
             login: Login::of(host, &account),
-            can_use_sudo: administers(cx, &account),
+            can_use_sudo: will_be_root(cx, &account),
             remedy: match cx.settings.host.sudo {
                 true => RULE,
                 false => RULE_REFUSED,
@@ -202,9 +202,9 @@ impl SshState {
 }
 
 /// Whether the deploy user can become root, or will by then: a dry run has only planned step 2.
-fn administers(cx: &Context, account: &Account) -> bool {
+fn will_be_root(cx: &Context, account: &Account) -> bool {
     let planned = cx.settings.host.sudo && cx.planned.borrow().contains(&"user");
-    planned || user::administers(&cx.host, &account.name)
+    planned || sudo::can_become_root(&cx.host, &account.name)
 }
 
 /// The users that a drop-in of ours names.
