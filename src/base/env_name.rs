@@ -2,8 +2,8 @@
 //!
 //! A name that changes how the next program is found, loaded or configured turns a manifest into
 //! code. The exact table holds for every manifest. A manifest that was merely found, such as a
-//! cloned repository's, is held to the families too: nobody can list all the names in them. Whoever
-//! insists has `env` in the command itself: `oc-secrets exec -- env GIT_DIR=… CMD`.
+//! cloned repository's, is held to the families too: nobody can list all the names in them. The way
+//! around it is `env` in the command itself: `oc-secrets exec -- env GIT_DIR=… CMD`.
 
 /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes, not dangerous.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,7 +23,7 @@ pub(crate) enum NameError {
     Family(&'static str),
 }
 
-/// What a name is to carry.
+/// What a name carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carries {
     /// What the vault answers.
@@ -203,7 +203,7 @@ const DENIED: &[(&str, &[&str])] = &[
 ];
 
 /// Names that a shell itself owns: an assignment fails, ends the evaluation or is evaluated. Their
-/// case matters: `VERSION` is nobody's.
+/// case matters: `VERSION` is not one.
 const OWNED_BY_SHELLS: &[&str] = &[
     "_",
     "UID",
@@ -383,7 +383,7 @@ const FAMILIES: &[(Pattern, &str)] = &[
     (Ends("FLAGS"), "holds a program's flags"),
 ];
 
-/// Who made a commit is data.
+/// Names and addresses of authors steer nothing.
 const HARMLESS: &[&str] = &[
     "GIT_AUTHOR_NAME",
     "GIT_AUTHOR_EMAIL",

@@ -1,8 +1,8 @@
 //! Everything that can go wrong, what it means for the exit code, and what to do about it.
 //!
-//! One variant per thing that the *user* can mend. The `Display` text says what happened (lower
-//! case, no full stop); [`Error::hint`] says what to do. Neither ever holds a secret or a word
-//! of `op`'s own output: variants carry names, paths, numbers and classes only.
+//! One variant per thing that the *user* can fix. The `Display` text says what happened (lower
+//! case, no full stop); [`Error::hint`] says what to do. Neither ever holds a secret or a word of
+//! `op`'s own output: variants carry names, paths, numbers and classes only.
 
 mod exit;
 mod problem;
@@ -26,7 +26,7 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The command line or the environment asks for something that cannot be.
+    /// The command line or the environment asks for something impossible.
     #[error("{what}")]
     Usage {
         /// What is wrong.
@@ -44,7 +44,7 @@ pub(crate) enum Error {
         /// What to do.
         hint: String,
     },
-    /// A manifest that was found by the directory and that nobody has allowed as it is.
+    /// A manifest that was found by the directory and is not allowed as it is.
     #[error("{} {}", path.display(), if *.changed { "has changed since it was allowed" } else { "has not been allowed yet" })]
     NotAllowed {
         /// The manifest.
@@ -149,7 +149,7 @@ pub(crate) enum Error {
     /// No network, or 1Password cannot be reached.
     #[error("1Password cannot be reached")]
     Network,
-    /// Nobody is signed in.
+    /// Not signed in.
     #[error("not signed in to 1Password")]
     SignedOut {
         /// An `OP_SESSION…` variable is set, which may be stale and hides the desktop app.
@@ -275,7 +275,7 @@ pub(crate) enum Error {
         /// File and line.
         place: String,
     },
-    /// Something of the system that is not the user's doing.
+    /// The system failed.
     #[error("cannot {doing}: {why}")]
     System {
         /// What was being done.

@@ -1,4 +1,4 @@
-//! Whether a file is ours: nobody but root and we ourselves could have written it.
+//! Whether a file is trusted: only root and this user could have written it.
 //!
 //! A file that is read is checked on its open descriptor, so that it cannot be exchanged between
 //! check and use; the directories above it do not matter then, since whoever exchanges it becomes
@@ -183,7 +183,7 @@ fn others_write(metadata: &Metadata, acl: &Option<Acl>) -> bool {
 }
 
 /// On macOS the group `admin` writes `/opt/homebrew` and `/Applications`; its members can become
-/// root, so that is no new door.
+/// root anyway.
 fn is_admin(metadata: &Metadata) -> bool {
     const ADMIN: u32 = 80;
     cfg!(target_os = "macos") && metadata.gid() == ADMIN

@@ -1,4 +1,4 @@
-//! What happens before anything else, and what is put back for the child.
+//! Process hardening at start-up, and what is restored for the child.
 //!
 //! The process is made undumpable (no core, no ptrace, no `/proc/PID/environ` for others of the
 //! same user) and its core limit 0. Descriptors that the caller passed down stay ours alone
@@ -19,7 +19,7 @@ pub(crate) const ENDING: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
-/// What was changed, so that it can be put back.
+/// What was changed, so that it can be restored.
 #[derive(Debug)]
 pub(crate) struct Hardened {
     core_limit: Option<(u64, u64)>,
@@ -34,7 +34,7 @@ pub(crate) fn harden() -> Hardened {
     if let Some((_, hard)) = core_limit {
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, hard);
     }
-    // A parent that blocked SIGCHLD would leave us waiting for an `op` that has ended.
+    // If our parent blocked SIGCHLD, we would wait for an `op` that has exited.
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
     Hardened {
@@ -48,8 +48,8 @@ pub(crate) fn harden() -> Hardened {
 }
 
 impl Hardened {
-    /// Puts back what a child inherits: core limit, descriptors, signals. The child
-    /// is dumpable again by itself, since execve resets that.
+    /// Restores what a child inherits: core limit, descriptors, signals. The child is dumpable
+    /// again by itself, since execve resets that.
     pub(crate) fn restore(self) {
         if let Some((soft, hard)) = self.core_limit {
             let _ = setrlimit(Resource::RLIMIT_CORE, soft, hard);

@@ -1,9 +1,9 @@
-//! The only place that talks to people, and the rules it keeps.
+//! Messages for people, and their rules.
 //!
-//! Talk goes to stderr, data to stdout. A line is calm and complete: `oc-secrets: warning: …`.
-//! Errors are followed by one `hint:` line. Colour repeats what the words say, never replaces
-//! them; `NO_COLOR` and `--color` decide. Foreign text is escaped, so that a name cannot move
-//! the cursor. A reader that went away is not an error.
+//! Messages go to stderr, data to stdout. A line is calm and complete: `oc-secrets: warning: …`.
+//! Errors are followed by one `hint:` line. Colour repeats what the words say, never replaces them;
+//! `NO_COLOR` and `--color` decide. Foreign text is escaped, so that a name cannot move the cursor.
+//! A reader that went away is not an error.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
@@ -22,7 +22,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// How much is said.
+/// Which messages are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// Errors only.
@@ -39,7 +39,7 @@ pub(crate) enum Level {
 pub(crate) enum Tone {
     /// As it should be.
     Good,
-    /// Worth a look.
+    /// Worth noticing.
     Notice,
     /// Wrong.
     Bad,
@@ -47,7 +47,7 @@ pub(crate) enum Tone {
     Dim,
 }
 
-/// The one who talks.
+/// Prints messages to stderr.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ui {
     program: &'static str,
@@ -56,7 +56,7 @@ pub(crate) struct Ui {
 }
 
 impl Ui {
-    /// A `Ui` that speaks as `program`.
+    /// A `Ui` whose messages begin with `program`.
     pub(crate) fn new(program: &'static str, level: Level, color: Color) -> Self {
         Self {
             program,
@@ -65,7 +65,7 @@ impl Ui {
         }
     }
 
-    /// The same, saying nothing but errors.
+    /// The same, but errors only.
     pub(crate) fn quiet(self) -> Self {
         Self {
             level: Level::Quiet,
@@ -90,7 +90,7 @@ impl Ui {
         }
     }
 
-    /// Something that did not stop us but should be known.
+    /// A warning.
     pub(crate) fn warn(&self, text: &str) {
         if self.level >= Level::Normal {
             self.say("warning", Tone::Notice, text);

@@ -1,4 +1,4 @@
-//! A vault of made-up secrets, for somebody with neither `op` nor an account.
+//! A vault of made-up secrets, for users without `op` or an account.
 //!
 //! It answers as `op item get` would, through the same parser and the same pipeline.
 

@@ -1,7 +1,7 @@
 //! `--env-file`: the dotenv form of `op run`, in which `KEY=op://…` is a secret.
 //!
-//! A crate such as dotenvy does not serve: it refuses blanks in unquoted values, which references
-//! have, and its errors quote the line. Here errors hold a place and names, never a value.
+//! A crate such as dotenvy does not fit: it refuses blanks in unquoted values, which references
+//! have, and its errors quote the line. Errors here hold a position and names, never a value.
 //!
 //! Values are trimmed unless quoted, and quotes may span lines. `\` escapes in double quotes, and
 //! without quotes before `$ # " ' \`. `$NAME`, `${NAME}` and `${NAME:-default}` are replaced from
@@ -103,7 +103,7 @@ struct Reader<'a> {
     document: &'a Document<'a>,
     known: &'a [Definition],
     environment: Lookup<'a>,
-    /// Variables that were to be replaced and are set nowhere.
+    /// Variables that are referred to and not set.
     missing: Vec<&'a str>,
 }
 

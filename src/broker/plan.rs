@@ -1,7 +1,7 @@
 //! (2) What is asked for: a manifest and a selection become a plan. Pure.
 //!
-//! Every rule about which secrets take part is here: profiles, `--only`, `--require`, `--strict`,
-//! `--env-file` over the manifest, the default vault. What follows re-derives nothing.
+//! Every rule about which secrets are wanted is here: profiles, `--only`, `--require`, `--strict`,
+//! `--env-file` over the manifest, the default vault. Later stages decide nothing about it again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::broker::dotenv::{Definition, Value};
 use crate::broker::manifest::{Location, Manifest, Origin, SecretSpec};
 use crate::broker::reference::Reference;
 
-/// The deadline for one `op` process where nobody chose another.
+/// The default deadline for one `op` process.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the command line and the environment choose.
@@ -42,9 +42,9 @@ pub(crate) struct Selection {
 pub(crate) struct Plan {
     /// The secrets to resolve, in the order of the manifest.
     pub wanted: Vec<Wanted>,
-    /// The plain values that go along.
+    /// The plain values that are passed on.
     pub vars: Vec<(EnvName, String)>,
-    /// Whether a run in which no secret resolves fails, although none is required by itself.
+    /// Whether a run fails if no secret is found, although none is required.
     pub at_least_one: bool,
     /// `--account` for `op`.
     pub account: Option<String>,
@@ -78,19 +78,19 @@ pub(crate) struct Wanted {
     pub required: bool,
     /// What to use where it is missing.
     pub default: Option<String>,
-    /// Whether it must come by a way that alters no byte.
+    /// Whether it must be fetched by a way that preserves every byte.
     pub exact: bool,
     /// Our own environment holds it already and `--prefer-env` was given: not fetched.
     pub inherited: bool,
-    /// The manifest alone requires it, so that the manifest could let it be absent.
+    /// Only the manifest requires it, so that `required = false` there would help.
     pub waivable: bool,
 }
 
 /// Decides what is asked for. `env_file` is what `--env-file` defines, if it was given;
 /// `present` tells which variables our environment holds, for `--prefer-env`.
 ///
-/// The built-in manifest stands aside for an `--env-file`; any other is read together with it,
-/// and the file wins where both define a name. A profile selects among the manifest's secrets.
+/// An `--env-file` replaces the built-in manifest; any other is read together with it, and the file
+/// wins where both define a name. A profile selects among the manifest's secrets.
 ///
 /// # Errors
 /// [`Error::Usage`] for a selection that the manifest cannot meet.
@@ -129,7 +129,7 @@ pub(crate) fn plan(
     })
 }
 
-/// A plan for one reference that stands in no manifest, as `read op://…` needs.
+/// A plan for one reference outside any manifest, as `read op://…` needs.
 pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Selection) -> Plan {
     let name = EnvName::parse("secret").expect("a name");
     let wanted = Wanted {
@@ -147,7 +147,7 @@ pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Sele
     }
 }
 
-/// How `op` is to be run, and nothing to ask for.
+/// A plan without secrets, which says how `op` is run.
 fn nothing_wanted(manifest: &Manifest, selection: &Selection) -> Plan {
     Plan {
         account: chosen(&selection.account)
@@ -185,7 +185,7 @@ fn profile(manifest: &Manifest, selection: &Selection, env_file: bool) -> Result
     Ok(manifest.secrets.iter().filter(taken).cloned().collect())
 }
 
-/// Puts the definitions of `--env-file` over what the manifest says.
+/// Overrides the manifest with the definitions of `--env-file`.
 fn overlay(specs: &mut Vec<SecretSpec>, vars: &mut Vec<(EnvName, String)>, file: &[Definition]) {
     for Definition { name, value } in file {
         specs.retain(|spec| spec.name != *name);

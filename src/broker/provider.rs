@@ -1,4 +1,4 @@
-//! Who can answer: `op`, or the vault of the demo.
+//! What can fetch secrets: `op`, or the vault of the demo.
 
 use std::time::Duration;
 
@@ -6,29 +6,28 @@ use crate::base::error::{Result, Trouble};
 use crate::base::secret::Secret;
 use crate::broker::reference::Reference;
 
-/// One secret that is asked for.
+/// A secret to fetch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     /// Where it is kept.
     pub reference: &'a Reference,
-    /// Whether it must come by a way that alters no byte.
+    /// Whether it must be fetched by a way that preserves every byte.
     pub exact: bool,
 }
 
 /// The answer to one [`Request`].
 pub(crate) type Outcome = std::result::Result<Secret, Trouble>;
 
-/// Something that answers requests.
+/// Fetches secrets.
 pub(crate) trait Provider {
     /// One outcome per request, in their order.
     fn fetch(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>>;
 
-    /// Whether a person may be asked before there is an answer, so that two of these should not
-    /// be at it at the same time.
+    /// Whether a prompt may appear, so that two of these should not run at the same time.
     fn may_prompt(&self) -> bool {
         false
     }
 
-    /// Gives it no more time than this.
+    /// Sets the deadline.
     fn limit(&mut self, _timeout: Duration) {}
 }

@@ -1,8 +1,8 @@
 //! A secret reference: `op://vault/item[/section]/field[?query]`.
 //!
-//! A reference can also be made from parts, since item names may hold characters that the
-//! `op://` syntax cannot carry. [`Reference::fits_syntax`] says whether it can; what it cannot
-//! goes by the item itself.
+//! A reference can also be made from parts, since item names may hold characters that the `op://`
+//! syntax cannot carry. [`Reference::fits_syntax`] says whether it can; one that cannot is fetched
+//! by its item.
 
 /// Where a secret is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +67,7 @@ impl Reference {
         .checked()
     }
 
-    /// Checks parts that came one by one.
+    /// Checks a reference that was made from parts.
     ///
     /// # Errors
     /// [`ReferenceError`] when a part is empty or holds a control character.

@@ -1,8 +1,8 @@
 //! Registry and git hosts: what the manifest names, and what a client asks for.
 //!
-//! A host is matched as a whole: never a prefix, a suffix or a substring, since a token that is
-//! given to `ghcr.io.evil.example` is lost. Docker Hub has two names, the address of its old API
-//! and `docker.io`. Anything odd, such as a path or a user name, is no host at all.
+//! A host is matched as a whole: never a prefix, a suffix or a substring, since
+//! `ghcr.io.evil.example` must not get the token. Docker Hub has two names, the address of its old
+//! API and `docker.io`. Anything else, such as a path or a user name, is not a host.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ const HUB_HOST: &str = "docker.io";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Host(String);
 
-/// A client's question: a host, and whether it wants to talk to it in the clear.
+/// A client's question: a host, and whether it is asked about with `http://`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Which host.

@@ -1,7 +1,7 @@
 //! (4) A plan and a provider become secrets: what counts as an answer, and all or nothing.
 //!
-//! Success of `op` alone is not trusted: a value that cannot be what was asked for is refused
-//! here, before any sink sees it. Every problem is found before the first is reported.
+//! Success of `op` alone is not trusted: a value that cannot be a secret is refused here, before
+//! any sink sees it. Every problem is found before the first is reported.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -39,7 +39,7 @@ impl ValueOrigin {
     }
 }
 
-/// One wanted secret and what became of it.
+/// A wanted secret and its outcome.
 #[derive(Debug)]
 pub(crate) struct Finding<'a> {
     /// What was wanted.
@@ -50,7 +50,7 @@ pub(crate) struct Finding<'a> {
     pub outcome: Outcome,
 }
 
-/// What may be handed on: a name, its value, and whether the child has it anyway.
+/// A secret to hand over.
 #[derive(Debug)]
 pub(crate) struct Resolved<'a> {
     /// The variable.
@@ -61,10 +61,10 @@ pub(crate) struct Resolved<'a> {
     pub inherited: bool,
 }
 
-/// Asks for everything that `plan` wants; `environment` reads our own for `--prefer-env`.
+/// Fetches everything that `plan` wants; `environment` reads our own for `--prefer-env`.
 ///
 /// # Errors
-/// When nothing at all can be said; what concerns one secret is in its [`Finding`].
+/// When the whole request fails; the failure of a single secret is in its [`Finding`].
 pub(crate) fn survey<'a, 'p>(
     plan: &'a Plan,
     provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
@@ -100,8 +100,8 @@ pub(crate) fn survey<'a, 'p>(
 /// The secrets of `findings` if everything required is among them, and what is absent otherwise.
 ///
 /// # Errors
-/// [`Error::Unresolved`] names every required secret that there is no value for; or all of them, where
-/// at least one was expected and none is there.
+/// [`Error::Unresolved`] lists every required secret without a value; or all of them, if at least
+/// one was expected and none was found.
 pub(crate) fn all_or_nothing<'a>(
     plan: &Plan,
     findings: Vec<Finding<'a>>,
@@ -176,7 +176,7 @@ fn look(reference: &Reference) -> String {
 
 const EMPTY: Trouble = Trouble::Unusable { why: "it is empty" };
 
-/// Refuses a value that cannot be what was asked for.
+/// Refuses a value that cannot be a secret.
 fn usable(value: Secret) -> Outcome {
     match flaw(&value) {
         Some(trouble) => Err(trouble),
@@ -184,7 +184,7 @@ fn usable(value: Secret) -> Outcome {
     }
 }
 
-/// Why `value` cannot be what was asked for, if it cannot.
+/// Why `value` cannot be a secret, if it cannot.
 pub(crate) fn flaw(value: &Secret) -> Option<Trouble> {
     let bytes = value.expose();
     if bytes.is_empty() {

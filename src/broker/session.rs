@@ -1,7 +1,7 @@
 //! The one way from settings and environment to secrets: manifest, plan, provider, answers.
 //!
-//! The command line and the credential helpers both take it, and then hand over by a sink. Where
-//! they differ, the [`Caller`] decides: which manifest is looked for, and what may be kept. The
+//! The command line and the credential helpers both use it, and then hand over by a sink. Where
+//! they differ, the [`Caller`] decides: which manifest is looked for, and what may be cached. The
 //! environment is read once, here.
 
 mod settings;
@@ -50,7 +50,7 @@ enum Backend {
 }
 
 impl Session {
-    /// Reads the manifest and decides everything that `settings` leave open.
+    /// Reads the manifest and decides what `settings` leave open.
     ///
     /// # Errors
     /// When a manifest, a dotenv file or a variable of ours cannot be used.
@@ -65,7 +65,7 @@ impl Session {
             && asked.is_none()
             && env_file.is_none()
         {
-            // Somebody who has never heard of OpenClaw should not wonder about its names.
+            // A user who does not know OpenClaw should see where its names come from.
             ui.note("no oc-secrets.toml found: using the built-in list for OpenClaw");
         }
         let policy = settings::policy(caller, settings.cache, &manifest, &lookup)?;
@@ -144,7 +144,7 @@ impl Session {
             .into_iter()
             .partition(|wanted| wanted.name.as_str() == what);
         match asked.first_mut() {
-            // Whoever asks for it by name wants it.
+            // It was asked for by name, so it is required.
             Some(wanted) => {
                 wanted.required = true;
                 wanted.waivable = false;
@@ -192,7 +192,7 @@ impl Session {
         resolve::survey(plan, provider, own)
     }
 
-    /// Everything that `plan` wants, or nothing; what is optional and absent is warned of.
+    /// Everything that `plan` wants, or nothing; warns of optional secrets that are absent.
     pub(crate) fn resolve<'a>(&self, plan: &'a Plan) -> Result<Vec<Resolved<'a>>> {
         let findings = self.survey_by(plan, || self.cached(plan))?;
         let (resolved, absent) = resolve::all_or_nothing(plan, findings)?;
@@ -205,7 +205,7 @@ impl Session {
         self.asked_op.get()
     }
 
-    /// Drops what the cache has for `plan`.
+    /// Deletes the cached secrets of `plan`.
     pub(crate) fn forget(&self, plan: &Plan) {
         let identity = self.identity(plan);
         for wanted in &plan.wanted {
@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    /// Names what is optional and missing in one line, and what is there but unusable in one each.
+    /// One warning for all that are missing, and one for each that is unusable.
     fn warn_of(&self, absent: &[Problem]) {
         let missing = |problem: &&Problem| matches!(problem.trouble, Trouble::Missing { .. });
         let (missing, unusable): (Vec<&Problem>, Vec<&Problem>) = absent.iter().partition(missing);

@@ -1,5 +1,4 @@
-//! `oc-secrets allow` and `deny`: what a manifest that was found by the directory may do, decided
-//! by somebody who has looked at it.
+//! `oc-secrets allow` and `deny`: the user reviews a manifest that was found by the directory.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -13,7 +12,7 @@ use crate::broker::manifest::allowed::{Allowed, Verdict};
 use crate::broker::manifest::summary::{self, Change, Group, Line};
 use crate::broker::manifest::{Opened, open};
 
-/// Shows what the manifest hands out, asks, and remembers these very bytes.
+/// Shows what the manifest passes on, asks, and records exactly these bytes.
 pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) -> Result<Exit> {
     let opened = opened(arguments.file.as_deref(), lookup)?;
     let allowed = Allowed::of_user(lookup);
@@ -30,13 +29,13 @@ pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) ->
         ui.note("not allowed; nothing was changed");
         return Ok(Exit::Failed);
     }
-    // What was shown, whatever the file holds by now.
+    // Exactly what was shown, even if the file has changed since.
     allowed.allow(&opened.path, &opened.text, &opened.manifest)?;
     ui.note(&format!("{shown} is allowed until it changes"));
     Ok(Exit::Done)
 }
 
-/// Forgets that the manifest was allowed; it need not be there any more.
+/// Deletes the record of the manifest, which need not exist any more.
 pub(super) fn deny(ui: Ui, file: Option<&Path>, lookup: Lookup<'_>) -> Result<Exit> {
     let path = match file {
         Some(file) => {
@@ -61,7 +60,7 @@ fn here() -> Result<std::path::PathBuf> {
     std::env::current_dir().map_err(|why| Error::system("read the working directory", why))
 }
 
-/// Asks on the terminal; anything but yes is no.
+/// Asks on the terminal; any answer but yes means no.
 fn agreed() -> Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

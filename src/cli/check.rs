@@ -8,7 +8,7 @@ use crate::base::ui::{Tone, clean};
 use crate::broker::resolve::Finding;
 use crate::broker::session::Session;
 
-/// Prints the table or the JSON, and answers with the exit code.
+/// Prints the table or the JSON.
 pub(super) fn run(session: &Session, arguments: &arguments::Check) -> Result<Exit> {
     let plan = session.plan()?;
     let findings = session.survey(&plan)?;
@@ -61,7 +61,7 @@ fn table(session: &Session, findings: &[Finding<'_>]) -> String {
     text
 }
 
-/// What is known about one secret beyond its state.
+/// More about one secret than its state.
 fn remark(finding: &Finding<'_>) -> String {
     use crate::broker::resolve::ValueOrigin;
     match &finding.outcome {

@@ -1,4 +1,4 @@
-//! `oc-secrets demo`: the real pipeline, on a vault that is made up.
+//! `oc-secrets demo`: the real pipeline on a made-up vault.
 //!
 //! Every step is the real command in a child process of its own, since `exec` replaces the
 //! process that it runs in.

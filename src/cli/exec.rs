@@ -15,7 +15,7 @@ pub(super) fn run(
     arguments: &arguments::Exec,
     hardened: Hardened,
 ) -> Result<Exit> {
-    // Looked for first: a typing error should cost no prompt.
+    // Looked for first, so that a typing error costs no prompt.
     let command = Invocation::find(&arguments.command, session.variable("PATH"))?;
     let plan = session.plan()?;
     let resolved = session.resolve(&plan)?;

@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let intent = Intent::of(&words);
     ui::hide_panics("oc-secrets");
-    // Unwinding wipes every secret on its way; only then do we end.
+    // Unwinding wipes every secret before we exit.
     let done = catch_unwind(AssertUnwindSafe(|| run(&words, intent, hardened)));
     done.unwrap_or_else(|_| intent.fail(&words, Exit::Failed))
         .into()
@@ -69,7 +69,7 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Allow(allow) => allow::allow(ui, allow, &environment),
         Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment),
         Command::Check(check) => check::run(&session(Caller::Command)?, check),
-        // It is about the manifest that `docker-credential-oc` reads.
+        // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),
         Command::Lock => lock::run(),
         Command::Demo => demo::run(&Session::demo(ui.quiet()), hardened),
@@ -85,7 +85,7 @@ fn ui(global: &Global) -> Ui {
     Ui::new("oc-secrets", level, global.color.into())
 }
 
-/// The commands whose failure looks different.
+/// Commands with failures of their own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intent {
     Env,
@@ -94,7 +94,7 @@ enum Intent {
 }
 
 impl Intent {
-    /// Reads it off the raw words, since a command line that clap refuses has it too.
+    /// From the raw words, since it is also needed for a command line that clap refuses.
     fn of(words: &[OsString]) -> Self {
         let command = Arguments::command();
         let takes_value = |word: &str| {

@@ -13,7 +13,7 @@ pub(super) fn print(bytes: &[u8]) -> Result<()> {
     sink::emit(std::io::stdout().as_fd(), bytes)
 }
 
-/// Whether somebody would see it.
+/// Whether it is a terminal.
 pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
@@ -23,7 +23,7 @@ pub(super) fn is_file() -> bool {
     fstat(std::io::stdout()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
 }
 
-/// Whether it is a regular file that no directory names any more.
+/// Whether it is a regular file that was unlinked.
 pub(super) fn is_unlinked_file() -> bool {
     is_file() && fstat(std::io::stdout()).is_ok_and(|stat| stat.st_nlink == 0)
 }

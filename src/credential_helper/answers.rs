@@ -22,26 +22,26 @@ use crate::credential_helper::client_config::disabled_hosts;
 pub(crate) struct Credential {
     /// The user name.
     pub username: String,
-    /// Whether the manifest gives that user name, so that no other will do.
+    /// Whether the manifest gives that user name, so that no other is answered for.
     pub chosen: bool,
     /// The password.
     pub secret: Secret,
-    /// Whether it was asked for just now, so that a warning about it is not said again and again.
+    /// Whether it was not cached, so that a warning about it is not repeated with every call.
     pub fresh: bool,
 }
 
 /// Where a helper's answers come from.
 pub(crate) trait Answers {
-    /// The credential for `asked`; `None` where we have nothing to say about it.
+    /// The credential for `asked`; `None` if it is not a host of ours.
     ///
     /// # Errors
     /// When we should answer but cannot.
     fn credential(&self, asked: &Asked) -> Result<Option<Credential>>;
 
-    /// Forgets what is kept for `asked`; tells whether we answer for it at all.
+    /// Deletes the cached secret for `asked`; returns whether it is a host of ours.
     fn forget(&self, asked: &Asked) -> bool;
 
-    /// Host and user name of all that we answer for.
+    /// Host and user name of all our hosts.
     fn entries(&self) -> Vec<(String, String)>;
 
     /// Whether a client is to go on without credentials when nobody is signed in.
@@ -135,7 +135,7 @@ impl Answers for ManifestAnswers {
     }
 }
 
-/// A secret that is not resolved, as the password that it was to be.
+/// The error for an unresolved secret that is the password of `spec`.
 fn of_host(spec: &HostSpec, error: Error) -> Error {
     match error {
         Error::Unresolved { problems } => match problems.into_iter().next() {
@@ -151,13 +151,13 @@ fn of_host(spec: &HostSpec, error: Error) -> Error {
     }
 }
 
-/// Ends us, and with us `op` and its prompt, when nobody reads our answer any more. Started only
-/// before `op` is; the thread ends with the process.
+/// Ends this process, and with it `op` and its prompt, once the client has closed our stdout.
+/// Started only before `op` is; the thread ends with the process.
 fn give_up_with_the_client() {
     let _ = std::thread::Builder::new().spawn(|| {
         let stdout = std::io::stdout();
         loop {
-            // Nothing is asked for, so only the reader's end is told.
+            // No events are requested, so this returns only when the reader is gone.
             match poll(
                 &mut [PollFd::new(stdout.as_fd(), PollFlags::empty())],
                 PollTimeout::NONE,

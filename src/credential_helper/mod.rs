@@ -1,9 +1,9 @@
 //! The credential helpers: small programs that Docker, git and their relatives start, each with
 //! one question on stdin.
 //!
-//! A protocol is a pure-looking `handle(words, input, answers)`: it reads nothing and prints
-//! nothing by itself, so nothing can be on stdout before the whole answer is ready. Whoever
-//! starts us matches stdout and exit codes to the byte; people read stderr.
+//! A protocol is a function `handle(words, input, answers)` that does no input or output by itself,
+//! so nothing is on stdout before the whole reply is ready. Clients match stdout and exit codes to
+//! the byte; people read stderr.
 
 pub(crate) mod client_config;
 mod stdin;

@@ -12,14 +12,14 @@ use crate::base::harden;
 use crate::base::ui::{self, Color, Level, Ui};
 use crate::broker::sink;
 
-/// Hardened, and unwound before it ends. `handle` answers the
-/// arguments and what came on stdin; `unreadable` puts into words that nothing could be read.
+/// Runs a helper, hardened, and unwound before it exits. `handle` replies to the arguments and
+/// stdin; `unreadable` replies if stdin could not be read.
 pub(super) fn run(
     program: &'static str,
     handle: impl FnOnce(&[&str], &[u8], Ui) -> Reply,
     unreadable: impl FnOnce(Error) -> Reply,
 ) -> ExitCode {
-    // Kept: what the caller passed down stays closed to `op`.
+    // Never restored: inherited descriptors stay closed to `op`.
     let _hardened = harden::harden();
     let ui = Ui::new(program, Level::Normal, Color::Auto);
     ui::hide_panics(program);
@@ -40,7 +40,7 @@ pub(super) fn run(
     ExitCode::from(u8::from(!matches!(done, Ok(true))))
 }
 
-/// Says and prints a reply; tells whether all of it went well.
+/// Prints a reply; returns whether it is a success and was printed.
 fn print(ui: Ui, reply: &Reply) -> bool {
     for message in &reply.messages {
         match message {

@@ -1,10 +1,10 @@
-//! What a helper says: to the client on stdout, to people on stderr.
+//! The reply of a helper: stdout for the client, stderr for people.
 
 use crate::base::error::Error;
 use crate::base::locked_memory::Locked;
 use crate::base::ui;
 
-/// What a helper answers, whole.
+/// A complete reply.
 pub(crate) struct Reply {
     /// Exit code 0, or else 1: clients know no other.
     pub success: bool,
@@ -14,12 +14,12 @@ pub(crate) struct Reply {
     pub messages: Vec<Message>,
 }
 
-/// Something that is said on stderr.
+/// A message on stderr.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// What went wrong, with its hint.
     Error(Error),
-    /// What should be known.
+    /// A warning.
     Warning(String),
 }
 
@@ -53,7 +53,7 @@ impl Reply {
     }
 }
 
-/// An error in one line, for a client that shows it within a line of its own.
+/// An error on one line, since clients show it within a line of their own.
 pub(super) fn one_line(error: &Error) -> String {
     const LONGEST: usize = 300;
     let words: Vec<String> = error

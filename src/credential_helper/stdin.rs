@@ -13,24 +13,24 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 
-/// The most that is kept, in bytes; whatever follows is read and dropped.
+/// At most this is kept, in bytes; the rest is read and dropped.
 const KEPT: usize = 2 * 1024 * 1024;
 
-/// The most that is read, in bytes: endless input ends here.
+/// At most this is read, in bytes; more is an error.
 const LONGEST: usize = 64 * 1024 * 1024;
 
-/// How long a client may take to ask. Clients give up on us after 30 s.
+/// How long a client may take to write its question; it gives up after 30 s itself.
 const ASKING: Duration = Duration::from_secs(20);
 
-/// How long one may take to close a stdin on which it has nothing to say.
+/// How long a client may take to close stdin for an action without input.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// What will be done with the input.
+/// What the input is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// It is the question.
     Question,
-    /// Nothing: it is only read to its end.
+    /// Nothing; it is read to its end and dropped.
     Nothing,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn read(need: Need) -> Result<Locked> {
     let stdin = std::io::stdin();
     let patience = match need {
         Need::Question => ASKING,
-        // A person would have to press Ctrl-D to see a version.
+        // Otherwise a person would have to press Ctrl-D to see the version.
         Need::Nothing if stdin.is_terminal() => return Ok(Locked::with_capacity(1)),
         Need::Nothing => IDLE,
     };
@@ -69,7 +69,7 @@ fn read_from(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Locked>
                 }
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            // A stdin that cannot be read says nothing.
+            // A stdin that cannot be read counts as empty.
             Err(_) => return Ok(kept),
         }
     }
@@ -86,7 +86,7 @@ fn wait(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<()> {
         match poll(&mut [PollFd::new(stdin, PollFlags::POLLIN)], left) {
             Ok(0) => return Err(Error::EndlessInput),
             Err(Errno::EINTR) => {}
-            // An error is for `read` to tell.
+            // `read` reports the error.
             Ok(_) | Err(_) => return Ok(()),
         }
     }

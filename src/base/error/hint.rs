@@ -106,7 +106,7 @@ impl Error {
     }
 }
 
-/// Who is not there to look can still say which manifest is meant.
+/// A script cannot review a manifest, but it can name one.
 fn not_allowed(path: &Path) -> String {
     let allow = "look at it, then: oc-secrets allow";
     match std::io::stdin().is_terminal() {
@@ -118,7 +118,7 @@ fn not_allowed(path: &Path) -> String {
     }
 }
 
-/// One command is enough to see how the others go.
+/// One command is enough as an example.
 fn unresolved(problems: &[Problem]) -> String {
     let look = problems.iter().find_map(|problem| problem.look.as_deref());
     let look = match look {

@@ -1,4 +1,4 @@
-//! A secret that cannot be handed on, and how that is said.
+//! A secret that cannot be handed over, and its message.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(crate) struct Problem {
     pub trouble: Trouble,
     /// The command that shows what is kept there, where that is known.
     pub look: Option<String>,
-    /// Whether the manifest could let it be absent.
+    /// Whether `required = false` in the manifest would help.
     pub waivable: bool,
 }
 
@@ -69,7 +69,7 @@ impl Trouble {
     }
 }
 
-/// All of them, a line each.
+/// All problems, a line each.
 pub(super) fn summary(problems: &[Problem]) -> String {
     let count = match problems {
         [_] => "1 secret".to_owned(),

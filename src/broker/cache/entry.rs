@@ -1,7 +1,7 @@
-//! The bytes in which an outcome is kept, and handed to those who waited for it.
+//! How an outcome is encoded in the cache, and for processes that wait for it.
 //!
-//! `tag, content`, where the content of a value is the value and that of a failure is text that
-//! [`Error`] and [`Trouble`] hold anyway: no secret, no word of `op`.
+//! `tag, content`, where the content of a value is the value itself, and that of a failure is the
+//! text of an [`Error`] or [`Trouble`], which holds no secret and no output of `op`.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,15 +16,15 @@ const AMBIGUOUS: u8 = b'a';
 const UNUSABLE: u8 = b'u';
 const FATAL: u8 = b'f';
 
-/// The format of what is kept; another one is a miss.
+/// The version of this format; an entry of another version is a miss.
 const VERSION: u8 = 1;
 
-/// What became of one request, or of all of them.
+/// The outcome of one request, or the failure of all.
 #[derive(Debug)]
 pub(super) enum Entry {
     /// The outcome of this request.
     One(Outcome),
-    /// Nothing could be said about any.
+    /// All requests failed.
     Fatal(Error),
 }
 
@@ -97,7 +97,7 @@ impl Entry {
     }
 }
 
-/// Puts what is kept behind its version and the time of its end.
+/// An entry with its header: version and expiry.
 pub(super) fn sealed(time: Duration, push: impl FnOnce(&mut Locked)) -> Locked {
     let mut bytes = Locked::with_capacity(4096);
     bytes.push(&[VERSION]);
@@ -106,7 +106,7 @@ pub(super) fn sealed(time: Duration, push: impl FnOnce(&mut Locked)) -> Locked {
     bytes
 }
 
-/// Takes it out again, unless its time is over.
+/// The entry without its header, unless it has expired.
 pub(super) fn unsealed(bytes: Locked, longest: Duration) -> Option<Secret> {
     let bytes = Secret::new(bytes);
     let (head, _) = bytes.expose().split_at_checked(9)?;
@@ -131,7 +131,7 @@ fn push<const N: usize>(bytes: &mut Locked, tag: u8, parts: [&[u8]; N]) {
     }
 }
 
-/// The texts of a [`Trouble`] are constants; one that comes from outside lives as long.
+/// The texts of a [`Trouble`] are constants; one that was decoded must be leaked to be one.
 fn forever(text: &str) -> &'static str {
     text.to_owned().leak()
 }

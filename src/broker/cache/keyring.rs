@@ -1,20 +1,20 @@
-//! The Linux kernel's keyring: memory that is never swapped, that ends by itself, and that other
+//! The Linux kernel's keyring: memory that is never swapped, that expires by itself, and that other
 //! users cannot read.
 //!
-//! Keys hang on the user's persistent keyring, reached through the process keyring, which every
-//! process has: cron, su and systemd give no usable session keyring. A key gets its timeout
-//! before it is linked, so that no crash leaves one that lives for ever, and is replaced, never
-//! updated, since an update clears the timeout. Every failure is `None`: a cache may always miss.
+//! Keys are linked to the user's persistent keyring, reached through the process keyring, which
+//! every process has: cron, su and systemd give no usable session keyring. A key gets its timeout
+//! before it is linked, so that a crash cannot leave one without a timeout, and is replaced, never
+//! updated, since an update clears the timeout. Every failure is `None`, a miss.
 
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use crate::base::locked_memory::Locked;
 
-/// 1Password's own limit on an authorisation; no key lives longer.
+/// No key lives longer: it is 1Password's own limit on an authorisation.
 pub(super) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The largest payload that is kept, in bytes: quotas are small (20 000 bytes for all keys).
+/// The largest payload that is stored, in bytes: quotas are small (20 000 bytes for all keys).
 pub(super) const LARGEST: usize = 4096 + 64;
 
 /// What every key of ours begins with.
@@ -38,13 +38,13 @@ const GET_PERSISTENT: libc::c_int = 22;
 pub(super) struct Keyring(i32);
 
 impl Keyring {
-    /// Reaches the persistent keyring; `None` where the kernel or a container refuses.
+    /// Opens the persistent keyring; `None` where the kernel or a container refuses.
     pub(super) fn open() -> Option<Self> {
         // An uid of -1 is our own.
         number(keyctl(GET_PERSISTENT, [-1, PROCESS_KEYRING as isize, 0, 0])).map(Self)
     }
 
-    /// What is kept under `name`.
+    /// The payload of `name`.
     pub(super) fn read(self, name: &str) -> Option<Locked> {
         let key = self.find(name)?;
         let mut payload = Locked::with_capacity(LARGEST);
@@ -58,7 +58,7 @@ impl Keyring {
                 0,
             ],
         )?;
-        // The kernel tells the whole length even when it does not fit.
+        // The kernel returns the whole length even if it does not fit.
         let length = usize::try_from(length)
             .ok()
             .filter(|&length| length <= room.len())?;
@@ -66,7 +66,7 @@ impl Keyring {
         Some(payload)
     }
 
-    /// Keeps `payload` under `name` for `time`, in place of what was there.
+    /// Stores `payload` as `name` for `time`, replacing what was there.
     pub(super) fn keep(self, name: &str, payload: &[u8], time: Duration) -> Option<()> {
         let seconds = time.min(LONGEST).as_secs();
         if seconds == 0 || payload.len() > LARGEST {
@@ -75,19 +75,19 @@ impl Keyring {
         let key = add(name, payload)?;
         let kept = keyctl(SET_TIMEOUT, [key as isize, seconds as isize, 0, 0])
             .and_then(|_| keyctl(LINK, [key as isize, self.0 as isize, 0, 0]));
-        // A process that goes on must not hold what it could not keep for others.
+        // If it could not be linked, this deletes the key.
         keyctl(UNLINK, [key as isize, PROCESS_KEYRING as isize, 0, 0]);
         kept.map(|_| ())
     }
 
-    /// Drops what is kept under `name`.
+    /// Deletes `name`.
     pub(super) fn forget(self, name: &str) {
         if let Some(key) = self.find(name) {
             self.drop_key(key);
         }
     }
 
-    /// Drops everything of ours; tells how many keys that were.
+    /// Deletes all our keys; returns how many there were.
     pub(super) fn forget_all(self) -> usize {
         let ours = self.ours();
         ours.iter().for_each(|&key| self.drop_key(key));

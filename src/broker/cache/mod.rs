@@ -1,8 +1,8 @@
-//! What was asked a moment ago is not asked again, and who asks at the same time shares one `op`.
+//! The cache, and one `op` for all processes that ask for the same secrets at the same time.
 //!
-//! [`Cached`] stands before any [`Provider`]. Values live in the kernel's [`keyring`] for a short
-//! time, where the [`Policy`] allows it; every failure of the keyring is a miss. Whether or not
-//! anything is kept, callers that arrive together share one [`single_flight`].
+//! [`Cached`] wraps any [`Provider`]. Values live in the kernel's [`keyring`] for a short time, if
+//! the [`Policy`] allows it; every failure of the keyring is a miss. Concurrent callers share one
+//! [`single_flight`], whether or not anything is cached.
 
 mod entry;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -28,33 +28,33 @@ use single_flight::{Leader, Role};
 pub(crate) use name::Identity;
 pub(crate) use policy::{Caller, Policy};
 
-/// How long a refusal or a missing secret is remembered: one user action may ask thirteen times.
+/// How long a refused prompt or a missing secret is cached: one user action may ask thirteen times.
 const REFUSAL: Duration = Duration::from_secs(20);
 
-/// How much longer than `op` itself those wait who wait for another's `op`.
+/// A process that waits for another's `op` waits this much longer than `op` may take.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Makes the provider that is asked when nothing is kept.
+/// Makes the provider for a cache miss.
 pub(crate) type Inner<'a> = Box<dyn Fn() -> Result<Box<dyn Provider + 'a>> + 'a>;
 
-/// A provider with a memory.
+/// A provider behind the cache.
 pub(crate) struct Cached<'a> {
-    /// Who is asked.
+    /// The provider that is asked on a miss.
     pub inner: Inner<'a>,
-    /// What may be kept.
+    /// What may be cached.
     pub policy: Policy,
-    /// For whom.
+    /// Whose entries these are.
     pub identity: Identity,
     /// How long `op` may take.
     pub timeout: Duration,
 }
 
-/// Forgets everything of this user's; tells how many entries that were.
+/// Deletes every entry of this user; returns how many there were.
 pub(crate) fn forget_all() -> usize {
     Keyring::open().map_or(0, Keyring::forget_all)
 }
 
-/// Forgets what is kept for `request`.
+/// Deletes the entry for `request`.
 pub(crate) fn forget(identity: &Identity, request: &Request<'_>) {
     if let Some(ring) = Keyring::open() {
         ring.forget(&identity.name(request));
@@ -72,7 +72,7 @@ impl Provider for Cached<'_> {
                 .collect();
             let part = single_flight::join(&self.identity.flight(&missing, &names), deadline);
             let answers = match part {
-                // Another may have asked and gone between our look and now.
+                // Another process may have fetched and cached it since we looked.
                 Role::Leader(leader) => match self.found_meanwhile(&names, &missing)? {
                     Some(found) => found,
                     None => self.lead(Some(leader), requests, &names, &missing)?,
@@ -101,7 +101,7 @@ impl Provider for Cached<'_> {
 }
 
 impl Cached<'_> {
-    /// What is kept for each name.
+    /// The cached outcome for each name.
     fn kept(&self, names: &[String]) -> Result<Vec<Option<Outcome>>> {
         let ring = self.policy.reads().then(Keyring::open).flatten();
         let Some(ring) = ring else {
@@ -124,7 +124,7 @@ impl Cached<'_> {
         Ok(self.kept(&names)?.into_iter().collect())
     }
 
-    /// Asks, keeps what may be kept, and hands the answer to all who waited for it.
+    /// Fetches, caches what may be cached, and hands the answer to all processes that wait for it.
     fn lead(
         &self,
         leader: Option<Leader>,
@@ -144,7 +144,8 @@ impl Cached<'_> {
         answers
     }
 
-    /// Asks; where a person may be asked, one at a time, and all of it within the deadline.
+    /// Fetches. If a prompt may appear, only one process at a time does, and waiting counts towards
+    /// the deadline.
     fn ask(&self, wanted: &[Request<'_>]) -> Result<Vec<Outcome>> {
         let mut provider = (self.inner)()?;
         if !provider.may_prompt() {
@@ -207,7 +208,7 @@ fn remembered(error: Error) -> Error {
     }
 }
 
-/// Either every outcome, each with its length before it, or the one failure.
+/// Every outcome, each preceded by its length, or the one failure.
 fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
     let mut bytes = Locked::with_capacity(4096);
     match answers {
@@ -225,7 +226,7 @@ fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
     bytes
 }
 
-/// What another process was answered; `None` if that cannot be understood.
+/// Parses what [`relay`] wrote in another process; `None` for anything else.
 fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
     if answer.expose().first() != Some(&b'*') {
         return match Entry::parse(answer) {
@@ -276,5 +277,5 @@ pub(crate) fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
     }
 }
 
-/// The longest time for which anything may be asked to be kept.
+/// The longest `ttl` that can be set.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);

@@ -1,7 +1,7 @@
-//! Under which name something is kept: a hash, since `/proc/keys` shows names to everybody.
+//! The name of a cache entry: a hash, since `/proc/keys` shows names to everybody.
 //!
-//! Two processes mean the same secret when `op` would tell them the same: same user, account,
-//! token and manifest. All of that goes into the name, so that another account's value is a miss.
+//! Two processes share an entry if `op` would give both the same value: same user, account, token
+//! and manifest. All of that goes into the name, so that another account's value is a miss.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -16,9 +16,9 @@ use crate::broker::provider::Request;
 /// What `op`'s answer depends on, hashed.
 #[derive(Clone)]
 pub(crate) struct Identity {
-    /// Who we are for `op`.
+    /// As whom `op` would run.
     who: Sha256,
-    /// That, and the manifest and the account.
+    /// The same, with the manifest and the account.
     all: Sha256,
 }
 
@@ -32,7 +32,7 @@ const DECIDING: &[&str] = &[
 ];
 
 impl Identity {
-    /// Who we are for `op`, by our environment, the manifest and the account.
+    /// Derived from our environment, the manifest and the account.
     pub(crate) fn new(
         environment: &[(OsString, OsString)],
         origin: &Origin,
@@ -69,7 +69,7 @@ impl Identity {
         format!("{PREFIX}{}", short(hash))
     }
 
-    /// The name under which those meet who ask for the same `missing` ones of `names`.
+    /// The name of the single flight for the `missing` ones of `names`.
     pub(crate) fn flight(&self, missing: &[usize], names: &[String]) -> String {
         let mut hash = self.all.clone();
         for &at in missing {
@@ -78,7 +78,8 @@ impl Identity {
         format!("oc-secrets/{}/{}", nix::unistd::geteuid(), short(hash))
     }
 
-    /// The name that is held while a prompt may be open: two would cover each other.
+    /// The name of the lock that is held while a prompt may be open: two prompts would cover each
+    /// other.
     pub(crate) fn prompt(&self) -> String {
         let mut hash = self.who.clone();
         add(&mut hash, [&b"prompt"[..]]);
@@ -91,7 +92,7 @@ fn decides(name: &OsStr) -> bool {
         || name.to_str().is_some_and(|name| DECIDING.contains(&name))
 }
 
-/// Adds parts so that no two lists of parts look alike.
+/// Adds parts with their lengths, so that no two lists of parts hash alike.
 fn add<const N: usize>(hash: &mut Sha256, parts: [&[u8]; N]) {
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());

@@ -1,4 +1,4 @@
-//! Systems without a kernel keyring keep nothing.
+//! Systems without a kernel keyring cache nothing.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::base::locked_memory::Locked;
 /// No entry lives longer.
 pub const LONGEST: Duration = Duration::ZERO;
 
-/// What every entry of ours would begin with.
+/// The prefix of our entries.
 pub const PREFIX: &str = "oc-secrets:v1:";
 
-/// A keyring that there is none of.
+/// There is no value of this type.
 #[derive(Clone, Copy, Debug)]
 pub enum Keyring {}
 

@@ -1,6 +1,6 @@
-//! What may be kept, for how long, and by whom. Pure.
+//! What may be cached, for how long, and by whom. Pure.
 //!
-//! Nothing is kept for uid 0 unless the manifest allows it: a container that runs as root without
+//! Nothing is cached for uid 0 unless the manifest allows it: a container that runs as root without
 //! a user namespace of its own reads the keyring of the host's root.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::broker::manifest::CacheSettings;
 use crate::broker::provider::Outcome;
 use crate::broker::resolve;
 
-/// Who wants to know.
+/// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// A credential helper, which one user action may start many times.
@@ -19,7 +19,7 @@ pub(crate) enum Caller {
     Command,
 }
 
-/// What may be kept.
+/// What may be cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
     values: Option<Duration>,
@@ -27,11 +27,11 @@ pub(crate) struct Policy {
     refresh: bool,
 }
 
-/// How long a helper keeps a secret where the manifest says nothing.
+/// How long a helper caches a secret if the manifest has no `[cache]`.
 const HELPER: Duration = Duration::from_secs(5 * 60);
 
 impl Policy {
-    /// Nothing is kept.
+    /// Nothing is cached.
     pub(crate) const NOTHING: Self = Self {
         values: None,
         refusals: false,
@@ -61,7 +61,7 @@ impl Policy {
         }
     }
 
-    /// The same, but what is kept is replaced instead of used.
+    /// The same, but cached values are replaced instead of used.
     pub(crate) fn refreshing(self) -> Self {
         Self {
             refresh: true,
@@ -69,18 +69,18 @@ impl Policy {
         }
     }
 
-    /// Whether anything that is kept may be used.
+    /// Whether the cache is read at all.
     pub(crate) fn reads(self) -> bool {
         !self.refresh && (self.values.is_some() || self.refusals)
     }
 
-    /// Whether refusals are remembered.
+    /// Whether refusals are cached.
     pub(crate) fn refusals(self) -> bool {
         self.refusals
     }
 
-    /// Whether a kept outcome may be used: a refusal that a helper remembers is nothing to a
-    /// person who asks again.
+    /// Whether a cached outcome may be used. A refusal that a helper cached does not count for a
+    /// person who runs a command.
     pub(crate) fn accepts(self, outcome: &Outcome) -> bool {
         match outcome {
             Ok(_) => self.values.is_some(),
@@ -88,7 +88,7 @@ impl Policy {
         }
     }
 
-    /// How long an outcome is kept, where a refusal is kept for `refusal`.
+    /// How long an outcome is cached; `refusal` is the time for refusals.
     pub(crate) fn time(self, outcome: &Outcome, refusal: Duration) -> Option<Duration> {
         match outcome {
             Ok(value) => self.values.filter(|_| resolve::flaw(value).is_none()),

@@ -1,9 +1,9 @@
-//! One `op` for all who ask the same at the same time, in whatever process.
+//! One `op` for all processes that ask for the same secrets at the same time.
 //!
-//! The first binds a name in the abstract socket namespace, asks, and hands the answer to those
-//! who connected meanwhile; both sides check that the other is the same user. The kernel frees
-//! the name with its process, so nothing is left behind by anyone, not even after SIGKILL. That
-//! also works where nothing may be cached, and where the manifest is no file that one could lock.
+//! The first process binds a name in the abstract socket namespace, fetches, and sends the answer
+//! to all that have connected; both sides check that the other is the same user. The kernel
+//! releases the name when its process ends, even by SIGKILL, so there is no stale lock. This needs
+//! neither a cache nor a file to lock.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -13,27 +13,28 @@ use std::time::{Duration, Instant};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 
-/// How long one who waited may take to read its answer.
+/// How long a waiting process may take to read its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The part that this process plays.
+/// What this process does in the flight.
 pub(super) enum Role {
-    /// It asks, for the others too.
+    /// It fetches, for the others too.
     Leader(Leader),
-    /// Another process asked; this is its answer.
+    /// Another process fetched; this is its answer.
     Answered(Secret),
-    /// The other process is gone without an answer: look again.
+    /// The leader ended without an answer: try again.
     Again,
-    /// Nobody answered in time.
+    /// No answer before the deadline.
     TooLate,
-    /// It asks for itself: there is no such namespace here, or a stranger holds the name.
+    /// It fetches for itself alone: there is no abstract namespace here, or another user holds the
+    /// name.
     Alone,
 }
 
-/// The one who asks for all.
+/// Holds the name while this process fetches for all.
 pub(super) struct Leader(UnixListener);
 
-/// Finds out who asks.
+/// Leads the flight `name`, or waits for its leader's answer.
 pub(super) fn join(name: &str, deadline: Instant) -> Role {
     let Some(address) = address(name) else {
         return Role::Alone;
@@ -45,8 +46,8 @@ pub(super) fn join(name: &str, deadline: Instant) -> Role {
     }
 }
 
-/// Waits until nobody else holds `name`, and holds it until the result is dropped; `None` where
-/// the time is up first, which should stop nobody.
+/// Holds `name` alone until the result is dropped; `None` if it cannot before the deadline, in
+/// which case the caller goes on without it.
 pub(super) fn lock(name: &str, deadline: Instant) -> Option<Leader> {
     loop {
         match join(name, deadline) {
@@ -58,7 +59,7 @@ pub(super) fn lock(name: &str, deadline: Instant) -> Option<Leader> {
 }
 
 impl Leader {
-    /// Hands `answer` to all who wait for it.
+    /// Sends `answer` to all processes that wait for it.
     pub(super) fn hand_out(self, answer: &[u8]) {
         if self.0.set_nonblocking(true).is_err() {
             return;
@@ -97,7 +98,7 @@ fn follow(address: &SocketAddr, deadline: Instant) -> Role {
     }
 }
 
-/// The whole answer, or `None` when the other end is gone before it was said.
+/// The whole answer, or `None` if the connection ends before that.
 fn receive(mut stream: UnixStream, deadline: Instant) -> std::io::Result<Option<Secret>> {
     let mut bytes = Locked::with_capacity(4096);
     loop {
@@ -131,8 +132,8 @@ fn address(_name: &str) -> Option<SocketAddr> {
     None
 }
 
-/// Whether the other end is a process of this very user. Root in a container that shares the
-/// host's network is uid 0 too and sees our name; it is told apart by its namespaces.
+/// Whether the peer is a process of this user. Root in a container that shares the host's network
+/// namespace is uid 0 too and can see our name; its other namespaces tell it apart.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_ours(stream: &UnixStream) -> bool {
     use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -143,7 +144,7 @@ fn is_ours(stream: &UnixStream) -> bool {
     peer.uid() == us.as_raw() && (!us.is_root() || shares_namespaces(peer.pid()))
 }
 
-/// Only root may look at another's namespaces, and only root needs to.
+/// Only root may read the namespaces of another process, and only root needs to.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn shares_namespaces(pid: i32) -> bool {
     ["mnt", "pid", "user"].iter().all(|kind| {

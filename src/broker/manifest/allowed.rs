@@ -1,10 +1,10 @@
-//! Which of the manifests that were merely found by the directory the user has allowed.
+//! Which found manifests the user has allowed.
 //!
-//! A repository that was cloned a moment ago has a manifest too, and it says what the next
-//! command's environment holds. So it is used only after the user has looked at it: one small
-//! record a manifest, keyed by its path, holds the hash of path and bytes, and what is needed to
-//! say what changed since. No value is kept in the clear. A program of the same user can write
-//! such a record; nothing here protects from that.
+//! A cloned repository may have a manifest, which would set the environment of the next command. It
+//! is used only after the user has reviewed it: one record per manifest, keyed by its path, holds
+//! the hash of path and bytes, and what is needed to show changes. Plain values are stored as
+//! salted hashes. A program of the same user can write such a record; this does not protect against
+//! that.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -27,15 +27,15 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 /// Whether a manifest may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// With these very bytes at this very path.
+    /// Exactly these bytes at this path were allowed.
     Allowed,
     /// Other bytes were allowed at this path.
     Changed,
-    /// Nobody has looked at it yet.
+    /// It was never allowed.
     Unknown,
 }
 
-/// What is remembered of a manifest that was allowed.
+/// The record of an allowed manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// The manifest's path, for people.
@@ -45,12 +45,12 @@ pub(crate) struct Record {
     salt: String,
     /// Names, and the references as they are shown.
     secrets: BTreeMap<String, String>,
-    /// Names, and salted hashes of the values: a value may be something that should not lie here.
+    /// Names, and salted hashes of the values, which may be sensitive.
     plain: BTreeMap<String, String>,
 }
 
 impl Record {
-    /// What is to be remembered of `manifest`, which was read from `text` at `path`.
+    /// The record of `manifest`, which was read from `text` at `path`.
     fn of(path: &Path, text: &str, manifest: &Manifest) -> Result<Self> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|why| Error::system("get random bytes", why))?;
@@ -119,7 +119,8 @@ impl Allowed {
         })
     }
 
-    /// Whether `text` at `path` may be used. What cannot be read or trusted allows nothing.
+    /// Whether `text` at `path` may be used. A record that cannot be read or trusted allows
+    /// nothing.
     pub(crate) fn verdict(&self, path: &Path, text: &str) -> Verdict {
         match self.record(path) {
             Some(record) if record.hash == hash(path, text) => Verdict::Allowed,
@@ -128,7 +129,7 @@ impl Allowed {
         }
     }
 
-    /// What is remembered of `path`, where that is ours and whole.
+    /// The record of `path`, if it is ours and valid.
     pub(crate) fn record(&self, path: &Path) -> Option<Record> {
         let directory = self.directory.as_ref()?;
         is_private(directory).ok()?;
@@ -162,7 +163,7 @@ impl Allowed {
         write().map_err(|why| unwritable(directory, &why))
     }
 
-    /// Forgets `path`; tells whether anything was remembered.
+    /// Deletes the record of `path`; returns whether there was one.
     pub(crate) fn deny(&self, path: &Path) -> Result<bool> {
         let directory = self.directory()?;
         match std::fs::remove_file(directory.join(name(path))) {
@@ -173,7 +174,7 @@ impl Allowed {
     }
 }
 
-/// The record's file name, which shows nothing of the path.
+/// The record's file name, a hash of the path.
 fn name(path: &Path) -> String {
     let digest = Sha256::digest(path.as_os_str().as_bytes());
     format!("{}.json", encode::hex(&digest[..16]))
@@ -187,7 +188,7 @@ fn salted(salt: &str, name: &str, value: &str) -> String {
     digest(&[salt.as_bytes(), name.as_bytes(), value.as_bytes()])
 }
 
-/// No part can pose as the end of the one before it.
+/// Each part is hashed with its length, so that no two lists of parts hash alike.
 fn digest(parts: &[&[u8]]) -> String {
     let mut sha = Sha256::new();
     for part in parts {
@@ -197,8 +198,8 @@ fn digest(parts: &[&[u8]]) -> String {
     encode::hex(&sha.finalize())
 }
 
-/// Whether `directory` is a directory of the effective user that nobody else can enter. Under
-/// sudo with the caller's HOME it is not: root believes only root.
+/// Whether `directory` belongs to the effective user and is closed to others. Under sudo with the
+/// caller's HOME it does not: root trusts only root's records.
 fn is_private(directory: &Path) -> std::result::Result<(), String> {
     let metadata = directory
         .symlink_metadata()

@@ -23,7 +23,7 @@ const DEFAULT_FIELD: &str = "credential";
 const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
 const LONGEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// A key that is to name a variable; `found` says that nobody named this manifest.
+/// A key that names a variable; `found` is true for a manifest that was not named.
 pub(super) fn name(
     document: &Document<'_>,
     entry: KeyValue<'_>,
@@ -130,7 +130,7 @@ fn reference(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Reference> 
     })
 }
 
-/// A host of `[registries]` or `[git]`, while its secret's name is only a text.
+/// A host of `[registries]` or `[git]`, before its secret's name is checked.
 pub(super) struct Unchecked {
     pub(super) host: Host,
     pub(super) username: Option<String>,

@@ -1,7 +1,7 @@
-//! Reads a file that somebody wrote for us: small, UTF-8, a regular file, and nobody else's.
+//! Reads a manifest or dotenv file: small, UTF-8, a regular file, and not writable by others.
 //!
-//! What is checked is the open descriptor. Opening never waits for a pipe's other end, unless
-//! pipes are welcome. Errors give `file:line:column`, and never a word of the content.
+//! The open descriptor is checked, not the path. Opening never blocks on a pipe, unless pipes are
+//! allowed. Errors give `file:line:column`, and never a word of the content.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Option<String>> {
         })
 }
 
-/// A text and the name by which errors call it.
+/// A text, and its name in errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Document<'a> {
     label: String,

@@ -4,9 +4,9 @@
 //!
 //! Upwards means to the repository's root, the first directory with a `.git` of ours or root's in
 //! it; outside of any repository, to the home directory; outside of both only the working directory
-//! itself, since what lies above it could be anybody's. A file that exists but cannot be used is
-//! an error; the search never goes on to the next silently. What was merely found must have been
-//! allowed, and may decide less than what was named.
+//! itself, since what is above it could belong to any user. A file that exists but cannot be used
+//! is an error, not skipped. A manifest that was found by the directory must have been allowed, and
+//! may set less than one that was named.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,18 +20,19 @@ use crate::broker::manifest::{Manifest, Origin, parse};
 
 const FILE: &str = "oc-secrets.toml";
 const SYSTEM: &str = "/etc/oc-secrets/oc-secrets.toml";
-/// What `--manifest` takes for the one that is compiled in.
+/// The name of the built-in manifest for `--manifest`.
 const BUILT_IN: &str = "builtin";
 
-/// The longest `ttl` that a found manifest can ask for where the user has none of their own.
+/// The longest `ttl` of a found manifest, if the user's own manifest has none.
 const TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Where the search starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// With the repository around this absolute path.
+    /// In this working directory, an absolute path.
     WorkingDirectory(PathBuf),
-    /// With the environment, for programs that others call from directories they did not choose.
+    /// Not in the working directory: clients start helpers in directories that the user did not
+    /// choose.
     Environment,
 }
 
@@ -39,7 +40,7 @@ pub(crate) enum Start {
 ///
 /// # Errors
 /// [`Error::Manifest`] or [`Error::Usage`] when the first one found cannot be used,
-/// [`Error::NotAllowed`] when nobody has allowed it.
+/// [`Error::NotAllowed`] when it has not been allowed.
 pub(crate) fn load(asked: Option<&Path>, start: &Start, lookup: Lookup<'_>) -> Result<Manifest> {
     load_from(asked, start, lookup, Path::new(SYSTEM))
 }
@@ -50,13 +51,13 @@ pub(crate) fn builtin() -> Manifest {
     parse(text, "builtin.toml", Origin::BuiltIn).expect("a test parses it")
 }
 
-/// A manifest by which somebody may be found, its text, and where it really is.
+/// A found manifest with its text and real path.
 pub(crate) struct Opened {
     /// The file, with all links resolved.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
-    /// What it says, held to what a found manifest may say.
+    /// The parsed manifest, checked against what a found one may set.
     pub manifest: Manifest,
 }
 
@@ -93,7 +94,7 @@ fn load_from(
         return load_asked(path, start, "check the path after --manifest");
     }
     if let Some(path) = environment::path(lookup, "OC_SECRETS_MANIFEST") {
-        // A relative one would be found by the directory in disguise.
+        // A relative path would depend on the working directory.
         return load_asked(
             &path,
             &Start::Environment,
@@ -114,7 +115,7 @@ fn load_from(
     Ok(builtin())
 }
 
-/// A manifest that is trusted for its place.
+/// A manifest of the user or the system, which needs no `allow`.
 fn read(path: &Path) -> Result<Option<Manifest>> {
     let text = file::read(path, Kind::Regular)?;
     let parsed = text.map(|text| {
@@ -134,11 +135,11 @@ fn search(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Opened>> {
     Ok(None)
 }
 
-/// A manifest that nobody named. It may have come with a cloned repository, so it must decide
-/// neither which program gets the key to the vault nor what root keeps.
+/// A manifest that was not named. It may have come with a cloned repository, so it may decide
+/// neither which program gets the credentials of `op` nor what root caches.
 fn found(path: &Path) -> Result<Option<Opened>> {
-    // Resolved once: what is read is what is hashed is what is parsed. A link to nothing is left
-    // for the reader to complain about.
+    // Resolved once, so that the same file is read, hashed and parsed. A dangling link fails when
+    // it is read.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let Some(text) = file::read(&path, Kind::Regular)? else {
         return Ok(None);
@@ -169,7 +170,7 @@ fn found(path: &Path) -> Result<Option<Opened>> {
     }
 }
 
-/// Lets pass what was allowed, with no longer `ttl` than the user's own.
+/// Checks that it was allowed, and limits its `ttl` to the user's own.
 fn permitted(opened: Opened, lookup: Lookup<'_>) -> Result<Manifest> {
     let verdict = Allowed::of_user(lookup).verdict(&opened.path, &opened.text);
     let mut manifest = opened.manifest;
@@ -193,7 +194,7 @@ fn permitted(opened: Opened, lookup: Lookup<'_>) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// A file that somebody named: it must be there.
+/// A named manifest: it must exist.
 fn load_asked(path: &Path, start: &Start, hint: &str) -> Result<Manifest> {
     let absolute = match start {
         Start::WorkingDirectory(directory) => directory.join(path),
@@ -230,7 +231,7 @@ fn around(directory: &Path, lookup: Lookup<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A `.git` that somebody else left in a directory above us, such as `/tmp`, makes no repository.
+/// A `.git` of another user in a directory above us, such as `/tmp`, is ignored.
 fn is_our_repository(directory: &Path) -> bool {
     let us = nix::unistd::geteuid().as_raw();
     let git = directory.join(".git").symlink_metadata();

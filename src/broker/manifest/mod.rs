@@ -1,9 +1,9 @@
 //! (1) The manifest: which secrets there are, and where each is kept.
 //!
-//! `find` looks for the file, `file` reads it if it can be trusted, `allowed` tells whether somebody
-//! has looked at one that was merely found, `parse` understands it, `entry` its single entries, with
-//! positions from `table`; `summary` shows what it hands out. Nothing here asks `op` or reads our
-//! environment by itself.
+//! `find` looks for the file, `file` reads it if it can be trusted, `allowed` knows which found
+//! ones the user has allowed, `parse` parses it, `entry` its single entries, with positions from
+//! `table`; `summary` shows what it passes on. Nothing here runs `op` or reads our environment by
+//! itself.
 
 pub(crate) mod file;
 mod table;
@@ -30,7 +30,7 @@ pub(crate) use parse::parse;
 pub(crate) enum Origin {
     /// The one that is compiled in.
     BuiltIn,
-    /// A file that somebody named, or the user's or the system's, by its absolute path.
+    /// A named file, or the user's or the system's, by its absolute path.
     File(PathBuf),
     /// A file that was found by the working directory, by its real path.
     Found(PathBuf),
@@ -56,7 +56,7 @@ pub(crate) struct Manifest {
     pub account: Option<String>,
     /// The secrets, in the order of the file.
     pub secrets: Vec<SecretSpec>,
-    /// Plain values that go along.
+    /// Plain values, passed on with the secrets.
     pub vars: Vec<(EnvName, String)>,
     /// What the Docker credential helper answers.
     pub registries: Vec<HostSpec>,
@@ -71,7 +71,7 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// A manifest that says nothing.
+    /// An empty manifest.
     pub(crate) fn empty(origin: Origin) -> Self {
         Self {
             origin,
@@ -117,7 +117,7 @@ impl Manifest {
         }
     }
 
-    /// All values that stand in the manifest itself: those of `[vars]`, and defaults of secrets.
+    /// All values in the manifest itself: those of `[vars]`, and defaults of secrets.
     pub(crate) fn plain_values(&self) -> impl Iterator<Item = (String, &str)> {
         let vars = self.vars.iter();
         let vars = vars.map(|(name, value)| (name.to_string(), value.as_str()));
@@ -140,7 +140,7 @@ pub(crate) struct SecretSpec {
     pub required: bool,
     /// What to use where it is missing.
     pub default: Option<String>,
-    /// Whether it must come by a way that alters no byte.
+    /// Whether it must be fetched by a way that preserves every byte.
     pub exact: bool,
 }
 
@@ -185,7 +185,7 @@ impl HostSpec {
         self.username.as_deref().unwrap_or(Self::USERNAME)
     }
 
-    /// Whether `asked` is this host, and not in the clear unless that is allowed.
+    /// Whether `asked` is this host, and not over `http://` unless that is allowed.
     pub(crate) fn serves(&self, asked: &Asked) -> bool {
         self.host == asked.host && (self.insecure || !asked.plain)
     }
@@ -196,7 +196,7 @@ impl HostSpec {
 pub(crate) struct CacheSettings {
     /// How long a value is kept; zero is off, at most 12 hours.
     pub ttl: Duration,
-    /// Whether uid 0 keeps anything at all.
+    /// Whether anything is cached for uid 0.
     pub allow_root: bool,
 }
 

@@ -1,5 +1,5 @@
 //! The text of an `oc-secrets.toml` becomes a [`Manifest`], or an error that points at
-//! `file:line:column`, says what is wrong and names the nearest thing that would be right.
+//! `file:line:column`, says what is wrong and suggests the nearest valid key or name.
 //!
 //! Errors quote keys, never values: a secret that was pasted into the file by mistake stays there.
 
@@ -50,7 +50,7 @@ pub(crate) fn parse(text: &str, label: &str, origin: Origin) -> Result<Manifest>
 struct Parser<'a> {
     document: Document<'a>,
     manifest: Manifest,
-    /// `[secrets]` may come last.
+    /// Mentions of secrets are checked at the end, since `[secrets]` may come last.
     mentions: Vec<Mention>,
 }
 
@@ -86,7 +86,7 @@ impl Parser<'_> {
         Ok(self.manifest)
     }
 
-    /// Whether nobody named this manifest.
+    /// Whether this manifest was found and not named.
     fn found(&self) -> bool {
         matches!(self.manifest.origin, Origin::Found(_))
     }
@@ -137,7 +137,7 @@ impl Parser<'_> {
                 at,
                 key: format!("`secret` of {place} `{}`", unchecked.host),
             });
-            // A name that does not parse is no secret's name either, which is said below.
+            // A name that does not parse is no secret's name either, and reported below.
             if let Ok(secret) = EnvName::parse(&unchecked.secret) {
                 hosts.push(HostSpec {
                     host: unchecked.host,

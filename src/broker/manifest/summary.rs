@@ -1,32 +1,31 @@
-//! What a manifest hands out, in plain words, and what of it is new: shown by `oc-secrets allow`
-//! before it asks.
+//! What a manifest passes on, and what of it is new: shown by `oc-secrets allow` before it asks.
 
 use std::borrow::Cow;
 
 use super::allowed::Record;
 use super::{Location, Manifest};
 
-/// What became of a line since the manifest was last allowed.
+/// How a line differs from when the manifest was last allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It is as it was, or there is nothing to compare with.
+    /// Unchanged, or the manifest was never allowed.
     None,
-    /// It was not there.
+    /// It is new.
     New,
-    /// It is another.
+    /// It has another reference or value.
     Changed,
-    /// It was there.
+    /// It is gone.
     Gone,
 }
 
-/// One thing that is handed out, or was.
+/// One variable or setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// The variable, or the setting.
     pub name: String,
     /// The reference, the value, or what the setting does.
     pub what: String,
-    /// What became of it.
+    /// How it differs.
     pub change: Change,
 }
 
@@ -143,7 +142,7 @@ fn change(before: Option<&Record>, same: impl FnOnce(&Record) -> Option<bool>) -
     }
 }
 
-/// `text` with everything escaped that could move the cursor or turn the direction of reading.
+/// `text` with control characters, invisible characters and direction marks escaped.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     let unsafe_to_show = |c: char| c.is_control() || is_format(c);
     if !text.contains(unsafe_to_show) {
@@ -159,7 +158,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Characters that are not seen themselves and change how their neighbours are.
+/// Invisible characters that change how others are shown.
 fn is_format(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

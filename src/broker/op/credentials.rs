@@ -1,8 +1,8 @@
-//! Who `op` is to be, and the environment that it is given.
+//! With which credentials and environment `op` runs.
 //!
-//! One source of credentials is chosen and the others are withheld, because `op`'s own order
-//! surprises: Connect beats a service account, a stale session hides the desktop app. The rest
-//! of the environment is an allow-list; what changes `op`'s output format is left out.
+//! One source of credentials is chosen and the others are withheld, because the order of `op` is
+//! surprising: Connect beats a service account, a stale session hides the desktop app. The rest of
+//! the environment is an allow-list; what changes `op`'s output format is left out.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +17,7 @@ use crate::base::file_ownership;
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 
-/// How `op` proves who it is.
+/// How `op` authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// A service-account token.
@@ -47,7 +47,7 @@ impl Credentials {
     /// `op-token`, `OC_SECRETS_TOKEN_FILE`, then Connect, a session, or the desktop app.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a token file that cannot be trusted or read.
+    /// [`Error::TokenFile`] for a token file that cannot be trusted or read.
     pub(crate) fn choose(environment: &[(OsString, OsString)]) -> Result<Self> {
         let lookup = |name: &str| {
             let found = environment.iter().find(|(own, _)| own == name);
@@ -80,17 +80,17 @@ impl Credentials {
         }
     }
 
-    /// How `op` proves who it is.
+    /// How `op` authenticates.
     pub(crate) fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Whether no prompt can appear, so that calls may run side by side.
+    /// Whether no prompt can appear, so that calls may run concurrently.
     pub(crate) fn promptless(&self) -> bool {
         matches!(self.mode, Mode::ServiceAccount | Mode::Connect)
     }
 
-    /// Where the credentials come from and what was passed over, for `-v`.
+    /// Where the credentials come from and which others were ignored, for `-v`.
     pub(crate) fn describe(&self) -> String {
         let mut text = format!("signing in by {}", self.source);
         for ignored in &self.ignored {
@@ -113,7 +113,7 @@ impl Credentials {
                 "OP_SERVICE_ACCOUNT_TOKEN",
                 OsStr::from_bytes(token.expose()),
             );
-            // Both are needed, or `op` may wait for the app's settings for ever.
+            // Both are needed, or `op` may wait for the app's settings forever.
             set("OP_BIOMETRIC_UNLOCK_ENABLED", OsStr::new("false"));
             set("OP_LOAD_DESKTOP_APP_SETTINGS", OsStr::new("false"));
         }

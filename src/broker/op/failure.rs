@@ -9,9 +9,9 @@ use crate::base::error::{Error, Trouble};
 /// The classes that matter to us.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// `op` works, but what was asked for is not there.
+    /// `op` works, but the secret is missing, ambiguous or unusable.
     NotThere(Trouble),
-    /// `op` answers nothing.
+    /// `op` does not work.
     Fatal(Error),
 }
 
@@ -26,11 +26,11 @@ pub(crate) struct FailedCall<'a> {
     pub session: bool,
     /// The account that was asked for.
     pub account: Option<&'a str>,
-    /// The command by which a person sees the same failure.
+    /// The command that shows a person the same failure.
     pub by_hand: &'a str,
 }
 
-/// `op run` has the value, and there is no child to print it.
+/// `op run` has the value, but could not start the child that prints it.
 const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
     why: "`op run` could not hand it over",
 };
@@ -108,7 +108,7 @@ fn not_there(message: &str) -> Option<Trouble> {
     std::iter::once(message).chain(behind).find_map(told)
 }
 
-/// What an unwrapped message tells of what is not there.
+/// What is missing, according to an unwrapped message.
 fn told(message: &str) -> Option<Trouble> {
     let missing = |part| Some(Trouble::Missing { part, near: None });
     if message.starts_with("More than one item matches") {
@@ -123,7 +123,7 @@ fn told(message: &str) -> Option<Trouble> {
     if message.starts_with("item '") && message.contains("' does not have a field '") {
         return missing("field");
     }
-    // The syntax was checked before; what `op` still refuses is asked for by its item instead.
+    // The syntax was checked before; a reference that `op` still refuses is fetched by its item.
     if [
         "invalid secret reference",
         "invalid query in secret reference",
@@ -276,7 +276,7 @@ fn server(message: &str) -> Option<Error> {
     }
 }
 
-/// The wait in `Please retry in 58 minutes or try other requests.`; nothing else passes.
+/// The wait in `Please retry in 58 minutes or try other requests.`, if it has that form.
 fn wait(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("retry in ")?;
     let mut words = rest.split_ascii_whitespace();

@@ -1,4 +1,5 @@
-//! Which `op` is run: found by an absolute path only, and only where nobody else could have put it.
+//! Which `op` is run: found by an absolute path only, and only where no other user could have put
+//! it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -32,8 +33,8 @@ pub(crate) fn find(chosen: [Option<&Path>; 2], path: Option<&OsStr>) -> Result<P
     })
 }
 
-/// The first executable `op` behind an absolute entry of `path`. A relative entry, the empty
-/// one included, would run whatever lies in the working directory.
+/// The first executable `op` behind an absolute entry of `path`. A relative entry, the empty one
+/// included, would run a file of the working directory.
 fn search(path: &OsStr) -> Result<PathBuf> {
     let (absolute, relative): (Vec<PathBuf>, Vec<PathBuf>) =
         std::env::split_paths(path).partition(|entry| entry.is_absolute());

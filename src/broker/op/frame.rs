@@ -1,9 +1,9 @@
-//! Many secrets in one answer of `op run`, each recognisable beyond doubt.
+//! Many secrets in one answer of `op run`, each clearly delimited.
 //!
-//! `op run` puts each value, unaltered, into the environment of a child, and that child is
-//! `env -0`, which prints it. No value can end its entry, since an environment cannot hold the
-//! NUL that ends one, and none can pose as another: every name holds a fresh 128-bit nonce,
-//! which did not exist when the value was stored.
+//! `op run` puts each value, unaltered, into the environment of a child, and that child is `env
+//! -0`, which prints it. No value can end its entry, since an environment cannot hold the NUL that
+//! ends one, and no value can forge another entry: every name holds a fresh 128-bit nonce, which
+//! did not exist when the value was stored.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -48,8 +48,8 @@ impl Frame {
             .map(|(index, reference)| (format!("{}{index}", self.prefix).into(), reference.into()))
     }
 
-    /// Where each value lies in `answer`, in the order of the references. What else stands in
-    /// the environment of `op` is passed over.
+    /// Where each value lies in `answer`, in the order of the references. Other variables in the
+    /// environment of `op` are skipped.
     ///
     /// # Errors
     /// [`Error::OpNonsense`] unless the answer is whole and has every variable exactly once, and
@@ -80,7 +80,7 @@ impl Frame {
     }
 
     /// The number of the variable that `entry` sets, if it is one of ours, and where its value
-    /// begins. A number that is none is beyond every variable.
+    /// begins. What is not a number counts as one beyond every variable.
     fn own(&self, entry: &[u8]) -> Option<(usize, usize)> {
         let rest = entry.strip_prefix(self.prefix.as_bytes())?;
         let digits = memchr(b'=', rest)?;

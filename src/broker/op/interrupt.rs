@@ -1,7 +1,7 @@
-//! The signals that ask us to end, heard while `op` runs and handed back afterwards.
+//! Signals that end us, handled while `op` runs; the former handlers are restored afterwards.
 //!
-//! tokio's own handlers stay for the life of the process and would swallow a Ctrl-C that comes
-//! once `op` is done. These write to a pipe, and the former dispositions return on drop.
+//! tokio's own handlers stay for the life of the process and would swallow a Ctrl-C that comes once
+//! `op` is done. These write to a pipe, and the former handlers are restored on drop.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -13,7 +13,7 @@ use tokio::net::unix::pipe;
 use crate::base::error::{Error, Result};
 use crate::base::harden;
 
-/// Where the handler writes; -1 where nobody listens.
+/// Where the handler writes; -1 if there is no listener.
 static NOTES: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn note(signal: libc::c_int) {
@@ -24,7 +24,7 @@ extern "C" fn note(signal: libc::c_int) {
     nix::errno::Errno::set_raw(before);
 }
 
-/// Hears the ending signals, except those that our parent had us ignore, until it is dropped.
+/// Receives the ending signals until it is dropped, except those that our parent had us ignore.
 pub(crate) struct Interrupts {
     notes: pipe::Receiver,
     former: Vec<(Signal, SigAction)>,
@@ -32,7 +32,7 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Begins to listen. There is one listener at a time.
+    /// Starts to listen. There is one listener at a time.
     ///
     /// # Errors
     /// [`Error::System`] when no pipe can be made or no handler installed.
@@ -62,7 +62,7 @@ impl Interrupts {
         Ok(listening)
     }
 
-    /// The next signal, as the error that it is.
+    /// The next signal, as an error.
     pub(crate) async fn next(&mut self) -> Error {
         let mut note = [0];
         match self.notes.read_exact(&mut note).await {
@@ -71,7 +71,7 @@ impl Interrupts {
         }
     }
 
-    /// Hands the signals back and tells whether one came that nobody has heard of yet.
+    /// Restores the former handlers; returns a signal that came but was not reported yet.
     ///
     /// # Errors
     /// [`Error::Interrupted`].

@@ -1,12 +1,12 @@
-//! (3) The one door to `op`: which binary, as whom, how many processes, what its failures mean.
+//! (3) Everything about running `op`: which binary, which credentials, how many processes, what its
+//! failures mean.
 //!
-//! All references that the `op://` syntax can carry go into one `op run`, which hands the values
-//! to a child that prints them. `op inject` would do with less, but it drops control characters
-//! without a word. What the syntax cannot carry, and what is to be exact whatever `op run` does,
-//! comes from `op item get --format json`, one process per item. When the batch fails because
-//! something in it is missing, the same items are asked for one by one, which names everything
-//! that is missing at once: two rounds in sequence at the most. Processes run side by side only
-//! where no prompt can appear.
+//! All references that the `op://` syntax can carry go into one `op run`, which hands the values to
+//! a child that prints them. `op inject` would be simpler, but it silently drops control
+//! characters. What the syntax cannot carry, and secrets marked `exact`, come from `op item get
+//! --format json`, one process per item. When the batch fails because something in it is missing,
+//! the same items are asked for one by one, which names everything that is missing at once: two
+//! rounds in sequence at the most. Processes run side by side only where no prompt can appear.
 
 pub(crate) mod credentials;
 pub(crate) mod failure;
@@ -61,7 +61,7 @@ pub(crate) struct Options<'a> {
     pub environment: &'a [(OsString, OsString)],
 }
 
-/// What a single call came to.
+/// The result of a single call.
 type Answered = std::result::Result<Locked, Trouble>;
 
 impl Op {
@@ -99,21 +99,23 @@ impl Op {
         })
     }
 
-    /// All rounds, under one deadline and ended by a signal. Whatever runs is killed with them.
+    /// All rounds, under one deadline, and cancelled by a signal; running processes are then
+    /// killed.
     async fn in_time(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
         let mut interrupts = Interrupts::listen()?;
         let found = tokio::select! {
             biased;
-            // Asked first: a process that was stopped in between may have its answer by now.
+            // Polled first: if we were stopped (SIGSTOP) past the deadline, the answer may be there
+            // by now.
             found = self.rounds(requests) => found,
             error = interrupts.next() => Err(error),
             () = self.deadline() => Err(Error::OpTimeout { after: self.timeout }),
         };
-        // A signal that came with the last byte still ends us, before anything is handed on.
+        // A signal that came with the last byte still ends us, before anything is handed over.
         interrupts.end().and(found)
     }
 
-    /// The deadline, and a moment in which what came while we were stopped is noticed first.
+    /// The deadline, and a moment more in which output that came while we were stopped is noticed.
     async fn deadline(&self) {
         tokio::time::sleep(self.timeout).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -166,7 +168,7 @@ impl Op {
         }
     }
 
-    /// Asks for each item once and takes all that is wanted of it.
+    /// Fetches each item once and takes all wanted fields from it.
     async fn items(
         &self,
         requests: &[Request<'_>],
@@ -225,8 +227,8 @@ impl Op {
         Ok(read.map(Secret::new))
     }
 
-    /// Runs `op` once, with `variables` beside its environment. A failure that we do not know is
-    /// seen `by_hand`: `op run` needs our variables, so that is not always the same command.
+    /// Runs `op` once, with `variables` beside its environment. `by_hand` is the command that shows
+    /// an unknown failure to a person; it can be another one, since `op run` needs our variables.
     async fn call(
         &self,
         arguments: &[&str],
@@ -273,7 +275,8 @@ impl Op {
         }
     }
 
-    /// `op` with these words, for a person, whose terminal is not to show the secret.
+    /// The command line of `op` with these words, for a person: its output must not show the
+    /// secret.
     fn by_hand(&self, words: &[&str]) -> String {
         let account = self
             .account
@@ -289,7 +292,7 @@ impl Provider for Op {
         if requests.is_empty() {
             return Ok(vec![]);
         }
-        // Gone before anything is handed on: no thread and no descriptor outlives the fetch.
+        // The runtime is dropped here, so no thread and no descriptor outlives the fetch.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -306,8 +309,8 @@ impl Provider for Op {
     }
 }
 
-/// Whether the item itself could say no more. It can where `op run` did not take the reference,
-/// or could not hand the value over.
+/// Whether fetching the item would give the same failure. It may not if `op run` refused the
+/// reference or could not pass the value to its child.
 fn settles(trouble: &Trouble) -> bool {
     !matches!(
         trouble,

@@ -1,9 +1,9 @@
 //! One `op` process: started, read, and never left behind.
 //!
 //! `op` gets a process group of its own, and `/dev/null` on stdin, since it takes any pipe there
-//! for data. Its end is learnt from its pid, not from the end of its output, since its cache
-//! daemon keeps our pipes open for hours. The group is killed while its leader is still unreaped,
-//! so that the number cannot have passed to a stranger; that is why this is not `tokio::process`.
+//! for data. We wait for its pid, not for the end of its output, since its cache daemon keeps our
+//! pipes open for hours. The group is killed while its leader is still unreaped, so that its number
+//! cannot belong to another process yet; `tokio::process` reaps it too early.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -61,7 +61,7 @@ impl Call<'_> {
     /// [`Error::OpNonsense`] for endless output, [`Error::OpKilled`], and
     /// [`Error::OpUntrusted`] where it cannot be started.
     pub(crate) async fn run(&self) -> Result<Answer> {
-        // Listened to before the start, so that an early end is not missed.
+        // Registered before the start, so that an early exit is not missed.
         let mut children = watch_children()?;
         let mut group = self.start()?;
         let mut pipes = Pipes::of(&mut group.leader)?;
@@ -104,7 +104,7 @@ impl Call<'_> {
     }
 }
 
-/// `op` and all that it started and that stayed in its process group.
+/// The process group of `op`.
 struct Group {
     leader: Child,
     reaped: bool,
@@ -115,7 +115,7 @@ impl Group {
         Pid::from_raw(self.leader.id().cast_signed())
     }
 
-    /// Waits until `op` has ended, and leaves it unreaped.
+    /// Waits until `op` has exited, and leaves it unreaped.
     async fn end(&self, children: &mut unix::Signal) -> Result<()> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         loop {
@@ -173,7 +173,7 @@ impl Pipes {
         })
     }
 
-    /// Moves bytes until `op` has ended, whoever still holds the pipes.
+    /// Reads until `op` has exited, even if another process still holds the pipes.
     async fn until_end(&mut self, group: &Group, children: &mut unix::Signal) -> Result<()> {
         tokio::select! {
             end = group.end(children) => return end,
@@ -205,7 +205,7 @@ impl Pipes {
         tokio::try_join!(answer, diagnostic).map(|_| ())
     }
 
-    /// Takes what lies in the pipes without waiting for more.
+    /// Reads what is in the pipes without waiting for more.
     fn drain(&mut self) -> Result<()> {
         loop {
             self.answer.reserve(READ_SIZE);

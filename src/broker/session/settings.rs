@@ -10,8 +10,8 @@ use crate::broker::cache::{self, Caller, Policy};
 use crate::broker::manifest::{Manifest, Start};
 use crate::broker::plan::Selection;
 
-/// How long `op` may take for a helper where nobody set a limit: clients give up after 30 s, or
-/// never, and an error is better than both.
+/// The default deadline of `op` for a helper. Clients give up after 30 s, or never; an error is
+/// better than both.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// What the user chose on the command line. The environment fills in what is left open.
@@ -100,7 +100,7 @@ pub(super) fn selection(
     })
 }
 
-/// A deadline for `op`, by whoever names it.
+/// Parses a deadline for `op`; `source` is the flag or variable it comes from.
 pub(crate) fn timeout(source: &str, text: &str) -> Result<Duration> {
     duration::timeout(text).map_err(|(what, hint)| Error::usage(format!("{source}: {what}"), hint))
 }

@@ -8,7 +8,8 @@ use crate::base::secret::Secret;
 /// The answer to `get`: one JSON object and a line feed, in locked memory.
 ///
 /// # Errors
-/// [`Error::Password`] for a secret that no registry takes: blanks, controls, not UTF-8.
+/// [`Error::Password`] for a secret that no registry accepts: white space, control characters, not
+/// UTF-8.
 pub(crate) fn answer(server: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let value = secret.expose();
     let odd = |letter: char| letter.is_whitespace() || letter.is_control();

@@ -1,8 +1,8 @@
 //! Replaces this process by a command whose environment holds the secrets.
 //!
-//! The environment is computed by a pure function, built in locked memory and handed to
-//! `execve` from there: same pid, no supervisor, no copy left behind. The key to the vault does
-//! not go along, unless the user says so.
+//! The environment is computed by a pure function, built in locked memory and handed to `execve`
+//! from there: same pid, no supervisor, no copy left behind. The credentials of `op` are not passed
+//! on, unless the user says so.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,12 +24,12 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 const FILE: &str = "check the file's mode and its first line";
 const LESS: &str = "hand on less, with --only or --clean";
 
-/// What of our own environment goes along.
+/// What of our own environment is passed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inheritance {
     /// Nothing at all.
     pub clean: bool,
-    /// The keys to 1Password too.
+    /// The credentials of `op` too.
     pub keep_op_env: bool,
 }
 
@@ -102,7 +102,7 @@ fn not_found(name: &OsStr) -> Error {
 }
 
 fn c_string(text: OsString) -> Result<CString> {
-    // No argument of a process can hold a NUL, so this is out of reach.
+    // Unreachable: our own arguments cannot hold a NUL.
     CString::new(text.into_vec())
         .map_err(|_| Error::usage("an argument holds a NUL byte", "remove it"))
 }
@@ -113,8 +113,8 @@ pub(crate) struct Environment {
     ends: Vec<usize>,
 }
 
-/// Computes the environment of the command: what passes of `inherited`, then `set`, whose names
-/// replace every inherited one of the same name.
+/// Computes the environment of the command: the variables of `inherited` that are passed on, then
+/// `set`, which replaces inherited variables of the same name.
 ///
 /// # Errors
 /// [`Error::Unwritable`] for a value that the system cannot hand over.
@@ -171,7 +171,8 @@ impl Environment {
     }
 }
 
-/// Whether an inherited variable goes along: not the keys to 1Password, nor our own settings.
+/// Whether an inherited variable is passed on: the credentials of `op` and our own settings are
+/// not.
 fn passes(name: &OsStr, inheritance: Inheritance) -> bool {
     let name = name.as_bytes();
     let key = name == b"OP_SERVICE_ACCOUNT_TOKEN"

@@ -7,7 +7,7 @@ use crate::base::secret::Secret;
 /// The answer to `get`: a user name and a password, a line each, in locked memory.
 ///
 /// # Errors
-/// [`Error::Password`] for a value that would break its line and so add lines of its own.
+/// [`Error::Password`] for a value with a line break, which would add lines to the answer.
 pub(crate) fn answer(host: &str, username: &str, secret: &Secret) -> Result<Locked> {
     let breaks = |text: &[u8]| text.iter().any(|byte| b"\n\r\0".contains(byte));
     if breaks(secret.expose()) || breaks(username.as_bytes()) {

@@ -1,10 +1,10 @@
 //! Text that sets variables: for a shell to evaluate, for a program to read, for a CI runner.
 //!
-//! [`render`] writes everything or nothing, straight into locked memory: no `String`, no
-//! `format!` and no library encoder ever holds a part of a value, because each would leave a copy
-//! that nobody wipes. A value or a name that a reader would change, or that would make it run
-//! something, is refused and never bent. There is no form for cmd.exe and rc: neither has a safe
-//! one. GitHub Actions takes two texts instead of one and has its own function, [`github`].
+//! [`render`] writes everything or nothing, straight into locked memory: no `String`, no `format!`
+//! and no library encoder ever holds a part of a value, because each would leave an unwiped copy. A
+//! value or a name that a reader would change, or that would make it run something, is refused,
+//! never altered. There is no form for cmd.exe and rc: neither has a safe one. GitHub Actions takes
+//! two texts instead of one and has its own function, [`github`].
 
 mod format;
 mod variable;
@@ -115,7 +115,7 @@ fn obstacle(format: Format, variable: Variable<'_>) -> Option<&'static str> {
     }
 }
 
-/// Dotenv dialects are many and subtly different, so what was written is read again as theirs.
+/// Dotenv dialects differ subtly, so each line is parsed again by the rules of its reader.
 fn reads_back(format: Format, text: &[u8], variable: Variable<'_>) -> bool {
     match format {
         Format::Systemd => dotenv::systemd_reads(text, variable),

@@ -1,13 +1,13 @@
-//! What changes in a `config.json` or `auth.json` when our helper is wired in or out. Pure.
+//! Adds our helper to a `config.json` or `auth.json`, and removes it. Pure.
 //!
 //! Each host gets its own entry in `credHelpers`, rather than one `credsStore` for all: other
-//! registries stay with whoever has them now. The one trap of that is closed here: Docker finds
-//! its default store by itself only while the file names no helper at all.
+//! registries keep their helper. One trap is handled: Docker detects its default store only if the
+//! file names no helper at all, so `install` writes it down.
 
 use super::json::{Object, indentation};
 use crate::broker::registry::{Asked, Host};
 
-/// The part of our helper's name that such files hold.
+/// The part of our helper's name that these files hold.
 pub(crate) const SUFFIX: &str = "oc";
 
 /// The keys of an `auths` entry that hold a secret.
@@ -30,18 +30,18 @@ pub(crate) struct Config {
     indent: String,
 }
 
-/// What to do.
+/// What to install.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Install<'a> {
     /// For these hosts.
     pub hosts: &'a [Host],
-    /// Take plaintext credentials for them out.
+    /// Remove plaintext credentials for them.
     pub remove_plaintext: bool,
-    /// The store that Docker would find by itself.
+    /// The store that Docker would detect.
     pub default_store: Option<&'a str>,
 }
 
-/// What is said where a login elsewhere would not be kept safely.
+/// The note for a file without a `credsStore`.
 const PLAINTEXT: &str = "`docker login` to any other registry stores its password unencrypted in \
     this file: set `credsStore` to a helper of your system, such as pass or secretservice";
 
@@ -73,7 +73,7 @@ impl Config {
         self.object.render(&self.indent, 1)
     }
 
-    /// Wires our helper in; tells what should be known.
+    /// Adds our helper; returns notes for the user.
     pub(crate) fn install(&mut self, install: &Install<'_>) -> Vec<String> {
         let mut notes = vec![];
         let alone = ["credsStore", "credHelpers", "auths"]
@@ -106,7 +106,7 @@ impl Config {
         notes
     }
 
-    /// Wires our helper out: for `hosts`, or for all where that is empty.
+    /// Removes our helper: for `hosts`, or for all if that is empty.
     pub(crate) fn uninstall(&mut self, hosts: &[Host]) {
         let mut helpers = self.table("credHelpers");
         for key in self.ours() {
@@ -121,7 +121,7 @@ impl Config {
         }
     }
 
-    /// Who is asked for `host`: the name of a helper, or `None` for the file itself.
+    /// The helper that is asked for `host`, or `None` if only the file itself is read.
     pub(crate) fn asks(&self, host: &Host) -> Option<String> {
         let store = || {
             self.object

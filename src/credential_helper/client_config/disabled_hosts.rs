@@ -1,7 +1,7 @@
-//! Hosts for which Docker's helper is told to say nothing: `oc-secrets docker off HOST`.
+//! Hosts that Docker's helper does not answer for: `oc-secrets docker off HOST`.
 //!
-//! A registry denies public images too when it is shown a dead token, and `docker logout` cannot
-//! help, since the token is not Docker's. One host a line, beside the user's manifest.
+//! With an expired token a registry denies public images too, and `docker logout` does not help,
+//! since Docker does not store the token. One host per line, in a file beside the user's manifest.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(crate) fn read(lookup: Lookup<'_>) -> Vec<Host> {
         .collect()
 }
 
-/// Switches `hosts` off, or on again; tells which of them that changed.
+/// Switches `hosts` off, or on again; returns which of them changed.
 pub(crate) fn switch(lookup: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
     let path = path(lookup)
         .ok_or_else(|| Error::no_home("the list of disabled hosts", "XDG_CONFIG_HOME", lookup))?;

@@ -1,7 +1,7 @@
-//! A JSON object of another program, changed in one place and otherwise left as it was.
+//! A JSON object of another program, edited without touching the rest.
 //!
-//! Keys keep their order, and values that are not touched keep their very bytes: what we do not
-//! understand we cannot damage. Duplicate keys are refused, since readers differ on them.
+//! Keys keep their order, and unchanged values keep their exact bytes, so what we do not understand
+//! stays intact. Duplicate keys are refused, since readers differ on them.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ impl Object {
     /// Parses `text`, which must be one object and nothing else.
     ///
     /// # Errors
-    /// What is wrong with it, without a word of it.
+    /// What is wrong with it, without quoting it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let parsed = deserializer.deserialize_map(Pairs);
@@ -70,7 +70,7 @@ impl Object {
         self.set(key, quoted(value));
     }
 
-    /// Takes a value away.
+    /// Removes a value.
     pub(super) fn remove(&mut self, key: &str) {
         self.0.retain(|(own, _)| own != key);
     }
@@ -80,7 +80,7 @@ impl Object {
         self.0.iter().map(|(key, _)| key.as_str())
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Where the files are, and which programs stand on PATH.
+//! Where Docker's and Podman's files are, and which helpers are on PATH.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,8 +17,8 @@ pub(crate) fn docker(lookup: Lookup<'_>) -> Option<PathBuf> {
     directory.map(|directory| directory.join("config.json"))
 }
 
-/// Podman's files: the one to which it writes its logins, which does not outlive a reboot, and
-/// the one that does. `$REGISTRY_AUTH_FILE` stands for both.
+/// Podman's files: the one for logins, which does not survive a reboot, and the persistent one.
+/// `$REGISTRY_AUTH_FILE` replaces both.
 pub(crate) fn podman(lookup: Lookup<'_>) -> Vec<PathBuf> {
     if let Some(file) = lookup("REGISTRY_AUTH_FILE") {
         return vec![file.into()];
@@ -36,9 +36,9 @@ pub(crate) fn podman(lookup: Lookup<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The store that Docker would use where its file names none: `pass`, else `secretservice`, if
-/// its helper is there and works. One that fails, as without a desktop session, would keep
-/// Docker's classic builder from sending any credential at all.
+/// The store that Docker uses if its file names none: `pass`, else `secretservice`, if its helper
+/// is there and works. One that fails, as without a desktop session, would keep Docker's classic
+/// builder from sending any credential at all.
 pub(crate) fn default_store(lookup: Lookup<'_>) -> Option<&'static str> {
     let store = match () {
         () if cfg!(target_os = "macos") => "osxkeychain",
@@ -52,7 +52,7 @@ pub(crate) fn default_store(lookup: Lookup<'_>) -> Option<&'static str> {
 }
 
 /// What another helper may see of our environment: where its user is and how it reaches the
-/// session's keyring. Never the key to our vault.
+/// session's keyring. Never the credentials of `op`.
 const FOR_HELPERS: [&str; 14] = [
     "HOME",
     "USER",
@@ -73,7 +73,7 @@ const FOR_HELPERS: [&str; 14] = [
 /// How long another helper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where PATH has `program`.
+/// The path of `program`, from PATH.
 pub(crate) fn on_path(lookup: Lookup<'_>, program: &str) -> Option<PathBuf> {
     let path = lookup("PATH")?;
     which::which_in_global(program, Some(path)).ok()?.next()

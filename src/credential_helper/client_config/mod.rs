@@ -1,4 +1,4 @@
-//! Docker's and Podman's own files: who is asked for which registry, and how that becomes us.
+//! Docker's and Podman's own files, which name the credential helper of each registry.
 
 pub(crate) mod location;
 mod json;

@@ -1,8 +1,8 @@
-//! What `store` brings: `{"ServerURL":…,"Username":…,"Secret":…}`, read as Go reads it.
+//! The input of `store`: `{"ServerURL":…,"Username":…,"Secret":…}`, read as Go reads it.
 //!
-//! Keys in any case, unknown ones ignored, the last of several wins, whatever follows the object
-//! is ignored too. Where Docker's helpers would fail we fail with the same words, but for errors
-//! within the JSON, whose words quote the text. The secret goes straight into locked memory.
+//! Keys in any case, unknown ones ignored, the last of several wins, whatever follows the object is
+//! ignored too. Errors have the words of Docker's helpers, except those of the JSON parser, which
+//! would quote the input. The secret goes straight into locked memory.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::base::secret::Secret;
 use crate::broker::op::item::unescape;
 
-/// A login that a client wants to be kept.
+/// A login that a client wants to store.
 #[derive(Debug)]
 pub(super) struct Login {
     /// The registry, as the client names it.
@@ -26,7 +26,7 @@ pub(super) struct Login {
 /// Reads a login.
 ///
 /// # Errors
-/// The line for the client.
+/// The error for the client.
 pub(super) fn parse(input: &[u8]) -> Result<Login, String> {
     let Some(&first) = input.iter().find(|byte| !b" \t\r\n".contains(byte)) else {
         return Err("EOF".to_owned());

@@ -2,8 +2,8 @@
 //!
 //! POSIX shells, fish and tcsh get a quoted literal; Elvish, Xonsh and PowerShell get bytes as
 //! ASCII digits, which no quoting rule of theirs can touch. All of it was measured in the real
-//! shells (`tests/it/shells.rs`). Hexadecimal and base64 are written here, digit by digit into
-//! locked memory, because a library would hand back a `String` of the secret.
+//! shells (`tests/it/shells.rs`). Hexadecimal and base64 are encoded into locked memory by
+//! `base/encode.rs`.
 
 use super::variable::{Variable, push_replaced};
 use crate::base::encode::{push_base64, push_hex};
