@@ -200,16 +200,7 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
         &format!("{} at {place}", cx.reporter.paint(tone, word)),
     );
     if let Some(current) = records.current() {
-        line("image", &current.pinned);
-        line("source", current.source.word());
-        if let Some(service) = runtime::of(current.runtime).describe(current) {
-            line("service", &service);
-        }
-        if !current.version.is_empty() {
-            line("version", &current.version);
-        }
-        let days = now().saturating_sub(current.since) / 86_400;
-        line("since", &format!("{} ({days} days)", clock(current.since)));
+        release_text(current, line);
     }
     if records.pending.is_some() {
         let word = match lock::is_held(&cx.host) {
@@ -234,4 +225,18 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
             ),
         );
     }
+}
+
+/// The release that should be running.
+fn release_text(current: &Release, line: impl Fn(&str, &str)) {
+    line("image", &current.pinned);
+    line("source", current.source.word());
+    if let Some(service) = runtime::of(current.runtime).describe(current) {
+        line("service", &service);
+    }
+    if !current.version.is_empty() {
+        line("version", &current.version);
+    }
+    let days = now().saturating_sub(current.since) / 86_400;
+    line("since", &format!("{} ({days} days)", clock(current.since)));
 }

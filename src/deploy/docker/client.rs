@@ -5,22 +5,24 @@ use std::path::Path;
 use crate::deploy::docker::client_env;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::{Host, Program};
-use crate::deploy::settings::Engine;
+use crate::deploy::settings::EngineAddress;
 
 /// The Docker client, pointed at our engine.
-pub(crate) fn docker(engine: &Engine) -> Program {
+pub(crate) fn docker(engine: &EngineAddress) -> Program {
     let mut program = Program::new("docker").outside();
     for (name, value) in client_env() {
         program = program.env(name, value);
     }
     match engine {
-        Engine::Socket(path) => program.env("DOCKER_HOST", format!("unix://{}", path.display())),
-        Engine::Client(args) => program.args(args),
+        EngineAddress::Socket(path) => {
+            program.env("DOCKER_HOST", format!("unix://{}", path.display()))
+        }
+        EngineAddress::Client(args) => program.args(args),
     }
 }
 
 /// The version of Compose, if it is v2 or newer.
-pub(crate) async fn compose_version(host: &Host, engine: &Engine) -> Result<String> {
+pub(crate) async fn compose_version(host: &Host, engine: &EngineAddress) -> Result<String> {
     let answer = host
         .run_async(&docker(engine).args(["compose", "version", "--short"]))
         .await;

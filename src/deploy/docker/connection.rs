@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::SEARCH;
-use crate::deploy::settings::Engine as EngineAddress;
+use crate::deploy::settings::EngineAddress;
 
 /// What a request carries: a little JSON, or the answer to another request.
 pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;

@@ -13,7 +13,7 @@ pub(crate) type Labels = BTreeMap<String, String>;
 
 /// A container in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct ListedContainer {
     /// Its id.
     pub id: String,
     /// `created`, `running`, `restarting`, `exited`, …
@@ -39,8 +39,8 @@ pub(crate) struct Container {
     pub restarts: u64,
     /// When it started, as the engine writes it.
     pub started: String,
-    /// `healthy`, `unhealthy`, `starting`, or "" without a health check.
-    pub health: String,
+    /// `healthy`, `unhealthy` or `starting`; none without a health check.
+    pub health: Option<String>,
     /// The host's address and port of every port that is published, or will be when it starts.
     pub published: Vec<(String, u16)>,
     /// Its labels.
@@ -62,12 +62,12 @@ impl Container {
 
 impl Engine {
     /// All containers, the newest first.
-    pub(crate) async fn containers(&self) -> Result<Vec<Listed>> {
+    pub(crate) async fn containers(&self) -> Result<Vec<ListedContainer>> {
         let list = self
             .call(Method::GET, "/containers/json?all=1", None, None)
             .await?;
         let list = list.good("list containers")?;
-        let listed = |it: &Value| Listed {
+        let listed = |it: &Value| ListedContainer {
             id: text(&it["Id"]),
             state: text(&it["State"]),
             labels: labels(&it["Labels"]),
@@ -162,7 +162,7 @@ fn container(json: &Value) -> Container {
         exit_code: state["ExitCode"].as_i64().unwrap_or(0),
         restarts: json["RestartCount"].as_u64().unwrap_or(0),
         started: text(&state["StartedAt"]),
-        health: text(&state["Health"]["Status"]),
+        health: state["Health"]["Status"].as_str().map(str::to_owned),
         published,
         labels: labels(&json["Config"]["Labels"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),

@@ -30,7 +30,7 @@ use self::auth::Auth;
 pub(crate) use self::connection::client_env;
 use self::connection::{Body, Connection, broken};
 use super::error::{Cause, Exit, Failure, Result};
-use super::settings::Engine as EngineAddress;
+use super::settings::EngineAddress;
 
 /// How long an answer may take that is not a stream.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -42,8 +42,8 @@ pub(crate) struct Task {
     pub state: String,
     /// What went wrong, or "".
     pub error: String,
-    /// Its container, once it has one, or "".
-    pub container: String,
+    /// Its container, once it has one.
+    pub container: Option<String>,
     /// When it was made, as the engine writes it; sorts by age.
     pub created: String,
 }
@@ -62,17 +62,17 @@ pub(crate) struct SwarmSecret {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// [`FINGERPRINT`], or "" where it is not ours.
-    pub fingerprint: String,
+    /// [`FINGERPRINT`]; none where it is not ours.
+    pub fingerprint: Option<String>,
 }
 
 /// The label by which a later run tells whether a secret has this value still.
 pub(crate) const FINGERPRINT: &str = "openclaw-deploy.fingerprint";
 
 /// The request's body: a view into locked memory, so that the client needs no copy of it.
-struct Body(Secret);
+struct SecretBody(Secret);
 
-impl AsRef<[u8]> for Body {
+impl AsRef<[u8]> for SecretBody {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
     }
@@ -142,7 +142,9 @@ impl Engine {
         let secret = |it: &Value| SwarmSecret {
             id: text(&it["ID"]),
             name: text(&it["Spec"]["Name"]),
-            fingerprint: text(&it["Spec"]["Labels"][FINGERPRINT]),
+            fingerprint: it["Spec"]["Labels"][FINGERPRINT]
+                .as_str()
+                .map(str::to_owned),
         };
         Ok(list.as_array().into_iter().flatten().map(secret).collect())
     }
@@ -159,7 +161,7 @@ impl Engine {
         body.push(head.as_bytes());
         encode::push_base64(&mut body, value.expose());
         body.push(b"\"}");
-        let body = Bytes::from_owner(Body(Secret::new(body)));
+        let body = Bytes::from_owner(SecretBody(Secret::new(body)));
         let reply = self.deliver(Method::POST, "/secrets/create", body, None);
         let made = reply.await?.good(&format!("create the secret {name}"))?;
         Ok(text(&made["ID"]))
@@ -176,13 +178,21 @@ impl Engine {
     }
 }
 
+/// An id, for which the engine also writes "" where there is none.
+fn id(value: &Value) -> Option<String> {
+    value
+        .as_str()
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+}
+
 fn task(json: &Value) -> Task {
     let status = &json["Status"];
     Task {
         id: text(&json["ID"]),
         state: text(&status["State"]),
         error: text(&status["Err"]),
-        container: text(&status["ContainerStatus"]["ContainerID"]),
+        container: id(&status["ContainerStatus"]["ContainerID"]),
         created: text(&json["CreatedAt"]),
     }
 }

@@ -22,7 +22,7 @@ use crate::deploy::error::{Cause, Failure, Result};
 const TICK: Duration = Duration::from_millis(250);
 
 /// A volume in a helper: its name and where it is mounted.
-pub(crate) type Mount<'a> = (String, &'a str);
+pub(crate) type VolumeMount<'a> = (String, &'a str);
 
 impl Engine {
     /// Makes a volume.
@@ -66,7 +66,7 @@ impl Engine {
         &self,
         image: &str,
         label: &str,
-        mounts: &[Mount<'_>],
+        mounts: &[VolumeMount<'_>],
     ) -> Result<String> {
         let mounts: Vec<Value> = mounts
             .iter()

@@ -19,6 +19,7 @@ pub(crate) mod observed;
 pub(crate) mod state;
 pub(crate) mod runtime;
 pub(crate) mod observe;
+mod acceptance;
 pub(crate) mod image_cleanup;
 pub(crate) mod restore;
 pub(crate) mod upgrade;

@@ -18,7 +18,7 @@ pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
             liveness::wait(engine, &container.id, port, Instant::now())
                 .await?
                 .is_ok()
-                || matches!(old(port).await, Some(Liveness::Old))
+                || matches!(probe(port).await, Some(Liveness::NoEndpoint))
         }
         _ => false,
     };
@@ -33,6 +33,6 @@ pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
     })
 }
 
-async fn old(port: Option<u16>) -> Option<Liveness> {
+async fn probe(port: Option<u16>) -> Option<Liveness> {
     Some(liveness::probe(port?).await)
 }

@@ -10,7 +10,7 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::old_records;
 use crate::deploy::gateway::spec::Spec;
 use crate::deploy::host::{Access, Host};
-use crate::deploy::image::Source;
+use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::Acquired;
 use crate::deploy::settings::{RuntimeKind, Settings};
 
@@ -48,7 +48,7 @@ pub(crate) struct Brought {
     #[serde(default)]
     pub image: String,
     /// Where it came from.
-    pub source: Source,
+    pub source: ImageSource,
 }
 
 /// A version that ran, and all that is needed to run it again without a registry.
@@ -63,7 +63,7 @@ pub(crate) struct Release {
     /// The engine's id of the image.
     pub image: String,
     /// Where it came from.
-    pub source: Source,
+    pub source: ImageSource,
     /// Its version label, or "".
     pub version: String,
     /// Its revision label, or "".
@@ -182,7 +182,8 @@ impl Records {
 
     /// What older records tell of images that were brought: those of releases that say so.
     fn recall_brought(&mut self) {
-        let brought = |it: &&Release| matches!(it.source, Source::Pulled | Source::LocalBuild);
+        let brought =
+            |it: &&Release| matches!(it.source, ImageSource::Pulled | ImageSource::LocalBuild);
         for release in self.releases.iter().filter(brought) {
             if !self.brought.iter().any(|it| it.pinned == release.pinned) {
                 self.brought.push(Brought {
@@ -264,7 +265,7 @@ pub(crate) mod tests {
             requested: "r/x:1".to_owned(),
             pinned: format!("r/x@{image}"),
             image: image.to_owned(),
-            source: Source::Pulled,
+            source: ImageSource::Pulled,
             version: String::new(),
             revision: String::new(),
             runtime: RuntimeKind::Compose,
@@ -298,7 +299,7 @@ pub(crate) mod tests {
             records.brought.push(Brought {
                 pinned: format!("r/x@{image}"),
                 image: image.to_owned(),
-                source: Source::Pulled,
+                source: ImageSource::Pulled,
             });
         }
         records.commit(release(1, "good"));
@@ -320,7 +321,7 @@ pub(crate) mod tests {
         let mut records = Records::default();
         records.commit(release(1, "a"));
         let local = Release {
-            source: Source::Local,
+            source: ImageSource::Local,
             ..release(2, "b")
         };
         records.commit(local);

@@ -11,7 +11,7 @@ use super::runtime;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
-use crate::deploy::gateway::{container, restore, state, upgrade};
+use crate::deploy::gateway::{acceptance, container, restore, state, upgrade};
 
 /// Whether there is something to recover.
 pub(crate) fn needed(records: &Records) -> bool {
@@ -73,7 +73,7 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
     )
     .await?;
     let known = pending.from.map(|_| Vec::new());
-    let accepted = upgrade::accept(
+    let accepted = acceptance::check(
         cx,
         engine,
         &container.id,

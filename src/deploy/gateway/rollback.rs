@@ -40,24 +40,9 @@ pub(crate) async fn run(
     });
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
-    let restored = async {
-        runtime::stop(engine, labels::GRACE).await?;
-        state::snapshot(cx, engine, records, &mut release, state).await?;
-        restore::restore(cx, engine, records, &release, state).await
-    }
-    .await;
-    let failure = match restored {
-        Ok(()) => None,
-        Err(mut why) => {
-            let hint = "choose another release with --to: openclaw-deploy status lists them";
-            why.hint.get_or_insert_with(|| hint.to_owned());
-            Some(restore::after_failure(cx, engine, records, &release, why).await)
-        }
-    };
+    let replaced = replace(cx, engine, records, &mut release, state).await;
     cx.host.shield(false);
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
+    replaced?;
     cx.journal.add(json!({
         "event": "rollback", "to": target.id, "cause": "asked", "outcome": "answered",
     }));
@@ -66,6 +51,27 @@ pub(crate) async fn run(
     records.save(&cx.host, &cx.settings)?;
     state::prune(cx, engine, records).await;
     Ok(id)
+}
+
+/// Replaces what runs, or restores it.
+async fn replace(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    release: &mut Release,
+    state: Option<&str>,
+) -> Result<()> {
+    let replaced = async {
+        runtime::stop(engine, labels::GRACE).await?;
+        state::snapshot(cx, engine, records, release, state).await?;
+        restore::restore(cx, engine, records, release, state).await
+    };
+    let Err(mut why) = replaced.await else {
+        return Ok(());
+    };
+    let hint = "choose another release with --to: openclaw-deploy status lists them";
+    why.hint.get_or_insert_with(|| hint.to_owned());
+    Err(restore::after_failure(cx, engine, records, release, why).await)
 }
 
 /// The release that `target` becomes when it runs again.

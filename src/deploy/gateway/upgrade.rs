@@ -8,8 +8,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::health::exposure;
-use super::health::liveness::{self, Sign, Unhealthy};
-use super::health::readiness::{self, Ready};
+use super::health::liveness::{self, Sign};
+use super::health::readiness;
 use super::records::{Pending, Records, Release};
 use super::runtime::{self, RunPlan};
 use crate::base::units::{now, round};
@@ -20,10 +20,9 @@ use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::labels;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::spec::Spec;
-use crate::deploy::gateway::{container, env, image_cleanup, logs, restore, state};
-use crate::deploy::image::Source;
+use crate::deploy::gateway::{acceptance, container, env, image_cleanup, logs, restore, state};
+use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::Acquired;
-use crate::deploy::image_reference::short;
 
 /// Decides all that a release is made of. Changes nothing.
 ///
@@ -36,15 +35,7 @@ pub(crate) fn candidate(
     requested: &str,
     got: &Acquired,
 ) -> Result<Release> {
-    if got.image.is_inert {
-        return Err(Failure::new(format!(
-            "{} has no command; nothing was changed",
-            got.pinned
-        ))
-        .hint("give its Dockerfile a CMD, or choose another image with --image")
-        .exit(Exit::Image)
-        .cause(Cause::NoCommand));
-    }
+    refuse_inert(got)?;
     let id = records.next_id();
     let storage = state::of(&cx.settings);
     Ok(Release {
@@ -71,6 +62,19 @@ pub(crate) fn candidate(
     })
 }
 
+fn refuse_inert(got: &Acquired) -> Result<()> {
+    if !got.image.is_inert {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} has no command; nothing was changed",
+        got.pinned
+    ))
+    .hint("give its Dockerfile a CMD, or choose another image with --image")
+    .exit(Exit::Image)
+    .cause(Cause::NoCommand))
+}
+
 /// Runs `release` in place of what runs, or restores what ran.
 ///
 /// # Errors
@@ -83,15 +87,7 @@ pub(crate) async fn upgrade(
     mut release: Release,
 ) -> Result<()> {
     let start = Instant::now();
-    refuse_bad(cx, records, observed, &release)?;
-    if let Some(port) = cx.settings.reachable_port() {
-        if !observed.holds_port(port) {
-            exposure::port_is_free(port)?;
-        }
-        exposure::assert_none_else(&cx.host, observed.container.as_ref())?;
-    }
-    state::of(&cx.settings).preflight(cx)?;
-    runtime::of(release.runtime).preflight(cx, &release).await?;
+    preflight(cx, records, observed, &release).await?;
     let from = match previous(records, observed) {
         Some(id) => Some(id),
         None => adopt(cx, engine, records, observed).await?,
@@ -104,7 +100,7 @@ pub(crate) async fn upgrade(
     });
     records.save(&cx.host, &cx.settings)?;
     let known = match (from, cx.settings.reachable_port()) {
-        (Some(_), Some(port)) => Some(readiness::refused(cx, port).await),
+        (Some(_), Some(port)) => Some(readiness::refused_databases(cx, port).await),
         _ => None,
     };
     let attempt = attempt(cx, engine, records, observed, &mut release, known);
@@ -119,6 +115,24 @@ pub(crate) async fn upgrade(
     let failure = restore::after_failure(cx, engine, records, &release, failure).await;
     cx.host.shield(false);
     Err(failure)
+}
+
+/// Refuses, while the gateway still runs, what can be foreseen to fail.
+async fn preflight(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    release: &Release,
+) -> Result<()> {
+    refuse_bad(cx, records, observed, release)?;
+    if let Some(port) = cx.settings.reachable_port() {
+        if !observed.holds_port(port) {
+            exposure::port_is_free(port)?;
+        }
+        exposure::assert_none_else(&cx.host, observed.container.as_ref())?;
+    }
+    state::of(&cx.settings).preflight(cx)?;
+    runtime::of(release.runtime).preflight(cx, release).await
 }
 
 /// An image that failed before is not tried again by itself.
@@ -178,7 +192,7 @@ async fn adopt(
     let got = Acquired {
         pinned: image.id.clone(),
         image,
-        source: Source::Local,
+        source: ImageSource::Local,
         fresh: false,
     };
     let release = candidate(cx, records, &RunPlan::default(), &name, &got)?;
@@ -215,53 +229,10 @@ async fn attempt(
         .await?;
     let deadline = Instant::now() + cx.settings.health_timeout;
     match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
-        Ok(sign) => accept(cx, engine, &id, release, known.as_deref())
+        Ok(sign) => acceptance::check(cx, engine, &id, release, known.as_deref())
             .await
             .map(|()| sign),
         Err(why) => Err(logs::unhealthy(cx, engine, &id, &why).await),
-    }
-}
-
-/// What answers is ours, and can use its state, but for the databases that were refused before
-/// (`None`: no version ran before).
-pub(crate) async fn accept(
-    cx: &Context,
-    engine: &Engine,
-    id: &str,
-    release: &Release,
-    known: Option<&[String]>,
-) -> Result<()> {
-    is_ours(cx, engine, id, release).await?;
-    let Some(port) = cx.settings.reachable_port() else {
-        return Ok(());
-    };
-    match readiness::look(cx, port).await.after(known) {
-        Ready::Whole => {}
-        Ready::Partly(what) => cx.reporter.warn(format!(
-            "the gateway answers, but is not ready: {what}; see: openclaw-deploy logs"
-        )),
-        Ready::Refused(databases) => {
-            let why = Unhealthy::Refuses(databases.join(", "));
-            return Err(logs::unhealthy(cx, engine, id, &why).await);
-        }
-    }
-    Ok(())
-}
-
-/// It is the container that was just started, with the right image, and private.
-async fn is_ours(cx: &Context, engine: &Engine, id: &str, release: &Release) -> Result<()> {
-    let container = engine.container(id).await?.unwrap_or_default();
-    if !container.running || container.image != release.image {
-        return Err(Failure::expected(
-            format!("image {}", short(&release.image)),
-            format!("image {} ({})", short(&container.image), container.status),
-        )
-        .hint("somebody else changes the gateway: docker ps --all; docker events --since 10m"));
-    }
-    runtime::assert_confined(cx, &container)?;
-    match cx.settings.reachable_port() {
-        Some(port) => exposure::assert_private(&cx.host, &container, port),
-        None => Ok(()),
     }
 }
 

@@ -19,9 +19,9 @@ use crate::deploy::docker::Engine;
 use crate::deploy::docker::images::Image;
 use crate::deploy::docker::pull_error::PullError;
 use crate::deploy::error::{Exit, Failure, Result};
-use crate::deploy::image::{PullFailure, Source};
+use crate::deploy::image::{Attempt, ImageSource, PullFailure};
 use crate::deploy::image_reference::{ImageRef, short};
-use crate::deploy::settings::Engine as EngineAddress;
+use crate::deploy::settings::EngineAddress;
 
 /// An image that is here and may be run.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Acquired {
     /// How compose names it: `name@sha256:…`, or the id of what was built here.
     pub pinned: String,
     /// Where it came from.
-    pub source: Source,
+    pub source: ImageSource,
     /// It was not here before this run brought it.
     pub fresh: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Running {
     /// How compose names it.
     pub pinned: String,
     /// Its source.
-    pub source: Option<Source>,
+    pub source: Option<ImageSource>,
     /// Its version label.
     pub version: String,
     /// Whether it answers.
@@ -83,15 +83,12 @@ pub(crate) async fn acquire(
     }
     cx.reporter
         .warn(format!("{}; trying a local build", failures[0]));
-    match build::build(cx).await {
-        Ok(name) => built(engine, name).await,
-        Err(why) => {
-            let mut failure = no_image(cx, &wanted, &failures, running);
-            failure.what.push_str(&format!("\n  local build: {why}"));
-            failure.hint = both(failure.hint, why.hint);
-            Err(failure)
-        }
-    }
+    local_build(cx, engine).await.map_err(|why| {
+        let mut failure = no_image(cx, &wanted, &failures, running);
+        failure.what.push_str(&format!("\n  local build: {why}"));
+        failure.hint = both(failure.hint, why.hint);
+        failure
+    })
 }
 
 /// How to fix what led here, and how to fix the build.
@@ -114,14 +111,14 @@ async fn from_registry(
     cx: &Context,
     engine: &Engine,
     resolved: &Resolved,
-) -> Result<std::result::Result<Acquired, PullFailure>> {
+) -> Result<Attempt<Acquired>> {
     let distribution = match &resolved.resolution {
         Resolution::Unavailable(failure) => return Ok(Err(failure.clone())),
         Resolution::OnEngine { image, digest } => {
             return Ok(Ok(Acquired {
                 image: image.clone(),
                 pinned: resolved.wanted.at(digest).to_string(),
-                source: Source::Local,
+                source: ImageSource::Local,
                 fresh: false,
             }));
         }
@@ -134,7 +131,7 @@ async fn from_registry(
             Ok(Acquired {
                 image: fetched.image,
                 pinned: pinned.to_string(),
-                source: Source::Pulled,
+                source: ImageSource::Pulled,
                 fresh: true,
             })
         }
@@ -177,7 +174,7 @@ async fn already_here(
             let source = running
                 .filter(|running| running.pinned == pinned)
                 .and_then(|running| running.source)
-                .unwrap_or(Source::Local);
+                .unwrap_or(ImageSource::Local);
             return Ok(Some(Acquired {
                 image,
                 pinned,
@@ -213,7 +210,7 @@ async fn upstream(
     let resolved = resolve(cx, engine, &image).await?;
     match from_registry(cx, engine, &resolved).await? {
         Ok(acquired) => Ok(Some(Acquired {
-            source: Source::Upstream,
+            source: ImageSource::Upstream,
             ..acquired
         })),
         Err(mut failure) => {
@@ -243,7 +240,9 @@ pub(crate) fn same_version(
         .map(|version| upstream.tagged(version))
 }
 
-async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
+/// What can be built here.
+async fn local_build(cx: &Context, engine: &Engine) -> Result<Acquired> {
+    let name = build::build(cx).await?;
     let image = engine.image(name).await?;
     let image = image.ok_or_else(|| {
         Failure::new("docker build succeeded, but its image was not found")
@@ -252,7 +251,7 @@ async fn built(engine: &Engine, name: &str) -> Result<Acquired> {
     Ok(Acquired {
         pinned: image.id.clone(),
         image,
-        source: Source::LocalBuild,
+        source: ImageSource::LocalBuild,
         fresh: true,
     })
 }

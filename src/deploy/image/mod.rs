@@ -1,5 +1,6 @@
 //! How the wanted image comes to the engine: resolve, pull, and the fallbacks when that fails.
 
+mod retry;
 pub(crate) mod resolve;
 pub(crate) mod build;
 pub(crate) mod pull;
@@ -22,10 +23,14 @@ impl std::fmt::Display for PullFailure {
     }
 }
 
+/// What came of asking for an image, or pulling it. (Around it is [`crate::deploy::error::Result`], for
+/// an engine that itself fails.)
+pub(crate) type Attempt<T> = std::result::Result<T, PullFailure>;
+
 /// Where the image that runs came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Source {
+pub(crate) enum ImageSource {
     /// Pulled from our registry.
     Pulled,
     /// It was here already.
@@ -36,7 +41,7 @@ pub(crate) enum Source {
     LocalBuild,
 }
 
-impl Source {
+impl ImageSource {
     /// The word in messages.
     pub(crate) fn word(self) -> &'static str {
         match self {

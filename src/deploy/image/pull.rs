@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::PullFailure;
-use super::resolve::{Resolved, pause, refused, too_slow};
+use super::resolve::{Resolved, refused};
+use super::retry::{retry, too_slow};
+use super::{Attempt, PullFailure};
 use crate::base::units::size;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -34,48 +35,31 @@ pub(crate) struct Fetched {
     pub tries: u32,
 }
 
-/// Pulls `image` (by digest), trying again as its [`PullError`] allows. What it took to ask for
-/// `resolved` counts.
+/// Pulls `image` (by digest), trying again as its [`PullError`] allows. The time that it took to resolve
+/// it counts.
 pub(crate) async fn pull(
     cx: &Context,
     engine: &Engine,
     image: &ImageRef,
     resolved: &Resolved,
-) -> Result<std::result::Result<Fetched, PullFailure>> {
+) -> Result<Attempt<Fetched>> {
     let auth = resolved.auth.as_ref();
     let start = Instant::now();
     let deadline = start + cx.settings.pull_timeout.saturating_sub(resolved.asked);
-    let mut tries = 0;
-    loop {
-        tries += 1;
+    let pulled = retry(cx, deadline, async |left| {
         let mut meter = Meter::default();
-        let left = deadline.saturating_duration_since(Instant::now());
-        let result =
-            match tokio::time::timeout(left, once(cx, engine, image, auth, &mut meter)).await {
-                Ok(result) => result?,
-                Err(_) => Err(too_slow(cx)),
-            };
-        let failure = match result {
-            Ok(image) => {
-                return Ok(Ok(Fetched {
-                    image,
-                    bytes: meter.bytes(),
-                    seconds: start.elapsed().as_secs_f64(),
-                    tries,
-                }));
-            }
-            Err(failure) => failure,
-        };
-        let pause = pause(tries);
-        if tries >= failure.error.tries() || Instant::now() + pause >= deadline {
-            return Ok(Err(failure));
-        }
-        cx.reporter.note(format!(
-            "{failure}; trying again in {:.1} s",
-            pause.as_secs_f64()
-        ));
-        tokio::time::sleep(pause).await;
-    }
+        let work = once(cx, engine, image, auth, &mut meter);
+        Ok(match tokio::time::timeout(left, work).await {
+            Ok(image) => image?.map(|image| (image, meter.bytes())),
+            Err(_) => Err(too_slow(cx)),
+        })
+    });
+    Ok(pulled.await?.map(|((image, bytes), tries)| Fetched {
+        image,
+        bytes,
+        seconds: start.elapsed().as_secs_f64(),
+        tries,
+    }))
 }
 
 async fn once(
@@ -84,7 +68,7 @@ async fn once(
     image: &ImageRef,
     auth: Option<&Auth>,
     meter: &mut Meter,
-) -> Result<std::result::Result<Image, PullFailure>> {
+) -> Result<Attempt<Image>> {
     let mut said = None;
     let reply = engine.pull(image, auth, |line| {
         if let Some(text) = line["errorDetail"]["message"]
@@ -108,21 +92,22 @@ async fn once(
         }
         return Ok(Err(PullFailure { error, text }));
     }
+    arrived(engine, image).await
+}
+
+/// The image that was pulled, if it is there and can run here.
+async fn arrived(engine: &Engine, image: &ImageRef) -> Result<Attempt<Image>> {
+    let fail = |error, text| Ok(Err(PullFailure { error, text }));
     let Some(arrived) = engine.image(&image.to_string()).await? else {
-        return Ok(Err(PullFailure {
-            error: PullError::Integrity,
-            text: "the pull ended without an error, but the image is not there".to_owned(),
-        }));
+        let text = "the pull ended without an error, but the image was not found".to_owned();
+        return fail(PullError::Integrity, text);
     };
     if arrived.platform != engine.platform {
         let text = format!(
             "{image} is for {}, this machine is {}",
             arrived.platform, engine.platform
         );
-        return Ok(Err(PullFailure {
-            error: PullError::Platform,
-            text,
-        }));
+        return fail(PullError::Platform, text);
     }
     Ok(Ok(arrived))
 }

@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::PullFailure;
+use super::retry::{retry, too_slow};
+use super::{Attempt, PullFailure};
 use crate::deploy::context::Context;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::images::{Distribution, Image};
@@ -102,10 +103,12 @@ async fn look_up(
     Ok((resolution, auth))
 }
 
-type Asked = std::result::Result<(Distribution, Option<Auth>), PullFailure>;
-
 /// Asks the registry with the token, and once without it if it is refused.
-async fn ask(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Asked> {
+async fn ask(
+    cx: &Context,
+    engine: &Engine,
+    wanted: &ImageRef,
+) -> Result<Attempt<(Distribution, Option<Auth>)>> {
     let deadline = Instant::now() + cx.settings.pull_timeout;
     let Some(auth) = credentials(cx, wanted) else {
         let found = ask_until(cx, engine, wanted, None, deadline).await?;
@@ -138,39 +141,25 @@ pub(crate) fn credentials(cx: &Context, image: &ImageRef) -> Option<Auth> {
         .then(|| Auth::new(&cx.settings.registry_user, token.secret(), registry))
 }
 
-/// Asks again when the network fails, with growing, jittered pauses, until our deadline.
+/// Asks the registry until it answers, the failure is final, or the deadline passes.
 async fn ask_until(
     cx: &Context,
     engine: &Engine,
     wanted: &ImageRef,
     auth: Option<&Auth>,
     deadline: Instant,
-) -> Result<std::result::Result<Distribution, PullFailure>> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .min(ONE_ANSWER);
+) -> Result<Attempt<Distribution>> {
+    let answer = retry(cx, deadline, async |left| {
         let question = engine.distribution(wanted, auth);
-        let failure = match tokio::time::timeout(left, question).await {
-            Ok(answer) => match answer? {
-                Ok(distribution) => return Ok(Ok(distribution)),
-                Err(reply) => refused(cx, &reply, auth.is_some()),
+        Ok(
+            match tokio::time::timeout(left.min(ONE_ANSWER), question).await {
+                Ok(answer) => answer?.map_err(|reply| refused(cx, &reply, auth.is_some())),
+                Err(_) if left > ONE_ANSWER => Err(no_answer(wanted)),
+                Err(_) => Err(too_slow(cx)),
             },
-            Err(_) if left == ONE_ANSWER => no_answer(wanted),
-            Err(_) => too_slow(cx),
-        };
-        let pause = pause(tries);
-        if tries >= failure.error.tries() || Instant::now() + pause >= deadline {
-            return Ok(Err(failure));
-        }
-        cx.reporter.note(format!(
-            "{failure}; trying again in {:.1} s",
-            pause.as_secs_f64()
-        ));
-        tokio::time::sleep(pause).await;
-    }
+        )
+    });
+    Ok(answer.await?.map(|(distribution, _)| distribution))
 }
 
 /// A registry that took the question and says nothing.
@@ -192,40 +181,5 @@ pub(crate) fn refused(cx: &Context, reply: &Reply, with_token: bool) -> PullFail
     PullFailure {
         error,
         text: cx.redact().text(&text),
-    }
-}
-
-/// Our own deadline passed.
-pub(crate) fn too_slow(cx: &Context) -> PullFailure {
-    PullFailure {
-        error: PullError::Network,
-        text: format!(
-            "no end within {} s (--pull-timeout)",
-            cx.settings.pull_timeout.as_secs()
-        ),
-    }
-}
-
-/// About 1 s, then 2 s, then 4 s, each half of it by chance.
-pub(crate) fn pause(tries: u32) -> Duration {
-    let mut byte = [128];
-    // Without randomness the pause is merely not jittered.
-    let _ = getrandom::fill(&mut byte);
-    let base = 500_u64 << tries.min(4);
-    Duration::from_millis(base + base * u64::from(byte[0]) / 256)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_no_two_hosts_pause_alike() {
-        for tries in 1..=3 {
-            let least = Duration::from_millis(500 << tries);
-            let drawn: Vec<_> = (0..64).map(|_| pause(tries)).collect();
-            assert!(drawn.iter().all(|it| (least..2 * least).contains(it)));
-            assert!(drawn.iter().any(|it| *it != drawn[0]), "not jittered");
-        }
     }
 }

@@ -8,14 +8,14 @@ use crate::deploy::error::{Failure, Result};
 
 /// Which Docker engine to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub(crate) enum EngineAddress {
     /// A socket on this machine.
     Socket(PathBuf),
     /// Whatever the Docker client reaches with these arguments (`--host …`, `--context …`).
     Client(Vec<String>),
 }
 
-impl Engine {
+impl EngineAddress {
     /// Whether steps 2 and 5 to 9 would change another machine than the engine's.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Client(_))
@@ -40,20 +40,28 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// The engine of a context, or else of a `DOCKER_HOST`, or else this machine's.
-pub(super) fn choose(context: Option<&str>, host: Option<&str>) -> Result<Engine> {
+pub(super) fn choose(context: Option<&str>, host: Option<&str>) -> Result<EngineAddress> {
     match context {
         // The Docker client's own name for this machine's.
         None | Some("default") => {}
-        Some(name) => return Ok(Engine::Client(vec!["--context".into(), name.to_owned()])),
+        Some(name) => {
+            return Ok(EngineAddress::Client(vec![
+                "--context".into(),
+                name.to_owned(),
+            ]));
+        }
     }
     let Some(host) = host.filter(|host| !host.is_empty()) else {
-        return Ok(Engine::Socket(PathBuf::from("/var/run/docker.sock")));
+        return Ok(EngineAddress::Socket(PathBuf::from("/var/run/docker.sock")));
     };
     match host.split_once("://") {
-        Some(("unix", path)) if path.starts_with('/') => Ok(Engine::Socket(PathBuf::from(path))),
-        Some(("ssh" | "tcp", rest)) if !rest.is_empty() => {
-            Ok(Engine::Client(vec!["--host".into(), host.to_owned()]))
+        Some(("unix", path)) if path.starts_with('/') => {
+            Ok(EngineAddress::Socket(PathBuf::from(path)))
         }
+        Some(("ssh" | "tcp", rest)) if !rest.is_empty() => Ok(EngineAddress::Client(vec![
+            "--host".into(),
+            host.to_owned(),
+        ])),
         _ => Err(Failure::usage(format!("not an engine: {host}"))
             .hint("use unix:///path, ssh://user@host or tcp://host:port")),
     }
@@ -70,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_engine_beyond_this_machine_without_tls_is_in_the_clear() {
-        let engine = |host: &str| Engine::Client(vec!["--host".into(), host.into()]);
+        let engine = |host: &str| EngineAddress::Client(vec!["--host".into(), host.into()]);
         assert!(!engine("tcp://10.0.0.7:2376").is_in_the_clear(true));
         for host in ["tcp://10.0.0.7:2375", "tcp://127.evil.example:1"] {
             assert!(engine(host).is_in_the_clear(false), "{host}");
@@ -83,14 +91,17 @@ mod tests {
         ] {
             assert!(!engine(host).is_in_the_clear(false), "{host}");
         }
-        assert!(!Engine::Socket("/x".into()).is_in_the_clear(false));
+        assert!(!EngineAddress::Socket("/x".into()).is_in_the_clear(false));
     }
 
     #[test]
     fn an_engine_is_a_socket_or_what_the_client_reaches() {
         let of = |host| choose(None, Some(host));
-        let here = || Ok(Engine::Socket("/var/run/docker.sock".into()));
-        assert_eq!(of("unix:///x").ok(), Some(Engine::Socket("/x".into())));
+        let here = || Ok(EngineAddress::Socket("/var/run/docker.sock".into()));
+        assert_eq!(
+            of("unix:///x").ok(),
+            Some(EngineAddress::Socket("/x".into()))
+        );
         assert!(of("ssh://root@vps").is_ok_and(|engine| engine.is_remote()));
         assert!(of("file:///x").is_err());
         assert!(of("-x").is_err());

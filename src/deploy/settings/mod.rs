@@ -17,7 +17,7 @@ use super::image_reference::ImageRef;
 use crate::base::duration;
 use crate::base::env_name::EnvName;
 
-pub(crate) use self::engine::Engine;
+pub(crate) use self::engine::EngineAddress;
 pub(crate) use self::file::{ConfigFile, HostSettings};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
@@ -57,7 +57,7 @@ pub(crate) struct Settings {
     /// The configuration, for runs to come, where it is another file than they would read.
     pub config: Option<PathBuf>,
     /// Which engine.
-    pub engine: Engine,
+    pub engine: EngineAddress,
     /// How the gateway is run; `None`: as it is run now.
     pub runtime: Option<RuntimeKind>,
     /// The variables of our environment that a Swarm service is given as secrets.
@@ -227,10 +227,10 @@ impl From<bool> for RuntimeKind {
 
 /// `/`, unless the engine is another machine's: then what is kept here about it has a place of
 /// its own for each engine, and needs no root.
-fn root(given: Option<PathBuf>, state_home: Option<PathBuf>, engine: &Engine) -> PathBuf {
+fn root(given: Option<PathBuf>, state_home: Option<PathBuf>, engine: &EngineAddress) -> PathBuf {
     match (given, state_home, engine) {
         (Some(root), _, _) => root,
-        (None, Some(home), Engine::Client(args)) => home
+        (None, Some(home), EngineAddress::Client(args)) => home
             .join("openclaw-deploy")
             .join(engine::file_name(args.last().map_or("", String::as_str))),
         _ => PathBuf::from("/"),

@@ -15,7 +15,7 @@ use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::apt_repository::{Layout, Repository};
 use crate::deploy::host::{apt, systemd};
-use crate::deploy::settings::Engine as EngineAddress;
+use crate::deploy::settings::EngineAddress;
 use crate::deploy::step::{State, Step};
 
 /// The names that Docker's own instructions use: whoever follows them later meets no contradiction.

@@ -22,7 +22,7 @@ use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::{self, RunPlan};
 use crate::deploy::gateway::upgrade::{candidate, upgrade};
 use crate::deploy::gateway::{container, logs, recover};
-use crate::deploy::image::Source;
+use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolved, resolve};
 use crate::deploy::image_reference::short;
@@ -133,7 +133,9 @@ async fn replace(
     let got = cx.host.unless_interrupted(got).await?;
     let got = Acquired {
         source: match got.source {
-            Source::Local => decide::local(records, got.image.clone(), got.pinned.clone()).source,
+            ImageSource::Local => {
+                decide::local(records, got.image.clone(), got.pinned.clone()).source
+            }
             other => other,
         },
         ..got
@@ -143,7 +145,7 @@ async fn replace(
         records.save(&cx.host, &cx.settings)?;
     }
     let release = candidate(cx, records, plan, &wanted, &got)?;
-    if !decide::same(observed, records, &release) {
+    if !decide::is_current(observed, records, &release) {
         upgrade(cx, engine, records, observed, release).await?;
     } else if !observed.healthy {
         start_again(cx, engine, observed, &release).await?;

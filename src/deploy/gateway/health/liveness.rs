@@ -55,7 +55,7 @@ pub(crate) enum Liveness {
     /// It is up.
     Up(Sign),
     /// It answers, but has neither endpoint: an old version, or another program.
-    Old,
+    NoEndpoint,
     /// Not (yet) up, and how.
     Down(String),
 }
@@ -100,7 +100,7 @@ pub(crate) fn judge(startup: Option<&Page>, health: Option<&Page>) -> Liveness {
                 json: None,
             }),
         ) => Liveness::Down("/healthz answers with a page, not with JSON".to_owned()),
-        (Some(Page { status: 404, .. }), Some(Page { status: 404, .. })) => Liveness::Old,
+        (Some(Page { status: 404, .. }), Some(Page { status: 404, .. })) => Liveness::NoEndpoint,
         (_, Some(page)) => Liveness::Down(format!("/healthz answers {}", page.status)),
         (Some(page), None) => Liveness::Down(format!(
             "/startupz answers {}, /healthz does not",
@@ -120,13 +120,13 @@ pub(crate) async fn probe(port: u16) -> Liveness {
     judge(startup.as_ref(), health.as_ref())
 }
 
-/// [`probe`], which a gateway that takes connections and says nothing cannot draw out: one that
-/// has begun in time ends a moment after the deadline.
+/// [`probe`], until the deadline: a gateway may accept connections and never answer. One that began in
+/// time may take [`ONE_PROBE`] longer.
 async fn probe_until(port: u16, deadline: Instant) -> Liveness {
     let left = deadline.saturating_duration_since(Instant::now());
     match tokio::time::timeout(left.max(ONE_PROBE), probe(port)).await {
         Ok(seen) => seen,
-        Err(_) => Liveness::Down("it takes connections and does not answer".to_owned()),
+        Err(_) => Liveness::Down("it accepts connections and does not answer".to_owned()),
     }
 }
 
@@ -205,33 +205,34 @@ pub(crate) async fn wait(
     port: Option<u16>,
     deadline: Instant,
 ) -> Result<std::result::Result<Sign, Unhealthy>> {
-    let mut old_since = None;
+    let mut no_endpoint_since = None;
     let mut restarts = None;
     loop {
-        let container = engine.container(id).await?;
-        let Some(container) = container else {
-            return Ok(Err(Unhealthy::TooLate("its container is gone".to_owned())));
+        let Some(container) = engine.container(id).await? else {
+            return Ok(Err(Unhealthy::TooLate(
+                "its container was removed".to_owned(),
+            )));
         };
-        // One that the engine restarted before we looked is no worse for it.
+        // Only restarts since we have begun to look count.
         let before = *restarts.get_or_insert(container.restarts);
-        if let Some(end) = ended(&container, before) {
+        if let Some(end) = exit_of(&container, before) {
             return Ok(Err(end));
         }
         let seen = match port {
             Some(port) => probe_until(port, deadline).await,
-            None => by_engine(&container),
+            None => from_health_check(&container),
         };
         let seen = match seen {
             Liveness::Up(sign) => return Ok(Ok(sign)),
-            // Given a moment: a new version may answer 404 while it starts.
-            Liveness::Old
-                if old_since.get_or_insert_with(Instant::now).elapsed()
-                    > Duration::from_secs(3) =>
-            {
-                return Ok(Ok(Sign::Port));
-            }
-            Liveness::Old => "it answers neither /startupz nor /healthz".to_owned(),
             Liveness::Down(how) => how,
+            // A new version may answer 404 for a moment while it starts.
+            Liveness::NoEndpoint => {
+                let since = no_endpoint_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > Duration::from_secs(3) {
+                    return Ok(Ok(Sign::Port));
+                }
+                "it answers neither /startupz nor /healthz".to_owned()
+            }
         };
         if Instant::now() >= deadline {
             return Ok(Err(Unhealthy::TooLate(seen)));
@@ -241,7 +242,7 @@ pub(crate) async fn wait(
     }
 }
 
-fn ended(container: &Container, restarts: u64) -> Option<Unhealthy> {
+fn exit_of(container: &Container, restarts: u64) -> Option<Unhealthy> {
     let over = matches!(container.status.as_str(), "exited" | "dead" | "restarting");
     if !over && container.restarts == restarts {
         return None;
@@ -252,12 +253,12 @@ fn ended(container: &Container, restarts: u64) -> Option<Unhealthy> {
     })
 }
 
-/// On a remote engine the port is out of reach: the image's own check has to say it.
-fn by_engine(container: &Container) -> Liveness {
-    match container.health.as_str() {
-        "healthy" => Liveness::Up(Sign::EngineCheck),
-        "" => Liveness::Old,
-        other => Liveness::Down(format!("the engine says {other}")),
+/// The port of a remote engine cannot be reached, so the image's own health check decides.
+fn from_health_check(container: &Container) -> Liveness {
+    match container.health.as_deref() {
+        Some("healthy") => Liveness::Up(Sign::EngineCheck),
+        None => Liveness::NoEndpoint,
+        Some(other) => Liveness::Down(format!("the engine says {other}")),
     }
 }
 
@@ -282,7 +283,7 @@ mod tests {
         let none = page(404, None);
         assert_eq!(judge(Some(&started), None), Liveness::Up(Sign::Startup));
         assert_eq!(judge(Some(&none), Some(&live)), Liveness::Up(Sign::Health));
-        assert_eq!(judge(Some(&none), Some(&none)), Liveness::Old);
+        assert_eq!(judge(Some(&none), Some(&none)), Liveness::NoEndpoint);
         let down = |seen: Liveness| matches!(seen, Liveness::Down(_));
         assert!(
             down(judge(Some(&starting), Some(&live))),

@@ -1,9 +1,9 @@
 //! After the first answer: `/readyz`, which knows of databases and channels.
 //!
-//! A database that this version refuses, and the one before it did not, is its failure: that one
-//! can still read what was kept. One that was refused before is a warning, and so is a channel that
-//! is down: it may be Telegram that is. Versions without the endpoint are taken as they are. Details
-//! go to whoever has the gateway's own token.
+//! A database that this version refuses and the version before did not is a failure: the version before
+//! can still read the snapshot. One that was refused before is a warning, and so is a channel that is
+//! down, for it may be Telegram that is down. A version without the endpoint counts as ready. The gateway
+//! tells details only to those who have its own token.
 
 use std::time::{Duration, Instant};
 
@@ -19,54 +19,54 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// How ready it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ready {
-    /// Altogether, or it cannot say.
-    Whole,
+pub(crate) enum Readiness {
+    /// It is ready, or cannot say.
+    Ready,
     /// It works but for these.
-    Partly(String),
+    Degraded(String),
     /// It refuses these databases.
-    Refused(Vec<String>),
+    DatabasesRefused(Vec<String>),
 }
 
-impl Ready {
-    /// This, where these databases were refused before; `None` where no version ran before, so
-    /// that there is nothing to go back to.
-    pub(crate) fn after(self, known: Option<&[String]>) -> Self {
-        let Self::Refused(databases) = self else {
+impl Readiness {
+    /// The same, but databases that were refused before are no reason to go back; nor is any where no
+    /// version ran before (`None`).
+    pub(crate) fn given(self, known: Option<&[String]>) -> Self {
+        let Self::DatabasesRefused(databases) = self else {
             return self;
         };
         let is_new = |name: &String| known.is_some_and(|known| !known.contains(name));
         if databases.iter().any(is_new) {
-            return Self::Refused(databases.into_iter().filter(is_new).collect());
+            return Self::DatabasesRefused(databases.into_iter().filter(is_new).collect());
         }
-        Self::Partly(databases.join(", "))
+        Self::Degraded(databases.join(", "))
     }
 }
 
 /// The databases that what runs now refuses.
-pub(crate) async fn refused(cx: &Context, port: u16) -> Vec<String> {
+pub(crate) async fn refused_databases(cx: &Context, port: u16) -> Vec<String> {
     let token = token(cx);
     let page = page(port, "/readyz", Some(&token)).await;
     match judge(page.as_ref()) {
-        Ready::Refused(databases) => databases,
+        Readiness::DatabasesRefused(databases) => databases,
         _ => Vec::new(),
     }
 }
 
-/// Looks until it is altogether ready, for a few seconds.
-pub(crate) async fn look(cx: &Context, port: u16) -> Ready {
+/// Waits until it is ready, for a few seconds.
+pub(crate) async fn wait(cx: &Context, port: u16) -> Readiness {
     let token = token(cx);
     let end = Instant::now() + PATIENCE;
     loop {
         let seen = judge(page(port, "/readyz", Some(&token)).await.as_ref());
-        if seen == Ready::Whole || Instant::now() >= end {
+        if seen == Readiness::Ready || Instant::now() >= end {
             return seen;
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-/// The gateway's own; without it there are no details, and that is all.
+/// The gateway's own token. Without it there are no details.
 fn token(cx: &Context) -> Secret {
     let text = env::owner(cx).and_then(|owner| env::read(cx, owner));
     let file = EnvFile::parse(&text.unwrap_or_default());
@@ -75,13 +75,13 @@ fn token(cx: &Context) -> Secret {
 }
 
 /// Decides from the answer. Pure.
-fn judge(page: Option<&Page>) -> Ready {
+fn judge(page: Option<&Page>) -> Readiness {
     let Some(Page {
         status: 503,
         json: Some(json),
     }) = page
     else {
-        return Ready::Whole;
+        return Readiness::Ready;
     };
     let failing = json["failing"].as_array().into_iter().flatten();
     let failing: Vec<&str> = failing.filter_map(|it| it.as_str()).collect();
@@ -89,9 +89,11 @@ fn judge(page: Option<&Page>) -> Ready {
         |name: &&str| name.starts_with("agent-database:") || *name == "state-database";
     let databases: Vec<&str> = failing.iter().copied().filter(is_database).collect();
     match (databases.as_slice(), failing.as_slice()) {
-        ([], []) => Ready::Partly("it does not say what".to_owned()),
-        ([], failing) => Ready::Partly(failing.join(", ")),
-        (databases, _) => Ready::Refused(databases.iter().map(|&it| it.to_owned()).collect()),
+        ([], []) => Readiness::Degraded("it does not say what".to_owned()),
+        ([], failing) => Readiness::Degraded(failing.join(", ")),
+        (databases, _) => {
+            Readiness::DatabasesRefused(databases.iter().map(|&it| it.to_owned()).collect())
+        }
     }
 }
 
@@ -107,49 +109,49 @@ mod tests {
             let json = Some(json);
             judge(Some(&Page { status, json }))
         };
-        assert_eq!(said(200, json!({"ready": true})), Ready::Whole);
+        assert_eq!(said(200, json!({"ready": true})), Readiness::Ready);
         assert_eq!(
             said(503, json!({"failing": ["telegram", "slack"]})),
-            Ready::Partly("telegram, slack".to_owned())
+            Readiness::Degraded("telegram, slack".to_owned())
         );
         assert_eq!(
             said(503, json!({"failing": ["telegram", "agent-database:main"]})),
-            Ready::Refused(vec!["agent-database:main".to_owned()])
+            Readiness::DatabasesRefused(vec!["agent-database:main".to_owned()])
         );
         assert_eq!(
             said(503, json!({"failing": ["state-database"]})),
-            Ready::Refused(vec!["state-database".to_owned()])
+            Readiness::DatabasesRefused(vec!["state-database".to_owned()])
         );
         assert_eq!(
             said(503, json!({"ready": false})),
-            Ready::Partly("it does not say what".to_owned())
+            Readiness::Degraded("it does not say what".to_owned())
         );
     }
 
     #[test]
     fn what_was_refused_before_is_not_the_fault_of_this_version() {
         let all = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
-        let seen = || Ready::Refused(all(&["agent-database:a", "agent-database:b"]));
+        let seen = || Readiness::DatabasesRefused(all(&["agent-database:a", "agent-database:b"]));
         let (none, one, both) = (
             all(&[]),
             all(&["agent-database:a"]),
             all(&["agent-database:b", "agent-database:a"]),
         );
-        assert_eq!(seen().after(Some(&none)), seen());
-        let new = Ready::Refused(all(&["agent-database:b"]));
-        assert_eq!(seen().after(Some(&one)), new);
-        let warning = Ready::Partly("agent-database:a, agent-database:b".to_owned());
-        assert_eq!(seen().after(Some(&both)), warning);
-        assert_eq!(seen().after(None), warning, "nothing to go back to");
-        assert_eq!(Ready::Whole.after(None), Ready::Whole);
+        assert_eq!(seen().given(Some(&none)), seen());
+        let new = Readiness::DatabasesRefused(all(&["agent-database:b"]));
+        assert_eq!(seen().given(Some(&one)), new);
+        let warning = Readiness::Degraded("agent-database:a, agent-database:b".to_owned());
+        assert_eq!(seen().given(Some(&both)), warning);
+        assert_eq!(seen().given(None), warning, "nothing to go back to");
+        assert_eq!(Readiness::Ready.given(None), Readiness::Ready);
     }
 
     #[test]
     fn a_version_that_cannot_say_is_taken_as_it_is() {
-        assert_eq!(judge(None), Ready::Whole);
+        assert_eq!(judge(None), Readiness::Ready);
         let page = |status, json| judge(Some(&Page { status, json }));
-        assert_eq!(page(404, None), Ready::Whole);
-        assert_eq!(page(200, None), Ready::Whole, "the web page");
-        assert_eq!(page(503, None), Ready::Whole, "a proxy's page");
+        assert_eq!(page(404, None), Readiness::Ready);
+        assert_eq!(page(200, None), Readiness::Ready, "the web page");
+        assert_eq!(page(503, None), Readiness::Ready, "a proxy's page");
     }
 }

@@ -11,7 +11,7 @@ use super::interface::Storage;
 use crate::base::units::{now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::docker::volumes::{self, tar};
+use crate::deploy::docker::volumes::{VolumeMount, tar};
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::boxed::Boxed;
 use crate::deploy::gateway::config;
@@ -207,7 +207,7 @@ async fn copy(cx: &Context, engine: &Engine, release: &Release, from: &str) -> R
 
 /// A container with the volumes of `state`, from an image that is there.
 async fn helper(engine: &Engine, release: &Release, state: &str) -> Result<String> {
-    let mounts: Vec<volumes::Mount<'_>> = PARTS
+    let mounts: Vec<VolumeMount<'_>> = PARTS
         .map(|(part, inside)| (name(part, state), inside))
         .into();
     engine.make_helper(&release.image, HELPER, &mounts).await

@@ -8,7 +8,7 @@ use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::RunPlan;
 use crate::deploy::gateway::upgrade::candidate;
 use crate::deploy::gateway::{container, env, runtime};
-use crate::deploy::image::Source;
+use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
 use crate::deploy::image::resolve::{Resolution, Resolved};
 use crate::deploy::image_reference::ImageRef;
@@ -37,48 +37,53 @@ pub(super) fn decide(
         None => "start",
     };
     Ok(match &resolved.resolution {
-        Resolution::Unavailable(failure) if is_content(cx, records, plan, observed, wanted)? => {
+        Resolution::Unavailable(failure) => {
+            if !runs_wanted(cx, records, plan, observed, wanted)? {
+                let what = format!("find another source for {wanted} ({failure})");
+                return Ok(needed(plan, [what]));
+            }
             cx.reporter.warn(format!(
                 "{failure}; the gateway runs that image already and was left alone"
             ));
             journal_failed_pull(cx, wanted, failure.error);
             State::Done
         }
-        Resolution::Unavailable(failure) => needed(
-            plan,
-            [format!("find another source for {wanted} ({failure})")],
-        ),
-        Resolution::InRegistry { distribution } => needed(
-            plan,
-            [
-                format!("pull {}", wanted.at(&distribution.digest)),
-                format!("{verb} the gateway"),
-            ],
-        ),
-        // What a release is made of, `.env` for one, is not there before its owner.
-        Resolution::OnEngine { digest, .. } if owner_is_planned(cx) => needed(
-            plan,
-            [format!("{verb} the gateway with {}", wanted.at(digest))],
-        ),
+        Resolution::InRegistry { distribution } => {
+            let pinned = wanted.at(&distribution.digest);
+            needed(
+                plan,
+                [format!("pull {pinned}"), format!("{verb} the gateway")],
+            )
+        }
         Resolution::OnEngine { image, digest } => {
             let pinned = wanted.at(digest).to_string();
-            let got = local(records, image.clone(), pinned.clone());
+            let replace = needed(plan, [format!("{verb} the gateway with {pinned}")]);
+            if owner_is_planned(cx) {
+                // What a release is made of, such as `.env`, is not there before its owner.
+                return Ok(replace);
+            }
+            let got = local(records, image.clone(), pinned);
             let release = candidate(cx, records, plan, &wanted.to_string(), &got)?;
-            if !same(observed, records, &release) {
-                needed(plan, [format!("{verb} the gateway with {pinned}")])
-            } else if observed.healthy {
-                State::Done
-            } else {
-                needed(
-                    plan,
-                    ["start the gateway, which does not answer".to_owned()],
-                )
+            match is_current(observed, records, &release) {
+                true => with_health(plan, observed),
+                false => replace,
             }
         }
     })
 }
 
-/// Whether the deploy user is yet to be made, by a step that a dry run has planned.
+/// What has to be done to a gateway that runs what is wanted.
+fn with_health(plan: &RunPlan, observed: &Observed) -> State {
+    match observed.healthy {
+        true => State::Done,
+        false => needed(
+            plan,
+            ["start the gateway, which does not answer".to_owned()],
+        ),
+    }
+}
+
+/// Whether the deploy user is not there yet: a dry run has only planned the step that creates it.
 fn owner_is_planned(cx: &Context) -> bool {
     cx.planned.borrow().contains(&"user") && env::owner(cx).is_err()
 }
@@ -90,7 +95,7 @@ fn needed<const N: usize>(plan: &RunPlan, what: [String; N]) -> State {
 }
 
 /// Whether what runs is what `wanted` last meant, and answers.
-fn is_content(
+fn runs_wanted(
     cx: &Context,
     records: &Records,
     plan: &RunPlan,
@@ -114,7 +119,9 @@ pub(super) fn local(records: &Records, image: Image, pinned: String) -> Acquired
     let releases = releases.map(|it| (&it.pinned, it.source));
     let brought = records.brought.iter().map(|it| (&it.pinned, it.source));
     let mut known = releases.chain(brought).filter(|(it, _)| **it == pinned);
-    let source = known.next().map_or(Source::Local, |(_, source)| source);
+    let source = known
+        .next()
+        .map_or(ImageSource::Local, |(_, source)| source);
     Acquired {
         image,
         pinned,
@@ -133,7 +140,7 @@ fn runs(observed: &Observed, release: &Release) -> bool {
 }
 
 /// Whether what runs is what `wanted` would be.
-pub(super) fn same(observed: &Observed, records: &Records, wanted: &Release) -> bool {
+pub(super) fn is_current(observed: &Observed, records: &Records, wanted: &Release) -> bool {
     runs(observed, wanted)
         && records
             .current()

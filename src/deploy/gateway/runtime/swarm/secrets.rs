@@ -35,7 +35,11 @@ fn choose(names: &[EnvName], given: &[(EnvName, Secret)], there: &[SwarmSecret])
         let Some((_, value)) = given.iter().find(|(it, _)| it == name) else {
             return newest.map(|(_, it)| it.name.clone());
         };
-        let same = versions().find(|(_, it)| fingerprint::matches(&it.fingerprint, value));
+        let is_same = |it: &SwarmSecret| {
+            let known = it.fingerprint.as_deref();
+            known.is_some_and(|known| fingerprint::matches(known, value))
+        };
+        let same = versions().find(|(_, it)| is_same(it));
         let next = newest.map_or(1, |(version, _)| version + 1);
         Some(same.map_or_else(
             || format!("{PROJECT}_{name}_v{next}"),
@@ -94,7 +98,7 @@ async fn make(engine: &Engine, object: &str, value: &Secret) -> Result<String> {
 /// Removes those of our secrets that are not in `keep`.
 pub(crate) async fn prune(engine: &Engine, keep: &[String]) -> Result<()> {
     for it in engine.secrets().await? {
-        let ours = !it.fingerprint.is_empty() && parts(&it.name).is_some();
+        let ours = it.fingerprint.is_some() && parts(&it.name).is_some();
         if ours && !keep.contains(&it.name) {
             engine.remove(&format!("/secrets/{}", it.id)).await?;
         }
@@ -113,7 +117,7 @@ fn versions<'a>(
 ) -> impl Iterator<Item = (u64, &'a SwarmSecret)> {
     there.iter().filter_map(move |it| {
         let (variable, version) = parts(&it.name)?;
-        (variable == name && !it.fingerprint.is_empty()).then_some((version, it))
+        (variable == name && it.fingerprint.is_some()).then_some((version, it))
     })
 }
 
@@ -136,7 +140,7 @@ mod tests {
         SwarmSecret {
             id: object.to_lowercase(),
             name: object.to_owned(),
-            fingerprint: fingerprint::fingerprint(&Secret::copy_of(value)).expect("random"),
+            fingerprint: fingerprint::fingerprint(&Secret::copy_of(value)).ok(),
         }
     }
 
@@ -160,7 +164,7 @@ mod tests {
     #[test]
     fn a_secret_of_somebody_else_is_never_taken_for_ours() {
         let stranger = SwarmSecret {
-            fingerprint: String::new(),
+            fingerprint: None,
             ..listed("openclaw_A_v1", b"one")
         };
         assert!(choose(&[name("A")], &[], &[stranger]).is_empty());

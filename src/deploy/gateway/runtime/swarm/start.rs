@@ -66,8 +66,8 @@ async fn first_container(cx: &Context, engine: &Engine, before: &[Task]) -> Resu
         // Another one after the first would be Swarm's second try.
         let mut new = tasks.filter(|task| before.iter().all(|it| it.id != task.id));
         let task = new.next();
-        let container = match task.as_ref().map(|it| it.container.as_str()) {
-            None | Some("") => None,
+        let container = match task.as_ref().and_then(|it| it.container.as_deref()) {
+            None => None,
             Some(id) => engine.container(id).await?,
         };
         if let Some(container) = container.filter(|it| it.status != "created") {
