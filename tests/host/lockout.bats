@@ -141,7 +141,7 @@ as_before() {
 	run harden
 	[ "$status" -eq 1 ]
 	outcome 9 ssh failed
-	[[ $output == *'that deploy can log in'* ]]
+	[[ $output == *'deploy cannot log in to'* ]]
 	[ ! -e "$GUEST/root$drop_in" ]
 	root_gets_in
 	run guest systemctl is-active openclaw-deploy-ssh-revert.timer
