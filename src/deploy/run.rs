@@ -9,7 +9,7 @@ use super::context::Context;
 use super::error::{Failure, Result};
 use super::host::interrupted;
 use super::outcome::{Outcome, Ran};
-use super::step::{Listed, Reach, State};
+use super::step::{NumberedStep, Reach, State};
 
 /// The next command where a step has none of its own.
 const AGAIN: &str =
@@ -31,7 +31,7 @@ impl StepSelection {
     ///
     /// # Errors
     /// For the first such name.
-    pub(crate) fn refuse_unknown(&self, steps: &[Listed]) -> Result<()> {
+    pub(crate) fn refuse_unknown(&self, steps: &[NumberedStep]) -> Result<()> {
         let is_step = |word: &str| steps.iter().any(|step| is_called(step, word));
         match self
             .only
@@ -48,7 +48,7 @@ impl StepSelection {
         }
     }
 
-    fn skip_reason(&self, step: &Listed) -> Option<&'static str> {
+    fn skip_reason(&self, step: &NumberedStep) -> Option<&'static str> {
         let named = |list: &[String]| list.iter().any(|word| is_called(step, word));
         if named(&self.skip) {
             Some("--skip")
@@ -61,12 +61,12 @@ impl StepSelection {
 }
 
 /// A step is known by its name and its number.
-fn is_called(step: &Listed, word: &str) -> bool {
+fn is_called(step: &NumberedStep, word: &str) -> bool {
     word == step.name || word.parse() == Ok(step.number)
 }
 
 /// Runs the steps in order, up to and including the first that fails.
-pub(crate) fn run(cx: &Context, steps: &[Listed], selection: &StepSelection) -> Vec<Ran> {
+pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelection) -> Vec<Ran> {
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();
@@ -102,7 +102,7 @@ pub(crate) fn run(cx: &Context, steps: &[Listed], selection: &StepSelection) -> 
     all
 }
 
-fn perform(cx: &Context, listed: &Listed, dry_run: bool) -> Outcome {
+fn perform(cx: &Context, listed: &NumberedStep, dry_run: bool) -> Outcome {
     let step = &listed.step;
     if cx.host.is_interrupted() {
         return Outcome::Failed(interrupted());
@@ -173,7 +173,7 @@ mod tests {
 
     fn hint_of(step: Fails) -> Option<String> {
         let root = tempfile::tempdir().expect("a directory");
-        let listed = Listed {
+        let listed = NumberedStep {
             number: 2,
             name: "user",
             reach: Reach::ThisHost,

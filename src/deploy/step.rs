@@ -46,7 +46,7 @@ pub(crate) enum Reach {
 }
 
 /// A step, and what the runner knows of it.
-pub(crate) struct Listed {
+pub(crate) struct NumberedStep {
     /// 1 to 9.
     pub number: u8,
     /// The word for `--only` and `--skip`, and in the journal.

@@ -18,7 +18,7 @@ use crate::deploy::host::disk;
 use crate::deploy::host::lock;
 use crate::deploy::token::Token;
 
-/// How bad a finding is.
+/// How bad a diagnosis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Severity {
     Ok,
@@ -44,15 +44,15 @@ impl Severity {
     }
 }
 
-/// One finding.
-struct Finding {
+/// What one check came to.
+struct Diagnosis {
     name: &'static str,
     severity: Severity,
     text: String,
     fix: Option<String>,
 }
 
-impl Finding {
+impl Diagnosis {
     fn ok(name: &'static str, text: impl Into<String>) -> Self {
         Self {
             name,
@@ -76,14 +76,14 @@ impl Finding {
 pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     let mut all = Vec::new();
     all.push(match &cx.token {
-        Some(token) if is_useless(cx, token) => Finding::bad(
+        Some(token) if is_useless(cx, token) => Diagnosis::bad(
             "token",
             Severity::Warn,
             &Failure::new("GHCR_TOKEN is a fine-grained token, which ghcr.io does not take")
                 .hint("put a classic one with read:packages into its 1Password item"),
         ),
-        Some(_) => Finding::ok("token", "GHCR_TOKEN is there and has the form of a token"),
-        None => Finding::bad(
+        Some(_) => Diagnosis::ok("token", "GHCR_TOKEN is there and has the form of a token"),
+        None => Diagnosis::bad(
             "token",
             Severity::Warn,
             &Failure::new("no GHCR_TOKEN in the environment; only public images can be pulled")
@@ -93,14 +93,14 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     all.extend(cx.host.wait(engine(cx)));
     all.push(
         match env::owner(cx).and_then(|owner| env::read(cx, owner)) {
-            Ok(text) if text.is_empty() => Finding::bad(
+            Ok(text) if text.is_empty() => Diagnosis::bad(
                 "env",
                 Severity::Warn,
                 &Failure::new("there is no .env yet")
                     .hint("openclaw-deploy bootstrap --only files"),
             ),
-            Ok(_) => Finding::ok("env", env::path(cx).display().to_string()),
-            Err(failure) => Finding::bad("env", Severity::Fail, &failure),
+            Ok(_) => Diagnosis::ok("env", env::path(cx).display().to_string()),
+            Err(failure) => Diagnosis::bad("env", Severity::Fail, &failure),
         },
     );
     // A remote engine does not tell how much its disk has left, and ours does not matter then.
@@ -108,7 +108,7 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
         all.push(disk(cx));
     }
     print(cx, &all, json);
-    let failed = all.iter().any(|finding| finding.severity == Severity::Fail);
+    let failed = all.iter().any(|it| it.severity == Severity::Fail);
     Ok(if failed { Exit::Step } else { Exit::Done })
 }
 
@@ -117,31 +117,31 @@ fn is_useless(cx: &Context, token: &Token) -> bool {
     ghcr && token_kind::of(token.secret()) == token_kind::FINE_GRAINED
 }
 
-fn disk(cx: &Context) -> Finding {
+fn disk(cx: &Context) -> Diagnosis {
     match disk::free(&cx.host.path("/var")) {
-        Ok(free) if free > 2 << 30 => Finding::ok("disk", format!("{} free in /var", size(free))),
-        Ok(free) => Finding::bad(
+        Ok(free) if free > 2 << 30 => Diagnosis::ok("disk", format!("{} free in /var", size(free))),
+        Ok(free) => Diagnosis::bad(
             "disk",
             Severity::Warn,
             &Failure::new(format!("{} free in /var", size(free))).hint("docker system df"),
         ),
-        Err(failure) => Finding::bad("disk", Severity::Fail, &failure),
+        Err(failure) => Diagnosis::bad("disk", Severity::Fail, &failure),
     }
 }
 
-async fn engine(cx: &Context) -> Vec<Finding> {
+async fn engine(cx: &Context) -> Vec<Diagnosis> {
     let engine = match Engine::open(&cx.settings.engine).await {
         Ok(engine) => engine,
-        Err(failure) => return vec![Finding::bad("engine", Severity::Fail, &failure)],
+        Err(failure) => return vec![Diagnosis::bad("engine", Severity::Fail, &failure)],
     };
-    let mut all = vec![Finding::ok(
+    let mut all = vec![Diagnosis::ok(
         "engine",
         format!("Docker {} on {}", engine.version, engine.platform),
     )];
     all.push(
         match client::compose_version(&cx.host, &cx.settings.engine).await {
-            Ok(version) => Finding::ok("compose", version),
-            Err(failure) => Finding::bad("compose", Severity::Fail, &failure),
+            Ok(version) => Diagnosis::ok("compose", version),
+            Err(failure) => Diagnosis::bad("compose", Severity::Fail, &failure),
         },
     );
     all.extend(gateway(cx, &engine).await);
@@ -149,10 +149,10 @@ async fn engine(cx: &Context) -> Vec<Finding> {
     all
 }
 
-async fn gateway(cx: &Context, engine: &Engine) -> Vec<Finding> {
+async fn gateway(cx: &Context, engine: &Engine) -> Vec<Diagnosis> {
     let seen = match observe(cx, engine).await {
         Ok(seen) => seen,
-        Err(failure) => return vec![Finding::bad("gateway", Severity::Fail, &failure)],
+        Err(failure) => return vec![Diagnosis::bad("gateway", Severity::Fail, &failure)],
     };
     let mut all = Vec::new();
     let container = seen.container.clone().unwrap_or_default();
@@ -161,37 +161,39 @@ async fn gateway(cx: &Context, engine: &Engine) -> Vec<Finding> {
         .runtime
         .unwrap_or(container::runtime(&container));
     match runtime::of(kind).diagnose(engine).await {
-        Ok(said) => all.extend(said.map(|text| Finding::ok("swarm", text))),
-        Err(failure) => all.push(Finding::bad("swarm", Severity::Fail, &failure)),
+        Ok(said) => all.extend(said.map(|text| Diagnosis::ok("swarm", text))),
+        Err(failure) => all.push(Diagnosis::bad("swarm", Severity::Fail, &failure)),
     }
     let bad = |what: &str, fix: &str| {
-        Finding::bad("gateway", Severity::Fail, &Failure::new(what).hint(fix))
+        Diagnosis::bad("gateway", Severity::Fail, &Failure::new(what).hint(fix))
     };
     all.push(match (&seen.container, seen.healthy) {
-        (_, true) => Finding::ok("gateway", "answers"),
+        (_, true) => Diagnosis::ok("gateway", "answers"),
         (None, _) => bad("not found", "openclaw-deploy bootstrap"),
         (Some(_), _) => bad("does not answer", "openclaw-deploy logs"),
     });
     let exposed = exposure::assert_private(&cx.host, &container, cx.settings.port);
     if let (true, Err(failure)) = (seen.healthy, exposed) {
-        all.push(Finding::bad("exposure", Severity::Fail, &failure));
+        all.push(Diagnosis::bad("exposure", Severity::Fail, &failure));
     }
     all
 }
 
-fn records(cx: &Context) -> Option<Finding> {
+fn records(cx: &Context) -> Option<Diagnosis> {
     match Records::load(&cx.host, &cx.settings) {
-        Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => Some(Finding::bad(
-            "records",
-            Severity::Warn,
-            &Failure::new("an earlier run was interrupted").hint("openclaw-deploy bootstrap"),
-        )),
+        Ok(records) if records.pending.is_some() && !lock::is_held(&cx.host) => {
+            Some(Diagnosis::bad(
+                "records",
+                Severity::Warn,
+                &Failure::new("an earlier run was interrupted").hint("openclaw-deploy bootstrap"),
+            ))
+        }
         Ok(_) => None,
-        Err(failure) => Some(Finding::bad("records", Severity::Fail, &failure)),
+        Err(failure) => Some(Diagnosis::bad("records", Severity::Fail, &failure)),
     }
 }
 
-fn print(cx: &Context, all: &[Finding], json: bool) {
+fn print(cx: &Context, all: &[Diagnosis], json: bool) {
     if json {
         let list: Vec<_> = all
             .iter()

@@ -20,32 +20,6 @@ use crate::deploy::host::lock;
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
 
-/// The release to go back to: `to`, or the newest with another image than the current one.
-pub(super) fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
-    let found = match to {
-        Some(id) => records.release(id),
-        None => records.current().and_then(|current| {
-            let others = records.releases.iter().rev();
-            others.into_iter().find(|it| it.image != current.image)
-        }),
-    };
-    found.ok_or_else(|| {
-        let ids: Vec<_> = records
-            .releases
-            .iter()
-            .map(|it| it.id.to_string())
-            .collect();
-        let known = if ids.is_empty() {
-            "none".to_owned()
-        } else {
-            ids.join(", ")
-        };
-        Failure::new("there is no such release to go back to").hint(format!(
-            "known releases: {known}; see openclaw-deploy status"
-        ))
-    })
-}
-
 /// The end of `bootstrap` and `update`.
 pub(super) fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
     let seconds = round(cx.started.elapsed().as_secs_f64());

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::deploy::error::{Cause, Failure, Result};
-use crate::deploy::host::{Answer, Host, Program, good};
+use crate::deploy::host::{Host, Program, ProgramOutput, good};
 
 /// Whether this host has apt at all.
 pub(crate) fn is_available(host: &Host) -> bool {
@@ -78,7 +78,7 @@ fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
 
 /// Runs apt or dpkg; one that already runs is waited for: the machine's own at its first boot, or what
 /// a run that was killed left going. Only apt-get's installation knows how to wait by itself.
-fn patiently(host: &Host, program: &Program) -> Result<Answer> {
+fn patiently(host: &Host, program: &Program) -> Result<ProgramOutput> {
     let deadline = Instant::now() + LOCK;
     loop {
         let answer = host.run(program)?;

@@ -30,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::program::find_in;
-pub(crate) use self::program::{Answer, Program, SEARCH, good};
+pub(crate) use self::program::{Program, ProgramOutput, SEARCH, good};
 use super::error::{Cause, Exit, Failure, Result};
 
 /// What a file is to be.

@@ -149,7 +149,7 @@ impl Program {
 
 /// What a program answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ProgramOutput {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     /// Its stdout, up to the cap.
@@ -158,7 +158,7 @@ pub(crate) struct Answer {
     pub stderr: String,
 }
 
-impl Answer {
+impl ProgramOutput {
     /// Whether it exited with 0.
     pub(crate) fn ok(&self) -> bool {
         self.code == Some(0)
@@ -179,7 +179,7 @@ impl Answer {
 ///
 /// # Errors
 /// When it did not exit with 0.
-pub(crate) fn good(program: &Program, answer: Answer) -> Result<String> {
+pub(crate) fn good(program: &Program, answer: ProgramOutput) -> Result<String> {
     if answer.ok() {
         return Ok(answer.stdout);
     }

@@ -12,13 +12,13 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
-use super::program::{Answer, Input, Program, SEARCH, find_in, good};
+use super::program::{Input, Program, ProgramOutput, SEARCH, find_in, good};
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Host;
 
 impl Host {
-    /// Runs a program to its end. A bad exit is an [`Answer`], not an error.
-    pub(crate) fn run(&self, program: &Program) -> Result<Answer> {
+    /// Runs a program to its end. A bad exit is an [`ProgramOutput`], not an error.
+    pub(crate) fn run(&self, program: &Program) -> Result<ProgramOutput> {
         self.wait(self.run_async(program))
     }
 
@@ -34,7 +34,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::run`].
-    pub(crate) async fn run_async(&self, program: &Program) -> Result<Answer> {
+    pub(crate) async fn run_async(&self, program: &Program) -> Result<ProgramOutput> {
         let label = program.label();
         let fail = |why: io::Error| {
             program.with_command_hint(Failure::system(format!("run {label}"), why))
@@ -57,7 +57,7 @@ impl Host {
                 drain(stderr, program.cap),
                 child.wait()
             );
-            status.map(|status| Answer {
+            status.map(|status| ProgramOutput {
                 code: status.code(),
                 stdout: out,
                 stderr: err,

@@ -13,10 +13,10 @@ pub(crate) mod maintenance;
 pub(crate) mod ssh;
 
 use super::step::Reach::{self, AnyEngine, ThisHost};
-use super::step::{Listed, Step};
+use super::step::{NumberedStep, Step};
 
 /// All steps.
-pub(crate) fn all() -> Vec<Listed> {
+pub(crate) fn all() -> Vec<NumberedStep> {
     vec![
         list(1, "docker", AnyEngine, docker::Docker),
         list(2, "user", ThisHost, user::User),
@@ -30,8 +30,8 @@ pub(crate) fn all() -> Vec<Listed> {
     ]
 }
 
-fn list(number: u8, name: &'static str, reach: Reach, step: impl Step + 'static) -> Listed {
-    Listed {
+fn list(number: u8, name: &'static str, reach: Reach, step: impl Step + 'static) -> NumberedStep {
+    NumberedStep {
         number,
         name,
         reach,

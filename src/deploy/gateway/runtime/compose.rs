@@ -16,7 +16,7 @@ use crate::deploy::gateway::labels::{self, PROJECT};
 use crate::deploy::gateway::records::Release;
 use crate::deploy::gateway::state;
 use crate::deploy::gateway::{container, env};
-use crate::deploy::host::{Access, Answer, Host};
+use crate::deploy::host::{Access, Host, ProgramOutput};
 use crate::deploy::settings::RuntimeKind;
 
 /// Compose.
@@ -168,7 +168,7 @@ fn is_plain(env: &str) -> bool {
 }
 
 /// What Compose says of `.env` repeats the line, and so a secret: only its number is told.
-fn refused(cx: &Context, answer: &Answer) -> Failure {
+fn refused(cx: &Context, answer: &ProgramOutput) -> Failure {
     let said = answer.last_line();
     let file = env::path(cx).display().to_string();
     if !answer.stderr.contains(".env") && !answer.stderr.contains("quoted value") {
@@ -193,7 +193,7 @@ fn refused(cx: &Context, answer: &Answer) -> Failure {
 
 /// Runs `docker compose` on our project: on `release` and the `.env` that we have checked, not on the
 /// files, which the deploy user can change at any time.
-async fn compose(cx: &Context, release: &Release, args: &[&str]) -> Result<Answer> {
+async fn compose(cx: &Context, release: &Release, args: &[&str]) -> Result<ProgramOutput> {
     let held = Held::env(cx)?;
     let env_file = match held {
         Some(_) => cx.host.path(HELD).display().to_string(),
@@ -231,7 +231,7 @@ impl Drop for Held<'_> {
     }
 }
 
-async fn run(cx: &Context, text: &str, args: &[&str]) -> Result<Answer> {
+async fn run(cx: &Context, text: &str, args: &[&str]) -> Result<ProgramOutput> {
     let project = cx.host.path(cx.settings.project());
     let program = docker(&cx.settings.engine)
         .args([

@@ -3,7 +3,7 @@
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::apt;
-use crate::deploy::host::{Access, Answer, Host, Program};
+use crate::deploy::host::{Access, Host, Program, ProgramOutput};
 
 const RULE_FILE: &str = "/etc/sudoers.d/openclaw-deploy";
 const RULE_ACCESS: Access = Access::root(0o440);
@@ -50,7 +50,7 @@ pub(super) fn test(name: &str) -> Program {
 
 /// Whether `name` can really become root: without a password, or with the one that it has.
 pub(crate) fn can_become_root(host: &Host, name: &str) -> bool {
-    let succeeds = |program: &Program| host.run(program).ok().filter(Answer::ok);
+    let succeeds = |program: &Program| host.run(program).ok().filter(ProgramOutput::ok);
     if succeeds(&test(name)).is_some() {
         return true;
     }

@@ -1,0 +1,95 @@
+//! From the command line, the environment and the configuration to what a command is given.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Instant;
+
+use super::args::{Cli, Command, Common};
+use crate::base::env_name::EnvName;
+use crate::base::environment::{self, Lookup};
+use crate::base::secret::Secret;
+use crate::deploy::context::Context;
+use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::Host;
+use crate::deploy::journal::Journal;
+use crate::deploy::reporter::Reporter;
+use crate::deploy::settings::{CONFIG, ConfigFile, Settings, swarm_secrets};
+use crate::deploy::token::{self, Token, take};
+
+/// The secrets of our environment, which are in it no more.
+pub(super) struct Taken {
+    ghcr: Option<Secret>,
+    tailscale: Option<Secret>,
+    app: Vec<(EnvName, Secret)>,
+}
+
+impl Taken {
+    /// Takes them, before any thread exists.
+    pub(super) fn from_environment() -> Self {
+        Self {
+            ghcr: take("GHCR_TOKEN"),
+            tailscale: take("TAILSCALE_AUTH_KEY"),
+            app: token::take_all(swarm_secrets::by_default()),
+        }
+    }
+}
+
+pub(super) fn reporter(cli: &Cli) -> Reporter {
+    let Common {
+        color, json, quiet, ..
+    } = cli.common;
+    Reporter::new(color.into(), json, quiet, is_dry_run(cli))
+}
+
+fn is_dry_run(cli: &Cli) -> bool {
+    matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.selection(false).dry_run)
+}
+
+/// Everything that a command is given.
+pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
+    let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
+    let token = check("GHCR_TOKEN", taken.ghcr)?;
+    let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
+    let settings = settings(cli)?;
+    let mut app = taken.app;
+    // Those that only the configuration names.
+    app.extend(token::take_all(settings.swarm_secrets.clone()));
+    token::resolved(&app)?;
+    let mut host = Host::new(&settings.root)?;
+    host.heed_signals()?;
+    let journal = settings.records().join("journal.jsonl");
+    let journal = (!is_dry_run(cli)).then(|| (host.clone(), journal));
+    Ok(Context {
+        journal: Journal::new(journal),
+        host,
+        settings,
+        reporter: reporter(cli),
+        token,
+        tailscale_key,
+        app_secrets: app,
+        sudo_user: std::env::var("SUDO_USER").ok(),
+        planned: RefCell::default(),
+        facts: RefCell::default(),
+        started: Instant::now(),
+    })
+}
+
+fn settings(cli: &Cli) -> Result<Settings> {
+    let mut flags = cli.flags();
+    let lookup: Lookup<'_> = &|name| std::env::var_os(name);
+    let named = |name: &str| environment::value(lookup, name)?.into_string().ok();
+    flags.github_user = named("GITHUB_USER");
+    flags.state_home = environment::state_home(lookup);
+    if flags.docker_host.is_none() && flags.context.is_none() {
+        flags.docker_host = named("DOCKER_HOST");
+        flags.context = named("DOCKER_CONTEXT").filter(|_| flags.docker_host.is_none());
+    }
+    let root = flags.root.as_deref().unwrap_or(Path::new("/"));
+    let file = match &cli.common.config {
+        Some(path) => ConfigFile::read(path)?.ok_or_else(|| {
+            Failure::usage(format!("there is no {}", path.display())).hint("check --config")
+        })?,
+        None => ConfigFile::read(&root.join(CONFIG.trim_start_matches('/')))?.unwrap_or_default(),
+    };
+    Settings::decide(flags, file)
+}
