@@ -78,7 +78,7 @@ fn bootstrap(world: &World, tag: &str) -> Ran {
 
 /// Nothing to do.
 fn again(world: &World, runs: usize) -> Result<(), String> {
-    world.gate.requests();
+    world.proxy.requests();
     let mut took = Vec::new();
     for _ in 0..runs {
         took.push(
@@ -88,7 +88,7 @@ fn again(world: &World, runs: usize) -> Result<(), String> {
                 .took,
         );
     }
-    let asked = world.gate.requests();
+    let asked = world.proxy.requests();
     let blobs = asked.iter().filter(|it| it.contains("/blobs/")).count();
     row(
         "again, with nothing to do",

@@ -1,4 +1,4 @@
-//! Check 33: a clock that is a year off, of the host and of the registry's certificate.
+//! A clock that is a year off, of the host and of the registry's certificate.
 //!
 //! The engine, which is what checks certificates, is given a wrong clock without touching the machine's:
 //! the kernel's `clock_gettime`, which lies in its own memory (the vDSO), is written over with one that
@@ -9,15 +9,15 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::world::{GOOD, Ran, World, finish, hold, put, sh, wait_for};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(33, "a clock that is a year off", clock)];
+pub const CHECKS: &[Check] = checks![a_clock_that_is_a_year_off_is_named,];
 
 const YEAR: i64 = 365 * 24 * 3600;
 const REGISTRY: &str = "registry.test:5443";
 
-fn clock(world: &World) -> Outcome {
+fn a_clock_that_is_a_year_off_is_named(world: &World) -> Outcome {
     authority(world)?;
     let outcome = certificates(world).and_then(|()| engine(world));
     world.stop_engine();

@@ -1,4 +1,4 @@
-//! Checks 23 and 24: engines that are missing, down, not ours to use or of another kind; Compose.
+//! Engines that are missing, down, not ours to use or of another kind; Compose.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -6,16 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::world::{GOOD, PATH, PROGRAM, Ran, World, finish, hold, put, same, sh, wait_for};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(
-        23,
-        "Docker missing, down, not permitted, rootless, remote, of another age",
-        engines,
-    ),
-    check(24, "Compose: none, only v1, not executable", compose),
+pub const CHECKS: &[Check] = checks![
+    an_engine_that_cannot_be_used_is_refused_with_the_fix,
+    a_compose_that_cannot_be_used_is_refused_with_the_fix,
 ];
 
 /// The program at an engine.
@@ -47,7 +43,7 @@ fn refuses(run: &Ran, what: &str, fix: &str) -> Outcome {
     )
 }
 
-fn engines(world: &World) -> Outcome {
+fn an_engine_that_cannot_be_used_is_refused_with_the_fix(world: &World) -> Outcome {
     missing(world)?;
     refuses(
         &at(world, "unix:///run/none.sock"),
@@ -238,7 +234,7 @@ fn pretend(least: &str, most: &str) -> Result<(String, Asked), String> {
     Ok((format!("unix://{path}"), asked))
 }
 
-fn compose(world: &World) -> Outcome {
+fn a_compose_that_cannot_be_used_is_refused_with_the_fix(world: &World) -> Outcome {
     let plugin = "/usr/local/lib/docker/cli-plugins/docker-compose";
     let others = sh(
         "for p in /usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins /usr/local/libexec/docker/cli-plugins; do test -d $p && echo $p; done; true",

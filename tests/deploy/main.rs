@@ -1,183 +1,154 @@
-//! The acceptance checks of `openclaw-deploy`, on a real engine.
+//! `openclaw-deploy` on a real engine, through libtest's command line: names, filters, `--list`.
 //!
-//! Runs itself again in namespaces of its own (network, mounts, processes), so that it may use
-//! the real paths and ports and leaves nothing behind. Starts `dockerd`, a registry and a gate
-//! before it that can be slow, cut off, corrupt or ask for tokens like GHCR's. Prints a table.
-//!
-//! `cargo test --test deploy -- 13 14` runs checks 13 and 14 only.
+//! Each world is a process in namespaces of its own (network, mounts, processes), so that it may
+//! use the real paths and ports and leaves nothing behind. It starts `dockerd`, a registry and a
+//! proxy before it that can be slow, cut off, corrupt or ask for tokens like GHCR's. Tests of one
+//! world run one after another; `--test-threads` says how many worlds there are.
 
-#![allow(clippy::print_stdout)] // the table
+#![allow(clippy::print_stdout)] // the table of the benchmark, and what belongs to a summary
 
 mod bench;
-mod gate;
 mod images;
+mod registry_proxy;
 mod world;
+mod worlds;
 
-mod by_hand;
+mod bootstrap_script;
 mod clock;
-mod cold;
-mod cut;
-mod disks;
+mod deploy_user_files;
+mod disk_full;
+mod docker_host;
 mod engines;
-mod hosts;
-mod ladder;
-mod leftovers;
-mod lent;
-mod lost;
-mod mishaps;
-mod planted;
-mod ready;
-mod real;
+mod existing_files;
+mod first_install;
+mod image_cleanup;
+mod interruption;
+mod manual_changes;
+mod pull;
+mod readiness;
+mod real_gateway;
 mod remote;
-mod safety;
+mod restore;
 mod swarm;
+mod swarm_lost_image;
+mod swarm_registry;
 mod terminal;
 mod token;
 mod upgrade;
-mod wrapper;
 
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::ExitCode;
+use std::sync::Arc;
 
+use libtest_mimic::{Arguments, Failed, Trial};
 use world::World;
+use worlds::Worlds;
 
 /// What a check returns: nothing, or what it saw instead.
 pub type Outcome = Result<(), String>;
 
-/// A check: its number in the list of the reference, its name, and what it does.
+/// A check: its module and name, and what it does.
 #[derive(Clone, Copy)]
 pub struct Check {
-    number: u8,
     name: &'static str,
     run: fn(&World) -> Outcome,
 }
 
-/// Names a check.
-pub const fn check(number: u8, name: &'static str, run: fn(&World) -> Outcome) -> Check {
-    Check { number, name, run }
+/// Functions of this module as checks of their names.
+macro_rules! checks {
+    ($($name:ident),* $(,)?) => {
+        &[$(crate::Check { name: concat!(module_path!(), "::", stringify!($name)), run: $name }),*]
+    };
 }
+use checks;
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
-    if std::env::var_os("OC_DEPLOY_INSIDE").is_none() {
-        return enter();
+    if let Some(socket) = std::env::var_os(worlds::SOCKET) {
+        return worlds::serve(socket.as_ref(), &all());
     }
-    let world = match World::begin() {
-        Ok(world) => world,
-        Err(why) => {
-            println!("cannot set up: {why}\n0 passed, 1 failed");
-            return ExitCode::FAILURE;
-        }
+    if let Ok(runs) = std::env::var("OC_DEPLOY_BENCH") {
+        return worlds::bench(&runs);
+    }
+    let (mut arguments, filters) = arguments();
+    // A world keeps about two cores busy.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert((cores / 2).max(1));
+    let worlds = Arc::new(Worlds::default());
+    let trials = all().into_iter().map(|check| trial(check, &worlds));
+    let wanted = |trial: &Trial| {
+        filters.is_empty() || filters.iter().any(|it| trial.name().contains(it.as_str()))
     };
-    if let Some((_, runs)) = wanted.split_first().filter(|(first, _)| *first == "bench") {
-        let runs = runs.first().and_then(|it| it.parse().ok()).unwrap_or(7);
-        let outcome = bench::run(&world, runs);
-        world.end();
-        return match outcome {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                println!("not measured: {why}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    let checks = all();
-    let is_whole =
-        (1..=34).all(|number| checks.iter().filter(|it| it.number == number).count() == 1);
-    if !is_whole {
-        println!("the list does not hold each of the 34 numbers once\n0 passed, 1 failed");
-        return ExitCode::FAILURE;
-    }
-    let (mut passed, mut failed) = (0, 0);
-    for check in checks {
-        let named = |word: &String| match word.parse::<u8>() {
-            Ok(number) => number == check.number,
-            Err(_) => check.name.contains(word.as_str()),
-        };
-        if !wanted.is_empty() && !wanted.iter().any(named) {
-            continue;
+    let conclusion = libtest_mimic::run(&arguments, trials.filter(wanted).collect());
+    worlds.end();
+    match conclusion.num_passed + conclusion.num_failed {
+        0 if !arguments.list => {
+            // A run that tests nothing has not passed.
+            println!("no test has such a name");
+            ExitCode::FAILURE
         }
-        let start = Instant::now();
-        let outcome = world.reset().and_then(|()| (check.run)(&world));
-        let word = if outcome.is_ok() { "pass" } else { "FAIL" };
-        println!(
-            "{:2}  {word}  {:6.1} s  {}",
-            check.number,
-            start.elapsed().as_secs_f64(),
-            check.name
-        );
-        match outcome {
-            Ok(()) => passed += 1,
-            Err(why) => {
-                failed += 1;
-                for line in why.lines() {
-                    println!("        {line}");
-                }
-            }
-        }
-    }
-    world.end();
-    println!("{passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+        _ => conclusion.exit_code(),
     }
 }
 
-/// All checks by their numbers; 1 to 34 are those of the reference, 35 and on our own.
+/// The command line, and its filters when there is more than the one that the crate takes.
+fn arguments() -> (Arguments, Vec<String>) {
+    let with_value = [
+        "--skip",
+        "--test-threads",
+        "--color",
+        "--format",
+        "--logfile",
+    ];
+    let mut before = String::new();
+    let (mut filters, mut others) = (vec![], vec![]);
+    for word in std::env::args() {
+        let is_filter = !word.starts_with('-') && !with_value.contains(&before.as_str());
+        match is_filter && !others.is_empty() {
+            true => filters.push(word.clone()),
+            false => others.push(word.clone()),
+        }
+        before = word;
+    }
+    if filters.len() == 1 {
+        others.append(&mut filters);
+    }
+    (Arguments::from_iter(others), filters)
+}
+
+fn trial(check: Check, worlds: &Arc<Worlds>) -> Trial {
+    let worlds = Arc::clone(worlds);
+    let run = move || worlds.run(check.name).map_err(Failed::from);
+    Trial::test(shown(check.name), run)
+}
+
+/// Its name without the crate's.
+fn shown(name: &'static str) -> &'static str {
+    name.split_once("::").map_or(name, |(_, rest)| rest)
+}
+
 fn all() -> Vec<Check> {
-    let mut checks: Vec<Check> = [
-        by_hand::CHECKS,
+    let checks = [
+        bootstrap_script::CHECKS,
         clock::CHECKS,
-        cold::CHECKS,
-        cut::CHECKS,
-        disks::CHECKS,
+        deploy_user_files::CHECKS,
+        disk_full::CHECKS,
+        docker_host::CHECKS,
         engines::CHECKS,
-        hosts::CHECKS,
-        ladder::CHECKS,
-        leftovers::CHECKS,
-        lent::CHECKS,
-        lost::CHECKS,
-        mishaps::CHECKS,
-        planted::CHECKS,
-        ready::CHECKS,
+        existing_files::CHECKS,
+        first_install::CHECKS,
+        image_cleanup::CHECKS,
+        interruption::CHECKS,
+        manual_changes::CHECKS,
+        pull::CHECKS,
+        readiness::CHECKS,
         remote::CHECKS,
-        safety::CHECKS,
+        restore::CHECKS,
         swarm::CHECKS,
+        swarm_lost_image::CHECKS,
+        swarm_registry::CHECKS,
         terminal::CHECKS,
         token::CHECKS,
         upgrade::CHECKS,
-        wrapper::CHECKS,
-    ]
-    .concat();
-    checks.extend(real::checks());
-    checks.sort_by_key(|check| check.number);
-    checks
-}
-
-/// Starts over in namespaces of our own.
-fn enter() -> ExitCode {
-    let Ok(me) = std::env::current_exe() else {
-        return ExitCode::FAILURE;
-    };
-    let why = Command::new("unshare")
-        .args([
-            "--net",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ])
-        .arg(me)
-        .args(std::env::args().skip(1))
-        .env("OC_DEPLOY_INSIDE", "1")
-        .exec();
-    println!("cannot enter namespaces (run as root): {why}\n0 passed, 1 failed");
-    ExitCode::FAILURE
+    ];
+    let checks = checks.into_iter().chain([real_gateway::checks()]);
+    checks.flatten().copied().collect()
 }

@@ -1,44 +1,24 @@
-//! Checks 41 to 45: the state on another machine's engine, which is in volumes.
+//! The state on another machine's engine, which is in volumes.
 //!
 //! The other engine's data lie on this disk, so that what is in a volume can be looked at
 //! without the engine.
 
 use std::process::{Command, Stdio};
 
-use crate::gate::Rule;
+use crate::registry_proxy::Rule;
 use crate::token::{Watch, forms};
 use crate::world::{
     GOOD, PATH, Ran, World, answering, finish, hold, ran, same, sh, text, wait_for,
 };
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(
-        41,
-        "remote: exit 78 after it wrote, the old state is there byte for byte",
-        spoiled,
-    ),
-    check(
-        42,
-        "remote: a copy is complete, rollback restores, N are kept",
-        copied,
-    ),
-    check(
-        43,
-        "remote: interrupted in the copy, the next run finishes",
-        interrupted,
-    ),
-    check(
-        44,
-        "remote: the disk fills during the copy, the old version goes on",
-        full,
-    ),
-    check(
-        45,
-        "remote: another operator's copies are left alone",
-        operators,
-    ),
+pub const CHECKS: &[Check] = checks![
+    after_exit_78_the_old_state_is_back_byte_for_byte,
+    a_copy_is_complete_is_restored_and_only_the_newest_are_kept,
+    a_copy_that_is_interrupted_is_finished_by_the_next_run,
+    a_disk_that_fills_during_the_copy_leaves_the_old_version_running,
+    the_copies_of_another_operator_are_left_alone,
 ];
 
 /// Where it listens.
@@ -187,9 +167,9 @@ fn nothing_left(states: usize) -> Outcome {
     )
 }
 
-fn spoiled(world: &World) -> Outcome {
+fn after_exit_78_the_old_state_is_back_byte_for_byte(world: &World) -> Outcome {
     with_engine(world, "", |world| {
-        world.gate.rule(Rule::Tokens {
+        world.proxy.rule(Rule::Tokens {
             token: GOOD.to_owned(),
             public: false,
         });
@@ -239,7 +219,29 @@ fn spoiled(world: &World) -> Outcome {
     })
 }
 
-fn copied(world: &World) -> Outcome {
+/// The copy goes through us in pieces.
+fn upgraded_in_little_memory(world: &World) -> Outcome {
+    let upgrade = update(world, "v2", &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let upgrade = upgrade.map_err(|why| why.to_string())?;
+    let status = format!("/proc/{}/status", upgrade.id());
+    let mut peak = 0;
+    while let Some(line) = text(&status).lines().find(|line| line.starts_with("VmHWM")) {
+        let number = line.split_whitespace().nth(1);
+        peak = number.map_or(0, |it| it.parse().unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let output = upgrade.wait_with_output().map_err(|why| why.to_string())?;
+    ran(&output, 0.0).exits(0)?.says("copied 199.")?;
+    hold(
+        peak < 40 << 10,
+        format!("the copy took {peak} kB of memory"),
+    )
+}
+
+fn a_copy_is_complete_is_restored_and_only_the_newest_are_kept(world: &World) -> Outcome {
     with_engine(world, "", |world| {
         deploy(world, "v1").exits(0)?;
         let first = volume(world, &live()?);
@@ -247,26 +249,7 @@ fn copied(world: &World) -> Outcome {
         let before = portrait(&first)?;
         let keys = |tree: &str| tree.replace("_state_", "_auth_") + "/keys";
         sh(&format!("echo of v1 > {}", keys(&first)))?;
-        let upgrade = update(world, "v2", &[])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let upgrade = upgrade.map_err(|why| why.to_string())?;
-        let status = format!("/proc/{}/status", upgrade.id());
-        let mut peak = 0;
-        while let Some(line) = text(&status).lines().find(|line| line.starts_with("VmHWM")) {
-            peak = line
-                .split_whitespace()
-                .nth(1)
-                .map_or(0, |it| it.parse().unwrap_or(0));
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        let output = upgrade.wait_with_output().map_err(|why| why.to_string())?;
-        ran(&output, 0.0).exits(0)?.says("copied 199.")?;
-        hold(
-            peak < 40 << 10,
-            format!("the copy took {peak} kB of memory"),
-        )?;
+        upgraded_in_little_memory(world)?;
         same("who answers", answering(), "v2".to_owned())?;
         let second = volume(world, &live()?);
         hold(first != second, "v2 has v1's own volume")?;
@@ -310,7 +293,7 @@ fn copied(world: &World) -> Outcome {
     })
 }
 
-fn interrupted(world: &World) -> Outcome {
+fn a_copy_that_is_interrupted_is_finished_by_the_next_run(world: &World) -> Outcome {
     with_engine(world, "", |world| {
         for (signal, moment, code) in [
             ("KILL", Moment::Copy, -9),
@@ -398,7 +381,7 @@ fn strike(
     Ok(run.code)
 }
 
-fn full(world: &World) -> Outcome {
+fn a_disk_that_fills_during_the_copy_leaves_the_old_version_running(world: &World) -> Outcome {
     with_engine(world, "140m", |world| {
         deploy(world, "v1").exits(0)?;
         let (name, tree) = (live()?, volume(world, &live()?));
@@ -420,7 +403,7 @@ fn full(world: &World) -> Outcome {
     })
 }
 
-fn operators(world: &World) -> Outcome {
+fn the_copies_of_another_operator_are_left_alone(world: &World) -> Outcome {
     with_engine(world, "", |world| {
         deploy(world, "v1").exits(0)?;
         let first = volume(world, &live()?);

@@ -1,43 +1,23 @@
-//! Checks 37 to 40, 47 and 48: the gateway as a Swarm stack, its app secrets as Swarm secrets.
+//! The gateway as a Swarm stack, its app secrets as Swarm secrets.
 
 use std::process::{Command, Stdio};
 
-use crate::gate::{Rule, base64};
 use crate::images::variant;
+use crate::registry_proxy::{Rule, base64};
 use crate::token::Watch;
 use crate::world::{
     GOOD, Ran, STEPS, World, answering, finish, hold, put, same, sh, text, wait_for,
 };
-use crate::{Check, Outcome, check, remote};
+use crate::{Check, Outcome, checks, remote};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(
-        37,
-        "Swarm: no manager is refused, a manager runs the stack",
-        deployed,
-    ),
-    check(
-        38,
-        "Swarm: token and secrets in no file, argv, inspect",
-        nowhere,
-    ),
-    check(
-        39,
-        "Swarm: an unchanged run, and a secret that changed",
-        rotated,
-    ),
-    check(
-        40,
-        "Swarm: unhealthy, the old version, state and secret back",
-        put_back,
-    ),
-    check(
-        47,
-        "Swarm: from Compose and back on one state, backup",
-        moved,
-    ),
-    check(48, "Swarm: on another engine, by tcp and by ssh", elsewhere),
+pub const CHECKS: &[Check] = checks![
+    a_manager_runs_the_stack_and_any_other_node_is_refused,
+    token_and_secrets_are_in_no_file_argument_or_inspect,
+    an_unchanged_run_changes_nothing_and_a_changed_secret_is_rotated,
+    an_unhealthy_upgrade_brings_back_version_state_and_secret,
+    compose_and_swarm_take_over_one_state_from_each_other,
+    another_engine_runs_the_stack_by_tcp_and_by_ssh,
 ];
 
 const DATA: &str = "/home/deploy/.openclaw/state/data";
@@ -112,7 +92,7 @@ fn mounted(docker: &str, notion: &str) -> Outcome {
     )
 }
 
-fn deployed(world: &World) -> Outcome {
+fn a_manager_runs_the_stack_and_any_other_node_is_refused(world: &World) -> Outcome {
     let refused = deploy(world, "v1");
     refused
         .exits(3)?
@@ -204,8 +184,8 @@ fn stack(world: &World) -> Outcome {
     same("who answers again", answering(), "v1".to_owned())
 }
 
-fn nowhere(world: &World) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+fn token_and_secrets_are_in_no_file_argument_or_inspect(world: &World) -> Outcome {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });
@@ -267,7 +247,7 @@ pub fn files_with(world: &World, needles: &[&str]) -> Result<String, String> {
     ))
 }
 
-fn rotated(world: &World) -> Outcome {
+fn an_unchanged_run_changes_nothing_and_a_changed_secret_is_rotated(world: &World) -> Outcome {
     in_swarm(HERE, world, |world| {
         deploy(world, "v1").exits(0)?;
         let before = task(HERE, "{{.Id}} {{.State.StartedAt}}")?;
@@ -323,7 +303,7 @@ fn chosen(world: &World) -> Outcome {
         .map(drop)
 }
 
-fn put_back(world: &World) -> Outcome {
+fn an_unhealthy_upgrade_brings_back_version_state_and_secret(world: &World) -> Outcome {
     // An image that listens everywhere, whatever it is told.
     let wide = "CMD [\"node\",\"gateway\",\"--bind\",\"lan\"]";
     variant(&world.scratch, "wide", wide)?;
@@ -391,7 +371,39 @@ fn killed(world: &World) -> Outcome {
     same("who answers after the kill", answering(), "v2".to_owned())
 }
 
-fn moved(world: &World) -> Outcome {
+fn backed_up(world: &World) -> Outcome {
+    let first = task(HERE, "{{.Id}}")?;
+    sh("mkdir -p /var/backups && mount -t tmpfs tmpfs /var/backups")?;
+    let backup = world.run(&["backup"]);
+    let archive = sh("tar -tzf /var/backups/openclaw/openclaw-*.tar.gz");
+    sh("umount /var/backups")?;
+    backup.exits(0)?;
+    hold(archive?.contains("state/data"), "the backup has no state")?;
+    hold(
+        wait_for(20, || answering() == "v1"),
+        "no answer after the backup",
+    )?;
+    hold(
+        task(HERE, "{{.Id}}")? != first,
+        "the backup did not stop the gateway",
+    )
+}
+
+fn restarted_without_the_registry(world: &World) -> Outcome {
+    world.stop_engine();
+    world.start_engine()?;
+    hold(
+        wait_for(60, || answering() == "v1"),
+        "no answer after the engine's restart",
+    )?;
+    let asked = world.proxy.requests();
+    hold(
+        asked.is_empty(),
+        format!("Swarm asked the registry: {asked:?}"),
+    )
+}
+
+fn compose_and_swarm_take_over_one_state_from_each_other(world: &World) -> Outcome {
     let only = |what: &str, tag: &str, wanted: &str| {
         same(what, answering(), tag.to_owned())?;
         same(what, text(&format!("{DATA}.kept")).as_str(), "precious\n")?;
@@ -424,34 +436,10 @@ fn moved(world: &World) -> Outcome {
             .bootstrap("v1", &[])
             .exits(0)?
             .says("gateway     unchanged")?;
-        let first = task(HERE, "{{.Id}}")?;
-        world.gate.requests();
-        sh("mkdir -p /var/backups && mount -t tmpfs tmpfs /var/backups")?;
-        let backup = world.run(&["backup"]);
-        let archive = sh("tar -tzf /var/backups/openclaw/openclaw-*.tar.gz");
-        sh("umount /var/backups")?;
-        backup.exits(0)?;
-        hold(archive?.contains("state/data"), "the backup has no state")?;
-        hold(
-            wait_for(20, || answering() == "v1"),
-            "no answer after the backup",
-        )?;
-        hold(
-            task(HERE, "{{.Id}}")? != first,
-            "the backup did not stop the gateway",
-        )?;
+        world.proxy.requests();
+        backed_up(world)?;
         only("after the backup", "v1", swarm)?;
-        world.stop_engine();
-        world.start_engine()?;
-        hold(
-            wait_for(60, || answering() == "v1"),
-            "no answer after the engine's restart",
-        )?;
-        let asked = world.gate.requests();
-        hold(
-            asked.is_empty(),
-            format!("Swarm asked the registry: {asked:?}"),
-        )?;
+        restarted_without_the_registry(world)?;
         world
             .bootstrap("v1", &[])
             .exits(0)?
@@ -471,7 +459,7 @@ fn moved(world: &World) -> Outcome {
     })
 }
 
-fn elsewhere(world: &World) -> Outcome {
+fn another_engine_runs_the_stack_by_tcp_and_by_ssh(world: &World) -> Outcome {
     remote::with_engine(world, "", |world| {
         in_swarm(THERE, world, |world| {
             over(world, "tcp://127.0.0.1:2375", over_ssh)
@@ -481,7 +469,7 @@ fn elsewhere(world: &World) -> Outcome {
 
 /// A life on the engine at `host`: first, again, next, a bad one.
 fn over(world: &World, host: &str, then: fn(&World) -> Outcome) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });

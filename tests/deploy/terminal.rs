@@ -1,4 +1,4 @@
-//! Check 54: what a terminal does to all that runs in it. Ctrl-C, and a connection that is lost,
+//! What a terminal does to all that runs in it. Ctrl-C, and a connection that is lost,
 //! signal every process of its foreground, the Docker client and what it started among them.
 
 use std::os::unix::process::CommandExt;
@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use crate::remote::{ENGINE, empty, with_engine};
 use crate::world::{GOOD, World, answering, hold, ran, same, sh, wait_for};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    54,
-    "Ctrl-C again and again, and a terminal that is gone",
-    impatient,
-)];
+pub const CHECKS: &[Check] =
+    checks![ctrl_c_again_and_again_and_a_terminal_that_is_gone_end_a_run_in_order,];
 
-fn impatient(world: &World) -> Outcome {
+fn ctrl_c_again_and_again_and_a_terminal_that_is_gone_end_a_run_in_order(world: &World) -> Outcome {
     for signal in ["INT", "HUP"] {
         life(world, signal, "unix:///var/run/docker.sock")?;
         world.reset()?;

@@ -1,19 +1,15 @@
-//! Check 31, and how all checks look for a token: in files, in every process, in what was said.
+//! How all checks look for a token: in files, in every process, in what was said.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::gate::{Harm, Rule, base64};
+use crate::registry_proxy::{Harm, Rule, base64};
 use crate::world::{PROGRAM, Ran, World, finish, hold, inspect, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    31,
-    "random tokens through every failure",
-    random_tokens,
-)];
+pub const CHECKS: &[Check] = checks![random_tokens_are_seen_nowhere_through_every_failure,];
 
 /// Where a file with the token would lie: homes, runtime files, our records and `.env`, the clients' and
 /// the engine's own configuration.
@@ -197,11 +193,11 @@ const PATHS: [Path; 12] = [
     ("v5", Harm::None, &["--only", "docker,nonsense"], 2),
 ];
 
-fn random_tokens(world: &World) -> Outcome {
+fn random_tokens_are_seen_nowhere_through_every_failure(world: &World) -> Outcome {
     for (tag, harm, more, code) in PATHS {
         let token = random()?;
-        world.gate.rule(tokens(&token));
-        world.gate.harm(harm.clone());
+        world.proxy.rule(tokens(&token));
+        world.proxy.harm(harm.clone());
         let what = |why: String| format!("{tag}, {harm:?}: {why}");
         let watch = Watch::begin(forms(&token));
         let run = world.bootstrap_as(Some(&token), tag, more);
@@ -209,7 +205,7 @@ fn random_tokens(world: &World) -> Outcome {
         watch.saw_nothing().map_err(what)?;
         nowhere(world, &forms(&token), &(run.out + &run.err)).map_err(what)?;
     }
-    world.gate.harm(Harm::None);
+    world.proxy.harm(Harm::None);
     refused(world)?;
     interrupted(world)?;
     children(world)?;
@@ -225,7 +221,7 @@ fn refused(world: &World) -> Outcome {
         },
     ] {
         let token = random()?;
-        world.gate.rule(rule);
+        world.proxy.rule(rule);
         let watch = Watch::begin(forms(&token));
         let run = world.bootstrap_as(Some(&token), "v2", &[]);
         run.exits(4)?.says("auth")?;
@@ -239,17 +235,17 @@ fn refused(world: &World) -> Outcome {
 fn interrupted(world: &World) -> Outcome {
     for signal in ["INT", "KILL"] {
         let token = random()?;
-        world.gate.rule(tokens(&token));
-        world.gate.harm(Harm::Slow(2_000_000));
-        world.gate.requests();
+        world.proxy.rule(tokens(&token));
+        world.proxy.harm(Harm::Slow(2_000_000));
+        world.proxy.requests();
         let image = world.image("big");
         let watch = Watch::begin(forms(&token));
-        let run = crate::cut::strike(
+        let run = crate::interruption::strike(
             world.command(Some(&token), &["update", "--image", &image]),
             signal,
             || {
                 world
-                    .gate
+                    .proxy
                     .requests()
                     .iter()
                     .any(|it| it.contains("/blobs/"))
@@ -263,9 +259,9 @@ fn interrupted(world: &World) -> Outcome {
 
 /// Not sampled but traced: every program that ours starts, with its arguments and its environment.
 fn children(world: &World) -> Outcome {
-    world.gate.reset();
+    world.proxy.reset();
     let token = random()?;
-    world.gate.rule(tokens(&token));
+    world.proxy.rule(tokens(&token));
     let trace = world.scratch.join("children");
     let image = world.image("v2");
     let mut command = world.traced(&["-f", "-v", "-s", "100000", "-e", "trace=execve"], &trace);
@@ -305,7 +301,7 @@ fn children(world: &World) -> Outcome {
 /// A registry whose refusal repeats what it was given; that it did shows in what is hidden.
 fn repeated(world: &World) -> Outcome {
     let token = random()?;
-    world.gate.rule(Rule::Echo);
+    world.proxy.rule(Rule::Echo);
     let run: Ran = world.bootstrap_as(Some(&token), "v5", &[]);
     run.exits(4)?.says("denied: <concealed> and Basic ")?;
     let needles = forms(&token);

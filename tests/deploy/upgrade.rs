@@ -1,46 +1,30 @@
-//! Checks 3, 4, 13, 14, 15, 17, 29, 46, 53: one version in place of another, and the way back.
+//! One version in place of another, and the way back.
 
 use std::process::Stdio;
 
-use crate::gate::{Harm, Rule};
 use crate::images::{Images, variant};
+use crate::registry_proxy::{Harm, Rule};
 use crate::world::{
     GOOD, Ran, World, answering, finish, hold, inspect, ran, same, sh, text, wait_for,
 };
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(
-        3,
-        "a new digest: one recreate, the old one kept, a snapshot",
-        new_digest,
-    ),
-    check(4, "the same image, or no registry: no restart", same_image),
-    check(
-        13,
-        "never healthy: the old version is put back",
-        never_healthy,
-    ),
-    check(14, "exit 78: seen at once, the state put back", exit_78),
-    check(15, "the way back fails too", both_fail),
-    check(17, "a foreign listener on the port", foreign_listener),
-    check(29, "five upgrades leave N of our images", five_upgrades),
-    check(
-        46,
-        "killed before the stop, with only .env changed: it is not taken for done",
-        only_env,
-    ),
-    check(
-        53,
-        "an image without a command is refused before the stop",
-        nothing_to_start,
-    ),
+pub const CHECKS: &[Check] = checks![
+    a_new_digest_means_one_recreate_a_snapshot_and_the_old_version_kept,
+    the_same_image_or_no_registry_means_no_restart,
+    a_version_that_is_never_healthy_makes_way_for_the_old_one,
+    exit_78_is_seen_at_once_and_the_state_is_put_back,
+    a_restore_that_fails_too_says_how_to_go_on,
+    another_program_on_the_port_is_named_before_the_stop,
+    five_upgrades_leave_only_the_newest_of_our_images,
+    a_run_that_is_killed_before_the_stop_is_not_taken_for_done,
+    an_image_without_a_command_is_refused_before_the_stop,
 ];
 
 const DATA: &str = "/home/deploy/.openclaw/state/data";
 
-fn new_digest(world: &World) -> Outcome {
+fn a_new_digest_means_one_recreate_a_snapshot_and_the_old_version_kept(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     // The engine's events are found by the second.
     let events = sh("sleep 1.1; date +%s")?;
@@ -99,7 +83,7 @@ fn new_digest(world: &World) -> Outcome {
     same("v1", inspect("{{.Id}} {{.State.StartedAt}}")?, before)
 }
 
-fn same_image(world: &World) -> Outcome {
+fn the_same_image_or_no_registry_means_no_restart(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
     let unmoved = |what: &str| {
@@ -115,13 +99,13 @@ fn same_image(world: &World) -> Outcome {
         .never_says("warning:")?
         .says("gateway     unchanged")?;
     unmoved("same digest, other tag")?;
-    world.gate.harm(Harm::Down);
+    world.proxy.harm(Harm::Down);
     let run = world.bootstrap("v1", &["--pull-timeout", "4s"]);
     run.exits(0)?.says("was left alone")?;
     same("warnings", run.err.matches("warning:").count(), 1)?;
     unmoved("registry down")?;
-    world.gate.harm(Harm::None);
-    world.gate.rule(Rule::Tokens {
+    world.proxy.harm(Harm::None);
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });
@@ -141,7 +125,7 @@ fn precious() -> Outcome {
     sh(&format!("echo precious > {KEPT}; chown 1000:1000 {KEPT}")).map(drop)
 }
 
-fn never_healthy(world: &World) -> Outcome {
+fn a_version_that_is_never_healthy_makes_way_for_the_old_one(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     precious()?;
     let begun = sh("date +%s")?;
@@ -219,7 +203,7 @@ fn fifty_lines(run: &Ran) -> Outcome {
     )
 }
 
-fn exit_78(world: &World) -> Outcome {
+fn exit_78_is_seen_at_once_and_the_state_is_put_back(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     precious()?;
     let run = world.bootstrap("v4", &["--health-timeout", "60s"]);
@@ -234,7 +218,7 @@ fn exit_78(world: &World) -> Outcome {
     same("the state", text(KEPT).as_str(), "precious\n")
 }
 
-fn both_fail(world: &World) -> Outcome {
+fn a_restore_that_fails_too_says_how_to_go_on(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let image = world.image("v3");
     let args = ["update", "--image", &image, "--health-timeout", "4s"];
@@ -269,7 +253,7 @@ fn both_fail(world: &World) -> Outcome {
     same("who answers", answering(), "v1".to_owned())
 }
 
-fn foreign_listener(world: &World) -> Outcome {
+fn another_program_on_the_port_is_named_before_the_stop(world: &World) -> Outcome {
     let listener = std::net::TcpListener::bind("127.0.0.1:18789").map_err(|why| why.to_string())?;
     world
         .bootstrap("v1", &[])
@@ -295,7 +279,7 @@ fn foreign_listener(world: &World) -> Outcome {
     world.bootstrap("v2", &[]).exits(0).map(drop)
 }
 
-fn five_upgrades(world: &World) -> Outcome {
+fn five_upgrades_leave_only_the_newest_of_our_images(world: &World) -> Outcome {
     sh(
         "docker pull -q 127.0.0.1:5000/me/openclaw:html >/dev/null && docker tag 127.0.0.1:5000/me/openclaw:html foreign:1 && \
         printf 'FROM scratch\\nLABEL x=1\\n' | DOCKER_BUILDKIT=0 docker build -q -",
@@ -328,7 +312,7 @@ fn five_upgrades(world: &World) -> Outcome {
     same("images of others", still, foreign)
 }
 
-fn only_env(world: &World) -> Outcome {
+fn a_run_that_is_killed_before_the_stop_is_not_taken_for_done(world: &World) -> Outcome {
     let env = "/home/deploy/openclaw/.env";
     let records = "/var/lib/openclaw-deploy/records.json";
     let parsed = || serde_json::from_str::<serde_json::Value>(&text(records)).unwrap_or_default();
@@ -351,7 +335,7 @@ fn only_env(world: &World) -> Outcome {
     )
 }
 
-fn nothing_to_start(world: &World) -> Outcome {
+fn an_image_without_a_command_is_refused_before_the_stop(world: &World) -> Outcome {
     variant(&world.scratch, "inert", "CMD []\\nENTRYPOINT []")?;
     let refused = |when: &str| {
         let run = world.bootstrap("inert", &[]);

@@ -1,4 +1,4 @@
-//! The host of the checks: private mounts, an engine, a registry with a gate before it, and the
+//! The host of the checks: private mounts, an engine, a registry with a proxy before it, and the
 //! program under test.
 
 use std::fs;
@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::gate::Gate;
 use crate::images::{self, Images};
+use crate::registry_proxy::RegistryProxy;
 
 /// The program under test, copied to where no check looks for tokens.
 pub const PROGRAM: &str = "/mnt/openclaw-deploy";
@@ -31,7 +31,7 @@ pub struct World {
     /// Scratch, on a disk.
     pub scratch: PathBuf,
     /// Before the registry.
-    pub gate: Gate,
+    pub proxy: RegistryProxy,
     /// What the registry holds.
     pub images: Images,
     engine: Mutex<Option<Child>>,
@@ -89,11 +89,11 @@ impl World {
         private_accounts(&scratch)?;
         let registry = start_registry(&scratch)?;
         let engine = start_engine(&scratch)?;
-        let gate = Gate::open(5000);
+        let proxy = RegistryProxy::open(5000);
         let images = Images::publish(&scratch)?;
         Ok(Self {
             scratch,
-            gate,
+            proxy,
             images,
             engine: Mutex::new(Some(engine)),
             registry: Mutex::new(registry),
@@ -125,9 +125,9 @@ impl World {
         Ok(())
     }
 
-    /// An empty engine, an empty host and an open gate.
+    /// An empty engine, an empty host and an open proxy.
     pub fn reset(&self) -> Outcome {
-        self.gate.reset();
+        self.proxy.reset();
         sh(
             "docker ps -aq | xargs -r docker rm -f >/dev/null; docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f >/dev/null 2>&1; \
             docker network prune -f >/dev/null; docker volume ls -q | xargs -r docker volume rm -f >/dev/null",
@@ -177,7 +177,7 @@ impl World {
         command
     }
 
-    /// Bootstraps `tag` through the gate with the steps that need no systemd.
+    /// Bootstraps `tag` through the proxy with the steps that need no systemd.
     pub fn bootstrap(&self, tag: &str, more: &[&str]) -> Ran {
         self.bootstrap_as(Some(GOOD), tag, more)
     }
@@ -211,9 +211,9 @@ impl World {
         sh(&format!("grep -rlasF -f {list} -- {places}; rm {list}"))
     }
 
-    /// The reference of `tag` at the gate.
+    /// The reference of `tag` at the proxy.
     pub fn image(&self, tag: &str) -> String {
-        format!("127.0.0.1:{}/me/openclaw:{tag}", self.gate.port)
+        format!("127.0.0.1:{}/me/openclaw:{tag}", self.proxy.port)
     }
 }
 

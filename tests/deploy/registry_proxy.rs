@@ -1,4 +1,4 @@
-//! The gate before the registry: forwards, and is slow, cut off, corrupt or strict as asked.
+//! The proxy before the registry: forwards, and is slow, cut off, corrupt or strict as asked.
 //!
 //! It can ask for a token as GHCR does: a Bearer challenge, a token endpoint that answers
 //! `denied` to a bad token (for public images too) and 405 to POST.
@@ -59,13 +59,12 @@ struct Inside {
     rule: Rule,
     harm: Harm,
     log: Vec<String>,
-    passwords: Vec<String>,
     cut: bool,
     spared: usize,
 }
 
-/// The gate.
-pub struct Gate {
+/// The proxy.
+pub struct RegistryProxy {
     /// Where it listens.
     pub port: u16,
     inside: Arc<Mutex<Inside>>,
@@ -75,7 +74,7 @@ fn look(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
     inside.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Gate {
+impl RegistryProxy {
     /// Opens it before the registry at `behind`.
     pub fn open(behind: u16) -> Self {
         let listener =
@@ -111,11 +110,6 @@ impl Gate {
         *look(&self.inside) = Inside::default();
     }
 
-    /// The password of every request so far that had one; forgets them.
-    pub fn passwords(&self) -> Vec<String> {
-        std::mem::take(&mut look(&self.inside).passwords)
-    }
-
     /// `GET /v2/…` of every request so far; forgets them.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut look(&self.inside).log)
@@ -143,10 +137,6 @@ fn serve(mut client: TcpStream, behind: u16, inside: &Mutex<Inside>) -> std::io:
         name.eq_ignore_ascii_case("authorization")
             .then(|| value.trim().to_owned())
     });
-    if let Some(word) = given.as_deref().and_then(password) {
-        let word = String::from_utf8_lossy(&word).into_owned();
-        look(inside).passwords.push(word);
-    }
     if let Some(answer) = admit(&rule, method, path, given.as_deref()) {
         return client.write_all(answer.as_bytes());
     }

@@ -1,14 +1,11 @@
-//! Check 62: a gateway that answers and cannot do its work.
+//! A gateway that answers and cannot do its work.
 
 use crate::world::{World, answering, hold, same, sh, text};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    62,
-    "a refused database is a failure, a channel that is down a warning",
-    ready,
-)];
+pub const CHECKS: &[Check] =
+    checks![a_refused_database_is_a_failure_and_a_channel_that_is_down_a_warning,];
 
 /// A database that was refused before is nobody's fault now: it must not stand in the way of the version
 /// that would mend it.
@@ -26,7 +23,7 @@ fn known(world: &World) -> Outcome {
     world.bootstrap("channel", &[]).exits(0).map(drop)
 }
 
-fn ready(world: &World) -> Outcome {
+fn a_refused_database_is_a_failure_and_a_channel_that_is_down_a_warning(world: &World) -> Outcome {
     world
         .bootstrap("v1", &[])
         .exits(0)?

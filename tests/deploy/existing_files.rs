@@ -1,19 +1,19 @@
-//! Checks 21, 25, 26: `.env` and other people's credentials.
+//! `.env` and other people's credentials.
 
-use crate::gate::{Rule, base64};
+use crate::registry_proxy::{Rule, base64};
 use crate::world::{GOOD, World, hold, inspect, put, same, sh, text};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(21, "an .env of the user's own", env_file),
-    check(25, "a `pass` helper with an empty store", pass_helper),
-    check(26, "a stale login on disk", stale_login),
+pub const CHECKS: &[Check] = checks![
+    an_env_file_of_the_users_own_is_kept,
+    a_pass_helper_with_an_empty_store_is_no_obstacle,
+    a_stale_login_on_disk_is_not_used,
 ];
 
 const ENV: &str = "/home/deploy/openclaw/.env";
 
-fn env_file(world: &World) -> Outcome {
+fn an_env_file_of_the_users_own_is_kept(world: &World) -> Outcome {
     sh("install -d -o 1001 -g 1001 /home/deploy/openclaw")?;
     let hostile = "# mine\r\nOPENCLAW_IMAGE=openclaw:v2026.2.6\r\nB=`touch /run/pwned`\r\nA=$(touch /run/pwned)\r\nC='l$it \"x\"'\r\nP=ab$cd\r\nD=\"two\r\nOPENCLAW_GATEWAY_TOKEN=no\r\nlines\"\r\n\r\nOPENCLAW_GATEWAY_TOKEN=first\r\nOPENCLAW_GATEWAY_TOKEN=mine-1234567890\r\n";
     put(ENV, hostile)?;
@@ -108,8 +108,8 @@ fn theirs(world: &World) -> Outcome {
         .map(drop)
 }
 
-fn pass_helper(world: &World) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+fn a_pass_helper_with_an_empty_store_is_no_obstacle(world: &World) -> Outcome {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });
@@ -126,8 +126,8 @@ fn pass_helper(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0).map(drop)
 }
 
-fn stale_login(world: &World) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+fn a_stale_login_on_disk_is_not_used(world: &World) -> Outcome {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });

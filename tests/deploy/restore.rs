@@ -1,42 +1,26 @@
-//! Checks 57 to 60: what befalls a gateway between two runs, and a way back that is itself cut.
+//! What befalls a gateway between two runs, and a way back that is itself cut.
 
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::cut::strike;
+use crate::interruption::strike;
 use crate::world::{GOOD, STEPS, World, answering, hold, inspect, put, same, sh, text, wait_for};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(
-        57,
-        "a gateway that crashed and was restarted is well",
-        restarted,
-    ),
-    check(
-        58,
-        "a gateway that others started: put back when ours fails",
-        adopted,
-    ),
-    check(
-        59,
-        "a way back that fails or is cut loses no state",
-        way_back,
-    ),
-    check(
-        60,
-        "a .env that Compose cannot read, a port that others hold open",
-        foreseen,
-    ),
+pub const CHECKS: &[Check] = checks![
+    a_gateway_that_crashed_and_was_restarted_is_healthy,
+    a_gateway_that_others_started_is_put_back_when_ours_fails,
+    a_restore_that_fails_or_is_interrupted_loses_no_state,
+    an_unreadable_env_file_and_a_port_in_use_are_seen_before_the_stop,
 ];
 
 const DATA: &str = "/home/deploy/.openclaw/state/data";
 const ENV: &str = "/home/deploy/openclaw/.env";
 
-fn restarted(world: &World) -> Outcome {
+fn a_gateway_that_crashed_and_was_restarted_is_healthy(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     sh("kill -9 $(docker inspect --format '{{.State.Pid}}' openclaw-openclaw-gateway-1)")?;
     hold(
@@ -61,7 +45,7 @@ fn restarted(world: &World) -> Outcome {
 }
 
 /// As the scripts that this program replaces ran it: built here, and with a `compose.yaml` of its own.
-fn adopted(world: &World) -> Outcome {
+fn a_gateway_that_others_started_is_put_back_when_ours_fails(world: &World) -> Outcome {
     let theirs = "services: {openclaw-gateway: {image: \"openclaw:local\", ports: [\"127.0.0.1:18789:18789\"], volumes: [\"/home/deploy/.openclaw:/home/node/.openclaw\"], restart: unless-stopped}}\n";
     sh(&format!(
         "docker pull -q {0} && docker tag {0} openclaw:local && docker rmi {0} && install -d -o 1001 -g 1001 /home/deploy/openclaw && install -d -o 1000 -g 1000 /home/deploy/.openclaw",
@@ -97,7 +81,7 @@ fn adopted(world: &World) -> Outcome {
     sh("docker image inspect openclaw:local").map(drop)
 }
 
-fn way_back(world: &World) -> Outcome {
+fn a_restore_that_fails_or_is_interrupted_loses_no_state(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     sh(&format!("echo precious > {DATA}.kept"))?;
     let before = text(DATA);
@@ -156,7 +140,7 @@ fn cut(world: &World) -> Outcome {
     )
 }
 
-fn foreseen(world: &World) -> Outcome {
+fn an_unreadable_env_file_and_a_port_in_use_are_seen_before_the_stop(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
     let good = text(ENV);

@@ -1,22 +1,18 @@
 //! The fleet: an engine on another machine, by every way that reaches one.
 
-use crate::gate::Rule;
+use crate::registry_proxy::Rule;
 use crate::remote::{BY_SSH, empty, there, with_engine, with_ssh};
 use crate::token::{PLACES, Watch, forms};
 use crate::world::{GOOD, Ran, World, answering, finish, put, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    35,
-    "fleet: another engine, by tcp, by ssh, by a context",
-    fleet,
-)];
+pub const CHECKS: &[Check] = checks![another_engine_is_reached_by_tcp_by_ssh_and_by_a_context,];
 
 /// Name and value of a variable that names the engine.
 type Way = (&'static str, &'static str);
 
-fn fleet(world: &World) -> Outcome {
+fn another_engine_is_reached_by_tcp_by_ssh_and_by_a_context(world: &World) -> Outcome {
     with_engine(world, "", |world| {
         let watch = Watch::begin(forms(GOOD));
         life(world, ("DOCKER_HOST", "tcp://127.0.0.1:2375"))?;
@@ -53,7 +49,7 @@ fn life(world: &World, way: Way) -> Outcome {
 }
 
 fn stages(world: &World, way: Way) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });

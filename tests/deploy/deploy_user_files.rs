@@ -1,19 +1,16 @@
-//! Check 56: we are root, and the home of the deploy user is the deploy user's.
+//! We are root, and the home of the deploy user is the deploy user's.
 
 use crate::world::{GOOD, World, hold, inspect, put, same, sh, text};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    56,
-    "what the deploy user plants is not followed, read or waited for",
-    planted,
-)];
+pub const CHECKS: &[Check] =
+    checks![what_the_deploy_user_plants_is_not_followed_read_or_waited_for,];
 
 const SSH: &str = "/home/deploy/.ssh";
 const ENV: &str = "/home/deploy/openclaw/.env";
 
-fn planted(world: &World) -> Outcome {
+fn what_the_deploy_user_plants_is_not_followed_read_or_waited_for(world: &World) -> Outcome {
     keys(world)?;
     directories(world)?;
     way_back(world)?;

@@ -1,21 +1,17 @@
-//! Check 61: the disk of a host that is given bad versions does not fill with their images.
+//! The disk of a host that is given bad versions does not fill with their images.
 
 use crate::world::{GOOD, World, answering, finish, hold, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    61,
-    "images of versions that failed go, those of others stay",
-    failed,
-)];
+pub const CHECKS: &[Check] = checks![images_of_failed_versions_go_and_those_of_others_stay,];
 
-fn failed(world: &World) -> Outcome {
+fn images_of_failed_versions_go_and_those_of_others_stay(world: &World) -> Outcome {
     let name = |port: u16, tag: &str| {
         let digest = world.images.digest(tag);
         format!("127.0.0.1:{port}/me/openclaw@{digest}")
     };
-    let ours = |tag: &str| is_here(&name(world.gate.port, tag));
+    let ours = |tag: &str| is_here(&name(world.proxy.port, tag));
     // As the first on this host, too.
     world.bootstrap("v4", &[]).exits(6)?;
     world

@@ -1,24 +1,20 @@
-//! Check 36: the real OpenClaw gateway, in an image of its own, through a whole life.
+//! The real OpenClaw gateway, in an image of its own, through a whole life.
 //!
 //! Needs `OC_REAL_GATEWAY`, a directory in which npm has installed `node@24` and `openclaw`;
 //! `tests/deploy/run --all` makes one. Without it the check is not in the list.
 
 use crate::images::push_index;
 use crate::world::{World, finish, hold, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The check, if it can run.
-pub fn checks() -> Vec<Check> {
+pub fn checks() -> &'static [Check] {
     let there = std::env::var_os("OC_REAL_GATEWAY").is_some();
-    let list = [check(
-        36,
-        "the real gateway: cold, upgraded, rolled back",
-        real,
-    )];
-    list.into_iter().filter(|_| there).collect()
+    let list: &[Check] = checks![the_real_gateway_is_installed_upgraded_and_rolled_back];
+    if there { list } else { &[] }
 }
 
-fn real(world: &World) -> Outcome {
+fn the_real_gateway_is_installed_upgraded_and_rolled_back(world: &World) -> Outcome {
     let source = std::env::var("OC_REAL_GATEWAY").map_err(|why| why.to_string())?;
     publish(world, &source)?;
     world.reset()?;

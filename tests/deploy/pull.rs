@@ -1,23 +1,23 @@
-//! Checks 5 to 12: what happens when the image cannot be had.
+//! What happens when the image cannot be had.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Instant;
 
-use crate::gate::{Harm, Rule, base64};
+use crate::registry_proxy::{Harm, Rule, base64};
 use crate::world::{GOOD, STEPS, World, answering, finish, hold, inspect, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(5, "a bad token", bad_token),
-    check(6, "a private image and no token", no_token),
-    check(7, "a token that cannot be one", impossible_token),
-    check(8, "no such tag; no registry", nothing_there),
-    check(9, "the registry dies in mid-pull", cut),
-    check(10, "a corrupt and a truncated layer", corrupt),
-    check(11, "an image for another machine", other_platform),
-    check(12, "the ladder: upstream, then a local build", rungs),
+pub const CHECKS: &[Check] = checks![
+    a_bad_token_is_named_and_a_public_image_comes_without_it,
+    a_private_image_without_a_token_is_refused,
+    a_token_that_cannot_be_one_is_refused,
+    a_missing_tag_and_a_missing_registry_are_told_apart,
+    a_registry_that_dies_in_mid_pull_leaves_the_old_version,
+    a_corrupt_and_a_truncated_layer_are_refused,
+    an_image_for_another_machine_is_refused,
+    what_cannot_be_pulled_comes_from_upstream_or_is_built,
 ];
 
 fn private() -> Rule {
@@ -27,8 +27,8 @@ fn private() -> Rule {
     }
 }
 
-fn bad_token(world: &World) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+fn a_bad_token_is_named_and_a_public_image_comes_without_it(world: &World) -> Outcome {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: true,
     });
@@ -38,7 +38,7 @@ fn bad_token(world: &World) -> Outcome {
         .says("token refused")?
         .says("GitHub GHCR Pull Token")?;
     let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
-    world.gate.rule(private());
+    world.proxy.rule(private());
     let run = world.bootstrap_as(Some("ghp_expired"), "v2", &[]);
     run.exits(4)?
         .says("auth:")?
@@ -46,7 +46,7 @@ fn bad_token(world: &World) -> Outcome {
         .says("still runs")?;
     same("who answers", answering(), "v1".to_owned())?;
     let pair = base64(&format!("x-access-token:{GOOD}"));
-    world.gate.rule(Rule::Basic { pair });
+    world.proxy.rule(Rule::Basic { pair });
     world
         .bootstrap_as(Some("ghp_expired"), "v2", &[])
         .exits(4)?
@@ -58,12 +58,12 @@ fn bad_token(world: &World) -> Outcome {
     )?;
     // The control: the good token is let in by both.
     world.bootstrap("v2", &[]).exits(0)?;
-    world.gate.rule(private());
+    world.proxy.rule(private());
     world.bootstrap("v5", &[]).exits(0).map(drop)
 }
 
-fn no_token(world: &World) -> Outcome {
-    world.gate.rule(private());
+fn a_private_image_without_a_token_is_refused(world: &World) -> Outcome {
+    world.proxy.rule(private());
     let wanted = |run: crate::world::Ran| {
         run.exits(4)?
             .says("auth-missing")?
@@ -105,7 +105,7 @@ fn no_token(world: &World) -> Outcome {
     same("stdin closed", closed.as_str(), "rc 4")
 }
 
-fn impossible_token(world: &World) -> Outcome {
+fn a_token_that_cannot_be_one_is_refused(world: &World) -> Outcome {
     for token in [
         "[use 'op item get x --reveal' to reveal]",
         "ghp_a\n",
@@ -113,26 +113,29 @@ fn impossible_token(world: &World) -> Outcome {
         "ghp_\u{e4}",
         "op://a/b/c",
     ] {
-        world.gate.requests();
+        world.proxy.requests();
         let run = world.bootstrap_as(Some(token), "v1", &[]);
         run.exits(2)?.says("cannot be a token")?;
-        hold(world.gate.requests().is_empty(), "the network was used")?;
+        hold(world.proxy.requests().is_empty(), "the network was used")?;
         hold(!run.err.contains("ghp_"), "a part of the value is shown")?;
     }
     hold(sh("docker ps -aq")?.is_empty(), "something was started")?;
     // The control: a token that can be one is taken there.
     world.bootstrap("v1", &[]).exits(0)?;
-    hold(!world.gate.requests().is_empty(), "the gate does not count")
+    hold(
+        !world.proxy.requests().is_empty(),
+        "the proxy does not count",
+    )
 }
 
-fn nothing_there(world: &World) -> Outcome {
-    world.gate.requests();
+fn a_missing_tag_and_a_missing_registry_are_told_apart(world: &World) -> Outcome {
+    world.proxy.requests();
     world
         .bootstrap("missing", &[])
         .exits(4)?
         .says("not-found")?
         .never_says("trying again")?;
-    world.gate.harm(Harm::Down);
+    world.proxy.harm(Harm::Down);
     let run = world.bootstrap("v1", &["--pull-timeout", "20s"]);
     run.exits(4)?.says("network")?;
     let pauses: Vec<f64> = run
@@ -155,7 +158,7 @@ fn nothing_there(world: &World) -> Outcome {
 
 /// Without a terminal: a line every ten seconds, with bytes. Each of three layers takes more than 30 s.
 fn progress(world: &World) -> Outcome {
-    world.gate.harm(Harm::Slow(900_000));
+    world.proxy.harm(Harm::Slow(900_000));
     let image = world.image("big");
     let args = [
         "update",
@@ -197,25 +200,25 @@ fn progress(world: &World) -> Outcome {
     )
 }
 
-fn cut(world: &World) -> Outcome {
+fn a_registry_that_dies_in_mid_pull_leaves_the_old_version(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let layers = world.images.layers("big")?;
     same("layers of big", layers.len(), 4)?;
     // After so many bytes and not so many seconds: no machine is too fast for that.
-    world.gate.harm(Harm::Cut {
+    world.proxy.harm(Harm::Cut {
         after: 8_000_000,
         spare: layers[..2].to_vec(),
     });
     let run = world.bootstrap("big", &["--pull-timeout", "8s"]);
     run.exits(4)?.says("network")?.says("still runs")?;
     same("who answers", answering(), "v1".to_owned())?;
-    world.gate.harm(Harm::None);
-    world.gate.requests();
+    world.proxy.harm(Harm::None);
+    world.proxy.requests();
     world.bootstrap("big", &[]).exits(0)?;
     same("who answers", answering(), "big".to_owned())?;
     // It goes on with what the engine has kept: the layer of v1. Of a pull that failed, Engine 20.10
     // keeps nothing, not even the second layer, which had arrived whole; later ones may.
-    let requests = world.gate.requests();
+    let requests = world.proxy.requests();
     let asked = |layer: &str| requests.iter().any(|it| it.ends_with(layer));
     hold(
         !asked(&layers[0]) && asked(&layers[2]) && asked(&layers[3]),
@@ -223,10 +226,10 @@ fn cut(world: &World) -> Outcome {
     )
 }
 
-fn corrupt(world: &World) -> Outcome {
+fn a_corrupt_and_a_truncated_layer_are_refused(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     for harm in [Harm::Corrupt, Harm::Truncate] {
-        world.gate.harm(harm.clone());
+        world.proxy.harm(harm.clone());
         let upstream = world.image("v5");
         let run = world.bootstrap(
             "big",
@@ -249,12 +252,12 @@ fn corrupt(world: &World) -> Outcome {
         )?;
         same("who answers", answering(), "v1".to_owned())?;
     }
-    world.gate.harm(Harm::None);
+    world.proxy.harm(Harm::None);
     world.bootstrap("big", &[]).exits(0).map(drop)
 }
 
-fn other_platform(world: &World) -> Outcome {
-    world.gate.requests();
+fn an_image_for_another_machine_is_refused(world: &World) -> Outcome {
+    world.proxy.requests();
     let run = world.bootstrap("arm", &[]);
     run.exits(4)?
         .says("platform")?
@@ -264,7 +267,7 @@ fn other_platform(world: &World) -> Outcome {
         sh("docker images -q")?.is_empty(),
         "it was pulled all the same",
     )?;
-    let requests = world.gate.requests();
+    let requests = world.proxy.requests();
     let asked = |word: &str| requests.iter().any(|it| it.contains(word));
     hold(
         asked("/manifests/") && !asked("/blobs/"),
@@ -272,9 +275,15 @@ fn other_platform(world: &World) -> Outcome {
     )
 }
 
-fn rungs(world: &World) -> Outcome {
-    // Upstream's image of the same version, which is public; ours is private.
-    world.gate.rule(private());
+fn what_cannot_be_pulled_comes_from_upstream_or_is_built(world: &World) -> Outcome {
+    from_upstream(world)?;
+    world.reset()?;
+    built_here(world)
+}
+
+/// Upstream's image of the same version is public; ours is private.
+fn from_upstream(world: &World) -> Outcome {
+    world.proxy.rule(private());
     let wanted = "127.0.0.1:5001/me/openclaw:2026.9.6";
     let args = [
         "bootstrap",
@@ -299,9 +308,12 @@ fn rungs(world: &World) -> Outcome {
     world
         .run(&["status"])
         .exits(0)?
-        .says("source      pulled")?;
-    world.reset()?;
-    // Nothing but a build is left.
+        .says("source      pulled")
+        .map(drop)
+}
+
+/// Nothing but a build is left.
+fn built_here(world: &World) -> Outcome {
     let missing = world.image("missing");
     let place = world.scratch.join("images").display().to_string();
     let build = |more: &[&str]| {

@@ -1,4 +1,4 @@
-//! Check 19: cut off anywhere, by any signal, and the next run finishes.
+//! Cut off anywhere, by any signal, and the next run finishes.
 //!
 //! Where a moment is a system call of ours, the signal is delivered at that very call by strace; where it
 //! is the work of another program, the run is watched until that work is under way.
@@ -7,19 +7,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::gate::Harm;
+use crate::registry_proxy::Harm;
 use crate::token::PLACES;
 use crate::world::{
     GOOD, Ran, STEPS, World, answering, finish, hold, inspect, put, ran, same, sh, text,
 };
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    19,
-    "interrupted anywhere, the next run finishes",
-    interrupted,
-)];
+pub const CHECKS: &[Check] = checks![a_run_that_is_interrupted_anywhere_is_finished_by_the_next,];
 
 /// What [`strike`] says of a run that ended before the moment was seen.
 const MISSED: &str = "that moment did not come";
@@ -32,7 +28,7 @@ const PROJECT: &str = "/home/deploy/openclaw";
 const FRESH: &str = "/home/deploy/openclaw/..env.openclaw-deploy.new";
 const LOCK: &str = "/run/openclaw-deploy.lock";
 
-fn interrupted(world: &World) -> Outcome {
+fn a_run_that_is_interrupted_anywhere_is_finished_by_the_next(world: &World) -> Outcome {
     // The control: what `nothing_left` looks for would be found.
     put("/root/.docker/config.json", "{\"auths\":{}}")?;
     hold(
@@ -334,15 +330,15 @@ fn within(world: &World, signal: &str, moment: &str) -> Outcome {
         _ => "v2",
     };
     if moment == "pull" {
-        world.gate.harm(Harm::Slow(20_000_000));
+        world.proxy.harm(Harm::Slow(20_000_000));
     }
-    world.gate.requests();
+    world.proxy.requests();
     let image = world.image(tag);
     let digest = world.images.digest(tag);
     let command = world.bootstrapping(Some(GOOD), &image, &["--health-timeout", "20s"]);
     let run = strike(command, signal, || match moment {
         "pull" => world
-            .gate
+            .proxy
             .requests()
             .iter()
             .any(|it| it.contains("/blobs/")),
@@ -363,7 +359,7 @@ fn within(world: &World, signal: &str, moment: &str) -> Outcome {
     if signal != "KILL" {
         same("who answers at once", answering(), "v1".to_owned())?;
     }
-    world.gate.harm(Harm::None);
+    world.proxy.harm(Harm::None);
     world.bootstrap(tag, &[]).exits(0)?;
     same("who answers", answering(), tag.to_owned())?;
     same(

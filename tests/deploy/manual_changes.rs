@@ -1,33 +1,21 @@
-//! Checks 49 to 51: a gateway that was changed by hand, and what a program reads of us.
+//! A gateway that was changed by hand, and what a program reads of us.
 
 use serde_json::Value;
 
 use crate::swarm::{HERE, in_swarm};
 use crate::world::{World, answering, hold, inspect, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(
-        49,
-        "published elsewhere or paused by hand: the next run puts it right",
-        compose,
-    ),
-    check(
-        50,
-        "Swarm: scaled or removed by hand: the next run puts it right",
-        swarm,
-    ),
-    check(
-        51,
-        "a changed .env costs no way back; rollback and errors as JSON",
-        way_back,
-    ),
+pub const CHECKS: &[Check] = checks![
+    a_gateway_that_was_published_elsewhere_or_paused_is_put_right,
+    a_service_that_was_scaled_or_removed_is_put_right,
+    a_changed_env_file_still_rolls_back_and_answers_in_json,
 ];
 
 const PROJECT: &str = "/home/deploy/openclaw";
 
-fn compose(world: &World) -> Outcome {
+fn a_gateway_that_was_published_elsewhere_or_paused_is_put_right(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     for port in ["0.0.0.0:18789:18789", "127.0.0.1:28789:18789"] {
         sh(&format!(
@@ -56,7 +44,7 @@ fn compose(world: &World) -> Outcome {
         .map(drop)
 }
 
-fn swarm(world: &World) -> Outcome {
+fn a_service_that_was_scaled_or_removed_is_put_right(world: &World) -> Outcome {
     in_swarm(HERE, world, |world| {
         world.bootstrap("v1", &["--swarm"]).exits(0)?;
         let lines = [
@@ -81,7 +69,7 @@ fn swarm(world: &World) -> Outcome {
     })
 }
 
-fn way_back(world: &World) -> Outcome {
+fn a_changed_env_file_still_rolls_back_and_answers_in_json(world: &World) -> Outcome {
     let json = |text: &str| -> Result<Value, String> {
         serde_json::from_str(text).map_err(|why| format!("{why}: {text}"))
     };

@@ -1,24 +1,24 @@
-//! Check 34: the script that is piped over ssh, with the real programs behind it, up to a gateway that
+//! The script that is piped over ssh, with the real programs behind it, up to a gateway that
 //! answers. Only `op` is a stand-in. That it fetches and checks the programs, is read by nobody else and
 //! does nothing by halves is in `tests/host/bootstrap.bats`.
 
 use std::process::{Command, Stdio};
 
-use crate::gate::Rule;
+use crate::registry_proxy::Rule;
 use crate::token::{Watch, forms, nowhere};
 use crate::world::{
     GOOD, OP, PROGRAM, Ran, SECRETS, STEPS, World, answering, finish, hold, put, same, sh,
 };
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(34, "the shell wrapper, up to a gateway", wrapper)];
+pub const CHECKS: &[Check] = checks![the_shell_script_leads_to_a_gateway_that_answers,];
 
 const SCRIPT: &str = include_str!("../../shell/oc-bootstrap.sh");
 const PLACE: &str = "/srv/a b";
 
-fn wrapper(world: &World) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+fn the_shell_script_leads_to_a_gateway_that_answers(world: &World) -> Outcome {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });

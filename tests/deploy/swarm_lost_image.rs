@@ -1,25 +1,27 @@
-//! Check 55: the node of a service has lost its image. Swarm would pull it at the same time as we.
+//! The node of a service has lost its image. Swarm would pull it at the same time as we.
 
-use crate::cut::strike;
-use crate::gate::Harm;
-use crate::lent::{GIVE, begin_anew, deploy, tokens};
+use crate::interruption::strike;
+use crate::registry_proxy::Harm;
+use crate::registry_proxy::Rule;
 use crate::swarm::{HERE, in_swarm, task};
+use crate::swarm_registry::{begin_anew, deploy};
 use crate::world::{GOOD, STEPS, World, answering, hold, same, sh, wait_for};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(
-    55,
-    "Swarm: an image that its node has lost, whatever befalls our run",
-    lost,
-)];
+pub const CHECKS: &[Check] =
+    checks![an_image_that_its_node_has_lost_comes_back_whatever_befalls_a_run,];
 
-fn lost(world: &World) -> Outcome {
-    world.gate.rule(tokens(GOOD));
+fn an_image_that_its_node_has_lost_comes_back_whatever_befalls_a_run(world: &World) -> Outcome {
+    // Swarm holds no token, so that by itself it pulls what is public.
+    world.proxy.rule(Rule::Tokens {
+        token: GOOD.to_owned(),
+        public: true,
+    });
     in_swarm(HERE, world, |world| {
         let big = world.image("big");
-        deploy(world, Some(GOOD), &big, &["--swarm", GIVE]).exits(0)?;
-        world.gate.harm(Harm::Down);
+        deploy(world, Some(GOOD), &big, &["--swarm"]).exits(0)?;
+        world.proxy.harm(Harm::Down);
         begin_anew()?;
         deploy(world, Some(GOOD), &big, &[]).exits(4)?;
         replicas("after a pull that failed", "1")?;
@@ -37,20 +39,20 @@ fn replicas(when: &str, wanted: &str) -> Outcome {
 
 /// Swarm does not try while we pull. When we are killed the next run lets it, even one that fails.
 fn killed(world: &World, image: &str) -> Outcome {
-    world.gate.harm(Harm::Slow(4_000_000));
-    world.gate.requests();
+    world.proxy.harm(Harm::Slow(4_000_000));
+    world.proxy.requests();
     let args = ["bootstrap", "--only", STEPS, "--image", image];
     let pulls = || {
-        let asked = world.gate.requests();
+        let asked = world.proxy.requests();
         asked.iter().any(|it| it.contains("/blobs/")) && replicas("", "0").is_ok()
     };
     let run = strike(world.command(Some(GOOD), &args), "KILL", pulls)?;
     run.exits(-9)?;
     replicas("while we pull", "0")?;
-    world.gate.harm(Harm::Down);
+    world.proxy.harm(Harm::Down);
     deploy(world, Some(GOOD), image, &[]).exits(4)?;
     replicas("after the next run", "1")?;
-    world.gate.harm(Harm::None);
+    world.proxy.harm(Harm::None);
     hold(
         wait_for(60, || answering() == "big"),
         "Swarm does not pull it by itself",

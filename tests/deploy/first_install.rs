@@ -1,40 +1,32 @@
-//! Checks 1, 2, 16, 18, 20, 27, 28, 30, 32: a first install, and what holds ever after.
+//! A first install, and what holds ever after.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use crate::gate::{Harm, Rule};
+use crate::registry_proxy::{Harm, Rule};
 use crate::token::{Watch, forms, nowhere};
 use crate::world::{GOOD, PROGRAM, World, answering, hold, inspect, ran, same, sh, text, wait_for};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[
-    check(1, "cold: an empty engine and a good token", cold),
-    check(2, "a second run changes nothing", again),
-    check(
-        16,
-        "a first install that is not healthy is left for inspection",
-        first_unhealthy,
-    ),
-    check(18, "a web page that answers 200 is not health", web_page),
-    check(20, "two runs at once", two_at_once),
-    check(27, "the state belongs to uid 1000", ownership),
-    check(28, "nothing beyond loopback", exposure),
-    check(30, "journal and stats", figures),
-    check(
-        32,
-        "a dry run touches nothing and predicts the digest",
-        dry_run,
-    ),
+pub const CHECKS: &[Check] = checks![
+    an_empty_engine_and_a_good_token_lead_to_a_gateway,
+    a_second_run_changes_nothing,
+    a_first_install_that_is_not_healthy_is_left_for_inspection,
+    a_web_page_that_answers_200_is_not_health,
+    of_two_runs_at_once_the_second_is_refused_or_waits,
+    the_state_belongs_to_uid_1000,
+    nothing_listens_beyond_loopback,
+    journal_and_stats_tell_of_every_step_and_pull,
+    a_dry_run_touches_nothing_and_predicts_the_digest,
 ];
 
-fn cold(world: &World) -> Outcome {
-    world.gate.rule(Rule::Tokens {
+fn an_empty_engine_and_a_good_token_lead_to_a_gateway(world: &World) -> Outcome {
+    world.proxy.rule(Rule::Tokens {
         token: GOOD.to_owned(),
         public: false,
     });
-    world.gate.harm(Harm::Slow(2_000_000));
+    world.proxy.harm(Harm::Slow(2_000_000));
     let watch = Watch::begin(forms(GOOD));
     let run = world.bootstrap("v1", &[]);
     watch.saw_nothing()?;
@@ -79,10 +71,10 @@ fn cold(world: &World) -> Outcome {
     )
 }
 
-fn again(world: &World) -> Outcome {
+fn a_second_run_changes_nothing(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
-    world.gate.requests();
+    world.proxy.requests();
     let run = world.bootstrap("v1", &[]);
     run.exits(0)?;
     for step in [
@@ -105,11 +97,11 @@ fn again(world: &World) -> Outcome {
         format!("HEAD {manifests}/v1"),
         format!("GET {manifests}/{}", world.images.digest("v1")),
     ];
-    same("requests", world.gate.requests().as_slice(), &wanted)?;
+    same("requests", world.proxy.requests().as_slice(), &wanted)?;
     hold(run.took < 5.0, format!("it took {:.2} s", run.took))
 }
 
-fn first_unhealthy(world: &World) -> Outcome {
+fn a_first_install_that_is_not_healthy_is_left_for_inspection(world: &World) -> Outcome {
     world
         .bootstrap("v3", &["--health-timeout", "2s"])
         .exits(6)?
@@ -124,7 +116,7 @@ fn first_unhealthy(world: &World) -> Outcome {
     same("who answers", answering(), "v1".to_owned())
 }
 
-fn web_page(world: &World) -> Outcome {
+fn a_web_page_that_answers_200_is_not_health(world: &World) -> Outcome {
     world
         .bootstrap("html", &["--health-timeout", "2s"])
         .exits(6)?
@@ -138,8 +130,8 @@ fn web_page(world: &World) -> Outcome {
         .map(drop)
 }
 
-fn two_at_once(world: &World) -> Outcome {
-    world.gate.harm(Harm::Slow(400_000));
+fn of_two_runs_at_once_the_second_is_refused_or_waits(world: &World) -> Outcome {
+    world.proxy.harm(Harm::Slow(400_000));
     let first = world
         .bootstrapping(Some(GOOD), &world.image("v1"), &[])
         .stdout(Stdio::piped())
@@ -178,7 +170,7 @@ fn two_at_once(world: &World) -> Outcome {
     ran(&output, 0.0).exits(0).map(drop)
 }
 
-fn ownership(world: &World) -> Outcome {
+fn the_state_belongs_to_uid_1000(world: &World) -> Outcome {
     // As Docker leaves them: made by root. And what must not be touched.
     sh(
         "mkdir -p /home/deploy/.openclaw/state /home/deploy/other /run/elsewhere; touch /home/deploy/.openclaw/state/db /home/deploy/other/x /run/elsewhere/y; \
@@ -208,7 +200,7 @@ fn ownership(world: &World) -> Outcome {
     )
 }
 
-fn exposure(world: &World) -> Outcome {
+fn nothing_listens_beyond_loopback(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     let open = sh("ss -Hltn | awk '{print $4}' | grep -E ':(18789|18790|3978)$'")?;
     same("listeners", open.as_str(), "127.0.0.1:18789")?;
@@ -236,7 +228,7 @@ fn exposure(world: &World) -> Outcome {
     same("who answers", answering(), "v1".to_owned())
 }
 
-fn figures(world: &World) -> Outcome {
+fn journal_and_stats_tell_of_every_step_and_pull(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     world.bootstrap("missing", &[]).exits(4)?;
     let stats = world.run(&["stats", "--json"]);
@@ -283,7 +275,7 @@ fn figures(world: &World) -> Outcome {
     Ok(())
 }
 
-fn dry_run(world: &World) -> Outcome {
+fn a_dry_run_touches_nothing_and_predicts_the_digest(world: &World) -> Outcome {
     let hash = || {
         sh(
             "(find /home /var/lib/openclaw-deploy /run/openclaw* -printf '%p %m %u %T@\\n' 2>/dev/null; find /home /var/lib/openclaw-deploy -type f -exec sha256sum {} +; docker ps -aq --no-trunc; docker images -aq --no-trunc) | sha256sum",

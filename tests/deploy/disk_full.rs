@@ -1,16 +1,16 @@
-//! Check 22: full disks.
+//! Full disks.
 
-use crate::gate::Harm;
+use crate::registry_proxy::Harm;
 use crate::world::{GOOD, Ran, World, answering, finish, hold, inspect, put, same, sh};
-use crate::{Check, Outcome, check};
+use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = &[check(22, "full disks", full)];
+pub const CHECKS: &[Check] = checks![a_full_disk_costs_neither_the_state_nor_the_gateway,];
 
 const SNAPSHOTS: &str = "/var/lib/openclaw-deploy/snapshots";
 const RUNS: &str = "{{.Id}} {{.State.StartedAt}}";
 
-fn full(world: &World) -> Outcome {
+fn a_full_disk_costs_neither_the_state_nor_the_gateway(world: &World) -> Outcome {
     state(world)?;
     state_in_the_middle(world)?;
     etc(world)?;
@@ -70,6 +70,9 @@ fn state_in_the_middle(world: &World) -> Outcome {
 }
 
 /// `/etc` has no room for another user, nor for a file of ours.
+const FILES_OF_ETC: &str =
+    "cd /etc && find . -type f ! -name fill | sort | xargs -d '\\n' sha256sum; find . | sort";
+
 fn etc(world: &World) -> Outcome {
     world.reset()?;
     world.bootstrap("v1", &[]).exits(0)?;
@@ -84,11 +87,7 @@ fn etc(world: &World) -> Outcome {
     )?;
     let outcome = (|| {
         sh("mkdir -p /etc/sudoers.d; dd if=/dev/zero of=/etc/fill bs=4k 2>/dev/null; true")?;
-        let files = || {
-            sh(
-                "cd /etc && find . -type f ! -name fill | sort | xargs -d '\\n' sha256sum; find . | sort",
-            )
-        };
+        let files = || sh(FILES_OF_ETC);
         let there = files()?;
         put(
             "/run/new-user.toml",
@@ -140,7 +139,7 @@ fn data_root(world: &World) -> Outcome {
         "mv {root} {root}.aside; mkdir {root}; mount -t tmpfs -o size=60m tmpfs {root}"
     ))?;
     world.start_engine()?;
-    world.gate.harm(Harm::None);
+    world.proxy.harm(Harm::None);
     let small = world.bootstrap("v1", &[]);
     let before = inspect(RUNS);
     let run = world.bootstrap("big", &[]);
