@@ -1,9 +1,10 @@
 //! A backup of everything that makes a gateway this one: state, keys of its sidecars, `.env`.
 //!
-//! Its databases are live SQLite files, so the gateway is stopped, copied and started again; it is
-//! compressed only then. What was stopped is written down first, and started by the next run (or
-//! by the unit's `ExecStopPost`) if this one is killed. An archive gets its name when it has been
-//! read back whole; only then do old ones go, and never one of the last N.
+//! The state holds live SQLite databases, so the gateway is stopped, the state copied, the gateway
+//! started again, and the copy compressed only then. The names of the stopped containers are
+//! written to a file first: if this run is killed, the next one (or the unit's `ExecStopPost`)
+//! starts them. An archive gets its final name after it was read back completely; only then are
+//! older ones removed, and never one of the last N.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,11 +28,8 @@ const DIRECTORY: Access = Access::root(0o700);
 const FILE: Access = Access::root(0o600);
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Makes one, and returns its path.
-///
-/// # Errors
-/// When it could not be made or read back. Older archives are untouched then, and what ran before
-/// runs again.
+/// Makes a backup and returns its path. If that fails, older archives are untouched, and the
+/// gateway runs again if it ran before.
 pub(crate) fn run(cx: &Context) -> Result<PathBuf> {
     let start = Instant::now();
     let outcome = make(cx);
@@ -68,7 +66,7 @@ pub(crate) fn resume(cx: &Context) -> Result<()> {
     cx.host.remove(STOPPED).map(drop)
 }
 
-/// Whether a gateway has ever left anything to back up.
+/// Whether there is anything to back up.
 pub(crate) fn has_source(cx: &Context) -> bool {
     !members(cx).is_empty()
 }
@@ -97,7 +95,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
         return Err(Failure::new("there is no state to back up").hint("openclaw-deploy bootstrap"));
     }
     host.directory(PLACE, DIRECTORY)?;
-    sweep(host)?;
+    remove_unfinished(host)?;
     check_free_space(host, &members)?;
     let stamp = host.must(&Program::new("date").args(["-u", "+%Y%m%dT%H%M%SZ"]))?;
     let name = format!("openclaw-{}.tar.gz", stamp.trim());
@@ -105,7 +103,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     stopped(cx, || copy(host, &raw, &members))?;
     let packed = pack(host, &raw)?;
     read_back(host, &packed, &members)?;
-    // On the disk, name and content, before an older one goes.
+    // Content and name have to be on the disk before an older archive is removed.
     host.must(&Program::new("sync").arg(&packed))?;
     let path = PathBuf::from(format!("{PLACE}/{name}"));
     host.rename(&packed, &path)?;
@@ -116,7 +114,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What there is of the things to keep, without the leading slash.
+/// The paths to back up that exist, without their leading slash, as `tar --directory /` wants them.
 fn members(cx: &Context) -> Vec<String> {
     let settings = &cx.settings;
     let project = settings.project();
@@ -132,13 +130,14 @@ fn members(cx: &Context) -> Vec<String> {
     .collect()
 }
 
-/// Removes what an interrupted run left half-written.
-fn sweep(host: &Host) -> Result<()> {
+/// Removes the unfinished archive of an interrupted run.
+fn remove_unfinished(host: &Host) -> Result<()> {
     host.remove(format!("{PLACE}/.partial.tar"))?;
     host.remove(format!("{PLACE}/.partial.tar.gz")).map(drop)
 }
 
-/// Twice the size must fit (the copy, and its compressed form), before anything is stopped.
+/// Fails before anything is stopped unless twice the size is free: for the copy and for its
+/// compressed form.
 fn check_free_space(host: &Host, members: &[String]) -> Result<()> {
     let paths = members.iter().map(|member| format!("/{member}"));
     let used = Program::new("du").args(["--summarize", "--total", "--block-size=1"]);
@@ -165,7 +164,7 @@ fn check_free_space(host: &Host, members: &[String]) -> Result<()> {
     .hint("free some space, or keep fewer: backup_keep in /etc/openclaw-deploy.toml"))
 }
 
-/// Does something while the gateway is stopped, and starts it again whatever came of it.
+/// Runs `work` while the gateway is stopped, and starts it again even if `work` fails.
 fn stopped<T>(cx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let running = running(cx)?;
     if running.is_empty() {
@@ -247,16 +246,16 @@ fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {
     done
 }
 
-/// Compresses the copy, which goes; returns the name of what came of it.
+/// Compresses the copy in place and returns the new name.
 fn pack(host: &Host, raw: &str) -> Result<String> {
     let gzip = Program::new("gzip").args(["--fast", raw]).deadline(LONG);
     host.must(&gzip).map_err(disk).inspect_err(|_| {
-        let _ = sweep(host);
+        let _ = remove_unfinished(host);
     })?;
     Ok(format!("{raw}.gz"))
 }
 
-/// Reads the whole archive again; every member must be in it.
+/// Reads the whole archive again and checks that every member is in it.
 fn read_back(host: &Host, packed: &str, members: &[String]) -> Result<()> {
     let list = Program::new("tar")
         .args(["--list", "--gzip", "--file", packed, "--"])
@@ -267,13 +266,13 @@ fn read_back(host: &Host, packed: &str, members: &[String]) -> Result<()> {
     })
 }
 
-/// What failed is removed, so it cannot be looked at by hand; the disk can.
+/// Replaces the hint: the failed archive is removed, so only the disk can be looked at.
 fn disk(failure: Failure) -> Failure {
     failure.hint(format!("look at the disk: df -h {PLACE}; dmesg | tail"))
 }
 
-/// The names that go, of names that sort by age, when `keep` of them stay. `new` does whatever its
-/// place: the clock may have been ahead when another was made.
+/// The names to remove so that `keep` remain; `names` are sorted by age. `new` always remains, even
+/// if it does not sort last: the clock may have been ahead when another one was made.
 fn surplus<'a>(names: &'a [String], new: &str, keep: usize) -> Vec<&'a String> {
     let others: Vec<&String> = names.iter().filter(|name| *name != new).collect();
     let gone = (others.len() + 1).saturating_sub(keep.max(1));

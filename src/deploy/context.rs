@@ -1,4 +1,4 @@
-//! What every step and every command is given.
+//! The context of a run.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -12,9 +12,9 @@ use crate::deploy::reporter::Reporter;
 use crate::deploy::settings::Settings;
 use crate::deploy::token::Token;
 
-/// What every step is given.
+/// What every step and every command is given.
 pub(crate) struct Context {
-    /// The door to this host.
+    /// This host's files and programs.
     pub host: Host,
     /// The decided settings.
     pub settings: Settings,
@@ -28,18 +28,18 @@ pub(crate) struct Context {
     pub app_secrets: Vec<(EnvName, Secret)>,
     /// `SUDO_USER`: who called us through sudo.
     pub sudo_user: Option<String>,
-    /// What was done, for `stats`.
+    /// The record of what was done.
     pub journal: Journal,
     /// When we were started.
     pub started: Instant,
-    /// Names of the steps that a dry run has planned so far: what they bring is not there yet.
+    /// The steps that a dry run has only planned, so that later steps do not miss their results.
     pub planned: RefCell<Vec<&'static str>>,
-    /// What a step wants the summary to tell: name and value.
+    /// Lines for the summary: name and value.
     pub facts: RefCell<Vec<(&'static str, String)>>,
 }
 
 impl Context {
-    /// Hides the secrets of this run in foreign text.
+    /// A redactor that knows the secrets of this run.
     pub(crate) fn redact(&self) -> Redact {
         let mut redact = Redact::default();
         for token in [&self.token, &self.tailscale_key].into_iter().flatten() {
@@ -51,7 +51,7 @@ impl Context {
         redact
     }
 
-    /// Leaves a fact for the summary and `--json`.
+    /// Adds a line to the summary and to `--json`.
     pub(crate) fn fact(&self, name: &'static str, value: impl Into<String>) {
         let mut facts = self.facts.borrow_mut();
         facts.retain(|(there, _)| *there != name);

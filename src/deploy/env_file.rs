@@ -1,9 +1,8 @@
 //! `.env` as data: lines that are kept as they are, and keys that are read or replaced.
 //!
-//! The file is never sourced and nothing in it is ever expanded. Comments, order, foreign keys
-//! and line ends stay byte for byte. Values that we write are plain words that Compose reads
-//! the same way with or without quotes. The quoting rules are Compose's: `'…'` is literal,
-//! `"…"` may span lines.
+//! The file is never sourced, and nothing in it is expanded. Comments, order, other keys and line
+//! ends stay byte for byte. Quoting is Compose's: `'…'` is literal, `"…"` may span lines. The values
+//! that we write need no quotes.
 
 /// A parsed `.env`.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,7 +19,7 @@ struct Entry {
 }
 
 impl EnvFile {
-    /// Reads `text`. There is no such thing as an error: what is not `KEY=value` is kept.
+    /// Parses `text`. This cannot fail: lines that are not `KEY=value` are kept as they are.
     pub(crate) fn parse(text: &str) -> Self {
         let mut entries = Vec::new();
         let mut rest = text;
@@ -32,7 +31,7 @@ impl EnvFile {
         Self { entries }
     }
 
-    /// The value of `key` where it is a plain word or quoted literal. The last one wins.
+    /// The value of `key`, without its quotes. The last one wins.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let found = self.entries.iter().rev();
         found
@@ -88,10 +87,7 @@ impl EnvFile {
         }
     }
 
-    /// [`EnvFile::set`] unless the key is there with a value.
-    ///
-    /// # Errors
-    /// Those of `word`; nothing is set then.
+    /// [`EnvFile::set`] unless the key has a value already. If `word` fails, nothing is set.
     pub(crate) fn set_if_missing<E>(
         &mut self,
         key: &str,
@@ -103,7 +99,7 @@ impl EnvFile {
         Ok(())
     }
 
-    /// The text, as it was but for what was set.
+    /// The whole text.
     pub(crate) fn text(&self) -> String {
         self.entries
             .iter()

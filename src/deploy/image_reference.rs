@@ -1,7 +1,7 @@
 //! Image references as a type: `[registry/]path[:tag][@sha256:…]`.
 //!
-//! Parsed once at the border. One that begins with `-`, holds a blank or lacks a path is
-//! refused, so it can be an argument and part of a URL without further thought.
+//! One that begins with `-`, contains a blank or lacks a path is refused, so that a reference can be
+//! used as an argument and in a URL.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Takes secrets out of foreign text before it is shown: values that we know, in plain and in
+//! Replaces secrets in the output of other programs before it is shown: known values, plain and in
 //! base64, and words that look like tokens.
 
 use crate::base::encode::push_base64;
@@ -7,14 +7,14 @@ use crate::base::token_kind;
 
 const MASK: &str = "<concealed>";
 
-/// What is known to be secret.
+/// The known secrets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redact {
     needles: Vec<Secret>,
 }
 
 impl Redact {
-    /// One more secret. Very short values are left out: they would hide ordinary words.
+    /// Adds a secret. Values under 6 bytes are left out: they would hide ordinary words.
     pub(crate) fn add(&mut self, secret: &Secret) {
         if secret.len() >= 6 {
             self.needles.push(secret.clone());
@@ -41,7 +41,8 @@ impl Redact {
     }
 }
 
-/// The base64 digits that `bytes` alone decide when they stand at `shift` (mod 3) in a text.
+/// The base64 digits that depend on `bytes` alone if they begin at offset `shift` (mod 3) of the
+/// encoded text.
 fn base64_core(bytes: &[u8], shift: usize) -> Option<Secret> {
     let skip = (3 - shift) % 3;
     let whole = &bytes.get(skip..)?[..(bytes.len() - skip) / 3 * 3];

@@ -11,7 +11,7 @@ use super::host::interrupted;
 use super::outcome::{Outcome, Ran};
 use super::step::{NumberedStep, Reach, State};
 
-/// The next command where a step has none of its own.
+/// The hint of a failure that has none of its own.
 const AGAIN: &str =
     "fix that, then run the same command again: what is done already is not done twice";
 
@@ -27,10 +27,7 @@ pub(crate) struct StepSelection {
 }
 
 impl StepSelection {
-    /// Refuses a name that no step has.
-    ///
-    /// # Errors
-    /// For the first such name.
+    /// Fails for the first name that no step has.
     pub(crate) fn refuse_unknown(&self, steps: &[NumberedStep]) -> Result<()> {
         let is_step = |word: &str| steps.iter().any(|step| is_called(step, word));
         match self

@@ -1,13 +1,13 @@
-//! A step: check → apply → verify, and what came of it.
+//! What a step is: check → apply → verify.
 //!
-//! `check` only looks, and so is all that `--dry-run` calls. `apply` does what `check` found to
-//! be needed. `verify` looks again, with fresh eyes. The runner is in [`super::run`]; a step
-//! neither prints its own outcome nor decides whether the run goes on.
+//! `check` changes nothing, so `--dry-run` calls nothing else. `apply` does what `check` found
+//! necessary. `verify` looks again from the beginning. [`super::run`] calls them, prints the outcome
+//! and decides whether the run continues.
 
 use super::context::Context;
 use super::error::Result;
 
-/// What `check` saw.
+/// What `check` found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Everything is as it should be.
@@ -18,7 +18,7 @@ pub(crate) enum State {
         /// The things to do.
         what: Vec<String>,
     },
-    /// This host cannot or need not have it.
+    /// The step does not apply to this host.
     Skip {
         /// Why.
         reason: String,
@@ -59,10 +59,10 @@ pub(crate) struct NumberedStep {
 
 /// What one of the nine steps does.
 pub(crate) trait Step {
-    /// What is there and what is missing. Changes nothing.
+    /// Finds what is missing, and changes nothing.
     fn check(&self, cx: &Context) -> Result<State>;
-    /// Does what `check` found to be needed. Returns a short note for the step's line.
+    /// Does what `check` found necessary. Returns a note for the step's line.
     fn apply(&self, cx: &Context) -> Result<Option<String>>;
-    /// Whether it worked; called after `apply` only.
+    /// Fails unless it worked; called only after `apply`.
     fn verify(&self, cx: &Context) -> Result<()>;
 }

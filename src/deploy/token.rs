@@ -1,8 +1,8 @@
-//! The registry token, from our environment and out of it.
+//! Tokens and other secrets of our environment.
 //!
-//! [`take`] copies a variable into locked memory and wipes it where the kernel put it, so that
-//! neither a child nor `/proc/self/environ` shows it afterwards. A value that cannot be a token
-//! is refused before any network use.
+//! [`take`] copies a variable into locked memory and wipes the original, so that it is neither
+//! inherited nor shown by `/proc/self/environ`. A value that cannot be a token is refused before the
+//! network is used.
 
 use std::ffi::CStr;
 
@@ -45,13 +45,13 @@ impl Token {
         )
     }
 
-    /// The token itself, for the one place that hands it on.
+    /// The token itself, for whoever passes it on.
     pub(crate) fn secret(&self) -> &Secret {
         &self.0
     }
 }
 
-/// Takes `name` out of our environment. An empty value counts as absent.
+/// Takes the variable `name` out of our environment. An empty value counts as unset.
 ///
 /// To be called before any thread exists.
 pub(crate) fn take(name: &str) -> Option<Secret> {
@@ -80,7 +80,7 @@ pub(crate) fn take(name: &str) -> Option<Secret> {
     found
 }
 
-/// Those of `names` that are in our environment, out of it.
+/// [`take`] for each of `names` that is set.
 pub(crate) fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
     let taken = names.into_iter().map(|name| (take(name.as_str()), name));
     taken
@@ -88,11 +88,8 @@ pub(crate) fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
         .collect()
 }
 
-/// Refuses a value that stands for a secret instead of being it.
-///
-/// # Errors
-/// For the first such value, without showing it.
-pub(crate) fn resolved(secrets: &[(EnvName, Secret)]) -> Result<()> {
+/// Fails for the first value that is a reference or `op`'s placeholder, without showing it.
+pub(crate) fn refuse_unresolved(secrets: &[(EnvName, Secret)]) -> Result<()> {
     let stands_for = |value: &[u8]| value.starts_with(b"op://") || value.starts_with(PLACEHOLDER);
     match secrets.iter().find(|(_, it)| stands_for(it.expose())) {
         None => Ok(()),

@@ -30,12 +30,12 @@ use crate::base::ui::{self, Color};
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    // Kept: what the caller passed down stays closed to what we start.
+    // Never restored: the programs that we start get neither cores nor our caller's descriptors.
     let _hardened = harden::harden();
     ui::hide_panics(PROGRAM);
     // Out of the environment before any program is started.
     let taken = Taken::from_environment();
-    // Unwinding wipes every secret on its way; only then do we end.
+    // A panic unwinds to here, so that every secret is wiped.
     let done = catch_unwind(AssertUnwindSafe(|| run_program(taken)));
     done.unwrap_or(Exit::Step).into()
 }

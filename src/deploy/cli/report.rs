@@ -55,7 +55,7 @@ pub(super) fn error(failure: &Failure) -> Value {
     json!({"what": failure.what, "hint": failure.hint, "cause": failure.cause})
 }
 
-/// What whoever has never done this needs to know: how to get to what is now shut off.
+/// How to reach the host and the gateway from now on, for somebody who does this the first time.
 fn what_next(cx: &Context, ran: &[Ran]) {
     let outcome = |name| ran.iter().find(|it| it.name == name).map(|it| &it.outcome);
     let changed = |name| matches!(outcome(name), Some(Outcome::Changed { .. }));

@@ -16,7 +16,7 @@ use crate::deploy::reporter::Reporter;
 use crate::deploy::settings::{CONFIG, ConfigFile, Settings, swarm_secrets};
 use crate::deploy::token::{self, Token, take};
 
-/// The secrets of our environment, which are in it no more.
+/// The secrets that were in our environment.
 pub(super) struct Taken {
     ghcr: Option<Secret>,
     tailscale: Option<Secret>,
@@ -52,9 +52,9 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
     let settings = settings(cli)?;
     let mut app = taken.app;
-    // Those that only the configuration names.
+    // Those that are named only in the configuration.
     app.extend(token::take_all(settings.swarm_secrets.clone()));
-    token::resolved(&app)?;
+    token::refuse_unresolved(&app)?;
     let mut host = Host::new(&settings.root)?;
     host.heed_signals()?;
     let journal = settings.records().join("journal.jsonl");

@@ -24,9 +24,6 @@ pub(crate) struct Account {
 
 impl Account {
     /// The account of this name on `host`.
-    ///
-    /// # Errors
-    /// When `/etc/passwd` cannot be read.
     pub(crate) fn find(host: &Host, name: &str) -> Result<Option<Self>> {
         Ok(Self::all(host)?
             .into_iter()
@@ -52,12 +49,12 @@ impl Account {
         format!("{}/.ssh/authorized_keys", self.home)
     }
 
-    /// Whether its shell lets nobody in.
+    /// Whether its shell refuses logins.
     pub(crate) fn has_no_login_shell(&self) -> bool {
         self.shell.ends_with("/nologin") || self.shell.ends_with("/false")
     }
 
-    /// Whether it is a person's, not a service's.
+    /// Whether it belongs to a person rather than a service.
     pub(crate) fn is_person(&self) -> bool {
         (1000..60000).contains(&self.uid) && !self.has_no_login_shell()
     }

@@ -1,7 +1,7 @@
-//! Debian's packages: is it there, get it there, what is really configured.
+//! Debian's packages: what is installed, installing, and apt's effective configuration.
 //!
-//! An earlier run that was killed in the middle of dpkg is tidied up first; a lock held by the
-//! machine's own updates is waited for. Services that a package wants to restart are left alone.
+//! A dpkg run that was interrupted is completed first, and dpkg's lock is waited for. needrestart is told
+//! to restart no services.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub(crate) fn is_available(host: &Host) -> bool {
     host.find("apt-get").is_some() && host.find("dpkg-query").is_some()
 }
 
-/// Whether `program` is there and `package` is not what an interrupted installation left of it.
+/// Whether `program` is there, and `package` is not half-installed.
 pub(crate) fn is_installed(host: &Host, program: &str, package: &str) -> bool {
     let broken = ["unpacked", "half-configured", "half-installed"];
     host.find(program).is_some()
@@ -26,10 +26,7 @@ fn status(host: &Host, package: &str) -> Result<String> {
     Ok(host.run(&query)?.stdout.trim().to_owned())
 }
 
-/// Those of `packages` that are not fully installed.
-///
-/// # Errors
-/// When dpkg cannot be asked.
+/// The ones of `packages` that are not fully installed.
 pub(crate) fn missing<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let mut missing = Vec::new();
     for package in packages {
@@ -41,15 +38,12 @@ pub(crate) fn missing<'a>(host: &Host, packages: &[&'a str]) -> Result<Vec<&'a s
 }
 
 /// Installs those of `packages` that are not there, without what they merely recommend.
-///
-/// # Errors
-/// When apt cannot; its last line says why.
 pub(crate) fn install(host: &Host, packages: &[&str]) -> Result<()> {
     let wanted = missing(host, packages)?;
     if wanted.is_empty() {
         return Ok(());
     }
-    // A signal to us must not kill dpkg in the middle; it is heeded afterwards.
+    // A signal must not kill dpkg in the middle; it is handled afterwards.
     host.shield(true);
     let done = install_now(host, &wanted);
     host.shield(false);
@@ -59,7 +53,7 @@ pub(crate) fn install(host: &Host, packages: &[&str]) -> Result<()> {
 fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
     let configure = program("dpkg").args(["--configure", "-a"]);
     good(&configure, patiently(host, &configure)?)?;
-    // A foreign repository that fails must not keep us from what the others have.
+    // A repository that fails must not keep us from what the others have.
     let updated = update(host)?;
     let install = program("apt-get")
         .arg("install")
@@ -76,8 +70,8 @@ fn install_now(host: &Host, wanted: &[&str]) -> Result<()> {
     })
 }
 
-/// Runs apt or dpkg; one that already runs is waited for: the machine's own at its first boot, or what
-/// a run that was killed left going. Only apt-get's installation knows how to wait by itself.
+/// Runs apt or dpkg, and waits while another one holds the lock, such as the host's own updates. Only
+/// `apt-get install` can wait by itself.
 fn patiently(host: &Host, program: &Program) -> Result<ProgramOutput> {
     let deadline = Instant::now() + LOCK;
     loop {
@@ -110,19 +104,13 @@ const ARGUMENTS: [&str; 9] = [
     "Dpkg::Options::=--force-confold",
 ];
 
-/// Reads all lists. A source that cannot be read is no error here: what it lacks will be.
-///
-/// # Errors
-/// When apt cannot be run.
+/// Updates the package lists. Returns whether all sources could be read: one that cannot may not matter.
 pub(crate) fn update(host: &Host) -> Result<bool> {
     let update = program("apt-get").args(["-q", "update"]);
     Ok(patiently(host, &update)?.ok())
 }
 
 /// Reads the lists of one sources file only, and of no other.
-///
-/// # Errors
-/// When that repository cannot be read or is not signed as it must be.
 pub(crate) fn update_only(host: &Host, list: &str) -> Result<()> {
     let update = program("apt-get")
         .args(["-q", "update", "-o"])
@@ -162,7 +150,7 @@ pub(crate) fn is_on(dump: &str, key: &str) -> bool {
         .is_some_and(|value| !matches!(*value, "0" | "no" | "false"))
 }
 
-/// Apt or dpkg, asking nothing, with time enough to be slow.
+/// apt or dpkg, non-interactive and with a long deadline.
 fn program(name: &str) -> Program {
     Program::new(name)
         .env("DEBIAN_FRONTEND", "noninteractive")

@@ -1,8 +1,7 @@
 //! A vendor's apt repository, trusted by the one key that we know.
 //!
-//! It is added only when the key that it serves is the one whose fingerprint is pinned (a second key
-//! in the same file would be trusted as much, so it is refused), and that key is trusted for this
-//! repository alone.
+//! It is added only if it serves exactly the one key whose fingerprint is pinned: a second key in the same
+//! file would be trusted as well. The key is trusted for this repository only (`signed-by`).
 
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
@@ -42,11 +41,7 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// Below `repository`, signed by the key `fingerprint`. `None` for a distribution that vendors
-    /// do not package for.
-    ///
-    /// # Errors
-    /// When the distribution cannot be told.
+    /// The repository for this host's distribution; `None` if the vendor has none for it.
     pub(crate) fn for_host(
         host: &Host,
         layout: Layout,
@@ -106,7 +101,7 @@ impl Repository {
         );
         host.write(list, line.as_bytes(), ACCESS)?;
         apt::update_only(host, list).map_err(|failure| {
-            // A source that cannot be read would spoil every later update of this host.
+            // A source that cannot be read would break every later update of this host.
             let _ = host.remove(list);
             failure.cause(Cause::Network)
         })

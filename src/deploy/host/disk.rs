@@ -1,4 +1,4 @@
-//! How much there is and how much is free.
+//! Disk space: free, and used by a tree.
 
 use std::fs;
 use std::path::Path;

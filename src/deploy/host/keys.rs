@@ -1,8 +1,8 @@
 //! `authorized_keys`: which lines let a person in.
 //!
-//! Read as sshd reads it. A key counts as usable only when nothing about its line gets in the way of
-//! an administrator: cloud images give root a line whose forced command says "please log in as
-//! ubuntu", and whoever counted that as a key would lock everybody out. Pure.
+//! Parsed as sshd does. A key counts as usable only if no option on its line restricts it: cloud images
+//! give root a key with a forced command ("please log in as ubuntu"), and if that counted, step 9 would
+//! lock everybody out.
 
 use crate::base::encode::from_base64;
 
@@ -30,8 +30,8 @@ const KINDS: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/// Options that keep a person out, now or soon: a forced command, an end date, a line that is a CA.
-const HINDRANCES: [&str; 3] = ["command", "expiry-time", "cert-authority"];
+/// Options with which a key does not give a lasting login.
+const RESTRICTING: [&str; 3] = ["command", "expiry-time", "cert-authority"];
 
 /// Shorter RSA keys are refused by sshd since 9.1, whatever the file says.
 const RSA_BITS: usize = 1024;
@@ -39,11 +39,11 @@ const RSA_BITS: usize = 1024;
 impl Key<'_> {
     /// Whether an administrator can log in with it and do as they please.
     pub(crate) fn usable(&self) -> bool {
-        let hindered = self
+        let restricted = self
             .options
             .iter()
-            .any(|option| HINDRANCES.contains(&option.as_str()));
-        !hindered && from_base64(self.blob).is_some_and(|bytes| sound(self.kind, &bytes))
+            .any(|option| RESTRICTING.contains(&option.as_str()));
+        !restricted && from_base64(self.blob).is_some_and(|bytes| is_well_formed(self.kind, &bytes))
     }
 }
 
@@ -131,8 +131,8 @@ fn split_points(text: &str, separates: impl Fn(u8) -> bool) -> impl Iterator<Ite
     })
 }
 
-/// Whether the key says inside what its line says outside, and is long enough.
-fn sound(kind: &str, blob: &[u8]) -> bool {
+/// Whether the key's own type is the one on its line, and it is long enough.
+fn is_well_formed(kind: &str, blob: &[u8]) -> bool {
     let Some((inner, rest)) = field(blob) else {
         return false;
     };
@@ -216,8 +216,8 @@ mod tests {
             blob.extend(vec![0xc7; bytes]);
             blob
         };
-        assert!(!sound("ssh-rsa", &rsa(96)));
-        assert!(sound("ssh-rsa", &rsa(256)));
+        assert!(!is_well_formed("ssh-rsa", &rsa(96)));
+        assert!(is_well_formed("ssh-rsa", &rsa(256)));
     }
 
     #[test]
@@ -228,11 +228,11 @@ mod tests {
             missing(&source, &format!("ssh-ed25519 {ED} other comment\n")),
             [""; 0]
         );
-        let hindered = format!("command=\"x\" ssh-ed25519 {ED}\n");
+        let restricted = format!("command=\"x\" ssh-ed25519 {ED}\n");
         assert_eq!(
-            missing(&source, &hindered).len(),
+            missing(&source, &restricted).len(),
             1,
-            "a hindered copy is not the key"
+            "a restricted copy is not the key"
         );
     }
 }

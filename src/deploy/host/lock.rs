@@ -24,10 +24,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for it if there is somebody to tell so.
-    ///
-    /// # Errors
-    /// Exit 7 when another run holds it.
+    /// Takes the lock. If another run holds it, waits for it and calls `wait` once, or fails with exit
+    /// code 7 if there is no `wait`.
     pub(crate) fn take(host: &Host, wait: Option<&dyn Fn()>) -> Result<Self> {
         let path = host.path(PATH);
         let fail = |why: std::io::Error| Failure::file("open", Path::new(PATH), why);

@@ -111,9 +111,6 @@ impl Host {
     }
 
     /// `work`, unless a signal asks us to end first.
-    ///
-    /// # Errors
-    /// [`interrupted`], or those of `work`.
     pub(crate) async fn unless_interrupted<T>(
         &self,
         work: impl Future<Output = Result<T>>,

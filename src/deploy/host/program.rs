@@ -45,7 +45,7 @@ impl Input {
     }
 }
 
-/// Its name alone: what it is given may be a secret.
+/// Shows the name only: stdin may be a secret.
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Program").field(&self.label()).finish()
@@ -105,13 +105,13 @@ impl Program {
         self
     }
 
-    /// Runs on the operator's side even under `--root`.
+    /// Runs outside of `--root`: for the Docker client, which is the operator's.
     pub(crate) fn outside(mut self) -> Self {
         self.outside = true;
         self
     }
 
-    /// Runs in this directory, whatever its name is then. It has to stay open until the end.
+    /// Runs in this open directory, even if it is renamed. It has to stay open until the program ends.
     pub(crate) fn within(mut self, directory: &File) -> Self {
         let descriptor = directory.as_raw_fd();
         self.within = Some(PathBuf::from(format!("/proc/self/fd/{descriptor}")));
@@ -135,8 +135,8 @@ impl Program {
         shell_quote::command(words.iter().map(AsRef::as_ref))
     }
 
-    /// `failure`, with the command as its hint, where that means the same when somebody types it:
-    /// not with a stdin, a directory or an environment of ours.
+    /// `failure` with the command as its hint, unless the command depends on our stdin, directory or
+    /// environment.
     pub(super) fn with_command_hint(&self, failure: Failure) -> Failure {
         let is_plain =
             matches!(self.input, Input::Nothing) && self.within.is_none() && self.env.is_empty();
@@ -176,9 +176,6 @@ impl ProgramOutput {
 }
 
 /// The stdout of a program that exited with 0, else its failure.
-///
-/// # Errors
-/// When it did not exit with 0.
 pub(crate) fn good(program: &Program, answer: ProgramOutput) -> Result<String> {
     if answer.ok() {
         return Ok(answer.stdout);
@@ -194,7 +191,7 @@ pub(crate) fn good(program: &Program, answer: ProgramOutput) -> Result<String> {
     ))))
 }
 
-/// Where `name` is in [`SEARCH`], as `place` sees it.
+/// The path of `name` in [`SEARCH`]; `place` maps a path of the host to ours.
 pub(super) fn find_in(name: &str, place: impl Fn(&Path) -> PathBuf) -> Option<PathBuf> {
     SEARCH
         .split(':')

@@ -1,7 +1,7 @@
 //! Runs a program to its end.
 //!
-//! Each has a process group of its own: Ctrl-C is for us, who go on to put things back, and would
-//! otherwise end dpkg in the middle, or Compose while it brings the old version back.
+//! Each has a process group of its own. Otherwise Ctrl-C would reach it too, and end dpkg in the
+//! middle, or Compose while it restores the previous version.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,23 +17,17 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Host;
 
 impl Host {
-    /// Runs a program to its end. A bad exit is an [`ProgramOutput`], not an error.
+    /// Runs a program to its end. A bad exit is a [`ProgramOutput`], not an error.
     pub(crate) fn run(&self, program: &Program) -> Result<ProgramOutput> {
         self.wait(self.run_async(program))
     }
 
     /// [`Host::run`] where 0 is the only good exit.
-    ///
-    /// # Errors
-    /// As [`Host::run`], and for any other exit, with the program's last line.
     pub(crate) fn must(&self, program: &Program) -> Result<String> {
         good(program, self.run(program)?)
     }
 
     /// [`Host::run`] within a future.
-    ///
-    /// # Errors
-    /// As [`Host::run`].
     pub(crate) async fn run_async(&self, program: &Program) -> Result<ProgramOutput> {
         let label = program.label();
         let fail = |why: io::Error| {
@@ -45,7 +39,7 @@ impl Host {
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async {
             if let Some(pipe) = stdin.as_mut() {
-                // A program that reads no further is not an error here: its exit tells.
+                // A program that stops reading is no error: its exit code tells whether it failed.
                 let _ = pipe.write_all(program.input.bytes()).await;
             }
             drop(stdin);
@@ -120,8 +114,8 @@ impl Host {
     }
 }
 
-/// A program and what it has started. Asked to end when it is dropped before its end: the Docker
-/// client leaves its plugins running otherwise.
+/// The process group of a program. Gets SIGTERM if it is dropped before the program has ended; the
+/// Docker client would leave its plugins running.
 struct Group(Option<Pid>);
 
 impl Group {

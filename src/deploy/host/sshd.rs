@@ -32,9 +32,9 @@ impl Effective {
         })
     }
 
-    /// The only value of a key, or nothing.
-    pub(crate) fn value(&self, key: &str) -> &str {
-        self.values(key).next().unwrap_or_default()
+    /// The first value of a key.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
+        self.values(key).next()
     }
 
     /// The ports of the configuration.
@@ -52,8 +52,8 @@ impl Effective {
     }
 }
 
-/// `sshd -T`. Its runtime directory has to be there for that, and with `ssh.socket` may not be; what
-/// is only looked at is not to leave anything, so it goes again.
+/// `sshd -T`, which needs sshd's runtime directory. With `ssh.socket` there may be none: then it is
+/// created for the moment, so that looking leaves nothing behind.
 pub(crate) fn effective(host: &Host) -> Result<Effective> {
     let ask = || host.must(&Program::new("sshd").arg("-T"));
     let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
@@ -68,7 +68,7 @@ fn parsed(host: &Host) -> Option<String> {
     host.must(&Program::new("sshd").arg("-G")).ok()
 }
 
-/// Does something while sshd's runtime directory is there.
+/// Runs `work` while sshd's runtime directory exists.
 pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if host.exists(RUNTIME) {
         return work();
@@ -76,7 +76,7 @@ pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> 
     let access = Access::root(0o755);
     host.directory(RUNTIME, access)?;
     let outcome = work();
-    // A login that has come meanwhile may have put something there: then it stays.
+    // Fails if somebody logged in meanwhile and sshd uses it: then it stays.
     let _ = std::fs::remove_dir(host.path(RUNTIME));
     outcome
 }
@@ -133,13 +133,13 @@ fn outside(socket: &str) -> Option<u16> {
     let address = address.split('%').next()?;
     let local = match address.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),
-        // All that is no address but is none of the network's either: `vsock`.
+        // Not an address, such as `vsock`: no socket of the network.
         Err(_) => address != "*",
     };
     (!local).then(|| port.parse().ok())?
 }
 
-/// Whether sshd's pattern list admits `user`; `user@host` counts by its user.
+/// Whether sshd's pattern list admits `user`; of `user@host`, only the user is compared.
 pub(crate) fn admits(patterns: &[&str], user: &str) -> bool {
     let names = |negated: bool| {
         patterns.iter().any(|pattern| {
@@ -184,8 +184,8 @@ mod tests {
     fn the_effective_configuration_is_read_by_whole_keys() {
         let effective = Effective::new(DEBIAN);
         assert_eq!(effective.ports(), BTreeSet::from([22, 2222]));
-        assert_eq!(effective.value("permitrootlogin"), "without-password");
-        assert_eq!(effective.value("permitroot"), "");
+        assert_eq!(effective.value("permitrootlogin"), Some("without-password"));
+        assert_eq!(effective.value("permitroot"), None);
         assert_eq!(effective.words("allowusers"), ["deploy", "ops*"]);
         assert_eq!(effective.words("authorizedkeysfile").len(), 2);
     }

@@ -1,4 +1,4 @@
-//! systemd, where it runs: units as they are, not as they are meant to be.
+//! systemd's units, through `systemctl`.
 
 use std::time::Duration;
 
@@ -29,9 +29,6 @@ fn answers_yes(host: &Host, question: &str, unit: &str) -> bool {
 }
 
 /// `systemctl` with these words.
-///
-/// # Errors
-/// When it fails.
 pub(crate) fn systemctl(host: &Host, words: &[&str]) -> Result<()> {
     host.must(&program().args(words)).map(drop)
 }

@@ -6,11 +6,11 @@
 /// What the rules do with a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Policy<'a> {
-    /// Somebody from anywhere gets in.
+    /// Allowed from anywhere.
     Allowed,
-    /// This rule comes first and turns people away.
+    /// The first rule that matches denies it.
     Denied(&'a str),
-    /// No rule speaks of it.
+    /// No rule matches.
     NoRule,
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn policy(added: &str, port: u16) -> Policy<'_> {
     Policy::NoRule
 }
 
-/// Whether everything is let in on `interface`.
+/// Whether everything is allowed in on `interface`.
 pub(crate) fn allows_interface(added: &str, interface: &str) -> bool {
     added
         .lines()
@@ -82,7 +82,7 @@ fn rule(line: &str) -> Option<Rule<'_>> {
             }
             "proto" if words.next()? != "tcp" => return None,
             "proto" => {}
-            // A port that follows `from` is the sender's: nearly nobody has it.
+            // A port after `from` is the source port.
             "port" | "app" if !destination => {
                 words.next()?;
                 rule.narrow = true;
@@ -117,8 +117,7 @@ fn covers(ports: &str, port: u16) -> bool {
     })
 }
 
-/// Whether `ufw status verbose` says that it is on and turns strangers away. What goes out is the
-/// administrator's affair.
+/// Whether `ufw status verbose` says that it is on and denies incoming traffic by default.
 pub(crate) fn denies_incoming(verbose: &str) -> bool {
     let has = |start: &str| verbose.lines().any(|line| line.trim().starts_with(start));
     has("Status: active") && (has("Default: deny (incoming)") || has("Default: reject (incoming)"))

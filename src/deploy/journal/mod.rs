@@ -15,7 +15,7 @@ use crate::base::units::{now, round};
 use crate::deploy::host::Host;
 use crate::deploy::outcome::{Outcome, Ran};
 
-/// Where lines go.
+/// The journal of this run.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     file: Option<(Host, PathBuf)>,

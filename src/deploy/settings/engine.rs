@@ -16,7 +16,7 @@ pub(crate) enum EngineAddress {
 }
 
 impl EngineAddress {
-    /// Whether steps 2 and 5 to 9 would change another machine than the engine's.
+    /// Whether the engine may be on another machine: steps 2 and 5 to 9 are then skipped.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Client(_))
     }

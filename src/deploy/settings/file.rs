@@ -109,9 +109,6 @@ impl ConfigFile {
     }
 
     /// Reads the text of a configuration file.
-    ///
-    /// # Errors
-    /// With the line, when it is not what it should be.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|why| {
             let before = &text[..why.span().map_or(0, |span| span.start.min(text.len()))];

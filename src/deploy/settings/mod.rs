@@ -116,9 +116,6 @@ pub(crate) struct Flags {
 
 impl Settings {
     /// Decides.
-    ///
-    /// # Errors
-    /// When a value is not what it should be.
     pub(crate) fn decide(flags: Flags, file: ConfigFile) -> Result<Self> {
         let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
         let owner = flags.github_user.as_deref().unwrap_or("aleccool213");

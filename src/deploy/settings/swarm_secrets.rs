@@ -5,7 +5,7 @@ use crate::base::env_name::EnvName;
 use crate::broker::manifest::builtin;
 use crate::deploy::error::{Failure, Result};
 
-/// Variables that no gateway may hold: they open registries, networks and vaults.
+/// Variables that no gateway gets: they give access to registries, networks and vaults.
 const NOT_FOR_THE_GATEWAY: [&str; 4] = [
     "GHCR_TOKEN",
     "TAILSCALE_AUTH_KEY",
@@ -17,9 +17,6 @@ const NOT_FOR_THE_GATEWAY: [&str; 4] = [
 const LONGEST: usize = 48;
 
 /// The variables that become secrets: those of `swarm_secrets`, or of the built-in manifest.
-///
-/// # Errors
-/// For a name that cannot be one.
 pub(crate) fn names(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
     let Some(given) = given else {
         return Ok(by_default());

@@ -1,8 +1,8 @@
 //! Step 1: the Docker engine and Compose v2, from packages.
 //!
-//! The engine is the distribution's, and so is Compose v2 where it has one. Debian 12 has none:
-//! there, and only there, the plugin comes from Docker's own repository ([`crate::deploy::host::apt_repository`]), and apt
-//! is told to take nothing else from it.
+//! The engine is the distribution's, and so is Compose v2 if the distribution has it. Debian 12 does
+//! not: there the plugin comes from Docker's own repository ([`crate::deploy::host::apt_repository`]),
+//! pinned so that apt installs nothing else from it.
 
 mod packages;
 
@@ -18,7 +18,7 @@ use crate::deploy::host::{apt, systemd};
 use crate::deploy::settings::EngineAddress;
 use crate::deploy::step::{State, Step};
 
-/// The names that Docker's own instructions use: whoever follows them later meets no contradiction.
+/// The paths of Docker's own instructions, so that following those later does not conflict.
 const REPOSITORY: Layout = Layout {
     key: "gpg",
     keyring: "/etc/apt/keyrings/docker.asc",
@@ -26,8 +26,8 @@ const REPOSITORY: Layout = Layout {
     component: "stable",
     pins: Some(("/etc/apt/preferences.d/openclaw-deploy-docker", PINS)),
 };
-/// A host name cannot be forged by a signed `Release` file, an origin survives on a mirror: either is enough.
-/// Compose 5 no longer promises to talk to engines as old as Debian 12's.
+/// Pinned by host name, which a `Release` file cannot forge, and by origin, which a mirror keeps.
+/// Compose 5 no longer promises to work with engines as old as Debian 12's.
 const PINS: &str = "\
 Explanation: Written by openclaw-deploy: Docker's repository is here for Compose v2 alone.
 Explanation: Remove this file to install other packages of Docker's.
@@ -122,7 +122,7 @@ fn local(cx: &Context) -> bool {
     matches!(&cx.settings.engine, EngineAddress::Socket(path) if path.ends_with("docker.sock"))
 }
 
-/// Whether packages installed here would be what the engine needs.
+/// Whether we could install packages for this engine: it is this machine's, and we are root.
 fn can_install(cx: &Context) -> bool {
     local(cx)
         && cx.host.is_real_root()
@@ -141,8 +141,8 @@ async fn engine_is_up(cx: &Context) -> Result<Engine> {
     }
 }
 
-/// Whether the client is there, and an engine that answers or could. What an interrupted
-/// installation left does not count.
+/// Whether the client is installed, and an engine that answers or could be started. A half-finished
+/// installation does not count.
 fn has_docker(cx: &Context, answers: bool) -> bool {
     let could_answer = || !local(cx) || apt::is_installed(&cx.host, "dockerd", "docker.io");
     cx.host.find("docker").is_some() && (answers || could_answer())
@@ -166,7 +166,7 @@ fn compose_plan(cx: &Context) -> Result<Vec<String>> {
     })
 }
 
-/// Returns where it came from, if not from the sources that this host had.
+/// Returns the repository if one had to be added.
 fn install_compose(cx: &Context) -> Result<Option<String>> {
     if let Some(package) = Offers::up_to_date(&cx.host)?.compose() {
         return install(cx, &[package]).map(|()| None);

@@ -1,7 +1,7 @@
-//! Step 7: whoever guesses at SSH is shut out for an hour.
+//! Step 7: five failed SSH logins in ten minutes ban an address for an hour.
 //!
-//! The jail is a file of our own. It reads the journal, since today's Debian writes no auth.log and
-//! fail2ban does not start without one; and it knows every name under which sshd writes there.
+//! The jail reads the journal, because Debian no longer writes auth.log and fail2ban does not start
+//! without a log. It matches every name under which sshd writes to the journal.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::deploy::host::{apt, sshd, systemd};
 
 const JAIL: &str = "/etc/fail2ban/jail.d/openclaw-deploy.local";
 const ACCESS: Access = Access::root(0o644);
-/// The last one bans: Debian's fail2ban merely recommends it, and without it a ban is a word only.
+/// nftables does the banning; Debian's fail2ban only recommends it.
 const PACKAGES: [&str; 3] = ["fail2ban", "python3-systemd", "nftables"];
 const UNIT: &str = "fail2ban.service";
 /// What must be in force: 5 tries in 600 s, an hour out.
@@ -51,7 +51,7 @@ impl Step for Fail2ban {
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
-        // Before the package, whose first start would fail for want of a log file.
+        // Before the package, whose first start would fail without a log file.
         host.write(JAIL, jail(host)?.as_bytes(), ACCESS)?;
         if apt::is_available(host) {
             apt::install(host, &PACKAGES)?;

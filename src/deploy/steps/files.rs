@@ -34,7 +34,7 @@ impl Step for Files {
             return Ok(State::of(what));
         }
         if let Err(missing) = env::owner(cx) {
-            // Step 2 makes the user; a dry run has not run it.
+            // Step 2 creates the user, which a dry run has not done.
             return match cx.reporter.is_dry_run() {
                 true => Ok(State::of(vec![
                     "create the directories and .env".to_owned(),

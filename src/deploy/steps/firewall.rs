@@ -1,9 +1,9 @@
 //! Step 6: nobody gets in but over SSH and from the tailnet.
 //!
-//! SSH is let in on the ports where sshd really listens, before the firewall is switched on, and it
-//! is not switched on while a rule of UFW's still turns SSH away. UFW's own rules are read as it
-//! keeps them (`ufw show added`), its state as it is (`ufw status verbose`). UFW does not guard ports
-//! that Docker publishes: the gateway is published on 127.0.0.1 only, which step 4 sees to.
+//! Before the firewall is switched on, the ports on which sshd really listens are allowed; it is not
+//! switched on while a rule denies one of them. Rules are read with `ufw show added`, the state with
+//! `ufw status verbose`. UFW does not filter ports that Docker publishes; step 4 publishes the gateway
+//! on 127.0.0.1 only.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ impl Step for Firewall {
         for rule in state.rules() {
             tell(host, &rule)?;
         }
-        // Looked at again: this is the last moment at which nothing is lost.
+        // Observed again: after this, a missing rule would cut off SSH.
         let now = FirewallState::of(cx)?;
         if !now.rules().is_empty() {
             return Err(Failure::expected("rules that let SSH in", now.added)
@@ -73,7 +73,7 @@ impl Step for Firewall {
     }
 }
 
-/// Why there is nothing to guard or nothing to guard it with.
+/// Why this step does not apply here.
 fn absent(host: &Host) -> Option<String> {
     if !host.is_real_root() {
         return Some("a firewall belongs to the running system, not to --root".to_owned());
@@ -103,7 +103,7 @@ impl FirewallState {
         })
     }
 
-    /// `ufw` arguments that are still to be given, in order.
+    /// The missing rules, as arguments of `ufw`.
     fn rules(&self) -> Vec<Vec<String>> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let mut rules = Vec::new();
@@ -142,7 +142,7 @@ impl FirewallState {
         what
     }
 
-    /// Refuses to go on where a rule that comes first turns SSH away.
+    /// Fails if a rule denies SSH: the first rule that matches decides, so ours would have no effect.
     fn refuse_denied_ssh(&self) -> Result<()> {
         for port in &self.ports {
             if let Policy::Denied(rule) = ufw::policy(&self.added, *port) {
@@ -161,7 +161,7 @@ impl FirewallState {
     }
 }
 
-/// Switches it on; and off again if the kernel will not have it.
+/// Switches it on, and off again if the kernel refuses the rules.
 fn enable(host: &Host) -> Result<()> {
     tell(host, &["--force", "enable"]).or_else(|failure| {
         tell(host, &["disable"])?;

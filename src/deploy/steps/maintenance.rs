@@ -1,8 +1,8 @@
 //! Step 8: security updates by themselves, and a backup every night.
 //!
-//! "Installed" is not "switched on": what counts is apt's configuration after all its files have
-//! been read, and the timers that act on it. The backup is [`crate::deploy::backup`], run by a timer of
-//! systemd; the first one is made now, because a backup that never ran is none.
+//! That unattended-upgrades is installed does not mean that it runs, so apt's merged configuration and
+//! the timers are checked. A systemd timer runs [`crate::deploy::backup`]; the first backup is made
+//! now, to see that it works.
 
 mod backups;
 mod updates;

@@ -1,10 +1,9 @@
 //! Step 9: SSH by key only, root not at all; and nobody locked out.
 //!
-//! Our settings are a drop-in of our own that is read first, since sshd keeps the first value it
-//! sees. They are tried on the whole configuration before they are written (`sshd -t`), a timer that
-//! takes them back is armed before sshd hears of them, and it is only disarmed once the deploy user
-//! has really logged in to the running sshd. Whatever stands in the way of that is a reason to leave
-//! SSH as it is.
+//! Our settings are a drop-in whose name sorts first, because sshd uses the first value it reads. The
+//! whole configuration is tested with them before they are written (`sshd -t`). A timer that undoes
+//! them is started before sshd is reloaded, and stopped only after the deploy user has logged in to the
+//! running sshd. If anything stands in the way of that, SSH is left as it is.
 
 mod login_test;
 mod rollback_timer;
@@ -68,9 +67,9 @@ impl Step for Ssh {
         }
         let text = state.drop_in();
         try_out(host, &text)?;
-        // From here to the end it is done whole or taken back, whatever signal comes.
+        // No signal ends us from here on: the change is completed or undone.
         host.shield(true);
-        let outcome = guarded(cx, &state, &text);
+        let outcome = change_with_timer(cx, &state, &text);
         host.shield(false);
         outcome.map(|()| Some(format!("{} logged in with a test key", state.account.name)))
     }
@@ -84,7 +83,7 @@ impl Step for Ssh {
     }
 }
 
-/// Why this step has nothing to work on here.
+/// Why this step does not apply here.
 fn absent(host: &Host) -> Option<String> {
     if host.find("sshd").is_none() {
         return Some("no OpenSSH server is installed".to_owned());
@@ -108,7 +107,7 @@ fn unit(host: &Host) -> &'static str {
     }
 }
 
-/// Asks sshd about our settings together with all the others, without touching any file it reads.
+/// Tests our settings together with the whole configuration, without touching any file that sshd reads.
 fn try_out(host: &Host, text: &str) -> Result<()> {
     let whole = format!("{text}\nInclude /etc/ssh/sshd_config\n");
     host.write(CANDIDATE, whole.as_bytes(), ACCESS)?;
@@ -125,23 +124,23 @@ fn try_out(host: &Host, text: &str) -> Result<()> {
     .hint("fix what `sshd -t` names; nothing was changed"))
 }
 
-/// Makes the change with the way back armed; takes it at once if the change is no good.
-fn guarded(cx: &Context, state: &SshState, text: &str) -> Result<()> {
+/// Makes the change while the timer runs, and undoes it at once if it fails.
+fn change_with_timer(cx: &Context, state: &SshState, text: &str) -> Result<()> {
     let host = &cx.host;
-    let revert = RollbackTimer::arm(host, DROP_IN, unit(host))?;
-    let outcome = switch(cx, state, text);
+    let timer = RollbackTimer::arm(host, DROP_IN, unit(host))?;
+    let outcome = change(cx, state, text);
     if outcome.is_ok() {
         RollbackTimer::disarm(host)?;
-    } else if let Err(why) = revert.now(host) {
+    } else if let Err(why) = timer.undo_now(host) {
         cx.reporter.warn(format!(
-            "the change could not be taken back at once ({why}); a timer does it within a minute"
+            "the change could not be undone at once ({why}); a timer does it within a minute"
         ));
     }
     outcome
 }
 
-/// Puts the settings in force and proves that the deploy user still gets in.
-fn switch(cx: &Context, state: &SshState, text: &str) -> Result<()> {
+/// Puts the settings in force, and tests that the deploy user can still log in.
+fn change(cx: &Context, state: &SshState, text: &str) -> Result<()> {
     let host = &cx.host;
     host.write(DROP_IN, text.as_bytes(), ACCESS)?;
     let now = SshState::of(cx)?;

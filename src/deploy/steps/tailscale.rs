@@ -1,8 +1,8 @@
-//! Step 5: into the tailnet, from a repository whose key we know.
+//! Step 5: this host joins the tailnet.
 //!
-//! The packages come from the vendor's own repository ([`crate::deploy::host::apt_repository`]). The auth key goes to
-//! `tailscale up` through a pipe: `--auth-key=file:` reads any path, so `/dev/stdin` will do, and
-//! the key is in no argument, file or environment.
+//! The packages come from Tailscale's own repository ([`crate::deploy::host::apt_repository`]). `tailscale
+//! up` reads the auth key from a pipe (`--auth-key=file:/dev/stdin`), so that it is in no argument, file or
+//! environment.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn obstacle(cx: &Context, installed: bool) -> Result<Option<String>> {
     Ok(unknown.then(|| "Tailscale's packages are added for Debian and Ubuntu only".to_owned()))
 }
 
-/// What the daemon says of itself, such as `Running` or `NeedsLogin`.
+/// The daemon's `BackendState`, such as `Running` or `NeedsLogin`.
 fn backend(host: &Host) -> Option<String> {
     let status = Program::new("tailscale").args(["status", "--json"]);
     let answer = host.run(&status).ok()?;
@@ -103,7 +103,7 @@ fn backend(host: &Host) -> Option<String> {
     Some(json.get("BackendState")?.as_str()?.to_owned())
 }
 
-/// Joins. What it says on failure may quote the key, so the key is taken out.
+/// Runs `tailscale up`. Its error message may quote the key, so it is redacted.
 fn join(cx: &Context, key: &Token) -> Result<()> {
     let key = key.secret();
     let up = Program::new("tailscale")

@@ -17,7 +17,7 @@ impl Offers {
         host.must(&ask.args(COMPOSE)).map(Self)
     }
 
-    /// A fresh machine has no package lists yet: then it gets them.
+    /// The same, after an update where this host has no package lists yet.
     pub(super) fn up_to_date(host: &Host) -> Result<Self> {
         let offers = Self::of(host)?;
         if offers.are_known() {
@@ -31,8 +31,8 @@ impl Offers {
         self.version("docker.io").is_some()
     }
 
-    /// The engine and what it merely recommends: without AppArmor's tools it confines no container.
-    /// Debian 13 and later have the client in a package of its own.
+    /// The engine, and AppArmor's tools, which it only recommends but without which it confines no
+    /// container. Debian 13 and later have the client in a package of its own.
     pub(super) fn docker(&self) -> Vec<&'static str> {
         let mut packages = vec!["docker.io", "apparmor"];
         packages.extend(self.version("docker-cli").map(|_| "docker-cli"));

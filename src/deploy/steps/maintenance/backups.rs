@@ -42,7 +42,7 @@ pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     Ok(what)
 }
 
-/// Writes the units and starts the clock.
+/// Writes the units and starts the timer.
 pub(super) fn start(cx: &Context) -> Result<()> {
     let host = &cx.host;
     host.write(SERVICE, service(cx)?.as_bytes(), ACCESS)?;
@@ -86,7 +86,7 @@ fn service_text(program: &Path, config: Option<&Path>) -> String {
     )
 }
 
-/// One word of a command of systemd's, in which these mean something.
+/// Quoted for `ExecStart=`.
 fn quoted(path: &Path) -> String {
     let mut word = path.display().to_string();
     for (plain, meant) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {

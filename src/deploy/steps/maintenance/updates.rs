@@ -13,7 +13,7 @@ const JOBS: [&str; 2] = [
     "APT::Periodic::Update-Package-Lists",
     "APT::Periodic::Unattended-Upgrade",
 ];
-/// Above the jobs: without a word it is on, and `0` ends apt's service before it looks at them.
+/// Unset means on; `0` ends apt's service before it looks at the jobs.
 const ENABLE: &str = "APT::Periodic::Enable";
 const REBOOT: &str = "Unattended-Upgrade::Automatic-Reboot";
 const ORIGINS: [&str; 2] = [
@@ -32,7 +32,7 @@ pub(super) fn switch_on(cx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Fails where unattended-upgrades would take its packages from nowhere.
+/// Fails if unattended-upgrades has no origins.
 pub(super) fn need_origins(host: &Host) -> Result<()> {
     let dump = apt::config_dump(host)?;
     let none = |origins: &&str| apt::values(&dump, origins).is_empty();
@@ -72,7 +72,7 @@ pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     Ok(what)
 }
 
-/// Whether apt's service does its jobs, of `apt-config dump`.
+/// Whether apt's service runs its jobs, according to `apt-config dump`.
 fn periodic(dump: &str) -> bool {
     let enabled = apt::values(dump, ENABLE).is_empty() || apt::is_on(dump, ENABLE);
     enabled && JOBS.iter().all(|job| apt::is_on(dump, job))

@@ -1,8 +1,8 @@
 //! A real login to the real sshd, with a key that exists for a few seconds.
 //!
-//! The key's line is inert but for this: it counts from loopback only, runs `echo` whatever is asked,
-//! and expires within minutes. So a run that is killed here leaves nothing that anybody could use;
-//! the next one removes it. The private half lies in `/run`, which is memory.
+//! Its line in `authorized_keys` is restricted: accepted from loopback only, runs nothing but `echo`, and
+//! expires within minutes. So a run that is killed here leaves nothing usable, and the next one removes
+//! it. The private key is in `/run`, which is memory.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct WayIn {
 }
 
 impl WayIn {
-    /// A port on which it listens, at loopback unless it listens elsewhere only.
+    /// A port on which sshd listens, on loopback if it listens there.
     pub(crate) fn choose(effective: &Effective, listening: &BTreeSet<u16>) -> Self {
         let configured = effective.ports();
         let port = configured.intersection(listening).next();
@@ -34,7 +34,7 @@ impl WayIn {
             .filter_map(|socket| socket.rsplit_once(':'))
             .map(|(address, port)| (address.trim_matches(['[', ']']), port))
             .unzip();
-        // Where it listens on loopback only, no port counts as listening.
+        // `listening` leaves out ports that are open on loopback only.
         let own = own.iter().find_map(|port| port.parse().ok());
         let port = port.or(listening.first()).copied().or(own);
         let address = match addresses.first() {
@@ -50,7 +50,7 @@ impl WayIn {
     }
 }
 
-/// Logs in as `account`, really.
+/// Logs in as `account` with a new key, which is removed again.
 pub(super) fn login(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
     let owner = Some((account.uid, account.gid));
     let access = Access { mode: 0o600, owner };
@@ -59,13 +59,13 @@ pub(super) fn login(host: &Host, account: &Account, way_in: &WayIn) -> Result<()
     let line = make_key(host, way_in)?;
     let with_ours = [before.as_slice(), line.as_bytes()].concat();
     host.write(account.keys(), &with_ours, access)?;
-    let outcome = attempts(host, account, way_in);
+    let outcome = try_to_log_in(host, account, way_in);
     host.write(account.keys(), &before, access)?;
-    forget(host)?;
+    remove_key(host)?;
     outcome
 }
 
-/// Without a line that an interrupted run left.
+/// `authorized_keys` without the line of an interrupted run.
 fn without_ours(file: &[u8]) -> Vec<u8> {
     let lines = file.split_inclusive(|byte| *byte == b'\n');
     let theirs = lines.filter(|line| !line.trim_ascii_end().ends_with(MARK.as_bytes()));
@@ -76,9 +76,9 @@ fn without_ours(file: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Makes the key pair; the line that lets it in is returned.
+/// Creates the key pair and returns its line for `authorized_keys`.
 fn make_key(host: &Host, way_in: &WayIn) -> Result<String> {
-    forget(host)?;
+    remove_key(host)?;
     let access = Access::root(0o700);
     host.directory(PLACE, access)?;
     let keygen =
@@ -94,8 +94,8 @@ fn make_key(host: &Host, way_in: &WayIn) -> Result<String> {
     ))
 }
 
-/// A reload takes a moment; three tries stay below sshd's own limit for failures.
-fn attempts(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
+/// Three tries, because a reload takes a moment, and no more, because sshd limits failures.
+fn try_to_log_in(host: &Host, account: &Account, way_in: &WayIn) -> Result<()> {
     let mut last = String::new();
     for pause in [0, 1, 2] {
         std::thread::sleep(Duration::from_secs(pause));
@@ -122,7 +122,7 @@ fn ssh(account: &Account, way_in: &WayIn) -> Program {
             "-o",
             "ConnectTimeout=10",
         ])
-        // It is this very host, and nothing is said but the mark.
+        // The host key need not be known: this is loopback, and no secret is sent.
         .args(["-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"])
         .args([
             "-o",
@@ -135,7 +135,7 @@ fn ssh(account: &Account, way_in: &WayIn) -> Program {
         .deadline(Duration::from_secs(20))
 }
 
-fn forget(host: &Host) -> Result<()> {
+fn remove_key(host: &Host) -> Result<()> {
     host.remove(KEY)?;
     host.remove(format!("{KEY}.pub")).map(drop)
 }

@@ -1,5 +1,5 @@
-//! The way back, armed before the change: if nobody disarms it, systemd puts a file back as it was
-//! and reloads its service. It works without us: after a SIGKILL, too.
+//! A systemd timer that is started before the change: unless it is stopped, it restores the file and
+//! reloads the service. It does not need our process, so it works even if that is killed.
 
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
@@ -11,7 +11,7 @@ const BEFORE: &str = "/run/openclaw-deploy/reverted";
 /// Long enough for a reload and a login, short enough to wait for.
 const AFTER: &str = "60s";
 
-/// An armed way back for one file and one service.
+/// A running timer for one file and one service.
 #[derive(Clone, Debug)]
 pub(super) struct RollbackTimer {
     file: &'static str,
@@ -20,15 +20,12 @@ pub(super) struct RollbackTimer {
 }
 
 impl RollbackTimer {
-    /// Whether one is waiting: an earlier run was cut off.
+    /// Whether one is running, left by an interrupted run.
     pub(super) fn armed(host: &Host) -> bool {
         systemd::is_active(host, &format!("{UNIT}.timer"))
     }
 
-    /// Remembers the file as it is now and starts the clock.
-    ///
-    /// # Errors
-    /// When systemd will not; nothing may be changed then.
+    /// Saves the file as it is now and starts the timer. If that fails, nothing may be changed.
     pub(super) fn arm(host: &Host, file: &'static str, service: &'static str) -> Result<Self> {
         let before = host.read(file)?;
         let undo: Vec<&str> = match &before {
@@ -63,10 +60,7 @@ impl RollbackTimer {
         })
     }
 
-    /// The change is good.
-    ///
-    /// # Errors
-    /// When the clock cannot be stopped; the change will then be taken back.
+    /// Keeps the change: stops the timer. If that fails, the timer will undo the change.
     pub(super) fn disarm(host: &Host) -> Result<()> {
         if Self::armed(host) {
             systemd::systemctl(host, &["stop", &format!("{UNIT}.timer")])?;
@@ -74,8 +68,8 @@ impl RollbackTimer {
         host.remove(BEFORE).map(drop)
     }
 
-    /// The change is bad: takes it back at once.
-    pub(super) fn now(&self, host: &Host) -> Result<()> {
+    /// Undoes the change at once.
+    pub(super) fn undo_now(&self, host: &Host) -> Result<()> {
         match &self.before {
             None => host.remove(self.file)?,
             Some(text) => {

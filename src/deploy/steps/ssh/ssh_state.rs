@@ -1,5 +1,5 @@
-//! What there is to know about SSH on this host, and what follows from it for step 9: what stands in
-//! the way, what our settings would be, whether they are in force. Looks only.
+//! The state of SSH on this host, and what follows for step 9: obstacles, the text of our drop-in, and
+//! whether it is in force. Changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ const RULE: &str = "openclaw-deploy bootstrap --only user,ssh";
 const RULE_REFUSED: &str = "set `sudo = true` under [host], or give it a password and sudo; \
     then: openclaw-deploy bootstrap --only user,ssh";
 
-/// What there is to know about SSH on this host.
+/// The state of SSH on this host.
 #[derive(Clone, Debug)]
 pub(crate) struct SshState {
     /// The deploy user.
@@ -34,19 +34,16 @@ pub(crate) struct SshState {
     /// Our drop-in as it is now.
     present: String,
     login: Login,
-    /// Whether the deploy user can become root, which only root could mend later.
+    /// Whether the deploy user can become root. If not, nobody could once root is locked out.
     can_use_sudo: bool,
     /// What to do where it cannot.
     remedy: &'static str,
-    /// Other people with a usable key, who are not to be locked out either.
+    /// Other users with a usable key, who must not be locked out either.
     others: Vec<String>,
 }
 
 impl SshState {
-    /// Looks.
-    ///
-    /// # Errors
-    /// When there is no such user, or sshd refuses its own configuration.
+    /// Observes it.
     pub(crate) fn of(cx: &Context) -> Result<Self> {
         let host = &cx.host;
         let account = Account::need(host, &cx.settings.user)?;
@@ -73,12 +70,12 @@ impl SshState {
         })
     }
 
-    /// Why the change would lock people out, or would not be ours to make.
+    /// Why the change would lock somebody out, or conflict with a policy that is there already.
     pub(crate) fn obstacle(&self) -> Option<String> {
         self.missing_access().or_else(|| self.foreign_rules())
     }
 
-    /// What the deploy user lacks to be the only way in.
+    /// Why the deploy user could not administer this host alone.
     fn missing_access(&self) -> Option<String> {
         let name = &self.account.name;
         if self.login == Login::Keyless {
@@ -100,10 +97,10 @@ impl SshState {
         }
     }
 
-    /// What sshd is told already, against us or in our place.
+    /// What in sshd's configuration excludes the deploy user or already limits who may log in.
     fn foreign_rules(&self) -> Option<String> {
         let name = &self.account.name;
-        let has = |key, value| self.effective.value(key) == value;
+        let has = |key, value| self.effective.value(key) == Some(value);
         if !has("pubkeyauthentication", "yes") {
             Some("sshd does not accept keys at all (PubkeyAuthentication)".to_owned())
         } else if !self.reads_keys() {
@@ -111,7 +108,11 @@ impl SshState {
                 "sshd reads no keys from {} (AuthorizedKeysFile)",
                 self.account.keys()
             ))
-        } else if !has("authenticationmethods", "any") && !has("authenticationmethods", "") {
+        } else if self
+            .effective
+            .value("authenticationmethods")
+            .is_some_and(|it| it != "any")
+        {
             Some("AuthenticationMethods is set here: SSH already has rules of its own".to_owned())
         } else if !self.effective.words("allowgroups").is_empty() {
             Some("AllowGroups is set here: SSH already has rules of its own".to_owned())
@@ -121,7 +122,7 @@ impl SshState {
         }
     }
 
-    /// Whether sshd looks for keys where ours are.
+    /// Whether sshd reads the file in which our keys are.
     fn reads_keys(&self) -> bool {
         let home = &self.account.home;
         self.effective
@@ -133,11 +134,12 @@ impl SshState {
             })
     }
 
-    /// Our settings, and who may log in unless somebody else has decided that already. The same before
-    /// they are written and after.
+    /// The text of our drop-in: our settings, and `AllowUsers` with everybody who has a key unless the
+    /// administrator has such a list already. The result is the same before it is written and after.
     pub(crate) fn drop_in(&self) -> String {
         let mut theirs = self.effective.words("allowusers");
-        // sshd lists every mention: one of each name is ours, a second one is somebody's decision.
+        // `sshd -T` prints all lists together: each name that is ours is removed once, so what remains
+        // is the administrator's own list.
         for ours in allowed(&self.present) {
             if let Some(place) = theirs.iter().position(|word| *word == ours) {
                 theirs.remove(place);
@@ -169,13 +171,13 @@ impl SshState {
         self.conflicts().is_empty() && self.present == text
     }
 
-    /// What sshd does against our settings.
+    /// Effective settings that differ from ours.
     fn conflicts(&self) -> Vec<String> {
         let mut conflicts: Vec<String> = WANTED
             .iter()
             .map(|(key, value)| (key, self.effective.value(key), value))
-            .filter(|(_, saw, value)| saw != *value)
-            .map(|(key, saw, _)| format!("{key} {saw}"))
+            .filter(|(_, found, value)| *found != Some(*value))
+            .map(|(key, found, _)| format!("{key} {}", found.unwrap_or("unset")))
             .collect();
         let admitted = self.effective.words("allowusers");
         if !sshd::admits(&admitted, &self.account.name) {
@@ -184,7 +186,7 @@ impl SshState {
         conflicts
     }
 
-    /// What is said when the files are written and something else wins.
+    /// The failure if our drop-in is written but another setting overrides it.
     pub(crate) fn overridden(&self) -> Failure {
         let conflicts = self.conflicts();
         if conflicts.is_empty() {
@@ -201,7 +203,7 @@ impl SshState {
     }
 }
 
-/// Whether the deploy user can become root, or will by then: a dry run has only planned step 2.
+/// Whether the deploy user can become root; in a dry run, whether it could after step 2.
 fn will_be_root(cx: &Context, account: &Account) -> bool {
     let planned = cx.settings.host.sudo && cx.planned.borrow().contains(&"user");
     planned || sudo::can_become_root(&cx.host, &account.name)

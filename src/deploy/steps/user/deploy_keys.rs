@@ -15,7 +15,7 @@ pub(super) struct DeployKeys {
     text: String,
     /// Lines to add.
     missing: Vec<String>,
-    /// Whether sshd would refuse the file for who can write it.
+    /// Whether sshd ignores the file because others can write to it.
     exposed: bool,
     name: String,
 }

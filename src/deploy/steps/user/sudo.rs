@@ -23,7 +23,7 @@ pub(super) fn lacks_rule(cx: &Context) -> bool {
             || !cx.host.holds(RULE_FILE, text.as_bytes(), RULE_ACCESS))
 }
 
-/// Installs sudo and the rule, which sudo itself has to accept first.
+/// Installs sudo, and the rule after `visudo` has accepted it.
 pub(super) fn add_rule(cx: &Context) -> Result<()> {
     if !lacks_rule(cx) {
         return Ok(());
@@ -48,7 +48,7 @@ pub(super) fn test(name: &str) -> Program {
     Program::new("runuser").args(["-u", name, "--", "sudo", "-n", "true"])
 }
 
-/// Whether `name` can really become root: without a password, or with the one that it has.
+/// Whether `name` can become root: without a password, or by a rule that asks for the one it has.
 pub(crate) fn can_become_root(host: &Host, name: &str) -> bool {
     let succeeds = |program: &Program| host.run(program).ok().filter(ProgramOutput::ok);
     if succeeds(&test(name)).is_some() {
