@@ -68,6 +68,10 @@ fn main() -> ExitCode {
     if let Ok(runs) = std::env::var("OC_DEPLOY_BENCH") {
         return worlds::bench(&runs);
     }
+    if let Some(check) = all().iter().find(|check| !is_documented(check)) {
+        println!("tests/deploy/README.md does not list {}", check.name);
+        return ExitCode::FAILURE;
+    }
     let (mut arguments, filters) = arguments();
     // A world keeps about two cores busy.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -121,8 +125,13 @@ fn trial(check: Check, worlds: &Arc<Worlds>) -> Trial {
 }
 
 /// Its name without the crate's.
-fn shown(name: &'static str) -> &'static str {
+fn shown(name: &str) -> &str {
     name.split_once("::").map_or(name, |(_, rest)| rest)
+}
+
+fn is_documented(check: &Check) -> bool {
+    let name = check.name.rsplit("::").next().unwrap_or_default();
+    include_str!("README.md").contains(&format!("`{name}`"))
 }
 
 fn all() -> Vec<Check> {
