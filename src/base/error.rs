@@ -315,7 +315,7 @@ impl Error {
         }
     }
 
-    /// The exit code that the contract gives to this error.
+    /// The exit code of this error; the table is in README.md.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. }

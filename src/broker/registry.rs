@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn t47_every_spelling_of_a_host_is_that_host() {
+    fn every_spelling_of_a_host_is_that_host() {
         for text in [
             "ghcr.io",
             "https://ghcr.io",
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn t47_a_host_that_only_looks_like_it_is_another_or_none() {
+    fn a_host_that_only_looks_like_it_is_another_or_none() {
         for text in [
             "ghcr.io:8443",
             "http://ghcr.io:443",
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn r5_docker_hub_is_one_registry_and_its_token_addresses_are_none() {
+    fn docker_hub_is_one_registry_and_its_token_addresses_are_none() {
         for text in [
             DOCKER_HUB,
             "https://index.docker.io/v1",

@@ -1,4 +1,5 @@
-//! Every row of the reference implementation's table, and every rule that shows here.
+//! What Docker's own implementation of a credential helper was seen to answer, request by request, and
+//! our own rules.
 
 use super::*;
 use crate::base::error::{Problem, Trouble};
@@ -67,12 +68,12 @@ const ANSWER: &str =
     "{\"ServerURL\":\"ghcr.io\",\"Username\":\"x-access-token\",\"Secret\":\"ghp_A\"}\n";
 
 #[test]
-fn row_get_known_answers_one_object_and_a_line_feed() {
+fn get_known_answers_one_object_and_a_line_feed() {
     assert_eq!(ask(&["get"], "ghcr.io"), ok(ANSWER));
 }
 
 #[test]
-fn row_get_joins_the_lines_and_trims_them() {
+fn get_joins_the_lines_and_trims_them() {
     for input in [
         "ghcr.io\n",
         "  ghcr.io \r\n\n",
@@ -84,7 +85,7 @@ fn row_get_joins_the_lines_and_trims_them() {
 }
 
 #[test]
-fn row_get_echoes_the_server_as_it_was_asked_for() {
+fn get_echoes_the_server_as_it_was_asked_for() {
     for server in [
         "https://index.docker.io/v1/",
         "docker.io",
@@ -101,7 +102,7 @@ fn row_get_echoes_the_server_as_it_was_asked_for() {
 }
 
 #[test]
-fn row_get_unknown_is_not_found_however_odd() {
+fn get_unknown_is_not_found_however_odd() {
     let long = "x".repeat(65_535);
     for input in [
         "nosuch.example",
@@ -126,7 +127,7 @@ fn row_get_unknown_is_not_found_however_odd() {
 }
 
 #[test]
-fn row_get_and_erase_empty_name_no_server() {
+fn get_and_erase_empty_name_no_server() {
     for input in ["", "\n", " \n\t\n", "\r\n"] {
         assert_eq!(
             ask(&["get"], input),
@@ -142,7 +143,7 @@ fn row_get_and_erase_empty_name_no_server() {
 }
 
 #[test]
-fn row_get_a_line_that_is_too_long_for_the_scanner() {
+fn get_a_line_that_is_too_long_for_the_scanner() {
     for length in [65_536, 70_000, 1 << 20] {
         assert_eq!(
             ask(&["get"], "x".repeat(length)),
@@ -155,7 +156,7 @@ fn row_get_a_line_that_is_too_long_for_the_scanner() {
 }
 
 #[test]
-fn t45_bytes_that_are_no_text_are_not_found() {
+fn bytes_that_are_no_text_are_not_found() {
     for input in [&b"\xff\xfe"[..], b"ghcr.io\xff", b"\xc3", b"ghcr\0.io"] {
         assert_eq!(ask(&["get"], input), refused(NOT_FOUND), "{input:?}");
         assert_eq!(ask(&["erase"], input), ok(""), "{input:?}");
@@ -163,7 +164,7 @@ fn t45_bytes_that_are_no_text_are_not_found() {
 }
 
 #[test]
-fn row_list_is_a_map_without_a_secret() {
+fn list_is_a_map_without_a_secret() {
     let map =
         "{\"ghcr.io\":\"x-access-token\",\"https://index.docker.io/v1/\":\"x-access-token\"}\n";
     for input in ["", "unused", "{}"] {
@@ -172,12 +173,12 @@ fn row_list_is_a_map_without_a_secret() {
 }
 
 #[test]
-fn row_list_of_nothing_is_an_empty_map() {
+fn list_of_nothing_is_an_empty_map() {
     assert_eq!(&*docker::entries(vec![]), b"{}\n");
 }
 
 #[test]
-fn row_store_of_what_we_would_answer_succeeds() {
+fn store_of_what_we_would_answer_succeeds() {
     for server in ["ghcr.io", "https://ghcr.io/", "https://index.docker.io/v1/"] {
         let login = format!(
             "{{\"ServerURL\":\"{server}\",\"Username\":\"x-access-token\",\"Secret\":\"ghp_A\"}}\n"
@@ -187,7 +188,7 @@ fn row_store_of_what_we_would_answer_succeeds() {
 }
 
 #[test]
-fn r10_store_of_anything_else_is_refused_with_a_reason() {
+fn store_of_anything_else_is_refused_with_a_reason() {
     for (server, username, secret, why) in [
         (
             "ghcr.io",
@@ -239,7 +240,7 @@ fn r10_store_of_anything_else_is_refused_with_a_reason() {
 }
 
 #[test]
-fn row_store_without_server_or_user_name() {
+fn store_without_server_or_user_name() {
     assert_eq!(ask(&["store"], "{}"), refused("no credentials server URL"));
     assert_eq!(
         ask(&["store"], "null"),
@@ -257,7 +258,7 @@ fn row_store_without_server_or_user_name() {
 }
 
 #[test]
-fn r11_erase_succeeds_forgets_and_says_what_it_did_not_do() {
+fn erase_succeeds_forgets_and_says_what_it_did_not_do() {
     let fake = Fake::default();
     let forgotten = std::rc::Rc::clone(&fake.forgotten);
     assert_eq!(
@@ -278,7 +279,7 @@ fn r11_erase_succeeds_forgets_and_says_what_it_did_not_do() {
 }
 
 #[test]
-fn r21_row_version_has_our_own_name() {
+fn version_has_our_own_name() {
     let version = concat!(
         "docker-credential-oc (oc-secrets) v",
         env!("CARGO_PKG_VERSION"),
@@ -290,7 +291,7 @@ fn r21_row_version_has_our_own_name() {
 }
 
 #[test]
-fn row_help_and_wrong_usage() {
+fn help_and_wrong_usage() {
     let usage = "Usage: docker-credential-oc <store|get|erase|list|version>\n";
     for word in ["--help", "-h"] {
         assert_eq!(ask(&[word], ""), ok(usage));
@@ -306,7 +307,7 @@ fn row_help_and_wrong_usage() {
 }
 
 #[test]
-fn row_unknown_action() {
+fn unknown_action() {
     for action in ["foo", "GET", "", "Version", "help"] {
         assert_eq!(
             ask(&[action], ""),
@@ -316,7 +317,7 @@ fn row_unknown_action() {
 }
 
 #[test]
-fn r4_trouble_is_an_error_and_never_not_found() {
+fn trouble_is_an_error_and_never_not_found() {
     let troubles: [fn() -> Error; 5] = [
         || Error::PromptRefused { ignored: false },
         || Error::SignedOut { session: false },
@@ -390,7 +391,7 @@ fn d1_a_locked_vault_may_be_made_to_mean_anonymous() {
 }
 
 #[test]
-fn r18_a_fine_grained_token_is_warned_of_for_ghcr_alone() {
+fn a_fine_grained_token_is_warned_of_for_ghcr_alone() {
     let fake = || Fake {
         secret: Some(b"github_pat_x"),
         ..Fake::default()
@@ -421,7 +422,7 @@ fn a_secret_that_no_registry_takes_is_an_error() {
 }
 
 #[test]
-fn t49_a_difficult_secret_survives_json() {
+fn a_difficult_secret_survives_json() {
     const SECRET: &str = "a\"b\\c<d>&é😀'";
     let fake = Fake {
         secret: Some(SECRET.as_bytes()),

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn r6_everything_is_read_even_what_is_not_kept() {
+    fn everything_is_read_even_what_is_not_kept() {
         let (read, mut write) = std::io::pipe().expect("a pipe");
         let writer = std::thread::spawn(move || write.write_all(&vec![b'x'; 3 * KEPT]));
         let kept = read_from(read.as_fd(), None).expect("read");

@@ -241,7 +241,7 @@ def a_wrong_token_is_denied_and_docker_off_lets_the_client_go_on_without(world):
 
 
 @case
-def r20_without_the_helper_on_path_docker_run_fails(world):
+def without_the_helper_on_path_docker_run_fails(world):
     path = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin"
     run = world.docker("run", "--rm", "--pull", "always", world.image(), "true", env={"PATH": path})
     # Old clients say nothing of it and go on without credentials.

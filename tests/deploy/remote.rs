@@ -134,7 +134,7 @@ fn live() -> Result<String, String> {
 
 /// Everything in a tree but what the gateway itself writes when it starts: names, kinds, modes,
 /// owners, times to the second, sizes, links, contents.
-fn portrait(tree: &str) -> Result<String, String> {
+fn listing(tree: &str) -> Result<String, String> {
     sh(&format!(
         "cd {tree} && find . -mindepth 1 ! -type s ! -path './state' ! -path './state/data' \\( -type d -printf '%p %y %m %U:%G %TY%Tm%Td%TH%TM%.2TS\\n' -o -printf '%p %y %m %U:%G %TY%Tm%Td%TH%TM%.2TS %s %n %l\\n' \\) | sort && \
          find . -type f ! -path './state/data' -print0 | sort -z | xargs -0 sha256sum"
@@ -191,7 +191,7 @@ fn after_exit_78_the_old_state_is_back_byte_for_byte(world: &World) -> Outcome {
             "there is no configuration",
         )?;
         furnish(&tree, 20)?;
-        let before = portrait(&tree)?;
+        let before = listing(&tree)?;
         // The control: without a way back, that version does spoil what it is given.
         there(&format!(
             "run --rm -v {name}:/control -v control:/home/node/.openclaw -u 0 --entrypoint /usr/local/bin/node -e GATEWAY_MODE=exit78 $(docker -H {ENGINE} images -q | head -1) >/dev/null 2>&1; test $? -eq 78"
@@ -208,7 +208,7 @@ fn after_exit_78_the_old_state_is_back_byte_for_byte(world: &World) -> Outcome {
             .never_says("warning")?;
         same("who answers", answering(), "v1".to_owned())?;
         same("the volume", live()?, name)?;
-        same("the state", portrait(&tree)?, before)?;
+        same("the state", listing(&tree)?, before)?;
         nothing_left(1)?;
         watch.saw_nothing()?;
         let found = sh(&format!(
@@ -246,15 +246,15 @@ fn a_copy_is_complete_is_restored_and_only_the_newest_are_kept(world: &World) ->
         deploy(world, "v1").exits(0)?;
         let first = volume(world, &live()?);
         furnish(&first, 150)?;
-        let before = portrait(&first)?;
+        let before = listing(&first)?;
         let keys = |tree: &str| tree.replace("_state_", "_auth_") + "/keys";
         sh(&format!("echo of v1 > {}", keys(&first)))?;
         upgraded_in_little_memory(world)?;
         same("who answers", answering(), "v2".to_owned())?;
         let second = volume(world, &live()?);
         hold(first != second, "v2 has v1's own volume")?;
-        same("the copy", portrait(&second)?, before.clone())?;
-        same("what it was copied from", portrait(&first)?, before.clone())?;
+        same("the copy", listing(&second)?, before.clone())?;
+        same("what it was copied from", listing(&first)?, before.clone())?;
         same(
             "v1's own line",
             text(&format!("{first}/state/data")).as_str(),
@@ -271,7 +271,7 @@ fn a_copy_is_complete_is_restored_and_only_the_newest_are_kept(world: &World) ->
         ))?;
         finish(command(world, &["rollback"])).exits(0)?;
         same("who answers after rollback", answering(), "v1".to_owned())?;
-        same("the state", portrait(&volume(world, &live()?))?, before)?;
+        same("the state", listing(&volume(world, &live()?))?, before)?;
         finish(command(world, &["rollback"])).exits(0)?;
         same("who answers after another", answering(), "v2".to_owned())?;
         let again = volume(world, &live()?);
@@ -304,10 +304,10 @@ fn a_copy_that_is_interrupted_is_finished_by_the_next_run(world: &World) -> Outc
             deploy(world, "v1").exits(0)?;
             let (name, tree) = (live()?, volume(world, &live()?));
             furnish(&tree, 200)?;
-            let before = portrait(&tree)?;
+            let before = listing(&tree)?;
             let struck = strike(world, update(world, "v2", &[]), signal, moment)?;
             same(&at("exit"), struck, code)?;
-            same(&at("the state"), portrait(&tree)?, before.clone())?;
+            same(&at("the state"), listing(&tree)?, before.clone())?;
             if signal == "TERM" {
                 same(&at("who answers at once"), answering(), "v1".to_owned())?;
                 same(&at("its volume"), live()?, name)?;
@@ -316,7 +316,7 @@ fn a_copy_that_is_interrupted_is_finished_by_the_next_run(world: &World) -> Outc
             deploy(world, "v2").exits(0)?;
             same(&at("who answers"), answering(), "v2".to_owned())?;
             let copy = volume(world, &live()?);
-            same(&at("the copy"), portrait(&copy)?, before.clone())?;
+            same(&at("the copy"), listing(&copy)?, before.clone())?;
             nothing_left(2)?;
             // The same on the way back that a person asks for.
             let struck = strike(world, command(world, &["rollback"]), "KILL", Moment::Copy)?;
@@ -324,7 +324,7 @@ fn a_copy_that_is_interrupted_is_finished_by_the_next_run(world: &World) -> Outc
             finish(command(world, &["rollback", "--to", "1"])).exits(0)?;
             same(&at("who answers then"), answering(), "v1".to_owned())?;
             let copy = volume(world, &live()?);
-            same(&at("the state then"), portrait(&copy)?, before)?;
+            same(&at("the state then"), listing(&copy)?, before)?;
             nothing_left(3)?;
             there("rm -f openclaw-openclaw-gateway-1 >/dev/null")?;
             there(&format!(
@@ -386,7 +386,7 @@ fn a_disk_that_fills_during_the_copy_leaves_the_old_version_running(world: &Worl
         deploy(world, "v1").exits(0)?;
         let (name, tree) = (live()?, volume(world, &live()?));
         furnish(&tree, 60)?;
-        let before = portrait(&tree)?;
+        let before = listing(&tree)?;
         deploy(world, "v2")
             .exits(5)?
             .says("no space left on the engine's disk")?
@@ -394,7 +394,7 @@ fn a_disk_that_fills_during_the_copy_leaves_the_old_version_running(world: &Worl
             .says("runs again")?;
         same("who answers", answering(), "v1".to_owned())?;
         same("its volume", live()?, name)?;
-        same("the state", portrait(&tree)?, before)?;
+        same("the state", listing(&tree)?, before)?;
         nothing_left(1)?;
         // With room for it, the same version is taken: it was not to blame.
         sh(&format!("rm {tree}/large {tree}/sparse"))?;

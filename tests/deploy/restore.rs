@@ -109,11 +109,11 @@ fn a_restore_that_fails_or_is_interrupted_loses_no_state(world: &World) -> Outco
         text(&format!("{DATA}.kept")).as_str(),
         "precious\n",
     )?;
-    cut(world)
+    interrupted_restore(world)
 }
 
 /// Killed when the old version runs again and was not yet found healthy: what it writes stays.
-fn cut(world: &World) -> Outcome {
+fn interrupted_restore(world: &World) -> Outcome {
     let slow = &["--health-timeout", "30s"];
     world.bootstrap("slow", slow).exits(0)?;
     let (image, digest) = (world.image("v4"), world.images.digest("slow"));

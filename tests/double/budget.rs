@@ -50,10 +50,10 @@ pub fn item(call: &Call, item: &str, vault: Option<&str>) -> u64 {
 pub fn items(call: &Call, vault: Option<&str>) -> u64 {
     match vault {
         Some(vault) => 2 + named(call, vault),
-        None => 1 + call.estate.vaults.len() as u64,
+        None => 1 + call.data.vaults.len() as u64,
     }
 }
 
 fn named(call: &Call, text: &str) -> u64 {
-    u64::from(!call.estate.is_id(text))
+    u64::from(!call.data.is_id(text))
 }

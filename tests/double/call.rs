@@ -2,10 +2,10 @@
 
 use crate::command_line::{CommandLine, truth};
 use crate::control::Control;
-use crate::estate::Estate;
 use crate::failure::Failure;
 use crate::grammar::Command;
 use crate::mode::{Mode, Modes};
+use crate::vaults_json::VaultsJson;
 use std::cell::Cell;
 
 /// Everything a command needs.
@@ -13,7 +13,7 @@ use std::cell::Cell;
 pub struct Call<'c> {
     pub control: &'c Control,
     pub modes: Modes,
-    pub estate: Estate,
+    pub data: VaultsJson,
     pub line: CommandLine,
     /// Requests so far.
     pub cost: Cell<u64>,
@@ -30,17 +30,17 @@ impl<'c> Call<'c> {
         {
             modes.add(&once)?;
         }
-        let mut estate = match line.command {
-            Command::Version | Command::Help => Estate::default(),
-            _ => Estate::read(control)?,
+        let mut data = match line.command {
+            Command::Version | Command::Help => VaultsJson::default(),
+            _ => VaultsJson::read(control)?,
         };
         if modes.has(Mode::Placeholder) {
-            estate.conceal();
+            data.conceal();
         }
         Ok(Self {
             control,
             modes,
-            estate,
+            data,
             line,
             cost: Cell::new(0),
         })

@@ -4,10 +4,10 @@
 
 use crate::call::{Call, variable};
 use crate::command_line::truth;
-use crate::estate::alike;
 use crate::failure::{self, Failure};
 use crate::grammar::Command;
 use crate::mode::Mode;
+use crate::vaults_json::alike;
 use crate::{prompt, trouble};
 
 /// What the call is made with.
@@ -157,7 +157,7 @@ fn account(call: &Call) -> Result<(), Failure> {
 
 /// Whether an account goes by this address, shorthand or id.
 pub fn known(call: &Call, filter: &str) -> bool {
-    let account = &call.estate.account;
+    let account = &call.data.account;
     let address = filter.trim_start_matches("https://").trim_end_matches('/');
     let own = [&account.url, &account.id, &account.user_id];
     let shorthand = account.shorthand.as_ref();

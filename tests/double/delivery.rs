@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::json::Json;
 use crate::mode::Mode;
-use crate::{speech, trouble};
+use crate::{stdio, trouble};
 use nix::sys::signal::{Signal, raise};
 use std::io::stdout;
 
@@ -56,33 +56,33 @@ pub fn hand_over(call: &Call, reply: &Reply) -> i32 {
     if has(Mode::StderrFlood) {
         let line = format!("{}\n", "flood ".repeat(170));
         let chunk = line.repeat(MIB / line.len());
-        (0..100).for_each(|_| speech::err(&chunk));
+        (0..100).for_each(|_| stdio::err(&chunk));
     }
     if has(Mode::EndlessStdout) {
         let chunk = vec![b'x'; MIB];
-        (0..1024).for_each(|_| speech::out(&chunk));
+        (0..1024).for_each(|_| stdio::out(&chunk));
         return 0;
     }
     if has(Mode::EmptyAnswer) {
         return 0;
     }
     if has(Mode::InvalidJson) && reply.json {
-        speech::out(b"{\n  \"id\": \"aaaaaaaaaaaaaaaaaaaaaaaaaa\",\n  \"fields\": [ nil ]\n");
+        stdio::out(b"{\n  \"id\": \"aaaaaaaaaaaaaaaaaaaaaaaaaa\",\n  \"fields\": [ nil ]\n");
         return 0;
     }
     if has(Mode::Partial) {
-        speech::out(half);
+        stdio::out(half);
         return 0;
     }
     if has(Mode::HangAfterPartial) {
-        speech::out(half);
+        stdio::out(half);
         trouble::hang();
     }
     if has(Mode::KillSelf) {
-        speech::out(half);
+        stdio::out(half);
         let _ = raise(Signal::SIGKILL);
     }
-    speech::out(&reply.bytes);
+    stdio::out(&reply.bytes);
     if has(Mode::CloseStdoutAndRunOn) {
         close_stdout();
         trouble::hang();

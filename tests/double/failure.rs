@@ -3,7 +3,7 @@
 //! The texts that several commands share are here; those of one command are with it.
 
 use crate::clock;
-use crate::speech;
+use crate::stdio;
 
 /// `op`'s head of most failures before a request was sent.
 pub const INITIALIZING: &str = "error initializing client: ";
@@ -106,7 +106,7 @@ impl Failure {
         } else {
             self.message.clone()
         };
-        speech::err(&format!("{}{line}{}", self.preamble, self.afterword));
+        stdio::err(&format!("{}{line}{}", self.preamble, self.afterword));
         self.exit
     }
 

@@ -1,7 +1,7 @@
 //! `op item get --fields`: `label=name`, `label=Section.name`, `type=otp`, or a bare name.
 
-use crate::estate::{Field, Item, alike};
 use crate::failure::Failure;
+use crate::vaults_json::{Field, Item, alike};
 
 /// The fields asked for, in the order asked; those that fit one name, in the item's order.
 ///

@@ -1,15 +1,15 @@
 //! Finds vaults and items, and says as `op` does what is not there or is there twice.
 
 use crate::call::Call;
-use crate::estate::{Item, Vault, alike};
 use crate::failure::Failure;
+use crate::vaults_json::{Item, Vault, alike};
 
 /// An item and the vault it is in.
 pub type Found<'e> = (&'e Vault, &'e Item);
 
 /// The vault of this id or name.
 pub fn vault<'e>(call: &'e Call, name: &str) -> Result<&'e Vault, Failure> {
-    let vaults = &call.estate.vaults;
+    let vaults = &call.data.vaults;
     if let Some(vault) = vaults.iter().find(|vault| vault.id == name) {
         return Ok(vault);
     }
@@ -45,7 +45,7 @@ pub fn item<'e>(
 ) -> Result<Found<'e>, Failure> {
     let link = shared(name);
     let wanted = link.as_deref().unwrap_or(name);
-    let vaults = call.estate.vaults.iter();
+    let vaults = call.data.vaults.iter();
     let all: Vec<Found> = vaults
         .filter(|vault| within.is_none_or(|(_, only)| only.id == vault.id))
         .flat_map(|vault| vault.items.iter().map(move |item| (vault, item)))

@@ -6,7 +6,7 @@
 //! where nothing is recorded, the code says `ASSUMPTION:`. Its own misuse (no control directory,
 //! an unknown mode) ends in exit 70, never in a believable answer.
 //!
-//! `vaults.json` is described in `estate.rs`, `mode` in `mode.rs`, `calls.jsonl` in `journal.rs`.
+//! `vaults.json` is described in `vaults_json.rs`, `mode` in `mode.rs`, `calls.jsonl` in `journal.rs`.
 
 mod budget;
 mod call;
@@ -18,7 +18,7 @@ mod credential;
 mod csv;
 mod delivery;
 mod dotenv;
-mod estate;
+mod vaults_json;
 mod failure;
 mod fields;
 mod forge;
@@ -29,11 +29,11 @@ mod lookup;
 mod mask;
 mod mode;
 mod outfile;
-mod portrait;
+mod item_json;
 mod prompt;
 mod reference;
 mod resolve;
-mod speech;
+mod stdio;
 mod stdin;
 mod table;
 mod template;
@@ -45,7 +45,7 @@ use control::Control;
 
 fn main() {
     let started = clock::nanos();
-    speech::die_of_a_closed_pipe();
+    stdio::die_of_a_closed_pipe();
     let exit = match Control::beside_the_executable() {
         Ok(control) => {
             journal::open(&control, started);

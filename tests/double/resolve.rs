@@ -2,13 +2,13 @@
 
 use crate::call::Call;
 use crate::credential::Credential;
-use crate::estate::{Attachment, Field, Item};
 use crate::failure::Failure;
 use crate::grammar::Command;
+use crate::item_json::key_text;
 use crate::lookup::{self, Found};
 use crate::mode::Mode;
-use crate::portrait::key_text;
 use crate::reference::Reference;
+use crate::vaults_json::{Attachment, Field, Item};
 
 /// The value that a reference stands for; archived items count.
 pub fn secret(call: &Call, reference: &Reference) -> Result<String, Failure> {

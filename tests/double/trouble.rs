@@ -3,7 +3,7 @@
 use crate::call::{Call, variable};
 use crate::failure::{self, Failure};
 use crate::mode::Mode;
-use crate::speech;
+use crate::stdio;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{ForkResult, fork, setsid};
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub fn before(call: &Call) -> Result<(), Failure> {
         leave(call, false)?;
     }
     if has(Mode::StderrSecret) {
-        let values: Vec<&str> = call.estate.values().collect();
+        let values: Vec<&str> = call.data.values().collect();
         let values = values.join("\n");
         return Err(Failure::new(format!("unexpected state: {values}")));
     }
@@ -55,10 +55,10 @@ fn notify(call: &Call, directory: &str) {
     if moved || call.modes.has(Mode::Notice) {
         // ASSUMPTION: the end of the line.
         let notice = "Using configuration at non-standard location";
-        speech::err(&format!("{notice} \"{directory}\"\n"));
+        stdio::err(&format!("{notice} \"{directory}\"\n"));
     }
     if call.modes.has(Mode::DaemonNotice) {
-        speech::err(
+        stdio::err(
             "couldn't start daemon: open /run/user/1000/op-daemon.pid: no such file or directory\n",
         );
     }

@@ -92,7 +92,7 @@ fn for_uid_0_nothing_is_kept_unless_the_manifest_allows_it() {
 }
 
 #[test]
-fn r15_what_is_kept_ends_by_itself() {
+fn what_is_kept_ends_by_itself() {
     let world = World::with("[cache]\nttl = \"2s\"\nallow_root = true\n");
     world.gets(ANSWER);
     world.gets(ANSWER);
@@ -221,7 +221,7 @@ fn thirty_together_cost_one_op_and_no_more_time_than_one() {
 }
 
 #[test]
-fn t46_fifty_together_cost_one_op_when_it_fails_too() {
+fn fifty_together_cost_one_op_when_it_fails_too() {
     let world = World::with("");
     world.sandbox.mode("latency=300\nnetwork");
     let done = world.together(50);
@@ -259,7 +259,7 @@ fn one_whose_leader_was_killed_asks_by_itself() {
 }
 
 #[test]
-fn r13_a_dismissed_prompt_is_remembered_so_that_nobody_is_asked_thirteen_times() {
+fn a_dismissed_prompt_is_remembered_so_that_nobody_is_asked_thirteen_times() {
     let world = World::new();
     world.sandbox.mode("dismissed");
     let ask = || {
@@ -442,7 +442,7 @@ fn a_value_that_is_no_token_is_not_kept_so_that_mending_it_helps_at_once() {
 }
 
 #[test]
-fn r14_one_who_waits_behind_another_s_prompt_gives_up_in_time_too() {
+fn one_who_waits_behind_another_s_prompt_gives_up_in_time_too() {
     let world = World::with("[op]\ntimeout = \"1500ms\"\n");
     world.sandbox.manifest(
         "[secrets]\nA = \"op://Vault/Token/credential\"\nB = \"op://Vault/Token/other\"\n\

@@ -84,7 +84,7 @@ fn the_crate_gets_the_token_not_found_or_the_reason() {
 }
 
 #[test]
-fn r6_the_crate_never_meets_a_broken_pipe() {
+fn the_crate_never_meets_a_broken_pipe() {
     let world = World::with("");
     std::fs::create_dir_all(world.path("home/.docker")).expect("made");
     std::fs::write(

@@ -75,7 +75,7 @@ fn rows_of_the_reference_table_that_need_no_secret() {
 }
 
 #[test]
-fn row_get_of_every_spelling_is_answered_with_that_spelling() {
+fn get_of_every_spelling_is_answered_with_that_spelling() {
     let world = World::new();
     for (input, server) in [
         ("ghcr.io", "ghcr.io"),
@@ -94,7 +94,7 @@ fn row_get_of_every_spelling_is_answered_with_that_spelling() {
 }
 
 #[test]
-fn r3_r5_every_other_host_is_not_found_and_costs_nothing() {
+fn every_other_host_is_not_found_and_costs_nothing() {
     let world = World::new();
     for server in [
         "nosuch.example",
@@ -117,7 +117,7 @@ fn r3_r5_every_other_host_is_not_found_and_costs_nothing() {
 }
 
 #[test]
-fn r12_list_shows_the_manifest_and_asks_nothing() {
+fn list_shows_the_manifest_and_asks_nothing() {
     let world = World::new();
     let map = "{\"ghcr.io\":\"x-access-token\",\"https://index.docker.io/v1/\":\"x-access-token\",\"localhost:5000\":\"x-access-token\"}\n";
     for input in ["", "unused"] {
@@ -127,7 +127,7 @@ fn r12_list_shows_the_manifest_and_asks_nothing() {
 }
 
 #[test]
-fn r10_store_of_what_we_would_answer_succeeds_and_of_anything_else_is_refused() {
+fn store_of_what_we_would_answer_succeeds_and_of_anything_else_is_refused() {
     let world = World::new();
     plain(
         &world,
@@ -151,7 +151,7 @@ fn r10_store_of_what_we_would_answer_succeeds_and_of_anything_else_is_refused() 
 }
 
 #[test]
-fn r11_erase_succeeds_forgets_and_says_so() {
+fn erase_succeeds_forgets_and_says_so() {
     let world = World::new();
     world.gets(ANSWER);
     let done = world.ask("erase", "ghcr.io\n");
@@ -162,7 +162,7 @@ fn r11_erase_succeeds_forgets_and_says_so() {
 }
 
 #[test]
-fn r6_t40_stdin_is_read_to_its_end_whatever_was_asked() {
+fn stdin_is_read_to_its_end_whatever_was_asked() {
     let world = World::new();
     let megabyte = vec![b'x'; 1 << 20];
     for words in [
@@ -210,7 +210,7 @@ fn control_a_helper_that_does_not_read_stdin_is_caught_by_that_test() {
 }
 
 #[test]
-fn t44_t45_huge_and_binary_input_is_met_with_a_line() {
+fn huge_and_binary_input_is_met_with_a_line() {
     let world = World::new();
     let binary: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
     for action in ["get", "store", "erase"] {
@@ -312,7 +312,7 @@ fn without_a_home_the_manifest_that_was_named_still_counts() {
 }
 
 #[test]
-fn r18_a_token_that_cannot_work_is_warned_of_once_and_never_shown() {
+fn a_token_that_cannot_work_is_warned_of_once_and_never_shown() {
     let world = World::new();
     world.token("github_pat_cAnArY");
     let first = world.ask("get", "ghcr.io");
@@ -376,7 +376,7 @@ fn docker_off_makes_us_say_not_found_and_docker_on_undoes_it() {
 }
 
 #[test]
-fn r8_the_answer_is_exactly_one_object_and_a_line_feed() {
+fn the_answer_is_exactly_one_object_and_a_line_feed() {
     let world = World::new();
     let text = world.ask("get", "ghcr.io").succeeds();
     let object: serde_json::Value =
@@ -390,7 +390,7 @@ fn r8_the_answer_is_exactly_one_object_and_a_line_feed() {
 }
 
 #[test]
-fn r9_the_user_name_is_never_empty_nor_that_of_an_identity_token() {
+fn the_user_name_is_never_empty_nor_that_of_an_identity_token() {
     for username in ["", "<token>", "a b", "a:b"] {
         let world = World::new();
         world.manifest(&format!(

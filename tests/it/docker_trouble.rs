@@ -48,7 +48,7 @@ const TROUBLE: &[&str] = &[
 ];
 
 #[test]
-fn r4_every_trouble_of_op_is_an_error_and_never_not_found() {
+fn every_trouble_of_op_is_an_error_and_never_not_found() {
     for mode in TROUBLE {
         let world = World::with("[op]\ntimeout = \"2s\"\n");
         world.sandbox.mode(mode);
@@ -78,7 +78,7 @@ fn r4_every_trouble_of_op_is_an_error_and_never_not_found() {
 }
 
 #[test]
-fn r7_t41_a_daemon_of_op_holds_nobody_up() {
+fn a_daemon_of_op_holds_nobody_up() {
     for mode in HARMLESS {
         let world = World::with("");
         world.sandbox.mode(mode);
@@ -124,7 +124,7 @@ fn a_missing_secret_is_an_error_that_names_it() {
 }
 
 #[test]
-fn r14_the_deadline_is_shorter_than_any_client_s() {
+fn the_deadline_is_shorter_than_any_client_s() {
     let world = World::with("");
     world.sandbox.mode("hang");
     let run = world
@@ -184,7 +184,7 @@ fn ends_with_its_op(world: &World, child: &mut std::process::Child) {
 }
 
 #[test]
-fn t48_sigterm_while_prompting_cancels_the_prompt() {
+fn sigterm_while_prompting_cancels_the_prompt() {
     let world = World::with("");
     let mut child = waiting(&world);
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("sent");
@@ -200,7 +200,7 @@ fn t48_sigterm_while_prompting_cancels_the_prompt() {
 }
 
 #[test]
-fn t48_a_client_that_goes_away_while_prompting_cancels_the_prompt() {
+fn a_client_that_goes_away_while_prompting_cancels_the_prompt() {
     let world = World::with("");
     let mut child = waiting(&world);
     drop(child.stdout.take());
@@ -208,7 +208,7 @@ fn t48_a_client_that_goes_away_while_prompting_cancels_the_prompt() {
 }
 
 #[test]
-fn t43_no_mode_makes_us_write_the_token_to_a_file() {
+fn no_mode_makes_us_write_the_token_to_a_file() {
     let world = World::new();
     world.gets(ANSWER);
     for directory in ["home", "work", "bin"] {
@@ -237,7 +237,7 @@ fn t43_no_mode_makes_us_write_the_token_to_a_file() {
 }
 
 #[test]
-fn r1_errors_are_on_stdout_with_exit_code_1() {
+fn errors_are_on_stdout_with_exit_code_1() {
     let world = World::with("");
     for (mode, host) in [
         ("network", "ghcr.io"),
@@ -256,7 +256,7 @@ fn r1_errors_are_on_stdout_with_exit_code_1() {
 }
 
 #[test]
-fn r2_the_hint_is_on_stderr_and_stdout_is_one_short_line() {
+fn the_hint_is_on_stderr_and_stdout_is_one_short_line() {
     let world = World::with("");
     world.sandbox.mode("network");
     let done = world.ask("get", "ghcr.io");
@@ -267,7 +267,7 @@ fn r2_the_hint_is_on_stderr_and_stdout_is_one_short_line() {
 }
 
 #[test]
-fn r19_op_gets_neither_our_stdin_nor_our_stdout_nor_our_stderr() {
+fn op_gets_neither_our_stdin_nor_our_stdout_nor_our_stderr() {
     let world = World::with("");
     world.sandbox.mode("hang");
     let mut child = waiting(&world);

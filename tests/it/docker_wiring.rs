@@ -76,7 +76,7 @@ fn install_makes_a_file_for_us_alone_where_there_is_none() {
 }
 
 #[test]
-fn r16_install_names_the_store_that_docker_would_find_by_itself() {
+fn install_names_the_store_that_docker_would_find_by_itself() {
     let world = World::new();
     for program in ["pass", "docker-credential-pass"] {
         world
@@ -274,7 +274,7 @@ fn status_says_which_client_asks_whom() {
 }
 
 #[test]
-fn r20_a_helper_that_is_not_on_path_is_named_with_the_command_that_mends_it() {
+fn a_helper_that_is_not_on_path_is_named_with_the_command_that_mends_it() {
     let world = World::new();
     put(&world, "{\"credsStore\":\"pass\"}");
     let run = world

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_those_of_the_contract() {
+    fn exit_codes_are_those_of_the_readme() {
         let table = [
             (Exit::Done, 0),
             (Exit::Failed, 1),

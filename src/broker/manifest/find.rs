@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_manifest_is_that_of_the_contract() {
+    fn the_built_in_manifest_asks_for_what_openclaw_needs() {
         let manifest = builtin();
         assert_eq!(manifest.vault.as_deref(), Some("OpenClaw"));
         let names: Vec<&str> = manifest.secrets.iter().map(|s| s.name.as_str()).collect();

@@ -276,7 +276,7 @@ timeout = "30s"
     }
 
     #[test]
-    fn everything_of_the_contract_is_understood() {
+    fn every_key_of_a_manifest_is_understood() {
         let manifest = read(FULL).expect("parses");
         assert_eq!(manifest.vault.as_deref(), Some("OpenClaw"));
         assert_eq!(manifest.account.as_deref(), Some("my.1password.com"));

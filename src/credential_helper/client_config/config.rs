@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn r17_each_host_gets_an_entry_of_its_own() {
+    fn each_host_gets_an_entry_of_its_own() {
         let text = "{\n\t\"psFormat\": \"x\",\n\t\"credsStore\": \"desktop\",\n\t\"zeta\": {}\n}";
         let (file, notes) = installed(Client::Docker, text, Install::default());
         let wired = text.replace(
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn r16_the_store_that_docker_would_find_by_itself_is_named_now() {
+    fn the_store_that_docker_would_find_by_itself_is_named_now() {
         let store = || Install {
             default_store: Some("pass"),
             ..Install::default()

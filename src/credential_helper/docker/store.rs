@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn t43_no_error_holds_a_word_of_the_secret() {
+    fn no_error_holds_a_word_of_the_secret() {
         let deep = format!("{}\"hunter2\"", "[".repeat(100_000));
         for input in [
             r#"{"ServerURL":"h","Username":"u","Secret":"hunter2"#.to_owned(),

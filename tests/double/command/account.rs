@@ -6,7 +6,7 @@ use crate::delivery::Reply;
 use crate::failure::{self, Failure};
 use crate::json::{Json, Object};
 use crate::mode::Mode;
-use crate::{portrait, table, trouble};
+use crate::{item_json, table, trouble};
 
 /// Costs nothing and never asks to sign in.
 /// ASSUMPTION: under the app it says who calls, unless the mode makes it lie.
@@ -41,7 +41,7 @@ fn user(call: &Call) -> Result<Reply, Failure> {
     if out.into_iter().any(has) {
         return Err(failure::not_signed_in());
     }
-    let account = &call.estate.account;
+    let account = &call.data.account;
     let url = format!("https://{}", account.url);
     if !call.json() {
         let rows = [
@@ -62,7 +62,7 @@ fn user(call: &Call) -> Result<Reply, Failure> {
 }
 
 fn service_account(call: &Call) -> Reply {
-    let account = &call.estate.account;
+    let account = &call.data.account;
     let url = format!("https://{}", account.url);
     if call.json() {
         let answer = Object::new()
@@ -87,12 +87,12 @@ pub fn list(call: &Call) -> Result<Reply, Failure> {
     }
     if call.json() {
         let second = call.modes.has(Mode::ManyAccounts);
-        return Ok(Reply::json(&portrait::accounts(&call.estate, second)));
+        return Ok(Reply::json(&item_json::accounts(&call.data, second)));
     }
     if none {
         return Ok(Reply::default());
     }
-    let account = &call.estate.account;
+    let account = &call.data.account;
     let header = ["URL", "EMAIL", "USER ID"].map(str::to_owned).to_vec();
     let row = vec![
         account.url.clone(),
@@ -105,7 +105,7 @@ pub fn list(call: &Call) -> Result<Reply, Failure> {
 /// ASSUMPTION: the shape, of which no recording is at hand.
 pub fn get(call: &Call) -> Result<Reply, Failure> {
     authenticate(call)?;
-    let account = &call.estate.account;
+    let account = &call.data.account;
     let domain = account.url.split('.').next().unwrap_or_default();
     let pairs = [
         ("ID", "id", account.id.as_str()),
@@ -131,7 +131,7 @@ pub fn signin(call: &Call) -> Result<Reply, Failure> {
         authenticate(call)?;
         return Ok(Reply::default());
     }
-    let account = &call.estate.account;
+    let account = &call.data.account;
     let question = format!(
         "Enter the password for {} at {}: ",
         account.email, account.url

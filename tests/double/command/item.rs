@@ -3,11 +3,11 @@
 use crate::call::Call;
 use crate::credential::authenticate;
 use crate::delivery::Reply;
-use crate::estate::{Field, Item, Vault, alike, placeholder};
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::lookup::Found;
-use crate::{budget, csv, fields, lookup, portrait, stdin, table};
+use crate::vaults_json::{Field, Item, Vault, alike, placeholder};
+use crate::{budget, csv, fields, item_json, lookup, stdin, table};
 use serde_json::Value;
 
 /// An item to look for, and the vault to look in.
@@ -23,7 +23,7 @@ pub fn get(call: &Call) -> Result<Reply, Failure> {
     let mut found = Vec::new();
     for each in &wanted {
         let cost = budget::item(call, &each.item, each.vault.as_deref());
-        if credential.is_service() && each.vault.is_none() && call.estate.vaults.len() > 1 {
+        if credential.is_service() && each.vault.is_none() && call.data.vaults.len() > 1 {
             return Err(vault_needed());
         }
         budget::charge(call, cost)?;
@@ -31,7 +31,7 @@ pub fn get(call: &Call) -> Result<Reply, Failure> {
     }
     if call.json() {
         let portraits: Result<Vec<Json>, Failure> =
-            found.iter().map(|each| portrait(call, each)).collect();
+            found.iter().map(|each| item_json(call, each)).collect();
         return Ok(Reply::stream(&portraits?));
     }
     let texts: Result<Vec<String>, Failure> = found.iter().map(|each| text(call, each)).collect();
@@ -132,14 +132,14 @@ fn selected<'e>(call: &Call, item: &'e Item) -> Result<Option<Vec<&'e Field>>, F
 }
 
 /// JSON conceals nothing, with or without `--reveal`.
-fn portrait(call: &Call, (vault, item): &Found) -> Result<Json, Failure> {
+fn item_json(call: &Call, (vault, item): &Found) -> Result<Json, Failure> {
     let crlf = !call.modes.since(2, 27);
     let Some(fields) = selected(call, item)? else {
-        return Ok(portrait::item(vault, item, crlf));
+        return Ok(item_json::item(vault, item, crlf));
     };
     let mut shown: Vec<Json> = fields
         .iter()
-        .map(|field| portrait::field(vault, item, field, crlf))
+        .map(|field| item_json::field(vault, item, field, crlf))
         .collect();
     Ok(if shown.len() == 1 {
         shown.remove(0)
@@ -224,7 +224,7 @@ fn layout(call: &Call, vault: &Vault, item: &Item) -> String {
 pub fn list(call: &Call) -> Result<Reply, Failure> {
     let asked = call.line.flag("vault");
     let credential = authenticate(call)?;
-    if credential.is_service() && asked.is_none() && call.estate.vaults.len() > 1 {
+    if credential.is_service() && asked.is_none() && call.data.vaults.len() > 1 {
         return Err(vault_needed());
     }
     budget::charge(call, budget::items(call, asked))?;
@@ -232,7 +232,7 @@ pub fn list(call: &Call) -> Result<Reply, Failure> {
     // The variable is for `item get` and documents only.
     let archive = call.line.on("include-archive");
     let found: Vec<Found> = call
-        .estate
+        .data
         .vaults
         .iter()
         .filter(|vault| only.is_none_or(|only| only.id == vault.id))
@@ -242,7 +242,7 @@ pub fn list(call: &Call) -> Result<Reply, Failure> {
     if call.json() {
         let entries = found
             .iter()
-            .map(|(vault, item)| portrait::entry(vault, item));
+            .map(|(vault, item)| item_json::entry(vault, item));
         return Ok(Reply::json(&Json::List(entries.collect())));
     }
     let header = ["ID", "TITLE", "VAULT", "EDITED"]

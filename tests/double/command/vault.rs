@@ -5,18 +5,18 @@ use crate::credential::authenticate;
 use crate::delivery::Reply;
 use crate::failure::Failure;
 use crate::json::Json;
-use crate::{budget, lookup, portrait, table};
+use crate::{budget, item_json, lookup, table};
 
 /// ASSUMPTION: costs one request.
 pub fn list(call: &Call) -> Result<Reply, Failure> {
     authenticate(call)?;
     budget::charge(call, 1)?;
-    let vaults = &call.estate.vaults;
+    let vaults = &call.data.vaults;
     if call.json() {
         let dated = call.modes.since(2, 30);
         let entries = vaults
             .iter()
-            .map(|vault| portrait::vault_entry(vault, dated));
+            .map(|vault| item_json::vault_entry(vault, dated));
         return Ok(Reply::json(&Json::List(entries.collect())));
     }
     let mut rows = vec![vec!["ID".to_owned(), "NAME".to_owned()]];
@@ -34,7 +34,7 @@ pub fn get(call: &Call) -> Result<Reply, Failure> {
     budget::charge(call, 2)?;
     let vault = lookup::vault(call, &call.line.word().unwrap_or_default())?;
     if call.json() {
-        return Ok(Reply::json(&portrait::vault(vault)));
+        return Ok(Reply::json(&item_json::vault(vault)));
     }
     let items = vault.items.len().to_string();
     let rows = [

@@ -1,7 +1,7 @@
 //! Vaults, items and fields as the JSON that `op` shows: keys in its order, absent when empty.
 
-use crate::estate::{Estate, Field, Item, Vault};
 use crate::json::{Json, Object};
+use crate::vaults_json::{Field, Item, Vault, VaultsJson};
 
 const CREATED: &str = "2022-06-27T01:52:11Z";
 
@@ -193,8 +193,8 @@ pub fn vault(vault: &Vault) -> Json {
 }
 
 /// The entries of `op account list`.
-pub fn accounts(estate: &Estate, second: bool) -> Json {
-    let account = &estate.account;
+pub fn accounts(data: &VaultsJson, second: bool) -> Json {
+    let account = &data.account;
     let one = |url: &str, email: &str, user: &str, id: &str| {
         Object::new()
             .text("url", url)

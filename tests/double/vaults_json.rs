@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 /// Everything that the file holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Estate {
+pub struct VaultsJson {
     #[serde(default)]
     pub account: Account,
     pub vaults: Vec<Vault>,
@@ -174,7 +174,7 @@ fn string() -> String {
     "STRING".to_owned()
 }
 
-impl Estate {
+impl VaultsJson {
     /// Reads `vaults.json`.
     pub fn read(control: &Control) -> Result<Self, Failure> {
         serde_json::from_str(&control.text("vaults.json")?)
