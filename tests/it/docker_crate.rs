@@ -78,7 +78,7 @@ fn the_crate_gets_the_token_not_found_or_the_reason() {
     );
     assert!(
         begun.elapsed() < std::time::Duration::from_secs(5),
-        "r7: {:?}",
+        "{:?}",
         begun.elapsed()
     );
 }

@@ -192,7 +192,7 @@ fn stdin_is_read_to_its_end_whatever_was_asked() {
             drop(stdin);
             assert!(
                 matches!(child.wait().expect("ends").code(), Some(0 | 1)),
-                "t42: {words:?}"
+                "{words:?}"
             );
         }
     }

@@ -66,7 +66,7 @@ fn every_trouble_of_op_is_an_error_and_never_not_found() {
         );
         assert!(
             !text.contains(TOKEN) && !done.stderr.contains(TOKEN),
-            "t43: {mode}"
+            "{mode}"
         );
         assert!(
             done.took < Duration::from_secs(8),

@@ -72,7 +72,7 @@ fn install_makes_a_file_for_us_alone_where_there_is_none() {
         && done
             .stderr
             .contains("unencrypted in this file: set `credsStore`");
-    assert!(warned, "r16: {}", done.stderr);
+    assert!(warned, "{}", done.stderr);
 }
 
 #[test]
