@@ -214,3 +214,10 @@ fn no_file_is_long() {
     let names: Vec<_> = long.map(|(module, _)| shown(module)).collect();
     assert_eq!(names, [""; 0]);
 }
+
+#[test]
+fn nothing_is_used_from_below_and_nothing_in_a_circle() {
+    let tree = ours();
+    assert!(tree.0.len() > 100, "the crate is found");
+    assert_eq!((upward(&tree), circles(&tree)), (vec![], vec![]));
+}
