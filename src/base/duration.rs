@@ -27,15 +27,15 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// What is wrong with it, and what to write instead.
-pub(crate) fn timeout(text: &str) -> Result<Duration, (&'static str, &'static str)> {
+pub(crate) fn timeout(text: &str) -> Result<Duration, (&'static str, String)> {
     match parse(text) {
-        None => Err((NO_DURATION, HOW_TO_WRITE)),
+        None => Err((NO_DURATION, how_to_write(text))),
         Some(Duration::ZERO) => Err((
             "a timeout of 0 would let `op` answer nothing",
-            "leave it out for the default of 60s",
+            "leave it out for the default of 60s".to_owned(),
         )),
         Some(long) if long > LONGEST_TIMEOUT => {
-            Err(("a timeout is at most 24h", "write 24h or less"))
+            Err(("a timeout is at most 24h", "write 24h or less".to_owned()))
         }
         Some(timeout) => Ok(timeout),
     }
@@ -43,9 +43,14 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, (&'static str, &'static st
 
 /// What is wrong with a text that [`parse`] does not take.
 pub(crate) const NO_DURATION: &str = "this is not a duration";
-/// What to write instead.
-pub(crate) const HOW_TO_WRITE: &str =
-    "write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
+
+/// What to write instead of it.
+pub(crate) fn how_to_write(text: &str) -> String {
+    match text.parse::<u64>() {
+        Ok(number) => format!("write it with its unit: {number}s"),
+        Err(_) => "write a whole number with its unit, such as 500ms, 60s, 5m or 1h".to_owned(),
+    }
+}
 
 #[cfg(test)]
 mod tests {

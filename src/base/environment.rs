@@ -1,20 +1,28 @@
-//! How our own environment is read: a variable that is set and not empty, and the directories of
-//! XDG. Nothing here reads it by itself, so that a test has an environment of its own.
+//! How an environment is read: an empty variable is one that is not set. What decides by variables is
+//! given a [`Lookup`], so that a test has an environment of its own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// The value of a variable.
+/// Finds a variable that is not empty: in [`ours`], or [`among`] others.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// A variable that is set and not empty.
-pub(crate) fn value(lookup: Lookup<'_>, name: &str) -> Option<OsString> {
-    lookup(name).filter(|value| !value.is_empty())
+/// A variable of this process.
+pub(crate) fn ours(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// A variable that is set and not empty, as a path.
+/// The variable `name` of these.
+pub(crate) fn among<'a>(variables: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
+    let found = variables
+        .iter()
+        .find(|(own, value)| own == name && !value.is_empty());
+    found.map(|(_, value)| value.as_os_str())
+}
+
+/// A variable that holds a path.
 pub(crate) fn path(lookup: Lookup<'_>, name: &str) -> Option<PathBuf> {
-    value(lookup, name).map(PathBuf::from)
+    lookup(name).map(PathBuf::from)
 }
 
 /// A variable that holds an absolute path.
@@ -50,11 +58,9 @@ mod tests {
             ("", "h", None),
             ("", "", None),
         ] {
-            let lookup = |name: &str| match name {
-                "XDG_CONFIG_HOME" => Some(xdg.into()),
-                "HOME" => Some(home.into()),
-                _ => None,
-            };
+            let variables = [("XDG_CONFIG_HOME", xdg), ("HOME", home)];
+            let variables = variables.map(|(name, value)| (name.into(), value.into()));
+            let lookup = |name: &str| among(&variables, name).map(OsStr::to_owned);
             assert_eq!(config_home(&lookup), expected.map(PathBuf::from));
         }
     }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::environment::{self, Lookup};
+use crate::base::environment::Lookup;
 
 pub(crate) use exit::Exit;
 pub(crate) use problem::{Problem, Trouble};
@@ -311,7 +311,7 @@ impl Error {
         Self::NoHome {
             purpose,
             variable,
-            relative: environment::value(lookup, "HOME").is_some(),
+            relative: lookup("HOME").is_some(),
         }
     }
 

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
+use crate::base::environment;
 use crate::base::error::Error;
 
 /// When to use colour.
@@ -124,11 +125,7 @@ impl Ui {
         match self.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => {
-                terminal
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && !is_dumb()
-            }
+            Color::Auto => terminal && environment::ours("NO_COLOR").is_none() && !is_dumb(),
         }
     }
 
@@ -148,7 +145,7 @@ pub(crate) fn can_redraw() -> bool {
 }
 
 fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+    environment::ours("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// A panic's message can quote a value, so only its place is told.

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 
 use crate::base::env_name::EnvName;
+use crate::base::environment::among;
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::suggest;
@@ -56,7 +57,7 @@ impl Session {
     /// When a manifest, a dotenv file or a variable of ours cannot be used.
     pub(crate) fn open(caller: Caller, settings: Settings, ui: Ui) -> Result<Self> {
         let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        let lookup = |name: &str| value(&environment, name).map(OsStr::to_owned);
+        let lookup = |name: &str| among(&environment, name).map(OsStr::to_owned);
         let asked = settings.manifest.as_deref();
         let manifest = manifest::load(asked, &settings::start(caller)?, &lookup)?;
         let env_file = dotenv::load(&settings.env_file, &lookup)?;
@@ -188,8 +189,7 @@ impl Session {
         plan: &'a Plan,
         provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
     ) -> Result<Vec<Finding<'a>>> {
-        let own = |name: &str| self.variable(name).map(OsStr::to_owned);
-        resolve::survey(plan, provider, own)
+        resolve::survey(plan, provider, self.lookup())
     }
 
     /// Everything that `plan` wants, or nothing; warns of optional secrets that are absent.
@@ -283,7 +283,12 @@ impl Session {
 
     /// A variable of our own environment that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
-        value(&self.environment, name)
+        among(&self.environment, name)
+    }
+
+    /// The same, as what decides by variables asks for them.
+    pub(crate) fn lookup(&self) -> impl Fn(&str) -> Option<OsString> {
+        |name| self.variable(name).map(OsStr::to_owned)
     }
 
     /// Where the list of secrets came from, for people; an env-file replaces the built-in one.
@@ -296,11 +301,4 @@ impl Session {
             (_, Some(_)) => format!("{origin} and --env-file"),
         }
     }
-}
-
-fn value<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
-    let found = environment
-        .iter()
-        .find(|(own, value)| own == name && !value.is_empty());
-    found.map(|(_, value)| value.as_os_str())
 }

@@ -1,7 +1,6 @@
 //! `oc-secrets docker`: adds our helper to Docker's and Podman's files, and shows which helper each
 //! client uses.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::arguments::{Docker, DockerCommand, Wiring};
@@ -39,10 +38,6 @@ struct ClientFile {
     config: Config,
 }
 
-fn variable(session: &Session, name: &str) -> Option<OsString> {
-    session.variable(name).map(ToOwned::to_owned)
-}
-
 /// The hosts that the manifest has a password for.
 fn registries(session: &Session) -> Vec<Host> {
     let registries = session.manifest.registries.iter();
@@ -50,7 +45,7 @@ fn registries(session: &Session) -> Vec<Host> {
 }
 
 fn install(session: &Session, wiring: &Wiring, remove_plaintext: bool) -> Result<()> {
-    let lookup = |name: &str| variable(session, name);
+    let lookup = session.lookup();
     let hosts = hosts(session, &wiring.registry)?;
     let install = Install {
         hosts: &hosts,
@@ -101,7 +96,7 @@ fn write(found: &ClientFile) -> Result<()> {
 }
 
 fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
-    let lookup = |name: &str| variable(session, name);
+    let lookup = session.lookup();
     let ui = session.ui;
     if location::on_path(&lookup, location::HELPER).is_none() {
         let own = std::env::current_exe().ok();
@@ -111,7 +106,7 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
             location::HELPER
         ));
     }
-    if variable(session, "DOCKER_AUTH_CONFIG").is_some() {
+    if session.variable("DOCKER_AUTH_CONFIG").is_some() {
         ui.warn("DOCKER_AUTH_CONFIG is set; for the hosts it names, Docker uses nothing else");
     }
     let known = registries(session);
@@ -122,7 +117,7 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
 }
 
 fn status(session: &Session, wiring: &Wiring) -> Result<()> {
-    let lookup = |name: &str| variable(session, name);
+    let lookup = session.lookup();
     let hosts = hosts(session, &wiring.registry)?;
     let off = disabled_hosts::read(&lookup);
     let mut text = match location::on_path(&lookup, location::HELPER) {
@@ -196,7 +191,7 @@ fn line(session: &Session, found: &ClientFile, host: &Host, off: bool) -> String
 }
 
 fn switch(session: &Session, texts: &[String], off: bool) -> Result<()> {
-    let lookup = |name: &str| variable(session, name);
+    let lookup = session.lookup();
     let hosts: Vec<Host> = texts.iter().map(|text| host(text)).collect::<Result<_>>()?;
     let changed = disabled_hosts::switch(&lookup, &hosts, off)?;
     for host in &hosts {
@@ -231,7 +226,7 @@ fn hosts(session: &Session, named: &[String]) -> Result<Vec<Host>> {
 }
 
 fn files(session: &Session, podman: bool) -> Result<Vec<ClientFile>> {
-    let lookup = |name: &str| variable(session, name);
+    let lookup = session.lookup();
     let docker = location::docker(&lookup)
         .ok_or_else(|| Error::no_home("Docker's config.json", "DOCKER_CONFIG", &lookup))?;
     let podman = if podman {

@@ -20,6 +20,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::base::command_line;
+use crate::base::environment;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::{self, Hardened};
 use crate::base::ui::{self, Color, Level, Ui};
@@ -60,14 +61,13 @@ fn run(words: &[OsString], intent: Intent, hardened: Hardened) -> Exit {
 
 fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
     let Arguments { global, command } = arguments;
-    let environment = |name: &str| std::env::var_os(name);
     let session = |caller| Session::open(caller, global.settings()?, ui);
     match &command {
         Command::Exec(exec) => exec::run(&session(Caller::Command)?, exec, hardened),
         Command::Env(env) => env::run(&session(Caller::Command)?, env),
         Command::Read(read) => read::run(&session(Caller::Command)?, read),
-        Command::Allow(allow) => allow::allow(ui, allow, &environment),
-        Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment),
+        Command::Allow(allow) => allow::allow(ui, allow, &environment::ours),
+        Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment::ours),
         Command::Check(check) => check::run(&session(Caller::Command)?, check),
         // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),

@@ -2,7 +2,6 @@
 //!
 //! A password is taken from our own environment, from the cache, or from `op`, in this order.
 
-use std::ffi::OsString;
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -58,8 +57,7 @@ impl ManifestAnswers {
     /// For Docker's helper: `[registries]`, without what `oc-secrets docker off` has named.
     pub(super) fn for_docker(ui: Ui) -> Result<Self> {
         Self::new(ui, |session| {
-            let variable = |name: &str| session.variable(name).map(OsString::from);
-            let disabled = disabled_hosts::read(&variable);
+            let disabled = disabled_hosts::read(&session.lookup());
             let hosts = session.manifest.registries.iter();
             hosts
                 .filter(|spec| !disabled.contains(&spec.host))

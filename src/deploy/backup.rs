@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::base::units::size;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::client;
@@ -18,7 +19,7 @@ use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::labels::{self, GRACE};
 use crate::deploy::gateway::records::Records;
 use crate::deploy::gateway::runtime;
-use crate::deploy::host::{Access, Host, Program};
+use crate::deploy::host::{Access, Host, Program, disk};
 use crate::deploy::settings::RuntimeKind;
 
 /// Where archives lie, for root alone.
@@ -139,26 +140,17 @@ fn remove_unfinished(host: &Host) -> Result<()> {
 /// Fails before anything is stopped unless twice the size is free: for the copy and for its
 /// compressed form.
 fn check_free_space(host: &Host, members: &[String]) -> Result<()> {
-    let paths = members.iter().map(|member| format!("/{member}"));
-    let used = Program::new("du").args(["--summarize", "--total", "--block-size=1"]);
-    let used = host.must(&used.args(paths).deadline(LONG))?;
-    let free = host.must(&Program::new("df").args(["--output=avail", "--block-size=1", PLACE]))?;
-    let number = |text: &str| {
-        text.lines()
-            .last()
-            .and_then(|line| line.split_ascii_whitespace().next()?.parse().ok())
-    };
-    let (used, free): (u64, u64) = (
-        number(&used).unwrap_or(0),
-        number(&free).unwrap_or(u64::MAX),
-    );
+    let used: u64 = members
+        .iter()
+        .map(|member| disk::weigh(&host.path(member)))
+        .sum();
+    let free = disk::free(&host.path(PLACE))?;
     if free / 2 > used {
         return Ok(());
     }
-    let mib = |bytes: u64| bytes >> 20;
     Err(Failure::expected(
-        format!("{} MiB free in {PLACE}", mib(used.saturating_mul(2))),
-        format!("{} MiB", mib(free)),
+        format!("{} free in {PLACE}", size(used.saturating_mul(2))),
+        size(free),
     )
     .cause(Cause::Disk)
     .hint("free some space, or keep fewer: backup_keep in /etc/openclaw-deploy.toml"))

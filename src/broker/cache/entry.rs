@@ -3,11 +3,12 @@
 //! `tag, content`, where the content of a value is the value itself, and that of a failure is the
 //! text of an [`Error`] or [`Trouble`], which holds no secret and no output of `op`.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::base::error::{Error, Exit, Trouble};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
+use crate::base::units::now;
 use crate::broker::provider::Outcome;
 
 const VALUE: u8 = b'v';
@@ -114,11 +115,6 @@ pub(super) fn unsealed(bytes: Locked, longest: Duration) -> Option<Secret> {
     let left = end.checked_sub(now())?;
     (head[0] == VERSION && left > 0 && left <= longest.as_secs())
         .then(|| bytes.slice(9..bytes.len()))
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |time| time.as_secs())
 }
 
 fn push<const N: usize>(bytes: &mut Locked, tag: u8, parts: [&[u8]; N]) {

@@ -266,12 +266,12 @@ fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
 pub(crate) fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
     let Some(text) = text else { return Ok(None) };
     let usage =
-        |what: &str, hint: &str| Error::usage(format!("OC_SECRETS_CACHE_TTL: {what}"), hint);
+        |what: &str, hint: String| Error::usage(format!("OC_SECRETS_CACHE_TTL: {what}"), hint);
     match duration::parse(text) {
-        None => Err(usage(duration::NO_DURATION, duration::HOW_TO_WRITE)),
+        None => Err(usage(duration::NO_DURATION, duration::how_to_write(text))),
         Some(ttl) if ttl > LONGEST => Err(usage(
             "more than 12h",
-            "write 12h or less; 0 turns the cache off",
+            "write 12h or less; 0 turns the cache off".to_owned(),
         )),
         ttl => Ok(ttl),
     }

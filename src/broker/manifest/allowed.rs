@@ -107,7 +107,7 @@ impl Allowed {
         let state = environment::state_home(lookup);
         Self {
             directory: state.map(|state| state.join("oc-secrets").join("allowed")),
-            home_is_relative: environment::value(lookup, "HOME").is_some(),
+            home_is_relative: lookup("HOME").is_some(),
         }
     }
 

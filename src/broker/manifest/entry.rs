@@ -222,7 +222,7 @@ fn ttl(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Duration> {
             document,
             entry,
             duration::NO_DURATION,
-            duration::HOW_TO_WRITE,
+            duration::how_to_write(document.any_text(entry)?),
         )),
     }
 }
@@ -254,6 +254,6 @@ fn absolute(document: &Document<'_>, entry: KeyValue<'_>) -> Result<PathBuf> {
     Err(document.error(entry.at, "`path` must be absolute", hint))
 }
 
-fn span(document: &Document<'_>, entry: KeyValue<'_>, what: &str, hint: &str) -> Error {
+fn span(document: &Document<'_>, entry: KeyValue<'_>, what: &str, hint: String) -> Error {
     document.error(entry.at, format!("`{}`: {what}", entry.key), hint)
 }

@@ -252,7 +252,7 @@ mod tests {
 
     struct Sandbox {
         root: tempfile::TempDir,
-        variables: Vec<(&'static str, OsString)>,
+        variables: Vec<(OsString, OsString)>,
     }
 
     impl Sandbox {
@@ -275,7 +275,7 @@ mod tests {
                 Some(below) => self.at(below).into(),
                 None => value.into(),
             };
-            self.variables.push((name, value));
+            self.variables.push((name.into(), value));
             self
         }
 
@@ -325,9 +325,7 @@ mod tests {
             if name == "XDG_STATE_HOME" {
                 return Some(self.at("state").into());
             }
-            let mut variables = self.variables.iter();
-            let found = variables.find(|(variable, _)| *variable == name);
-            found.map(|(_, value)| value.clone())
+            environment::among(&self.variables, name).map(ToOwned::to_owned)
         }
 
         fn load(&self, asked: Option<&str>, from: Option<&str>) -> Result<Manifest> {

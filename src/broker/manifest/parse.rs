@@ -645,20 +645,20 @@ timeout = "30s"
 
     #[test]
     fn paths_and_spans_of_time_are_checked() {
-        const HOW: &str = "write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
-        let span = format!("2:7: `ttl`: this is not a duration | {HOW}");
-        let timeout = format!("2:11: `timeout`: this is not a duration | {HOW}");
+        const SPAN: &str = "2:7: `ttl`: this is not a duration | \
+                            write a whole number with its unit, such as 500ms, 60s, 5m or 1h";
+        const BARE: &str = "2:11: `timeout`: this is not a duration | write it with its unit: 60s";
         check(&[
             (
                 "[op]\npath = \"bin/op\"",
                 "2:8: `path` must be absolute | write it from the root, such as /usr/bin/op",
             ),
-            ("[cache]\nttl = \"soon\"", &span),
+            ("[cache]\nttl = \"soon\"", SPAN),
             (
                 "[cache]\nttl = \"13h\"",
                 "2:7: `ttl` is more than 12h | write 12h or less; \"0\" turns the cache off",
             ),
-            ("[op]\ntimeout = \"60\"", &timeout),
+            ("[op]\ntimeout = \"60\"", BARE),
             (
                 "[op]\ntimeout = \"0s\"",
                 "2:11: `timeout`: a timeout of 0 would let `op` answer nothing | leave it out for the default of 60s",

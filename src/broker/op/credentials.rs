@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use crate::base::environment::Lookup;
+use crate::base::environment::{Lookup, among};
 use crate::base::error::{Error, Result};
 use crate::base::file_ownership;
 use crate::base::locked_memory::Locked;
@@ -49,12 +49,7 @@ impl Credentials {
     /// # Errors
     /// [`Error::TokenFile`] for a token file that cannot be trusted or read.
     pub(crate) fn choose(environment: &[(OsString, OsString)]) -> Result<Self> {
-        let lookup = |name: &str| {
-            let found = environment.iter().find(|(own, _)| own == name);
-            found
-                .map(|(_, value)| value.clone())
-                .filter(|value| !value.is_empty())
-        };
+        let lookup = |name: &str| among(environment, name).map(OsStr::to_owned);
         let ambient = ambient(environment, &lookup);
         match service_account(&lookup)? {
             Some((token, source)) => Ok(Self {

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::base::environment::among;
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::{self, Locked};
 use crate::base::secret::Secret;
@@ -71,17 +72,8 @@ impl Op {
     /// When `op` is missing or not trusted, or a token file cannot be used.
     pub(crate) fn new(options: Options<'_>, ui: Ui) -> Result<Self> {
         let ours = options.environment;
-        let variable = |name: &str| {
-            let found = ours
-                .iter()
-                .find(|(own, value)| own == name && !value.is_empty());
-            found.map(|(_, value)| value)
-        };
-        let chosen = variable("OC_SECRETS_OP").map(Path::new);
-        let program = find::find(
-            [chosen, options.path],
-            variable("PATH").map(|p| p.as_os_str()),
-        )?;
+        let chosen = among(ours, "OC_SECRETS_OP").map(Path::new);
+        let program = find::find([chosen, options.path], among(ours, "PATH"))?;
         let credentials = Credentials::choose(ours)?;
         ui.detail(&format!(
             "using {}, {}",

@@ -25,6 +25,7 @@ use super::outcome::Outcome;
 use super::reporter::{PROGRAM, Reporter};
 use super::run::{StepSelection, run};
 use crate::base::command_line;
+use crate::base::environment;
 use crate::base::harden;
 use crate::base::ui::{self, Color};
 
@@ -102,7 +103,7 @@ fn steps(cx: &Context, selection: &StepSelection, wait: bool) -> Result<Exit> {
         true => None,
         false => Some(run_lock::lock(cx, wait)?),
     };
-    let tls = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|it| !it.is_empty());
+    let tls = environment::ours("DOCKER_TLS_VERIFY").is_some();
     if cx.settings.engine.is_in_the_clear(tls) {
         cx.reporter.warn(
             "that engine is spoken to in the clear: whoever is on the way reads the token; use ssh:// or TLS",

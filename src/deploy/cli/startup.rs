@@ -67,7 +67,7 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
         token,
         tailscale_key,
         app_secrets: app,
-        sudo_user: std::env::var("SUDO_USER").ok(),
+        sudo_user: environment::ours("SUDO_USER").and_then(|it| it.into_string().ok()),
         planned: RefCell::default(),
         facts: RefCell::default(),
         started: Instant::now(),
@@ -76,8 +76,8 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
 
 fn settings(cli: &Cli) -> Result<Settings> {
     let mut flags = cli.flags();
-    let lookup: Lookup<'_> = &|name| std::env::var_os(name);
-    let named = |name: &str| environment::value(lookup, name)?.into_string().ok();
+    let lookup: Lookup<'_> = &environment::ours;
+    let named = |name: &str| lookup(name)?.into_string().ok();
     flags.github_user = named("GITHUB_USER");
     flags.state_home = environment::state_home(lookup);
     if flags.docker_host.is_none() && flags.context.is_none() {

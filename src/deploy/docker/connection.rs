@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 
+use crate::base::environment;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::SEARCH;
 use crate::deploy::settings::EngineAddress;
@@ -86,7 +87,7 @@ pub(crate) fn client_env() -> Vec<(&'static str, std::ffi::OsString)> {
         "DOCKER_CERT_PATH",
         "DOCKER_TLS_VERIFY",
     ] {
-        if let Some(value) = std::env::var_os(name) {
+        if let Some(value) = environment::ours(name) {
             env.push((name, value));
         }
     }

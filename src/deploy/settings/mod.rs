@@ -292,14 +292,8 @@ fn duration(name: &str, text: Option<String>, default: u64) -> Result<Duration> 
         Some(span) if (Duration::from_secs(1)..day).contains(&span) => Ok(span),
         Some(_) => Err(Failure::usage(format!("{name} cannot be {text}"))
             .hint("at least 1s and less than 24h")),
-        None => {
-            let seconds = text.parse::<u64>().is_ok();
-            let hint = match seconds {
-                true => format!("write it with its unit: {text}s"),
-                false => "write 90s or 2m".to_owned(),
-            };
-            Err(Failure::usage(format!("{name} is not a duration: {text}")).hint(hint))
-        }
+        None => Err(Failure::usage(format!("{name} is not a duration: {text}"))
+            .hint(duration::how_to_write(&text))),
     }
 }
 
