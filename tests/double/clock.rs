@@ -11,7 +11,8 @@ pub fn nanos() -> u128 {
 
 /// Local time as in `[ERROR] 2026/08/14 04:07:09 `.
 pub fn stamp() -> String {
-    let seconds = libc::time_t::try_from(nanos() / 1_000_000_000).unwrap_or(0);
+    // `time_t` has no name of its own here: on musl that name is deprecated, its width changes.
+    let seconds = (nanos() / 1_000_000_000).try_into().unwrap_or(0);
     // SAFETY: `tm` is plain data for which all zeroes is a value.
     let mut parts: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live variables of the right types.

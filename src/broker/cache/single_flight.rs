@@ -6,7 +6,6 @@
 //! neither a cache nor a file to lock.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
@@ -137,6 +136,7 @@ fn address(_name: &str) -> Option<SocketAddr> {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_ours(stream: &UnixStream) -> bool {
     use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+    use std::os::fd::AsFd;
     let us = nix::unistd::geteuid();
     let Ok(peer) = getsockopt(&stream.as_fd(), PeerCredentials) else {
         return false;

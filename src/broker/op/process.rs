@@ -13,7 +13,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -117,11 +116,10 @@ impl Group {
 
     /// Waits until `op` has exited, and leaves it unreaped.
     async fn end(&self, children: &mut unix::Signal) -> Result<()> {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         loop {
-            match waitid(Id::Pid(self.id()), flags) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
-                Ok(_) => return Ok(()),
+            match has_ended(self.leader.id()) {
+                Ok(false) | Err(Errno::EINTR) => {}
+                Ok(true) => return Ok(()),
                 Err(why) => return Err(Error::system("wait for `op`", why)),
             }
             children.recv().await;
@@ -146,6 +144,16 @@ impl Drop for Group {
             let _ = self.reap();
         }
     }
+}
+
+/// Whether a child of ours has ended; it stays unreaped. (nix has no `waitid` on macOS.)
+fn has_ended(child: u32) -> nix::Result<bool> {
+    let mut what = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `what` is ours to write to, and the flags leave the child as it is.
+    Errno::result(unsafe { libc::waitid(libc::P_PID, child, what.as_mut_ptr(), flags) })?;
+    // SAFETY: all zeroes are a `siginfo_t`, of which waitid wrote what it had to say.
+    Ok(unsafe { what.assume_init().si_pid() } != 0)
 }
 
 /// Our ends of `op`'s pipes, and what came through them.

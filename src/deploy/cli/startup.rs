@@ -10,7 +10,7 @@ use crate::base::environment::{self, Lookup};
 use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::host::Host;
+use crate::deploy::host::{Host, system};
 use crate::deploy::journal::Journal;
 use crate::deploy::reporter::Reporter;
 use crate::deploy::settings::{CONFIG, ConfigFile, Settings, swarm_secrets};
@@ -51,6 +51,7 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let token = check("GHCR_TOKEN", taken.ghcr)?;
     let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
     let settings = settings(cli)?;
+    system::can_serve(&settings.engine)?;
     let mut app = taken.app;
     // Those that are named only in the configuration.
     app.extend(token::take_all(settings.swarm_secrets.clone()));

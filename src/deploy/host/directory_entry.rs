@@ -16,11 +16,10 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use super::Access;
+use super::system::WALK;
 
-/// For a directory on the way: needs no permission to list it.
-const STEP: OFlag = OFlag::O_PATH
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_CLOEXEC);
+/// For a directory on the way.
+const STEP: OFlag = WALK.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 /// For the directory in which we work.
 const WORK: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)

@@ -9,7 +9,8 @@ use crate::deploy::error::{Failure, Result};
 pub(crate) fn free(path: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path)
         .map_err(|why| Failure::file("ask how much is free at", path, why.into()))?;
-    Ok(stat.blocks_available() * stat.fragment_size())
+    let bytes = u128::from(stat.blocks_available()) * u128::from(stat.fragment_size());
+    Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
 /// Bytes below `path`, as the disk counts them. Links are not followed.

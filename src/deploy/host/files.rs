@@ -10,11 +10,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Uid, fchownat, geteuid};
+use nix::unistd::geteuid;
 
 use super::directory_entry::DirectoryEntry;
+use super::system;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 
@@ -99,21 +100,7 @@ impl Host {
             true => Path::new("."),
             false => within,
         };
-        let how = OpenHow::new()
-            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-        let found = match openat2(&top, within, how) {
-            // Somebody put a link in the way meanwhile, or took it away.
-            Err(Errno::ELOOP) | Err(Errno::ENOENT) => return Ok(()),
-            found => File::from(found?),
-        };
-        let meta = found.metadata()?;
-        if !meta.is_dir() && meta.nlink() != 1 {
-            return Ok(());
-        }
-        let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
-        fchownat(&found, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH)?;
-        Ok(())
+        system::give(&top, within, owner)
     }
 
     /// Whether a file is exactly `bytes` with `access`, and no symbolic link.

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::base::units::clock;
 use crate::base::units::now;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::host::{Host, interrupted};
+use crate::deploy::host::{Host, interrupted, system};
 
 const PATH: &str = "/run/openclaw-deploy.lock";
 
@@ -64,19 +64,10 @@ impl Lock {
     }
 }
 
-/// Whether a run holds the lock now. The kernel's list is asked: to try the lock would be in the
-/// way of a run that begins at that moment.
+/// Whether a run holds the lock now.
+#[must_use]
 pub(crate) fn is_held(host: &Host) -> bool {
-    use nix::sys::stat::{major, minor};
-    let Ok(file) = std::fs::metadata(host.path(PATH)) else {
-        return false;
-    };
-    let (device, inode) = (file.dev(), file.ino());
-    let place = format!(" {:02x}:{:02x}:{inode} ", major(device), minor(device));
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    locks
-        .lines()
-        .any(|line| line.contains(" FLOCK ") && line.contains(&place))
+    system::is_locked(&host.path(PATH))
 }
 
 fn held(file: &mut File) -> Failure {

@@ -6,6 +6,8 @@
 //! path lies below DIR, and programs run inside it (`chroot`), except those that serve the
 //! operator's side ([`Program::outside`]: the Docker client).
 
+#[cfg_attr(not(target_os = "linux"), path = "system_elsewhere.rs")]
+pub(crate) mod system;
 mod directory_entry;
 mod files;
 mod program;
@@ -30,7 +32,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::program::find_in;
-pub(crate) use self::program::{Program, ProgramOutput, SEARCH, good};
+pub(crate) use self::program::{Program, ProgramOutput, good};
+pub(crate) use self::system::SEARCH;
 use super::error::{Cause, Exit, Failure, Result};
 
 /// What a file is to be.

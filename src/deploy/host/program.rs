@@ -7,12 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::system::SEARCH;
 use crate::base::secret::Secret;
 use crate::base::shell_quote;
 use crate::deploy::error::{Failure, Result};
-
-/// Where programs are looked for, and the PATH that they get.
-pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program to run.
 #[derive(Clone)]

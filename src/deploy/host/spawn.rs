@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
-use super::program::{Input, Program, ProgramOutput, SEARCH, find_in, good};
+use super::program::{Input, Program, ProgramOutput, find_in, good};
+use super::system::SEARCH;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Host;
 

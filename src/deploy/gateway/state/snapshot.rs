@@ -8,11 +8,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
-
 use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
-use crate::deploy::host::{Access, Program, good};
+use crate::deploy::host::{Access, Program, good, system};
 
 /// Root only: it holds what the gateway holds.
 const PRIVATE: Access = Access {
@@ -71,8 +69,7 @@ pub(super) fn new_id(cx: &Context, now: u64, id: u64) -> String {
 /// Waits until all of the file system of `directory` is on its disk: after a power loss a name must
 /// not stand for files that are not there.
 fn flush(path: &Path, directory: &File) -> Result<()> {
-    let fail = |why: Errno| Failure::file("write to its disk", path, why.into());
-    nix::unistd::syncfs(directory).map_err(fail)
+    system::sync_file_system(directory).map_err(|why| Failure::file("write to its disk", path, why))
 }
 
 /// Puts the state of snapshot `id` in the place of what is there. It lies in the deploy user's

@@ -1,0 +1,69 @@
+//! What this program needs of Linux and other systems lack or do otherwise. The only such place
+//! of `deploy`: `system_elsewhere.rs` is its other half.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{major, minor};
+use nix::unistd::{Gid, Uid, fchownat};
+
+use crate::deploy::error::Result;
+use crate::deploy::settings::EngineAddress;
+
+/// Where programs are looked for, and the PATH that they get.
+pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A directory that is only walked through: needs no permission to list what is there.
+pub(super) const WALK: OFlag = OFlag::O_PATH;
+
+/// Whether an engine can be served from here: any.
+///
+/// # Errors
+/// None here.
+pub(crate) fn can_serve(_engine: &EngineAddress) -> Result<()> {
+    Ok(())
+}
+
+/// Gives what lies at `within` below `top` to `owner`, without following any link on the way. A
+/// file with a second name, which may lie elsewhere, stays as it is.
+pub(super) fn give(top: &impl AsFd, within: &Path, owner: (u32, u32)) -> io::Result<()> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let found = match openat2(top, within, how) {
+        // Somebody put a link in the way meanwhile, or took it away.
+        Err(Errno::ELOOP) | Err(Errno::ENOENT) => return Ok(()),
+        found => File::from(found?),
+    };
+    let meta = found.metadata()?;
+    if !meta.is_dir() && meta.nlink() != 1 {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+    fchownat(&found, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH)?;
+    Ok(())
+}
+
+/// Waits until all of the file system of `directory` is on its disk.
+pub(crate) fn sync_file_system(directory: &File) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(directory)?)
+}
+
+/// Whether anybody holds the `flock` of this file. The kernel's list is asked: to try the lock
+/// would be in the way of a run that begins at that moment.
+pub(super) fn is_locked(path: &Path) -> bool {
+    let Ok(file) = std::fs::metadata(path) else {
+        return false;
+    };
+    let (device, inode) = (file.dev(), file.ino());
+    let place = format!(" {:02x}:{:02x}:{inode} ", major(device), minor(device));
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks
+        .lines()
+        .any(|line| line.contains(" FLOCK ") && line.contains(&place))
+}
