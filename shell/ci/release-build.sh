@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Builds all programs of this package for one target and packs them for install.sh.
+# Builds all programs of this package for one target and packs them for install.sh. The same commit gives the same
+# programs, byte for byte, wherever and whenever it is built: see shell/ci/release-compare.sh.
 # It runs on macOS too, so it keeps to what bash 3.2 knows.
 #
 # in:  TARGET   such as x86_64-unknown-linux-musl
 #      TAG      of the release, v and the package's version
 #      OUT      folder for the archive
 #      RUST     optional, the toolchain to install and use
+#      BUILD    optional, cargo's words before --release; default: build, or auditable build where that is installed
+#      SOURCE_DATE_EPOCH   optional, the time of the files in the archive; default: that of the commit
 # out: OUT/oc-secrets-TARGET.tar.gz
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -29,6 +32,8 @@ check_binary() { # check_binary FILE
 	needs=$(LC_ALL=C readelf --program-headers --dynamic "$1") || die "${1##*/} cannot be read" 1
 	[[ $header =~ Machine:[^$'\n']*$machine ]] || die "${1##*/} is not for $TARGET" 1
 	[[ ! $needs =~ INTERP|\(NEEDED\) ]] || die "${1##*/} is not static" 1
+	# A static program at a fixed address is always at that address: no ASLR.
+	[[ $header =~ Type:[^$'\n']*DYN ]] || die "${1##*/} is not position-independent" 1
 }
 
 metadata=$("${cargo[@]}" metadata --locked --no-deps --format-version 1)
@@ -37,7 +42,14 @@ version=$(jq -r .version <<<"$package")
 [[ $TAG == "v$version" ]] || die "the tag $TAG is not v$version, the version of the package" 1
 programs=$(jq -r '.targets[] | select(.kind == ["bin"]) | .name' <<<"$package")
 
-"${cargo[@]}" build --locked --release --bins --target "$TARGET" || die 'the build failed' 1
+# No path of this machine in the programs.
+export RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$PWD=/oc-secrets --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+if [[ -z ${BUILD-} ]]; then
+	BUILD=build
+	! "${cargo[@]}" auditable --version >/dev/null 2>&1 || BUILD='auditable build'
+fi
+# shellcheck disable=SC2086 # words
+"${cargo[@]}" $BUILD --locked --release --bins --target "$TARGET" || die 'the build failed' 1
 built=$(jq -r .target_directory <<<"$metadata")/$TARGET/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -55,6 +67,6 @@ install -m 644 README.md LICENSE "$work/$name/"
 mkdir -p "$OUT"
 same=() # the same commit gives the same bytes, where tar is GNU's
 if [[ $(tar --version) == *GNU* ]]; then
-	same=(--sort=name --owner=0 --group=0 --numeric-owner "--mtime=@$(git log -1 --format=%ct 2>/dev/null || echo 0)")
+	same=(--sort=name --owner=0 --group=0 --numeric-owner "--mtime=@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}")
 fi
 COPYFILE_DISABLE=1 tar -C "$work" ${same[@]+"${same[@]}"} -cf - "$name" | gzip -n9 >"$OUT/$name.tar.gz"

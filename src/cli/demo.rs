@@ -32,6 +32,29 @@ pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
         check::run(session, &Check { json: false })
     })?;
 
+    // An image with nothing but this program has none.
+    if which::which("sh").is_ok() {
+        process(session, hardened)?;
+        shell(session)?;
+    } else {
+        say("\n2., 3. Hand it to a process, and to a shell: needs sh, and there is none here\n")?;
+    }
+
+    step(
+        session,
+        "4. Answer Docker",
+        "echo ghcr.io | docker-credential-oc get",
+    )?;
+    registry(session)?;
+
+    say(concat!(
+        "\nYour own: put the names into oc-secrets.toml (see the README), run `op signin`,\n",
+        "then `oc-secrets check` and `oc-secrets exec -- YOUR-COMMAND`.\n",
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn process(session: &Session, hardened: Hardened) -> Result<()> {
     let shown = format!("oc-secrets exec -- sh -c '{PROCESS}'");
     step(
         session,
@@ -50,28 +73,17 @@ pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
             },
             hardened,
         )
-    })?;
+    })
+}
 
+fn shell(session: &Session) -> Result<()> {
     let shown = format!("eval \"$(oc-secrets env)\"; {SHELL}");
     step(
         session,
         "3. Hand it to a shell, line breaks and all",
         &shown,
     )?;
-    evaluated(session)?;
-
-    step(
-        session,
-        "4. Answer Docker",
-        "echo ghcr.io | docker-credential-oc get",
-    )?;
-    registry(session)?;
-
-    say(concat!(
-        "\nYour own: put the names into oc-secrets.toml (see the README), run `op signin`,\n",
-        "then `oc-secrets check` and `oc-secrets exec -- YOUR-COMMAND`.\n",
-    ))?;
-    Ok(Exit::Done)
+    evaluated(session)
 }
 
 fn say(text: &str) -> Result<()> {

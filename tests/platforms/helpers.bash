@@ -21,6 +21,33 @@ fine() { # fine COMMAND…: it succeeds, or its words are shown
 	[[ ${status:?} -eq 0 ]] || { printf '%s\n' "${output?}" && return 1; }
 }
 
-holds() { # holds TEXT: $output has it
+says() { # says TEXT: $output has it
 	[[ ${output?} == *"$1"* ]] || { printf 'wanted: …%s…\ngot:    %s\n' "$1" "$output" && return 1; }
+}
+
+# Zig links and brings musl; Rust's library is built from its sources. Without -pie the program would be static at a fixed
+# address, without link-self-contained=no the linker looks for files that only rustup has.
+ZIG_FLAGS='-C link-self-contained=no -C link-arg=-pie'
+ZIG_BUILD='zigbuild -Zbuild-std=std,panic_unwind'
+
+version() { sed -n 's/^version = "\(.*\)"/\1/p' "$PROJECT/Cargo.toml" | sed -n 1p; }
+
+# release TARGET [NAME=VALUE…]: the archive of a release for TARGET, by the script that makes releases
+release() {
+	inside RUSTC_BOOTSTRAP=1 CARGO_NET_OFFLINE=true "RUSTFLAGS=$ZIG_FLAGS" "BUILD=auditable $ZIG_BUILD" "TARGET=$1" "TAG=v$(version)" \
+		OUT=/target/dist SOURCE_DATE_EPOCH=1000000000 "${@:2}" nice shell/ci/release-build.sh
+}
+
+unpack() { # unpack TARGET FOLDER: what release made
+	mkdir -p "$2"
+	tar -xzf "$SID/target/dist/oc-secrets-$1.tar.gz" --strip-components 1 -C "$2"
+}
+
+# stand_in: the stand-in for `op` as a static program; sets and exports $STAND_IN
+stand_in() {
+	local target=x86_64-unknown-linux-musl words
+	read -ra words <<<"$ZIG_BUILD"
+	inside RUSTC_BOOTSTRAP=1 "RUSTFLAGS=$ZIG_FLAGS --remap-path-prefix=/src=/oc-secrets --remap-path-prefix=/cargo=/cargo" \
+		nice cargo "${words[@]}" --locked --offline --quiet --release --example op-double --target "$target"
+	export STAND_IN=$SID/target/$target/release/examples/op-double
 }

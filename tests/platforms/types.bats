@@ -37,6 +37,6 @@ check() { # check TARGET: what clippy says of everything for TARGET
 	printf 'mod linux_only;\nconst _: fn(&std::fs::File) = linux_only::flush;\n' >>"$SOURCE/src/base/mod.rs"
 	run check aarch64-apple-darwin
 	[[ $status -ne 0 ]]
-	holds 'cannot find function `syncfs`'
+	says 'cannot find function `syncfs`'
 	fine check x86_64-unknown-linux-musl
 }
