@@ -175,6 +175,80 @@ setup_archive_again() { pack "oc-secrets-$TARGET"; }
 	nothing_installed
 }
 
+# extras: what a release may have besides, and a package
+extras() {
+	local folder=$BATS_TEST_TMPDIR/oc-secrets-extras
+	mkdir -p "$folder"/man1 "$folder"/completions/{bash,zsh,fish}
+	echo page >"$folder/man1/oc-secrets.1"
+	echo bash >"$folder/completions/bash/oc-secrets"
+	echo zsh >"$folder/completions/zsh/_oc-secrets"
+	echo fish >"$folder/completions/fish/oc-secrets.fish"
+	tar -C "$BATS_TEST_TMPDIR" -czf "$SITE/oc-secrets-extras.tar.gz" oc-secrets-extras
+	echo package >"$SITE/oc-secrets_1.2.3_amd64.deb"
+	echo package >"$SITE/oc-secrets_1.2.3_arm64.deb"
+	(cd "$SITE" && sha256sum ./*.gz ./*.deb | sed 's|\./||' >SHA256SUMS)
+	sign
+}
+
+@test "man pages and completions go to the share beside bin, and all of it goes again" {
+	extras
+	install
+	is 0 "$status"
+	share=$BATS_TEST_TMPDIR/share
+	is 'page bash zsh fish' "$(cat "$share"/{man/man1/oc-secrets.1,bash-completion/completions/oc-secrets,zsh/site-functions/_oc-secrets,fish/vendor_completions.d/oc-secrets.fish} | paste -sd ' ')"
+	[[ $output == *"installed $share/man/man1/oc-secrets.1"* ]]
+	touch "$BIN/somebody-elses" "$share/man/man1/other.1"
+	install --uninstall
+	is 0 "$status"
+	[[ $output == *"removed $BIN/oc-secrets"* && $output == *"removed $share/man/man1/oc-secrets.1"* ]]
+	is "$BIN/somebody-elses $share/man/man1/other.1" "$(find "$BIN" "$share" -type f | paste -sd ' ')"
+	install --uninstall
+	fails 1 'nothing is installed'
+}
+
+@test "a list that was changed removes nothing elsewhere" {
+	install
+	touch "$BATS_TEST_TMPDIR/precious"
+	printf '%s\n' "$BATS_TEST_TMPDIR/precious" "$BIN/../precious" >>"$BATS_TEST_TMPDIR/share/oc-secrets/installed"
+	install --uninstall
+	is 0 "$status"
+	[[ -e $BATS_TEST_TMPDIR/precious && ! -e $BIN/oc-secrets ]]
+}
+
+@test "extras with one byte changed, or with files that do not belong there, are refused with everything else" {
+	extras
+	printf 'X' | dd of="$SITE/oc-secrets-extras.tar.gz" bs=1 seek=50 conv=notrunc status=none
+	install
+	fails 3 'oc-secrets-extras.tar.gz is not what was released'
+	nothing_installed
+	echo evil >"$BATS_TEST_TMPDIR/evil"
+	tar -C "$BATS_TEST_TMPDIR" -czf "$SITE/oc-secrets-extras.tar.gz" oc-secrets-extras evil
+	(cd "$SITE" && sha256sum ./*.gz | sed 's|\./||' >SHA256SUMS) && sign
+	install
+	fails 3 'files that do not belong'
+	nothing_installed
+}
+
+@test "the package of this processor is given to apt, when its checksum is right" {
+	extras
+	mkdir "$BATS_TEST_TMPDIR/apt"
+	printf '#!/bin/sh\nfor last; do :; done\ncp "$last" %s\necho "$@" >%s\n' "$BATS_TEST_TMPDIR/given" "$BATS_TEST_TMPDIR/words-of-apt" >"$BATS_TEST_TMPDIR/apt/apt-get"
+	chmod +x "$BATS_TEST_TMPDIR/apt/apt-get"
+	with_path "$BATS_TEST_TMPDIR/apt:$PATH" --deb
+	is 0 "$status"
+	is package "$(cat "$BATS_TEST_TMPDIR/given")"
+	case $(uname -m) in x86_64) architecture=amd64 ;; *) architecture=arm64 ;; esac
+	[[ $(cat "$BATS_TEST_TMPDIR/words-of-apt") == "install -y --no-install-recommends "*"/oc-secrets_1.2.3_$architecture.deb" ]]
+	nothing_installed
+	rm "$BATS_TEST_TMPDIR/given"
+	echo evil >"$SITE/oc-secrets_1.2.3_$architecture.deb"
+	with_path "$BATS_TEST_TMPDIR/apt:$PATH" --deb
+	fails 3 'is not what was released'
+	[[ ! -e $BATS_TEST_TMPDIR/given ]]
+	install_plain --deb
+	fails 1 'apt-get is not installed'
+}
+
 @test "a failed update leaves what was there, and a good one replaces it at once" {
 	install
 	printf 'X' | dd of="$SITE/oc-secrets-$TARGET.tar.gz" bs=1 seek=100 conv=notrunc status=none
