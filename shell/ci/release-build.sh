@@ -43,7 +43,10 @@ version=$(jq -r .version <<<"$package")
 programs=$(jq -r '.targets[] | select(.kind == ["bin"]) | .name' <<<"$package")
 
 # No path of this machine in the programs.
-export RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$PWD=/oc-secrets --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+read -ra flags <<<"${RUSTFLAGS-}"
+flags+=("--remap-path-prefix=$PWD=/oc-secrets" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
+export CARGO_ENCODED_RUSTFLAGS
 if [[ -z ${BUILD-} ]]; then
 	BUILD=build
 	! "${cargo[@]}" auditable --version >/dev/null 2>&1 || BUILD='auditable build'

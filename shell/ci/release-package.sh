@@ -11,10 +11,12 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
+# shellcheck source=pages.sh
+. "$here/pages.sh"
 
 need OUT TARGETS TAG
 matches "$TAG" 'v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?' || die "$TAG is no version" 2
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
 version=${TAG#v} stage=target/package
 OUT=$(cd "$OUT" && pwd)
@@ -29,7 +31,7 @@ programs() { # programs TARGET: those of its archive, into the stage
 # What is the same for every processor.
 shared() {
 	local share=$stage/share unit shell
-	PROGRAMS=$stage/bin OUT=$stage/pages "$here/release-pages.sh"
+	write_pages "$stage/bin" "$stage/pages"
 	mkdir -p "$share/man/man1" "$share/doc/oc-secrets" "$share/lintian/overrides" "$stage/systemd"
 	cp "$stage"/pages/man1/* "$share/man/man1/"
 	gzip -n9 "$share/man/man1"/*

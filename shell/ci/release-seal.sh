@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a release of its archives: installer, list of contents, checksums over all of it, and one signature over those.
 #
-# in:  OUT          folder with the archives; gets the rest
+# in:  OUT          folder with the archives, and with packages, formula and flake if there are any; gets the rest
 #      TARGETS      all targets that must be there, with blanks between
 #      REPOSITORY   owner/name, for the installer
 # out: OUT/install.sh, OUT/oc-secrets.cdx.json, OUT/SHA256SUMS, OUT/SHA256SUMS.sigstore.json
@@ -17,6 +17,9 @@ files=(install.sh oc-secrets.cdx.json)
 for target in $TARGETS; do
 	gzip --test "$OUT/oc-secrets-$target.tar.gz" || die "no whole archive for $target" 1
 	files+=("oc-secrets-$target.tar.gz")
+done
+for file in "$OUT"/*.deb "$OUT"/*.rpm "$OUT"/oc-secrets-extras.tar.gz "$OUT"/oc-secrets.rb "$OUT"/flake.nix; do
+	[[ ! -e $file ]] || files+=("${file##*/}")
 done
 sed "s|^repository=.*|repository=\${OC_SECRETS_REPOSITORY-$REPOSITORY}|" "$here/../install.sh" >"$OUT/install.sh"
 grep -q "^repository=.*-$REPOSITORY}" "$OUT/install.sh" || die 'the installer does not know its repository' 1

@@ -81,6 +81,20 @@ class Action:
         with open(self.path(self.given["sarif_file"])) as file:
             assert json.load(file)["version"] == "2.1.0"
 
+    def scorecard(self):
+        self.only("results_file", "results_format", "publish_results")
+        assert self.given["publish_results"] == "false" and self.given["results_format"] == "sarif"
+        with open(self.path(self.given["results_file"]), "w") as file:
+            json.dump({"version": "2.1.0", "runs": []}, file)
+
+    def codeql_init(self):
+        self.only("languages", "build-mode")
+        assert self.given["languages"] in ("rust", "actions") and self.given["build-mode"] == "none"
+
+    def codeql_analyze(self):
+        self.only("category")
+        self.may("security-events", "write")
+
     def cosign_installer(self):
         self.only("cosign-release")
 
@@ -101,7 +115,10 @@ ACTIONS = {
     "actions/upload-artifact": Action.upload_artifact,
     "actions/download-artifact": Action.download_artifact,
     "aquasecurity/trivy-action": Action.trivy,
+    "github/codeql-action/analyze": Action.codeql_analyze,
+    "github/codeql-action/init": Action.codeql_init,
     "github/codeql-action/upload-sarif": Action.upload_sarif,
+    "ossf/scorecard-action": Action.scorecard,
     "sigstore/cosign-installer": Action.cosign_installer,
     "actions/attest": Action.attest,
 }

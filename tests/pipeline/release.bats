@@ -9,7 +9,7 @@ setup_file() {
 	export CRATE=$BATS_FILE_TMPDIR/crate CARGO_TARGET_DIR=$BATS_FILE_TMPDIR/target CARGO_NET_OFFLINE=true
 	cp -r "$TESTS/crate" "$CRATE"
 	cp -r "$PROJECT/shell" "$CRATE/"
-	echo readme >"$CRATE/README.md" && echo licence >"$CRATE/LICENSE"
+	for file in README.md SECURITY.md CHANGELOG.md LICENSE; do echo "$file" >"$CRATE/$file"; done
 }
 
 setup() {
@@ -72,7 +72,7 @@ setup() {
 	cargo metadata --locked --format-version 1 | jq --argjson checksums "$checksums" -f shell/ci/release-sbom.jq >"$BATS_TEST_TMPDIR/bom"
 	is 0 "$(jq '[.components[] | select(.hashes == [])] | length' "$BATS_TEST_TMPDIR/bom")"
 	[[ $(jq '.components | length' "$BATS_TEST_TMPDIR/bom") -gt 10 ]]
-	jq -e 'any(.components[]; .name == "serde") and all(.components[]; .name != "tempfile")' "$BATS_TEST_TMPDIR/bom"
+	jq -e 'any(.components[]; .name == "serde") and all(.components[]; .name != "docker_credential")' "$BATS_TEST_TMPDIR/bom"
 }
 
 @test "a missing or damaged archive is not sealed" {
@@ -111,28 +111,76 @@ setup() {
 	is true "$(github GET test/state | jq '.releases[-1].prerelease')"
 }
 
-@test "the whole workflow, as its file says, ends with a release that installs" {
+@test "a static program at a fixed address is not released" {
+	run_ci release-build BUILD=build 'RUSTFLAGS=-C target-feature=+crt-static -C relocation-model=static' "OUT=$BATS_TEST_TMPDIR/dist"
+	fails 1 'is not position-independent'
+}
+
+# workflow FILE [OPTION…]: runs it in a copy of the crate; its jobs' results in $BATS_TEST_TMPDIR/result
+workflow() {
 	repo=$BATS_TEST_TMPDIR/repo
 	cp -r "$CRATE" "$repo"
 	cp -r "$PROJECT/.github" "$repo/"
 	mkdir "$repo/tests"
 	printf '#!/bin/sh\necho "1 passed, 0 failed"\n' >"$repo/tests/run" && chmod +x "$repo/tests/run"
-	# This machine builds for itself only: one target, and no sudo where root runs the tests.
-	sed -i -e "s/x86_64-unknown-linux-musl, runner/$host, runner/; /aarch64-.*runner\|apple-darwin, runner/d; s/TARGETS: .*/TARGETS: $host/; s/RUST: .*/RUST: ''/; s/run: sudo env .* tests/run: tests/" "$repo/.github/workflows/release.yml"
-	python "$TESTS/workflow.py" .github/workflows/release.yml --repo "$repo" --state "$BATS_TEST_TMPDIR/state" --event push --ref refs/tags/v1.2.3 \
+	# No sudo where root runs the tests, one toolchain, and the registry of this world.
+	sed -i -e "s/RUST: .*/RUST: ''/; s/run: sudo env .* tests/run: tests/; s/REGISTRY: .*/REGISTRY: $REGISTRY/" "$repo/.github/workflows/$1"
+	python "$TESTS/workflow.py" ".github/workflows/$1" --repo "$repo" --state "$BATS_TEST_TMPDIR/state" \
 		--env "CARGO_TARGET_DIR=$CARGO_TARGET_DIR" --env CARGO_NET_OFFLINE=true --env "CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}" --env "RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}" \
-		--env 'RUSTFLAGS=-C target-feature=+crt-static' >"$BATS_TEST_TMPDIR/result"
+		"${@:2}" >"$BATS_TEST_TMPDIR/result"
 	is '["success"]' "$(jq -c '[.jobs[]] | unique' "$BATS_TEST_TMPDIR/result")"
-	is 5 "$(github GET test/state | jq '.releases[-1].assets | length')"
+}
+
+@test "the whole workflow, as its file says, ends with a release that installs and an image that runs" {
+	workflow release.yml --event push --ref refs/tags/v1.2.3
+	is 'build image package publish repeat seal test' "$(jq -r '.jobs | keys | join(" ")' "$BATS_TEST_TMPDIR/result")"
 	is false "$(github GET test/state | jq '.releases[-1].draft')"
-	# What it made, under the name that a user's machine asks for.
+	is 15 "$(github GET test/state | jq '.releases[-1].assets | length')"
 	cp -r "$BATS_TEST_TMPDIR/state/artifacts/release" "$WORLD/files/whole"
-	case $(uname -m) in x86_64) target=x86_64-unknown-linux-musl ;; *) target=aarch64-unknown-linux-musl ;; esac
-	[[ $host == "$target" ]] || {
-		cd "$BATS_TEST_TMPDIR" && tar -xzf "$WORLD/files/whole/oc-secrets-$host.tar.gz" && mv "oc-secrets-$host" "oc-secrets-$target"
-		tar -czf "$WORLD/files/whole/oc-secrets-$target.tar.gz" "oc-secrets-$target"
-		cd "$WORLD/files/whole" && sha256sum "oc-secrets-$target.tar.gz" >SHA256SUMS && cosign sign-blob --yes --new-bundle-format --bundle SHA256SUMS.sigstore.json SHA256SUMS
-	}
-	sh "$WORLD/files/whole/install.sh" --from http://127.0.0.1:8080/whole --to "$BATS_TEST_TMPDIR/bin"
+	cd "$WORLD/files/whole"
+	is "$(printf '%s\n' SHA256SUMS SHA256SUMS.sigstore.json flake.nix install.sh oc-secrets{,-1.2.3.aarch64.rpm,-1.2.3.x86_64.rpm,-extras.tar.gz,.cdx.json,.rb} \
+		oc-secrets-{aarch64,x86_64}-{apple-darwin,unknown-linux-musl}.tar.gz oc-secrets_1.2.3_{amd64,arm64}.deb | grep -vx oc-secrets | sort)" "$(printf '%s\n' * | sort)"
+	sh install.sh --from http://127.0.0.1:8080/whole --to "$BATS_TEST_TMPDIR/bin"
 	is 'oc-secrets 1.2.3' "$("$BATS_TEST_TMPDIR/bin/oc-secrets")"
+	is 'oc-secrets 1.2.3' "$(docker run --rm --network none "$REGISTRY/owner/repo/oc-secrets:1.2.3")"
+	is 'linux/amd64 linux/arm64' "$(docker buildx imagetools inspect --raw "$REGISTRY/owner/repo/oc-secrets:latest" |
+		jq -r '[.manifests[].platform | select(.os == "linux") | "\(.os)/\(.architecture)"] | sort | join(" ")')"
+}
+
+@test "a program that is built differently the second time stops the release" {
+	local words=$BATS_TEST_TMPDIR/words
+	mkdir -p "$BATS_TEST_TMPDIR/other/oc-secrets-$host"
+	tar -xzf "$OUT/oc-secrets-$host.tar.gz" -C "$BATS_TEST_TMPDIR/other"
+	printf 'X' | dd of="$BATS_TEST_TMPDIR/other/oc-secrets-$host/openclaw-deploy" bs=1 seek=5000 conv=notrunc status=none
+	tar -C "$BATS_TEST_TMPDIR/other" -czf "$BATS_TEST_TMPDIR/other.tar.gz" "oc-secrets-$host"
+	run_ci release-compare BUILD=build 'RUSTFLAGS=-C target-feature=+crt-static' "PUBLISHED=$BATS_TEST_TMPDIR/other.tar.gz"
+	fails 1 'not what this commit builds'
+	[[ $output == *'differs  openclaw-deploy'* && $output == *'same     oc-secrets'* ]]
+	run_ci release-compare BUILD=build 'RUSTFLAGS=-C target-feature=+crt-static' "PUBLISHED=$OUT/oc-secrets-$host.tar.gz" # the control
+	is 0 "$status"
+}
+
+@test "the formula and the flake name the archives by their checksums, and are in order" {
+	for target in {x86_64,aarch64}-{apple-darwin,unknown-linux-musl}; do
+		mkdir -p "$BATS_TEST_TMPDIR/dist" && echo "$target" >"$BATS_TEST_TMPDIR/dist/oc-secrets-$target.tar.gz"
+	done
+	run_ci release-recipes "OUT=$BATS_TEST_TMPDIR/dist" REPOSITORY=Owner/Repo
+	is 0 "$status"
+	for target in {x86_64,aarch64}-{apple-darwin,unknown-linux-musl}; do
+		sum=$(sha256sum <"$BATS_TEST_TMPDIR/dist/oc-secrets-$target.tar.gz")
+		grep -A1 "download/v1.2.3/oc-secrets-$target.tar.gz" "$BATS_TEST_TMPDIR/dist/oc-secrets.rb" | grep -q "sha256 \"${sum%% *}\""
+		grep -q "target = \"$target\"; sha256 = \"${sum%% *}\"" "$BATS_TEST_TMPDIR/dist/flake.nix"
+	done
+	rm "$BATS_TEST_TMPDIR/dist/oc-secrets-x86_64-apple-darwin.tar.gz"
+	run_ci release-recipes "OUT=$BATS_TEST_TMPDIR/dist" REPOSITORY=Owner/Repo
+	is 1 "$status"
+}
+
+@test "the workflows of every change and of every week, as their files say" {
+	workflow ci.yml --event push
+	is 'audit crates macos test' "$(jq -r '.jobs | keys | join(" ")' "$BATS_TEST_TMPDIR/result")"
+	rm -rf "$BATS_TEST_TMPDIR/repo" "$BATS_TEST_TMPDIR/state"
+	workflow scorecard.yml --event push
+	rm -rf "$BATS_TEST_TMPDIR/repo" "$BATS_TEST_TMPDIR/state"
+	workflow codeql.yml --event push
 }

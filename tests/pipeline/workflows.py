@@ -21,7 +21,10 @@ PINS = {
     "aquasecurity/trivy-action": ("ed142fd0673e97e23eac54620cfb913e5ce36c25", "v0.36.0"),
     "docker/login-action": ("dbcb813823bdd20940b903addbd779551569679f", "v4.6.0"),
     "docker/setup-buildx-action": ("37fe631027851001ddb9b187196cc803df7f5f0e", "v4.3.0"),
+    "github/codeql-action/analyze": ("ff2f1c621b7f889edc0d3c761ac2e6a3f8cdb0dd", "v4.37.7"),
+    "github/codeql-action/init": ("ff2f1c621b7f889edc0d3c761ac2e6a3f8cdb0dd", "v4.37.7"),
     "github/codeql-action/upload-sarif": ("ff2f1c621b7f889edc0d3c761ac2e6a3f8cdb0dd", "v4.37.7"),
+    "ossf/scorecard-action": ("2d1146689b8cda280b9bc96326124645441f03bc", "v2.4.4"),
     "sigstore/cosign-installer": ("6f9f17788090df1f26f669e9d70d6ae9567deba6", "v4.1.2"),
 }
 # Commands that are no script of ours: all the logic they hold is in these words.
@@ -30,6 +33,13 @@ PLAIN = {
     "cargo build --locked --all-targets",
     "cargo install --locked --version 0.20.2 cargo-deny",
     "cargo deny --locked check",
+    "cargo install --locked --version 0.7.7 cargo-auditable",
+    "cargo install --locked --version 3.8.0 cargo-deb",
+    "cargo install --locked --version 0.21.1 cargo-generate-rpm",
+    "cargo install --locked --version 0.10.3 cargo-vet",
+    "cargo vet --locked",
+    "cargo install --locked --version 0.9.2 cargo-machete",
+    "cargo machete",
 }
 # What a job of a name may have beyond reading; any other right is a fault.
 RIGHTS = {
@@ -42,6 +52,9 @@ RIGHTS = {
     ("docker-build.yml", "notify"): {"issues"},
     ("release.yml", "seal"): {"id-token", "attestations"},
     ("release.yml", "publish"): {"contents"},
+    ("release.yml", "image"): {"packages"},
+    ("scorecard.yml", "analysis"): {"security-events"},
+    ("codeql.yml", "analyse"): {"security-events"},
 }
 
 
