@@ -32,10 +32,11 @@ ZIG_BUILD='zigbuild -Zbuild-std=std,panic_unwind'
 
 version() { sed -n 's/^version = "\(.*\)"/\1/p' "$PROJECT/Cargo.toml" | sed -n 1p; }
 
-# release TARGET [NAME=VALUE…]: the archive of a release for TARGET, by the script that makes releases
+# release TARGET: the archive of a release for TARGET, by the script that makes releases; once in a run
 release() {
+	[[ ! -e $SID/target/dist/oc-secrets-$1.tar.gz ]] || return 0
 	inside RUSTC_BOOTSTRAP=1 CARGO_NET_OFFLINE=true "RUSTFLAGS=$ZIG_FLAGS" "BUILD=auditable $ZIG_BUILD" "TARGET=$1" "TAG=v$(version)" \
-		OUT=/target/dist SOURCE_DATE_EPOCH=1000000000 "${@:2}" nice shell/ci/release-build.sh
+		OUT=/target/dist SOURCE_DATE_EPOCH=1000000000 shell/ci/release-build.sh
 }
 
 unpack() { # unpack TARGET FOLDER: what release made
@@ -47,7 +48,24 @@ unpack() { # unpack TARGET FOLDER: what release made
 stand_in() {
 	local target=x86_64-unknown-linux-musl words
 	read -ra words <<<"$ZIG_BUILD"
+	# The flags of release-build.sh, so that cargo need not build everything twice.
 	inside RUSTC_BOOTSTRAP=1 "RUSTFLAGS=$ZIG_FLAGS --remap-path-prefix=/src=/oc-secrets --remap-path-prefix=/cargo=/cargo" \
-		nice cargo "${words[@]}" --locked --offline --quiet --release --example op-double --target "$target"
+		cargo "${words[@]}" --locked --offline --quiet --release --example op-double --target "$target"
 	export STAND_IN=$SID/target/$target/release/examples/op-double
+}
+
+# oldest COMMAND…: in the root file system with the oldest Rust that is promised; `cargo` and `rustc` are its
+oldest() {
+	local old=$PLATFORM_TOOLS/oldest version
+	version=$(cd "$old/usr/bin" && printf '%s\n' rustc-1.* | sed -n '1s/rustc-//p')
+	# shellcheck disable=SC2016 # for the inner shell
+	OLD=$old unshare --mount --propagation private bash -c '
+		set -euo pipefail
+		mkdir -p "$OLD/src" "$OLD/cargo" "$OLD/target"
+		mount --bind "$SOURCE" "$OLD/src"
+		mount --bind "$SID/cargo" "$OLD/cargo"
+		mount --bind /dev "$OLD/dev"
+		mount -t proc proc "$OLD/proc"
+		exec chroot "$OLD" env -i -C /src PATH=/usr/bin:/bin HOME=/root CARGO_HOME=/cargo CARGO_TARGET_DIR=/target "RUSTC=rustc-$1" "$2-$1" "${@:3}"
+	' oldest "$version" "$@"
 }

@@ -21,7 +21,7 @@ setup_file() {
 	units
 	local target
 	for target in $TARGETS; do
-		[[ -e $DIST/oc-secrets-$target.tar.gz ]] || fine release "$target"
+		fine release "$target"
 	done
 	rm -f "$DIST"/*.deb "$DIST"/*.rpm
 	fine inside CARGO_NET_OFFLINE=true OUT=/target/dist "TARGETS=$TARGETS" "TAG=v$(version)" SOURCE_DATE_EPOCH=1000000000 shell/ci/release-package.sh

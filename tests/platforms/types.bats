@@ -8,7 +8,7 @@ setup_file() {
 }
 
 check() { # check TARGET: what clippy says of everything for TARGET
-	inside RUSTC_BOOTSTRAP=1 nice cargo clippy --locked --offline --quiet --all-targets -Zbuild-std=std,panic_unwind --target "$1" -- --deny warnings
+	inside RUSTC_BOOTSTRAP=1 cargo clippy --locked --offline --quiet --all-targets -Zbuild-std=std,panic_unwind --target "$1" -- --deny warnings
 }
 
 @test "aarch64-apple-darwin compiles, and clippy has nothing to say" {
