@@ -189,10 +189,12 @@ pub(crate) enum Error {
         why: &'static str,
     },
     /// Too many requests.
-    #[error("1Password's rate limit is reached{}", match wait { Some(wait) => format!("; retry in {wait}"), None => String::new() })]
+    #[error("1Password's rate limit is reached{}{}", match left { Some(left) => format!("; retry in {}", wait(*left)), None => String::new() }, if *.remembered { " (not asked again before)" } else { "" })]
     RateLimited {
-        /// The wait that 1Password named, such as `58 minutes`.
-        wait: Option<String>,
+        /// What is left of the wait that 1Password named.
+        left: Option<Duration>,
+        /// That was some time ago, and nobody was asked now.
+        remembered: bool,
     },
     /// Secrets that cannot be handed on; all of them at once.
     #[error("{}", problem::summary(problems))]
@@ -364,6 +366,21 @@ fn seconds(duration: Duration) -> String {
     format!("{} s", (duration.as_secs_f64() * 100.0).round() / 100.0)
 }
 
+/// `58 minutes`, `1 hour`: of what is longer than two minutes the minutes, rounded up.
+fn wait(left: Duration) -> String {
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let seconds = match seconds {
+        0..=120 => seconds,
+        more => more.next_multiple_of(60),
+    };
+    let (size, unit) = [(86_400, "day"), (3600, "hour"), (60, "minute")]
+        .into_iter()
+        .find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size))
+        .unwrap_or((1, "second"));
+    let number = seconds / size;
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +393,22 @@ mod tests {
             (60_000_000, "60 s"),
         ] {
             assert_eq!(seconds(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_the_unit_that_op_would_take() {
+        for (milliseconds, text) in [
+            (1000, "1 second"),
+            (90_000, "90 seconds"),
+            (60_000, "1 minute"),
+            (3_480_000, "58 minutes"),
+            (3_478_200, "58 minutes"),
+            (3_600_000, "1 hour"),
+            (86_399_500, "1 day"),
+            (172_800_000, "2 days"),
+        ] {
+            assert_eq!(wait(Duration::from_millis(milliseconds)), text);
         }
     }
 }

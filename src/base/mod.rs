@@ -1,6 +1,7 @@
 //! What everything stands on: it knows neither `op` nor Docker.
 
 pub(crate) mod environment;
+pub(crate) mod runtime_directory;
 pub(crate) mod checksum;
 pub(crate) mod program;
 pub(crate) mod units;

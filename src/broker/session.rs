@@ -272,6 +272,7 @@ impl Session {
             account: plan.account.clone(),
             timeout: plan.timeout,
             environment: &self.environment,
+            ask_anyway: self.policy.asks_anyway(),
         };
         Ok(Box::new(Op::new(options, self.ui)?))
     }

@@ -71,7 +71,7 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Check(check) => check::run(&session(Caller::Command)?, check),
         // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),
-        Command::Lock => lock::run(),
+        Command::Lock => lock::run(&environment::ours),
         Command::Demo => demo::run(&Session::demo(ui.quiet()), hardened),
     }
 }

@@ -15,6 +15,7 @@ const ALICE: u32 = 4242;
 const BOB: u32 = 4243;
 const CAROL: u32 = 4244;
 const DAVE: u32 = 4245;
+const OSCAR: u32 = 4246;
 
 #[test]
 fn a_second_question_costs_no_op() {
@@ -213,7 +214,7 @@ fn lock_forgets_everything() {
 fn thirty_together_cost_one_op_and_no_more_time_than_one() {
     for rest in [CACHE, "[cache]\nttl = \"0\"\n"] {
         let world = World::with(rest);
-        world.sandbox.mode("latency=500");
+        world.sandbox.mode("latency=2000");
         let done = world.together(30);
         assert!(done.iter().all(|done| done.text() == ANSWER), "{rest:?}");
         assert_eq!(world.asked(), 1, "{rest:?}: cached or not");
@@ -223,7 +224,7 @@ fn thirty_together_cost_one_op_and_no_more_time_than_one() {
 #[test]
 fn fifty_together_cost_one_op_when_it_fails_too() {
     let world = World::with("");
-    world.sandbox.mode("latency=300\nnetwork");
+    world.sandbox.mode("latency=2000\nnetwork");
     let done = world.together(50);
     assert!(
         done.iter()
@@ -330,6 +331,8 @@ fn a_keyring_that_the_kernel_refuses_is_a_miss_and_no_error() {
         }
         assert_eq!(world.asked() - before, 2, "{errno}: nothing was kept");
     }
+    // Of a user for whom nothing is remembered either.
+    let world = World::of_user(OSCAR, "");
     let mut lock = world.program("oc-secrets", &["lock"]);
     // SAFETY: as above.
     unsafe {
@@ -419,7 +422,7 @@ fn root_of_another_container_is_not_let_in_although_it_shares_the_network() {
     let manifest = world.path("work/oc-secrets.toml");
     let stranger = stranger
         .env("OC_SECRETS_MANIFEST", manifest)
-        .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up");
+        .env("OP_SERVICE_ACCOUNT_TOKEN", world.sandbox.token());
     assert_eq!(stranger.input("ghcr.io").done().succeeds(), ANSWER);
     assert_eq!(leader.join().expect("joined").succeeds(), ANSWER);
     assert_eq!(world.asked(), 2, "each asked for itself");

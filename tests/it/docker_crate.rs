@@ -25,7 +25,7 @@ fn ask(world: &World, server: &str, mode: &str) -> String {
         .env(ASK, server)
         .env("DOCKER_CONFIG", world.path("home/.docker"))
         .env("OC_SECRETS_MANIFEST", world.path("work/oc-secrets.toml"))
-        .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up")
+        .env("OP_SERVICE_ACCOUNT_TOKEN", world.sandbox.token())
         .done();
     assert!(done.status.success(), "{}", done.stderr);
     let text = done.text();

@@ -13,7 +13,7 @@ fn traced(world: &World, script: &str) -> Vec<(PathBuf, String)> {
     ];
     let run = world.sandbox.run("strace".as_ref(), options);
     run.env("OC_SECRETS_MANIFEST", world.path("work/oc-secrets.toml"))
-        .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up")
+        .env("OP_SERVICE_ACCOUNT_TOKEN", world.sandbox.token())
         .done();
     let files = std::fs::read_dir(world.path("work"))
         .expect("a directory")

@@ -120,7 +120,7 @@ impl World {
             "OC_SECRETS_MANIFEST",
             self.sandbox.path("work/oc-secrets.toml"),
         )
-        .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up")
+        .env("OP_SERVICE_ACCOUNT_TOKEN", self.sandbox.token())
     }
 
     /// One action of the helper.

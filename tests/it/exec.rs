@@ -55,7 +55,7 @@ fn signals_that_our_parent_ignored_stay_ignored() {
     let ignoring = |command: &str| {
         let script = format!("trap '' HUP INT; exec {command}");
         let run = sandbox.run("/bin/sh".as_ref(), ["-c", &script]);
-        run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x")
+        run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
             .done()
             .succeeds()
     };
@@ -73,7 +73,7 @@ fn the_core_limit_is_given_back() {
         let script = format!("ulimit -Sc {limit}; exec {program} exec -- sh -c 'ulimit -Sc'");
         let run = sandbox.run("/bin/sh".as_ref(), ["-c", &script]);
         assert_eq!(
-            run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x")
+            run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
                 .done()
                 .succeeds(),
             format!("{limit}\n")
@@ -142,7 +142,7 @@ fn descriptors_that_the_caller_passed_reach_the_command_and_not_op() {
     );
     let text = sandbox
         .run("/bin/bash".as_ref(), ["-c", &script])
-        .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x")
+        .env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
         .done()
         .succeeds();
     assert_eq!(text, "passed\n/dev/null\n");
@@ -303,7 +303,7 @@ fn a_parent_that_blocks_sigchld_does_not_stop_us() {
     let show = ["grep", "SigBlk", "/proc/self/status"];
     let words = ["-c", block, program, "exec", "--"].into_iter().chain(show);
     let run = sandbox.run("python3".as_ref(), words);
-    let done = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+    let done = run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token()).done();
     assert_eq!(
         done.succeeds(),
         "SigBlk:\t0000000000010000\n",
@@ -374,7 +374,7 @@ fn memory_that_cannot_be_locked_is_told_of() {
             ),
             false => sandbox.run("sh".as_ref(), ["-c", &script]),
         };
-        run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done()
+        run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token()).done()
     };
     limited("4096").succeeds();
     for limit in ["0", "300"] {

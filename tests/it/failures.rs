@@ -172,7 +172,9 @@ fn the_hint_of_what_is_not_known_shows_the_same_failure() {
             Some(format!("hint: run `{by_hand}` yourself to see what it says").as_str())
         );
         let shown = sandbox.run("dash".as_ref(), ["-c", by_hand]);
-        let shown = shown.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+        let shown = shown
+            .env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
+            .done();
         assert_eq!((shown.status.code(), shown.text().as_str()), (Some(4), ""));
         assert!(shown.stderr.starts_with("[ERROR] "), "{}", shown.stderr);
     }

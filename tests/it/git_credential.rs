@@ -107,7 +107,7 @@ fn ls_remote(world: &World, server: &Server) -> Done {
     ];
     let run = world.sandbox.run("git".as_ref(), words);
     run.env("OC_SECRETS_MANIFEST", world.path("work/oc-secrets.toml"))
-        .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up")
+        .env("OP_SERVICE_ACCOUNT_TOKEN", world.sandbox.token())
         .env("GIT_TERMINAL_PROMPT", "0")
         .done()
 }

@@ -27,9 +27,11 @@ mod house;
 mod ownership;
 mod proofs;
 mod read;
+mod remembered;
 mod rounds;
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod seccomp;
 mod shells;
+mod single_flight;
 mod values;

@@ -22,7 +22,7 @@ fn traced(sandbox: &Sandbox, program: &str, words: &[&str]) -> Vec<(PathBuf, Str
     let output = format!("-o{}", prefix.display());
     let options = ["-ff", "-qq", "-yy", "-v", "-s262144", &output, program];
     let run = sandbox.run("strace".as_ref(), options.iter().chain(words));
-    run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x").done();
+    run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token()).done();
     let traces = std::fs::read_dir(sandbox.path("work"))
         .expect("a directory")
         .flatten();
@@ -313,7 +313,7 @@ fn leaves_a_core(sandbox: &Sandbox, command: &str, once: impl Fn() -> bool) -> b
     use std::os::unix::process::ExitStatusExt;
     let script = format!("ulimit -c unlimited; exec {command}");
     let mut run = sandbox.run("/bin/sh".as_ref(), ["-c", &script]);
-    run = run.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_x");
+    run = run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token());
     let command = run.command().stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("starts");
     until("it is ready to be aborted", once);

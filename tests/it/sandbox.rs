@@ -125,7 +125,13 @@ impl Sandbox {
     /// `oc-secrets` with these words, in a clean environment with a service-account token.
     pub fn oc<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Run {
         self.run(Path::new(env!("CARGO_BIN_EXE_oc-secrets")), words)
-            .env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up")
+            .env("OP_SERVICE_ACCOUNT_TOKEN", self.token())
+    }
+
+    /// A service-account token of this world alone: what is remembered of it is no other's.
+    pub fn token(&self) -> String {
+        let name = self.root.path().file_name().expect("a name");
+        format!("ops_{}", name.to_str().expect("text"))
     }
 
     /// Any program in the same clean environment.

@@ -41,7 +41,7 @@ fn awkward_values_arrive_unchanged_by_one_op() {
 fn control_op_inject_would_lose_control_characters() {
     let sandbox = Sandbox::with_fields(&[("A", control_characters())]);
     let inject = sandbox.run(&sandbox.path("bin/op"), ["inject"]);
-    let inject = inject.env("OP_SERVICE_ACCOUNT_TOKEN", "ops_made_up");
+    let inject = inject.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token());
     let text = inject.input("{{ op://Vault/Item/A }}").done().succeeds();
     assert_eq!(text, "x".repeat(8 + 18 + 1) + "\n");
 }

@@ -62,8 +62,13 @@ impl Error {
             Self::Forbidden { .. } => {
                 "give the account or service account read access to the vault: op vault list shows what it sees"
             }
-            Self::RateLimited { .. } => {
-                "see what is left with `op service-account ratelimit`; every retry costs more"
+            Self::RateLimited {
+                remembered: false, ..
+            } => "see what is left with `op service-account ratelimit`; every retry costs more",
+            Self::RateLimited {
+                remembered: true, ..
+            } => {
+                "see what is left with `op service-account ratelimit`; to ask all the same: `oc-secrets lock`, or --refresh"
             }
             Self::ClientConfig { hint, .. } => hint,
             Self::NoHome { variable, .. } => return Some(format!("set HOME or {variable}")),

@@ -11,28 +11,36 @@ mod keyring;
 #[path = "no_keyring.rs"]
 mod keyring;
 mod name;
+mod peer;
 mod policy;
+mod refusal;
 mod single_flight;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::base::duration;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
+use crate::base::runtime_directory::{Place, RuntimeDirectory};
 use crate::base::secret::Secret;
+use crate::broker::op::rate_limit;
 use crate::broker::provider::{Outcome, Provider, Request};
 use entry::Entry;
 use keyring::Keyring;
-use single_flight::{Leader, Role};
+use single_flight::{Follower, Heard, Leader, Role};
 
 pub(crate) use name::Identity;
 pub(crate) use policy::{Caller, Policy};
 
-/// How long a refused prompt or a missing secret is cached: one user action may ask thirteen times.
-const REFUSAL: Duration = Duration::from_secs(20);
-
-/// A process that waits for another's `op` waits this much longer than `op` may take.
+/// How much longer than `op` itself those wait who wait for another's `op`.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How many leaders that say nothing are waited for, each for half of the time that is left.
+const ROUNDS: u8 = 2;
+
+/// How many leaders may end without an answer before somebody asks for itself.
+const LOST: u8 = 3;
 
 /// Makes the provider for a cache miss.
 pub(crate) type Inner<'a> = Box<dyn Fn() -> Result<Box<dyn Provider + 'a>> + 'a>;
@@ -49,51 +57,74 @@ pub(crate) struct Cached<'a> {
     pub timeout: Duration,
 }
 
-/// Deletes every entry of this user; returns how many there were.
-pub(crate) fn forget_all() -> usize {
-    Keyring::open().map_or(0, Keyring::forget_all)
+/// Deletes every entry of this user, and what is remembered; returns how many there were.
+pub(crate) fn forget_all(place: &Place) -> usize {
+    let kept = Keyring::open().map_or(0, Keyring::forget_all);
+    let remembered = place.open().map_or(0, |directory| {
+        refusal::forget_all(&directory) + rate_limit::forget_all(&directory)
+    });
+    kept + remembered
 }
 
 /// Deletes the entry for `request`.
 pub(crate) fn forget(identity: &Identity, request: &Request<'_>) {
+    let name = identity.name(request);
     if let Some(ring) = Keyring::open() {
-        ring.forget(&identity.name(request));
+        ring.forget(&name);
+    }
+    if let Some(directory) = identity.place().open() {
+        refusal::forget(&directory, &name);
+    }
+}
+
+/// What one call of [`Cached::fetch`] is about.
+struct Question<'q> {
+    requests: &'q [Request<'q>],
+    names: Vec<String>,
+    /// Where those meet who ask the same; without one everybody asks for itself.
+    directory: Option<RuntimeDirectory>,
+    deadline: Instant,
+    lost: Cell<u8>,
+}
+
+impl Question<'_> {
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn halfway(&self) -> Instant {
+        Instant::now() + self.left() / 2
+    }
+
+    fn names(&self, missing: &[usize]) -> Vec<String> {
+        missing.iter().map(|&at| self.names[at].clone()).collect()
     }
 }
 
 impl Provider for Cached<'_> {
     fn fetch(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
-        let deadline = Instant::now() + self.timeout + GRACE;
-        let names: Vec<String> = requests.iter().map(|one| self.identity.name(one)).collect();
-        let mut outcomes = self.kept(&names)?;
+        let mut question = Question {
+            names: requests.iter().map(|one| self.identity.name(one)).collect(),
+            requests,
+            directory: None,
+            deadline: Instant::now() + self.timeout + GRACE,
+            lost: Cell::new(0),
+        };
+        let mut outcomes = self.kept(&question.names);
+        if outcomes.iter().any(Option::is_none) {
+            question.directory = self.identity.place().open();
+        }
         while outcomes.iter().any(Option::is_none) {
-            let missing: Vec<usize> = (0..names.len())
+            let missing: Vec<usize> = (0..outcomes.len())
                 .filter(|&at| outcomes[at].is_none())
                 .collect();
-            let part = single_flight::join(&self.identity.flight(&missing, &names), deadline);
-            let answers = match part {
-                // Another process may have fetched and cached it since we looked.
-                Role::Leader(leader) => match self.found_meanwhile(&names, &missing)? {
-                    Some(found) => found,
-                    None => self.lead(Some(leader), requests, &names, &missing)?,
-                },
-                Role::Alone => self.lead(None, requests, &names, &missing)?,
-                Role::Answered(answer) => match relayed(&answer, missing.len())? {
-                    Some(answers) => answers,
-                    None => continue,
-                },
-                Role::Again if Instant::now() < deadline => {
-                    outcomes = self.kept(&names)?;
-                    continue;
+            match self.answers(&question, &missing)? {
+                Some(answers) => {
+                    for (at, answer) in missing.into_iter().zip(answers) {
+                        outcomes[at] = Some(answer);
+                    }
                 }
-                Role::Again | Role::TooLate => {
-                    return Err(Error::OpTimeout {
-                        after: self.timeout,
-                    });
-                }
-            };
-            for (at, answer) in missing.into_iter().zip(answers) {
-                outcomes[at] = Some(answer);
+                None => outcomes = self.kept(&question.names),
             }
         }
         Ok(outcomes.into_iter().flatten().collect())
@@ -102,40 +133,80 @@ impl Provider for Cached<'_> {
 
 impl Cached<'_> {
     /// The cached outcome for each name.
-    fn kept(&self, names: &[String]) -> Result<Vec<Option<Outcome>>> {
+    fn kept(&self, names: &[String]) -> Vec<Option<Outcome>> {
         let ring = self.policy.reads().then(Keyring::open).flatten();
-        let Some(ring) = ring else {
-            return Ok(names.iter().map(|_| None).collect());
-        };
         let look = |name: &String| {
-            let bytes = entry::unsealed(ring.read(name)?, keyring::LONGEST)?;
-            Entry::parse(&bytes)
+            let bytes = entry::unsealed(ring?.read(name)?, keyring::LONGEST)?;
+            match Entry::parse(&bytes)? {
+                Entry::One(outcome) if self.policy.accepts(&outcome) => Some(outcome),
+                _ => None,
+            }
         };
-        let outcome = |name: &String| match look(name) {
-            Some(Entry::One(outcome)) if self.policy.accepts(&outcome) => Ok(Some(outcome)),
-            Some(Entry::Fatal(error)) if self.policy.refusals() => Err(remembered(error)),
-            _ => Ok(None),
-        };
-        names.iter().map(outcome).collect()
+        names.iter().map(look).collect()
     }
 
-    fn found_meanwhile(&self, names: &[String], missing: &[usize]) -> Result<Option<Vec<Outcome>>> {
-        let names: Vec<String> = missing.iter().map(|&at| names[at].clone()).collect();
-        Ok(self.kept(&names)?.into_iter().collect())
+    fn found_meanwhile(&self, question: &Question<'_>, missing: &[usize]) -> Option<Vec<Outcome>> {
+        let kept = self.kept(&question.names(missing));
+        kept.into_iter().collect()
+    }
+
+    /// The answers to what is missing, whoever asked for them; `None` where the one who asked is
+    /// gone, so that it is best to look again.
+    fn answers(&self, question: &Question<'_>, missing: &[usize]) -> Result<Option<Vec<Outcome>>> {
+        let Some(directory) = &question.directory else {
+            return self.lead(None, question, missing).map(Some);
+        };
+        self.recall(directory, question, missing)?;
+        for round in 0..ROUNDS {
+            let name = self.identity.flight(missing, &question.names, round);
+            let heard = match single_flight::join(directory, &name, question.halfway()) {
+                // Another process may have fetched and cached it since we looked.
+                Role::Leader(leader) => {
+                    return match self.found_meanwhile(question, missing) {
+                        Some(found) => Ok(Some(found)),
+                        None => self.lead(Some(leader), question, missing).map(Some),
+                    };
+                }
+                Role::Follower(follower) => self.listen(follower, question),
+                Role::Again => Heard::Nothing,
+                Role::Alone => break,
+            };
+            match heard {
+                Heard::Answer(answer) => match relayed(&answer, missing.len())? {
+                    Some(answers) => return Ok(Some(answers)),
+                    None => break,
+                },
+                Heard::Nothing if question.lost.get() < LOST => {
+                    question.lost.set(question.lost.get() + 1);
+                    return Ok(None);
+                }
+                Heard::Silence => {}
+                Heard::Nothing | Heard::Nonsense => break,
+            }
+        }
+        self.lead(None, question, missing).map(Some)
+    }
+
+    /// Waits for half of the time, so that enough is left to ask for oneself; but for all of it
+    /// where a person may be asked, who takes as long as a person takes.
+    fn listen(&self, mut follower: Follower, question: &Question<'_>) -> Heard {
+        match follower.listen(question.halfway()) {
+            Heard::Silence if (self.inner)().is_ok_and(|provider| provider.may_prompt()) => {
+                follower.listen(question.deadline)
+            }
+            heard => heard,
+        }
     }
 
     /// Fetches, caches what may be cached, and hands the answer to all processes that wait for it.
     fn lead(
         &self,
-        leader: Option<Leader>,
-        requests: &[Request<'_>],
-        names: &[String],
+        leader: Option<Leader<'_>>,
+        question: &Question<'_>,
         missing: &[usize],
     ) -> Result<Vec<Outcome>> {
-        let wanted: Vec<Request<'_>> = missing.iter().map(|&at| requests[at]).collect();
-        let answers = self.ask(&wanted);
-        let names: Vec<&String> = missing.iter().map(|&at| &names[at]).collect();
-        self.keep(&names, &answers);
+        let answers = self.ask(question, missing);
+        self.keep(question, missing, &answers);
         if let Some(leader) = leader
             && !matches!(answers, Err(Error::Interrupted { .. }))
         {
@@ -144,67 +215,67 @@ impl Cached<'_> {
         answers
     }
 
-    /// Fetches. If a prompt may appear, only one process at a time does, and waiting counts towards
-    /// the deadline.
-    fn ask(&self, wanted: &[Request<'_>]) -> Result<Vec<Outcome>> {
+    /// Fetches within what is left of the time. If a prompt may appear, only one process at a time
+    /// does.
+    fn ask(&self, question: &Question<'_>, missing: &[usize]) -> Result<Vec<Outcome>> {
         let mut provider = (self.inner)()?;
-        if !provider.may_prompt() {
-            return provider.fetch(wanted);
-        }
-        let deadline = Instant::now() + self.timeout;
-        let _held = single_flight::lock(&self.identity.prompt(), deadline);
-        match deadline.saturating_duration_since(Instant::now()) {
+        let directory = question.directory.as_ref();
+        let _held = directory
+            .filter(|_| provider.may_prompt())
+            .and_then(|directory| {
+                let name = self.identity.prompt();
+                single_flight::lock(directory, &name, question.deadline - GRACE)
+            });
+        let wanted: Vec<Request<'_>> = missing.iter().map(|&at| question.requests[at]).collect();
+        match question.left() {
             Duration::ZERO => Err(Error::OpTimeout {
                 after: self.timeout,
             }),
             left => {
                 provider.limit(left);
-                provider.fetch(wanted)
+                provider.fetch(&wanted)
             }
         }
     }
 
-    fn keep(&self, names: &[&String], answers: &Result<Vec<Outcome>>) {
-        let keep = |name: &str, time: Duration, push: &dyn Fn(&mut Locked)| {
-            if let Some(ring) = Keyring::open() {
-                let _ = ring.keep(name, &entry::sealed(time, push), time);
-            }
-        };
-        match answers {
-            Ok(outcomes) => {
-                for (name, outcome) in names.iter().zip(outcomes) {
-                    if let Some(time) = self.policy.time(outcome, REFUSAL) {
-                        keep(name, time, &|bytes| Entry::push_outcome(bytes, outcome));
+    /// What was refused a moment ago is refused again, without asking.
+    fn recall(
+        &self,
+        directory: &RuntimeDirectory,
+        question: &Question<'_>,
+        missing: &[usize],
+    ) -> Result<()> {
+        if !self.policy.recalls() {
+            return Ok(());
+        }
+        let names = missing.iter().map(|&at| &question.names[at]);
+        match names
+            .into_iter()
+            .find_map(|name| refusal::recall(directory, name))
+        {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&self, question: &Question<'_>, missing: &[usize], answers: &Result<Vec<Outcome>>) {
+        let names = missing.iter().map(|&at| &question.names[at]);
+        match (answers, &question.directory) {
+            (Ok(outcomes), _) => {
+                for (name, outcome) in names.zip(outcomes) {
+                    if let Some(time) = self.policy.time(outcome, refusal::TIME)
+                        && let Some(ring) = Keyring::open()
+                    {
+                        let push = |bytes: &mut Locked| Entry::push_outcome(bytes, outcome);
+                        let _ = ring.keep(name, &entry::sealed(time, push), time);
                     }
                 }
             }
-            Err(error) if self.policy.refusals() && costs_again(error) => {
-                for name in names {
-                    keep(name, REFUSAL, &|bytes| Entry::push_fatal(bytes, error));
-                }
+            (Err(error), Some(directory)) if self.policy.refusals() => {
+                names.for_each(|name| refusal::remember(directory, name, error));
             }
-            Err(_) => {}
+            (Err(_), _) => {}
         }
-    }
-}
-
-/// Whether asking again at once would open another prompt, or burn the account's quota.
-fn costs_again(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::PromptRefused { .. }
-            | Error::OpTimeout { .. }
-            | Error::RateLimited { .. }
-            | Error::TokenInvalid { .. }
-            | Error::Forbidden { .. }
-    )
-}
-
-fn remembered(error: Error) -> Error {
-    Error::Relayed {
-        text: format!("{error} (a moment ago; not asked again)"),
-        exit: error.exit(),
-        hint: Some("retry in 20 s, or at once after `oc-secrets lock`".to_owned()),
     }
 }
 

@@ -1,15 +1,20 @@
 //! The name of a cache entry: a hash, since `/proc/keys` shows names to everybody.
 //!
 //! Two processes share an entry if `op` would give both the same value: same user, account, token
-//! and manifest. All of that goes into the name, so that another account's value is a miss.
+//! and manifest. All of that goes into the name, so that another account's value is a miss. How a
+//! directory is written does not: `HOME=/home/me/` is the same home, and `XDG_CONFIG_HOME` counts
+//! only where it is not the default.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use super::keyring::PREFIX;
 use crate::base::encode;
+use crate::base::environment::{self, among};
+use crate::base::runtime_directory::Place;
 use crate::broker::manifest::Origin;
 use crate::broker::provider::Request;
 
@@ -20,12 +25,12 @@ pub(crate) struct Identity {
     who: Sha256,
     /// The same, with the manifest and the account.
     all: Sha256,
+    /// Where all of this user's processes meet.
+    place: Place,
 }
 
 /// Variables that decide which `op` is run, and as whom; everything `OP_…` counts as well.
 const DECIDING: &[&str] = &[
-    "HOME",
-    "XDG_CONFIG_HOME",
     "OC_SECRETS_OP",
     "OC_SECRETS_TOKEN_FILE",
     "CREDENTIALS_DIRECTORY",
@@ -38,7 +43,15 @@ impl Identity {
         origin: &Origin,
         account: Option<&str>,
     ) -> Self {
+        let lookup = |name: &str| among(environment, name).map(OsStr::to_owned);
         let mut who = Sha256::new();
+        for directory in [
+            environment::path(&lookup, "HOME"),
+            environment::config_home(&lookup),
+        ] {
+            let directory = directory.map(tidy).unwrap_or_default();
+            add(&mut who, [directory.as_os_str().as_bytes()]);
+        }
         let mut deciding: Vec<_> = environment
             .iter()
             .filter(|(name, _)| decides(name))
@@ -55,7 +68,16 @@ impl Identity {
             }
         }
         add(&mut all, [account.unwrap_or_default().as_bytes()]);
-        Self { who, all }
+        Self {
+            who,
+            all,
+            place: Place::of(&lookup),
+        }
+    }
+
+    /// Where all of this user's processes meet.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The name of the entry for `request`.
@@ -69,13 +91,14 @@ impl Identity {
         format!("{PREFIX}{}", short(hash))
     }
 
-    /// The name of the single flight for the `missing` ones of `names`.
-    pub(crate) fn flight(&self, missing: &[usize], names: &[String]) -> String {
+    /// The name of the single flight for the `missing` ones of `names`, another one in each `round`.
+    pub(crate) fn flight(&self, missing: &[usize], names: &[String], round: u8) -> String {
         let mut hash = self.all.clone();
         for &at in missing {
             add(&mut hash, [names[at].as_bytes()]);
         }
-        format!("oc-secrets/{}/{}", nix::unistd::geteuid(), short(hash))
+        add(&mut hash, [&[round][..]]);
+        format!("flight-{}", short(hash))
     }
 
     /// The name of the lock that is held while a prompt may be open: two prompts would cover each
@@ -83,13 +106,18 @@ impl Identity {
     pub(crate) fn prompt(&self) -> String {
         let mut hash = self.who.clone();
         add(&mut hash, [&b"prompt"[..]]);
-        format!("oc-secrets/{}/{}", nix::unistd::geteuid(), short(hash))
+        format!("prompt-{}", short(hash))
     }
 }
 
 fn decides(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"OP_")
         || name.to_str().is_some_and(|name| DECIDING.contains(&name))
+}
+
+/// The same directory, written in one way: without `/` at its end, `//` and `/./`.
+fn tidy(directory: PathBuf) -> PathBuf {
+    directory.components().collect()
 }
 
 /// Adds parts with their lengths, so that no two lists of parts hash alike.
@@ -164,5 +192,23 @@ mod tests {
             with(&[("OP_A", "1"), ("HOME", "/")]),
             with(&[("HOME", "/"), ("OP_A", "1")])
         );
+    }
+
+    #[test]
+    fn one_home_has_one_name_however_it_is_written() {
+        let with = |environment: &[(&str, &str)]| {
+            name(environment, &Origin::BuiltIn, None, "op://v/i/f", false)
+        };
+        let plain = with(&[("HOME", "/home/me")]);
+        for home in ["/home/me/", "//home//me", "/home/./me/."] {
+            assert_eq!(with(&[("HOME", home)]), plain, "{home}");
+        }
+        for config in ["/home/me/.config", "/home/me/.config/", "", "relative"] {
+            let said = with(&[("HOME", "/home/me"), ("XDG_CONFIG_HOME", config)]);
+            assert_eq!(said, plain, "{config}");
+        }
+        let elsewhere = with(&[("HOME", "/home/me"), ("XDG_CONFIG_HOME", "/etc")]);
+        assert_ne!(elsewhere, plain);
+        assert_ne!(with(&[("HOME", "/home/you")]), plain);
     }
 }

@@ -1,6 +1,6 @@
 //! What may be cached, for how long, and by whom. Pure.
 //!
-//! Nothing is cached for uid 0 unless the manifest allows it: a container that runs as root without
+//! No value is cached for uid 0 unless the manifest allows it: a container that runs as root without
 //! a user namespace of its own reads the keyring of the host's root.
 
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub(crate) enum Caller {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
     values: Option<Duration>,
+    absences: bool,
     refusals: bool,
     refresh: bool,
 }
@@ -34,6 +35,7 @@ impl Policy {
     /// Nothing is cached.
     pub(crate) const NOTHING: Self = Self {
         values: None,
+        absences: false,
         refusals: false,
         refresh: false,
     };
@@ -46,9 +48,13 @@ impl Policy {
         caller: Caller,
         root: bool,
     ) -> Self {
+        let refusals = caller == Caller::Helper;
         let allowed = !root || settings.is_some_and(|settings| settings.allow_root);
         if !allowed {
-            return Self::NOTHING;
+            return Self {
+                refusals,
+                ..Self::NOTHING
+            };
         }
         let unsaid = (caller == Caller::Helper).then_some(HELPER);
         let ttl = variable
@@ -56,7 +62,8 @@ impl Policy {
             .or(unsaid);
         Self {
             values: ttl.filter(|ttl| !ttl.is_zero()),
-            refusals: caller == Caller::Helper,
+            absences: refusals,
+            refusals,
             refresh: false,
         }
     }
@@ -69,14 +76,24 @@ impl Policy {
         }
     }
 
-    /// Whether the cache is read at all.
+    /// Whether the keyring is read at all.
     pub(crate) fn reads(self) -> bool {
-        !self.refresh && (self.values.is_some() || self.refusals)
+        !self.refresh && (self.values.is_some() || self.absences)
     }
 
-    /// Whether refusals are cached.
+    /// Whether refusals are remembered: for helpers, and for uid 0 too, since none is a secret.
     pub(crate) fn refusals(self) -> bool {
         self.refusals
+    }
+
+    /// Whether a remembered refusal answers.
+    pub(crate) fn recalls(self) -> bool {
+        self.refusals && !self.refresh
+    }
+
+    /// Whether `op` is to be asked whatever is known.
+    pub(crate) fn asks_anyway(self) -> bool {
+        self.refresh
     }
 
     /// Whether a cached outcome may be used. A refusal that a helper cached does not count for a
@@ -84,7 +101,7 @@ impl Policy {
     pub(crate) fn accepts(self, outcome: &Outcome) -> bool {
         match outcome {
             Ok(_) => self.values.is_some(),
-            Err(_) => self.refusals,
+            Err(_) => self.absences,
         }
     }
 
@@ -93,7 +110,7 @@ impl Policy {
         match outcome {
             Ok(value) => self.values.filter(|_| resolve::flaw(value).is_none()),
             Err(Trouble::Missing { .. } | Trouble::Ambiguous { .. }) => {
-                self.refusals.then_some(refusal)
+                self.absences.then_some(refusal)
             }
             Err(Trouble::Unusable { .. }) => None,
         }
@@ -139,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn for_uid_0_nothing_at_all_is_kept_unless_the_manifest_allows_it() {
+    fn for_uid_0_nothing_of_the_vault_is_kept_unless_the_manifest_allows_it() {
         for caller in [Caller::Helper, Caller::Command] {
             for manifest in [None, Some((10, false))] {
                 assert_eq!(values(manifest, Some(7), caller, true), None);
@@ -147,10 +164,9 @@ mod tests {
                     ttl: MINUTE,
                     allow_root: false,
                 });
-                assert_eq!(
-                    Policy::decide(settings, None, caller, true),
-                    Policy::NOTHING
-                );
+                let policy = Policy::decide(settings, None, caller, true);
+                assert!(!policy.reads());
+                assert_eq!(policy.recalls(), caller == Caller::Helper);
             }
             assert_eq!(values(Some((10, true)), None, caller, true), Some(600));
         }
@@ -181,7 +197,8 @@ mod tests {
         assert!(policy(Caller::Helper).reads());
         assert_eq!(policy(Caller::Command).time(&missing, MINUTE), None);
         assert!(!policy(Caller::Command).accepts(&missing));
-        assert!(!policy(Caller::Command).reads());
-        assert!(!policy(Caller::Helper).refreshing().reads());
+        assert!(!policy(Caller::Command).reads() && !policy(Caller::Command).recalls());
+        let refreshing = policy(Caller::Helper).refreshing();
+        assert!(!refreshing.reads() && !refreshing.recalls() && refreshing.refusals());
     }
 }

@@ -1,260 +1,539 @@
-//! One `op` for all processes that ask for the same secrets at the same time.
+//! One `op` for all who ask the same at the same time, in whatever process.
 //!
-//! The first process binds a name in the abstract socket namespace, fetches, and sends the answer
-//! to all that have connected; both sides check that the other is the same user. The kernel
-//! releases the name when its process ends, even by SIGKILL, so there is no stale lock. This needs
-//! neither a cache nor a file to lock.
+//! The first binds a socket in the folder that only we can enter, asks, and hands the answer to
+//! those who connected meanwhile; both ends check who the other is. The others prove that they
+//! did so by a greeting, so that nobody has to know a leader that has already ended. A socket
+//! that a killed process left is replaced under the folder's lock. Nothing here waits beyond its
+//! deadline, and a leader that is of no use costs no more than to ask for oneself.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use super::peer::{self, Peer};
 use crate::base::locked_memory::Locked;
+use crate::base::runtime_directory::RuntimeDirectory;
 use crate::base::secret::Secret;
 
-/// How long a waiting process may take to read its answer.
+/// How long all who waited together may take to be handed the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What this process does in the flight.
-pub(super) enum Role {
-    /// It fetches, for the others too.
-    Leader(Leader),
-    /// Another process fetched; this is its answer.
-    Answered(Secret),
-    /// The leader ended without an answer: try again.
+/// How many are served at once: each takes a descriptor.
+const BATCH: usize = 64;
+
+/// What a follower says, having looked at the leader.
+const GREETING: u8 = b'?';
+
+/// What stands before an answer and its length; another version answers otherwise.
+const HEAD: &[u8; 4] = b"oc2\n";
+
+/// The longest answer that is taken: a little more than `op` may print.
+const LONGEST: usize = 9 * 1024 * 1024;
+
+/// The part that this process plays.
+pub(super) enum Role<'a> {
+    /// It asks, for the others too.
+    Leader(Leader<'a>),
+    /// Another process asks, and has been greeted.
+    Follower(Follower),
+    /// The other process is gone: look again.
     Again,
-    /// No answer before the deadline.
-    TooLate,
-    /// It fetches for itself alone: there is no abstract namespace here, or another user holds the
-    /// name.
+    /// It asks for itself: a stranger is there, or no socket is to be had.
     Alone,
 }
 
-/// Holds the name while this process fetches for all.
-pub(super) struct Leader(UnixListener);
+/// What a follower was told.
+pub(super) enum Heard {
+    /// The answer.
+    Answer(Secret),
+    /// The leader is gone without one.
+    Nothing,
+    /// Nothing whole by the deadline.
+    Silence,
+    /// What is no answer.
+    Nonsense,
+}
 
-/// Leads the flight `name`, or waits for its leader's answer.
-pub(super) fn join(name: &str, deadline: Instant) -> Role {
-    let Some(address) = address(name) else {
+/// The one who asks for all. Dropped without an answer, it leaves the others to themselves.
+pub(super) struct Leader<'a> {
+    listener: UnixListener,
+    directory: &'a RuntimeDirectory,
+    name: String,
+}
+
+/// One who waits for another's answer.
+pub(super) struct Follower {
+    stream: UnixStream,
+    heard: Locked,
+}
+
+/// Finds out who asks. Waits no longer than until `deadline`, and only for the folder's lock.
+pub(super) fn join<'a>(directory: &'a RuntimeDirectory, name: &str, deadline: Instant) -> Role<'a> {
+    if let Some(part) = follow(directory, name) {
+        return part;
+    }
+    let Some(_lock) = directory.lock(deadline) else {
         return Role::Alone;
     };
-    match UnixListener::bind_addr(&address) {
-        Ok(listener) => Role::Leader(Leader(listener)),
-        Err(why) if why.kind() == ErrorKind::AddrInUse => follow(&address, deadline),
+    // Another may have been here first.
+    if let Some(part) = follow(directory, name) {
+        return part;
+    }
+    // Nobody listens there, and nobody else can bind while we hold the lock.
+    directory.remove(name.as_ref());
+    let Ok(listener) = UnixListener::bind(directory.socket(name)) else {
+        return Role::Alone;
+    };
+    let leader = Leader {
+        listener,
+        directory,
+        name: name.to_owned(),
+    };
+    match leader.listener.set_nonblocking(true) {
+        Ok(()) => Role::Leader(leader),
         Err(_) => Role::Alone,
     }
 }
 
-/// Holds `name` alone until the result is dropped; `None` if it cannot before the deadline, in
-/// which case the caller goes on without it.
-pub(super) fn lock(name: &str, deadline: Instant) -> Option<Leader> {
-    loop {
-        match join(name, deadline) {
+/// Waits until nobody else holds `name`, and holds it until the result is dropped; `None` where
+/// that cannot be had in time, which should stop nobody.
+pub(super) fn lock<'a>(
+    directory: &'a RuntimeDirectory,
+    name: &str,
+    deadline: Instant,
+) -> Option<Leader<'a>> {
+    while Instant::now() < deadline {
+        match join(directory, name, deadline) {
             Role::Leader(leader) => return Some(leader),
-            Role::Again | Role::Answered(_) if Instant::now() < deadline => {}
-            _ => return None,
+            Role::Follower(mut follower) => match follower.listen(deadline) {
+                Heard::Nothing => {}
+                _ => return None,
+            },
+            Role::Again => std::thread::sleep(Duration::from_millis(1)),
+            Role::Alone => return None,
         }
     }
-}
-
-impl Leader {
-    /// Sends `answer` to all processes that wait for it.
-    pub(super) fn hand_out(self, answer: &[u8]) {
-        if self.0.set_nonblocking(true).is_err() {
-            return;
-        }
-        while let Ok((stream, _)) = self.0.accept() {
-            let _ = hand_to(stream, answer);
-        }
-    }
-}
-
-fn hand_to(mut stream: UnixStream, answer: &[u8]) -> std::io::Result<()> {
-    if !is_ours(&stream) {
-        return Ok(());
-    }
-    stream.set_nonblocking(false)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let length = u32::try_from(answer.len()).map_err(std::io::Error::other)?;
-    stream.write_all(&length.to_le_bytes())?;
-    stream.write_all(answer)
-}
-
-fn follow(address: &SocketAddr, deadline: Instant) -> Role {
-    let Ok(stream) = UnixStream::connect_addr(address) else {
-        return Role::Again;
-    };
-    if !is_ours(&stream) {
-        return Role::Alone;
-    }
-    match receive(stream, deadline) {
-        Ok(Some(answer)) => Role::Answered(answer),
-        Ok(None) => Role::Again,
-        Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Role::TooLate
-        }
-        Err(_) => Role::Again,
-    }
-}
-
-/// The whole answer, or `None` if the connection ends before that.
-fn receive(mut stream: UnixStream, deadline: Instant) -> std::io::Result<Option<Secret>> {
-    let mut bytes = Locked::with_capacity(4096);
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
-        bytes.reserve(4096);
-        match stream.read(bytes.spare()) {
-            Ok(0) => return Ok(complete(bytes)),
-            Ok(read) => bytes.advance(read),
-            Err(why) if why.kind() == ErrorKind::Interrupted => {}
-            Err(why) => return Err(why),
-        }
-    }
-}
-
-fn complete(bytes: Locked) -> Option<Secret> {
-    let bytes = Secret::new(bytes);
-    let (length, answer) = bytes.expose().split_at_checked(4)?;
-    let length = u32::from_le_bytes(length.try_into().ok()?);
-    (usize::try_from(length).ok()? == answer.len()).then(|| bytes.slice(4..bytes.len()))
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn address(name: &str) -> Option<SocketAddr> {
-    use std::os::linux::net::SocketAddrExt;
-    SocketAddr::from_abstract_name(name).ok()
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn address(_name: &str) -> Option<SocketAddr> {
     None
 }
 
-/// Whether the peer is a process of this user. Root in a container that shares the host's network
-/// namespace is uid 0 too and can see our name; its other namespaces tell it apart.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn is_ours(stream: &UnixStream) -> bool {
-    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-    use std::os::fd::AsFd;
-    let us = nix::unistd::geteuid();
-    let Ok(peer) = getsockopt(&stream.as_fd(), PeerCredentials) else {
-        return false;
+/// `None` where nobody listens.
+fn follow(directory: &RuntimeDirectory, name: &str) -> Option<Role<'static>> {
+    let mut stream = match dial(directory, name) {
+        Ok(stream) => stream,
+        Err(Errno::ENOENT | Errno::ECONNREFUSED) => return None,
+        // Above all, a queue that is full.
+        Err(_) => return Some(Role::Alone),
     };
-    peer.uid() == us.as_raw() && (!us.is_root() || shares_namespaces(peer.pid()))
-}
-
-/// Only root may read the namespaces of another process, and only root needs to.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn shares_namespaces(pid: i32) -> bool {
-    ["mnt", "pid", "user"].iter().all(|kind| {
-        let own = std::fs::read_link(format!("/proc/self/ns/{kind}"));
-        let theirs = std::fs::read_link(format!("/proc/{pid}/ns/{kind}"));
-        matches!((own, theirs), (Ok(own), Ok(theirs)) if own == theirs)
+    Some(match peer::of(&stream) {
+        Peer::Stranger => Role::Alone,
+        Peer::Gone => Role::Again,
+        Peer::Ours => match stream.write(&[GREETING]) {
+            Ok(1) => Role::Follower(Follower {
+                stream,
+                heard: Locked::with_capacity(4096),
+            }),
+            _ => Role::Again,
+        },
     })
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn is_ours(_stream: &UnixStream) -> bool {
-    false
+/// Connects without ever waiting.
+fn dial(directory: &RuntimeDirectory, name: &str) -> nix::Result<UnixStream> {
+    let end = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )?;
+    // macOS has no flag for it at the call itself.
+    fcntl(&end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    let stream = UnixStream::from(end);
+    stream.set_nonblocking(true).map_err(|_| Errno::EIO)?;
+    connect(stream.as_raw_fd(), &UnixAddr::new(&directory.socket(name))?)?;
+    Ok(stream)
 }
 
-#[cfg(target_os = "linux")]
+impl Follower {
+    /// Waits for the answer, but not beyond `deadline`; can be asked again after a silence.
+    pub(super) fn listen(&mut self, deadline: Instant) -> Heard {
+        loop {
+            match whole(&self.heard) {
+                Ok(Some(end)) => {
+                    let bytes = std::mem::replace(&mut self.heard, Locked::with_capacity(1));
+                    return Heard::Answer(Secret::new(bytes).slice(8..end));
+                }
+                Ok(None) => {}
+                Err(Nonsense) => return Heard::Nonsense,
+            }
+            if !wait(&[(self.stream.as_fd(), PollFlags::POLLIN)], deadline) {
+                return Heard::Silence;
+            }
+            self.heard.reserve(4096);
+            match self.stream.read(self.heard.spare()) {
+                Ok(0) => return Heard::Nothing,
+                Ok(bytes) => self.heard.advance(bytes),
+                Err(why) if passes(&why) => {}
+                Err(_) => return Heard::Nothing,
+            }
+        }
+    }
+}
+
+/// Bytes that are no answer of ours.
+struct Nonsense;
+
+/// Where the answer at the beginning of `bytes` ends, if all of it is there.
+fn whole(bytes: &[u8]) -> Result<Option<usize>, Nonsense> {
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    if head != HEAD {
+        return Err(Nonsense);
+    }
+    let Some((length, answer)) = rest.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    match usize::try_from(u32::from_le_bytes(*length)) {
+        Ok(length) if length <= LONGEST => Ok((answer.len() >= length).then_some(8 + length)),
+        _ => Err(Nonsense),
+    }
+}
+
+fn framed(answer: &[u8]) -> Option<Locked> {
+    let length = u32::try_from(answer.len()).ok()?;
+    let mut bytes = Locked::with_capacity(8 + answer.len());
+    for part in [&HEAD[..], &length.to_le_bytes(), answer] {
+        bytes.push(part);
+    }
+    (answer.len() <= LONGEST).then_some(bytes)
+}
+
+impl Leader<'_> {
+    /// Hands `answer` to all who wait for it.
+    pub(super) fn hand_out(self, answer: &[u8]) {
+        // Whoever comes from now on asks for itself, or finds what is kept.
+        self.directory.remove(self.name.as_ref());
+        let Some(answer) = framed(answer) else {
+            return;
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (waiting, last) = self.waiting();
+            serve(waiting, &answer, deadline);
+            if last || Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Some who wait and may be told, and whether nobody else waits.
+    fn waiting(&self) -> (Vec<Waiting>, bool) {
+        let mut all = vec![];
+        for _ in 0..BATCH {
+            match self.listener.accept() {
+                Ok((stream, _)) => all.extend(Waiting::of(stream)),
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return (all, true),
+            }
+        }
+        (all, false)
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        // As long as we listen, the socket of this name is ours.
+        self.directory.remove(self.name.as_ref());
+    }
+}
+
+/// One who waits, and how much of the answer it has.
+struct Waiting {
+    stream: UnixStream,
+    greeted: bool,
+    sent: usize,
+}
+
+impl Waiting {
+    fn of(stream: UnixStream) -> Option<Self> {
+        stream.set_nonblocking(true).ok()?;
+        (peer::of(&stream) == Peer::Ours).then_some(Self {
+            stream,
+            greeted: false,
+            sent: 0,
+        })
+    }
+
+    /// Goes as far as it can; tells whether that is not the end of it.
+    fn goes_on(&mut self, answer: &[u8]) -> bool {
+        if !self.greeted {
+            match self.stream.read(&mut [0]) {
+                Ok(1) => self.greeted = true,
+                Err(why) if passes(&why) => return true,
+                _ => return false,
+            }
+        }
+        while self.sent < answer.len() {
+            match self.stream.write(&answer[self.sent..]) {
+                Ok(0) => return false,
+                Ok(bytes) => self.sent += bytes,
+                Err(why) => return passes(&why),
+            }
+        }
+        false
+    }
+
+    fn event(&self) -> (BorrowedFd<'_>, PollFlags) {
+        match self.greeted {
+            true => (self.stream.as_fd(), PollFlags::POLLOUT),
+            false => (self.stream.as_fd(), PollFlags::POLLIN),
+        }
+    }
+}
+
+/// Hands `answer` to all of them side by side, so that none waits for a slow one.
+fn serve(mut waiting: Vec<Waiting>, answer: &[u8], deadline: Instant) {
+    loop {
+        waiting.retain_mut(|one| one.goes_on(answer));
+        let events: Vec<_> = waiting.iter().map(Waiting::event).collect();
+        if events.is_empty() || !wait(&events, deadline) {
+            return;
+        }
+    }
+}
+
+fn passes(why: &std::io::Error) -> bool {
+    matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Waits until one of `events` is there; false if the deadline comes first.
+fn wait(events: &[(BorrowedFd<'_>, PollFlags)], deadline: Instant) -> bool {
+    let mut asked: Vec<_> = events
+        .iter()
+        .map(|&(fd, flags)| PollFd::new(fd, flags))
+        .collect();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, or the last millisecond would be spent in a loop.
+        let left = PollTimeout::try_from(left + Duration::from_millis(1));
+        match poll(&mut asked, left.unwrap_or(PollTimeout::MAX)) {
+            Ok(0) if Instant::now() >= deadline => return false,
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(of: &str) -> String {
-        format!("oc-secrets:test:{of}:{}", std::process::id())
-    }
+    use crate::base::runtime_directory::tests::scratch;
 
     fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(5)
+        after(5000)
     }
 
-    fn leader(name: &str) -> Leader {
-        match join(name, soon()) {
+    fn after(milliseconds: u64) -> Instant {
+        Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    fn leader(directory: &RuntimeDirectory) -> Leader<'_> {
+        match join(directory, "flight", soon()) {
             Role::Leader(leader) => leader,
             _ => panic!("the first one leads"),
         }
     }
 
+    fn follower(directory: &RuntimeDirectory) -> Follower {
+        match join(directory, "flight", soon()) {
+            Role::Follower(follower) => follower,
+            _ => panic!("the others follow"),
+        }
+    }
+
+    fn heard(heard: Heard) -> String {
+        match heard {
+            Heard::Answer(answer) => String::from_utf8(answer.expose().to_vec()).expect("text"),
+            Heard::Nothing => "(nothing)".to_owned(),
+            Heard::Silence => "(silence)".to_owned(),
+            Heard::Nonsense => "(nonsense)".to_owned(),
+        }
+    }
+
+    /// One who leads, and does with the first follower what `with` does.
+    fn strange_leader(
+        directory: &RuntimeDirectory,
+        with: impl FnOnce(UnixStream) + Send + 'static,
+    ) -> Follower {
+        let leader = leader(directory);
+        let follower = follower(directory);
+        let (stream, _) = leader.listener.accept().expect("accepted");
+        std::thread::spawn(move || with(stream));
+        follower
+    }
+
     #[test]
     fn all_who_came_meanwhile_get_the_answer_of_the_first() {
-        let name = name("all");
-        let leader = leader(&name);
-        let others: Vec<_> = (0..30)
-            .map(|_| {
-                let name = name.clone();
-                std::thread::spawn(move || join(&name, soon()))
-            })
-            .collect();
-        std::thread::sleep(Duration::from_millis(200));
-        let answer = vec![b'x'; 300_000];
-        leader.hand_out(&answer);
-        for other in others {
-            let Role::Answered(got) = other.join().expect("joined") else {
-                panic!("no answer")
+        let (_parent, directory) = scratch();
+        let directory = &directory;
+        let answer = "x".repeat(300_000);
+        std::thread::scope(|scope| {
+            let leader = leader(directory);
+            let mine = &answer;
+            let follow = |_| {
+                let mut follower = follower(directory);
+                scope.spawn(move || assert_eq!(heard(follower.listen(soon())), *mine))
             };
-            assert_eq!(got.expose(), answer);
-        }
-        assert!(
-            matches!(join(&name, soon()), Role::Leader(_)),
-            "the name is free again"
-        );
-    }
-
-    #[test]
-    fn one_whose_leader_is_gone_looks_again() {
-        let name = name("gone");
-        let leader = leader(&name);
-        let other = std::thread::spawn({
-            let name = name.clone();
-            move || join(&name, soon())
+            let others: Vec<_> = (0..100).map(follow).collect();
+            leader.hand_out(answer.as_bytes());
+            for other in others {
+                other.join().expect("answered");
+            }
         });
-        std::thread::sleep(Duration::from_millis(100));
-        drop(leader);
-        assert!(matches!(other.join().expect("joined"), Role::Again));
+        assert!(directory.names("").is_empty(), "nothing is left");
+        drop(leader(directory));
     }
 
     #[test]
-    fn nobody_waits_beyond_the_deadline() {
-        let name = name("late");
-        let _leader = leader(&name);
+    fn one_whose_leader_is_gone_hears_nothing() {
+        let (_parent, directory) = scratch();
+        let leader = leader(&directory);
+        let mut follower = follower(&directory);
+        drop(leader);
+        assert_eq!(heard(follower.listen(soon())), "(nothing)");
+        assert!(directory.names("").is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn the_socket_of_one_that_was_killed_is_replaced() {
+        let (_parent, directory) = scratch();
+        drop(UnixListener::bind(directory.socket("flight")).expect("bound"));
+        assert_eq!(directory.names("").len(), 1, "control: it stays");
+        let leader = leader(&directory);
+        let mut follower = follower(&directory);
+        leader.hand_out(b"new");
+        assert_eq!(heard(follower.listen(soon())), "new");
+    }
+
+    #[test]
+    fn a_silent_leader_is_left_at_the_deadline_and_may_be_listened_to_again() {
+        let (_parent, directory) = scratch();
+        let leader = leader(&directory);
+        let mut follower = follower(&directory);
         let begun = Instant::now();
-        assert!(matches!(
-            join(&name, begun + Duration::from_millis(100)),
-            Role::TooLate
-        ));
+        assert_eq!(heard(follower.listen(after(100))), "(silence)");
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        leader.hand_out(b"late");
+        assert_eq!(heard(follower.listen(soon())), "late");
+    }
+
+    #[test]
+    fn a_slow_leader_is_left_at_the_deadline() {
+        let (_parent, directory) = scratch();
+        let mut follower = strange_leader(&directory, |mut stream| {
+            for byte in b"oc2\n\x09\0\0\0".iter().cycle() {
+                std::thread::sleep(Duration::from_millis(20));
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!(heard(follower.listen(after(200))), "(silence)");
         assert!(begun.elapsed() < Duration::from_secs(1));
     }
 
     #[test]
-    fn a_gate_lets_one_in_at_a_time() {
-        let name = name("lock");
-        let first = lock(&name, soon()).expect("open");
-        let begun = Instant::now();
-        let second = std::thread::spawn({
-            let name = name.clone();
-            move || lock(&name, soon()).is_some()
-        });
-        assert!(lock(&name, begun + Duration::from_millis(100)).is_none());
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(!second.is_finished());
-        drop(first);
-        assert!(second.join().expect("joined"));
+    fn garbage_an_endless_answer_and_one_that_is_too_long_are_nonsense() {
+        for bytes in [&b"HTTP/1.1 200"[..], &[0; 4096], b"oc2\n\xff\xff\xff\xff"] {
+            let (_parent, directory) = scratch();
+            let mut follower = strange_leader(
+                &directory,
+                move |mut stream| {
+                    while stream.write_all(bytes).is_ok() {}
+                },
+            );
+            assert_eq!(heard(follower.listen(soon())), "(nonsense)");
+            assert!(follower.heard.len() < 1024 * 1024);
+        }
     }
 
     #[test]
-    fn half_an_answer_is_none() {
-        for bytes in [&b""[..], b"\x05\0\0", b"\x05\0\0\0four", b"\x03\0\0\0four"] {
-            assert!(complete(Locked::copy_of(bytes)).is_none());
+    fn what_follows_an_answer_is_not_taken() {
+        let (_parent, directory) = scratch();
+        let mut follower = strange_leader(&directory, |mut stream| {
+            let _ = stream.write_all(b"oc2\n\x04\0\0\0four");
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        });
+        assert_eq!(heard(follower.listen(soon())), "four");
+    }
+
+    #[test]
+    fn a_queue_that_is_full_is_not_waited_for() {
+        let (_parent, directory) = scratch();
+        let listener = nix::sys::socket::socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::empty(),
+            None,
+        )
+        .expect("a socket");
+        let address = UnixAddr::new(&directory.socket("flight")).expect("an address");
+        nix::sys::socket::bind(listener.as_raw_fd(), &address).expect("bound");
+        let none = nix::sys::socket::Backlog::new(0).expect("a backlog");
+        nix::sys::socket::listen(&listener, none).expect("listens");
+        let begun = Instant::now();
+        let parts: Vec<_> = (0..4).map(|_| join(&directory, "flight", soon())).collect();
+        assert!(matches!(parts[3], Role::Alone));
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn one_that_never_greets_keeps_nobody_from_the_answer() {
+        let (_parent, directory) = scratch();
+        let leader = leader(&directory);
+        let mute = dial(&directory, "flight").expect("connected");
+        let mut follower = follower(&directory);
+        let begun = Instant::now();
+        leader.hand_out(b"answer");
+        assert!(begun.elapsed() < PATIENCE + Duration::from_secs(1));
+        assert_eq!(heard(follower.listen(soon())), "answer");
+        let mut seen = vec![];
+        mute.set_nonblocking(false).expect("waits");
+        let _ = (&mute).read_to_end(&mut seen);
+        assert_eq!(seen, b"", "and is told nothing");
+    }
+
+    #[test]
+    fn a_gate_lets_one_in_at_a_time() {
+        let (_parent, directory) = scratch();
+        let directory = &directory;
+        let first = lock(directory, "gate", soon()).expect("open");
+        assert!(lock(directory, "gate", after(100)).is_none());
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| lock(directory, "gate", soon()).is_some());
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(!second.is_finished());
+            drop(first);
+            assert!(second.join().expect("joined"));
+        });
+    }
+
+    #[test]
+    fn an_answer_is_taken_when_it_is_whole() {
+        let cut = |bytes: &[u8]| whole(bytes).ok().flatten();
+        let answer = b"oc2\n\x04\0\0\0four";
+        for end in 0..answer.len() {
+            assert_eq!(cut(&answer[..end]), None, "{end}");
         }
-        assert_eq!(
-            complete(Locked::copy_of(b"\x04\0\0\0four"))
-                .expect("whole")
-                .expose(),
-            b"four"
-        );
+        assert_eq!(cut(answer), Some(12));
+        assert_eq!(&*framed(b"four").expect("short"), answer);
     }
 }

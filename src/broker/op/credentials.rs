@@ -85,6 +85,23 @@ impl Credentials {
         matches!(self.mode, Mode::ServiceAccount | Mode::Connect)
     }
 
+    /// What a limit of 1Password's is bound to: the token, or else whatever says who we are.
+    pub(crate) fn parts<'a>(
+        &'a self,
+        ours: &'a [(OsString, OsString)],
+        account: Option<&'a str>,
+    ) -> Vec<&'a [u8]> {
+        if let Some(token) = &self.token {
+            return vec![token.expose()];
+        }
+        let decides = |name: &OsStr| name == "HOME" || name.as_bytes().starts_with(b"OP_");
+        let deciding = ours
+            .iter()
+            .filter(|(name, _)| self.passes(name) && decides(name));
+        let named = deciding.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        named.chain(account.map(str::as_bytes)).collect()
+    }
+
     /// Where the credentials come from and which others were ignored, for `-v`.
     pub(crate) fn describe(&self) -> String {
         let mut text = format!("signing in by {}", self.source);

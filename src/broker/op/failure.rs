@@ -4,6 +4,8 @@
 //! the *start* of the diagnostic: behind the preamble, the `[ERROR] date time ` prefix and the
 //! wrappers that are known word for word. Nothing of it is kept or shown: it may hold a token.
 
+use std::time::Duration;
+
 use crate::base::error::{Error, Trouble};
 
 /// The classes that matter to us.
@@ -257,7 +259,8 @@ fn server(message: &str) -> Option<Error> {
     ];
     if message.starts_with("(429) Too Many Requests") {
         return Some(Error::RateLimited {
-            wait: wait(message),
+            left: wait(message),
+            remembered: false,
         });
     }
     let forbidden = |why| Some(Error::Forbidden { why });
@@ -277,14 +280,19 @@ fn server(message: &str) -> Option<Error> {
 }
 
 /// The wait in `Please retry in 58 minutes or try other requests.`, if it has that form.
-fn wait(message: &str) -> Option<String> {
+fn wait(message: &str) -> Option<Duration> {
     let (_, rest) = message.split_once("retry in ")?;
     let mut words = rest.split_ascii_whitespace();
     let number: u32 = words.next()?.parse().ok()?;
     let unit = words.next()?.trim_end_matches('.').trim_end_matches('s');
-    ["second", "minute", "hour", "day"]
-        .contains(&unit)
-        .then(|| format!("{number} {unit}{}", if number == 1 { "" } else { "s" }))
+    let seconds = match unit {
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 60 * 60,
+        "day" => 24 * 60 * 60,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds) * number).filter(|wait| !wait.is_zero())
 }
 
 #[cfg(test)]
@@ -508,8 +516,15 @@ mod tests {
 
     #[test]
     fn the_wait_is_taken_only_when_it_is_one() {
-        assert_eq!(wait("retry in 1 minute or"), Some("1 minute".to_owned()));
-        assert_eq!(wait("retry in ops_token now"), None);
-        assert_eq!(wait("retry in 5 ops_token"), None);
+        let wait = |text: &str| wait(text).map(|wait| wait.as_secs());
+        assert_eq!(wait("retry in 1 minute or"), Some(60));
+        assert_eq!(wait("retry in 58 minutes."), Some(3480));
+        assert_eq!(
+            wait("retry in 4294967295 days"),
+            Some(4_294_967_295 * 86_400)
+        );
+        for none in ["ops_token now", "5 ops_token", "0 minutes", "-1 minute"] {
+            assert_eq!(wait(&format!("retry in {none}")), None, "{none}");
+        }
     }
 }

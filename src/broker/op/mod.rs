@@ -15,8 +15,9 @@ pub(crate) mod frame;
 pub(crate) mod interrupt;
 pub(crate) mod item;
 pub(crate) mod process;
+pub(crate) mod rate_limit;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::base::environment::among;
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::{self, Locked};
+use crate::base::runtime_directory::Place;
 use crate::base::secret::Secret;
 use crate::base::shell_quote;
 use crate::base::ui::Ui;
@@ -35,6 +37,7 @@ use failure::{FailedCall, Failure};
 use frame::Frame;
 use interrupt::Interrupts;
 use process::Call;
+use rate_limit::RateLimit;
 
 /// How many `op` run at once where no prompt can appear.
 const SIDE_BY_SIDE: usize = 16;
@@ -47,6 +50,8 @@ pub(crate) struct Op {
     timeout: Duration,
     promptless: bool,
     session: bool,
+    limit: RateLimit,
+    ask_anyway: bool,
     ui: Ui,
 }
 
@@ -60,6 +65,8 @@ pub(crate) struct Options<'a> {
     pub timeout: Duration,
     /// Our own environment.
     pub environment: &'a [(OsString, OsString)],
+    /// Whether `op` is asked although it told us to wait.
+    pub ask_anyway: bool,
 }
 
 /// The result of a single call.
@@ -75,6 +82,8 @@ impl Op {
         let chosen = among(ours, "OC_SECRETS_OP").map(Path::new);
         let program = find::find([chosen, options.path], among(ours, "PATH"))?;
         let credentials = Credentials::choose(ours)?;
+        let place = Place::of(&|name| among(ours, name).map(OsStr::to_owned));
+        let limit = RateLimit::of(place, credentials.parts(ours, options.account.as_deref()));
         ui.detail(&format!(
             "using {}, {}",
             program.display(),
@@ -87,6 +96,8 @@ impl Op {
             timeout: options.timeout,
             promptless: credentials.promptless(),
             session: credentials.mode() == credentials::Mode::Session,
+            limit,
+            ask_anyway: options.ask_anyway,
             ui,
         })
     }
@@ -284,12 +295,20 @@ impl Provider for Op {
         if requests.is_empty() {
             return Ok(vec![]);
         }
+        if !self.ask_anyway {
+            self.limit.check()?;
+        }
         // The runtime is dropped here, so no thread and no descriptor outlives the fetch.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|why| Error::system("start the event loop", why))?;
-        runtime.block_on(self.in_time(requests))
+        let found = runtime.block_on(self.in_time(requests));
+        self.limit.learn(&found);
+        if self.ask_anyway && found.is_ok() {
+            self.limit.forget();
+        }
+        found
     }
 
     fn may_prompt(&self) -> bool {
