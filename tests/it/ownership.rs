@@ -133,23 +133,23 @@ fn a_manifest_that_an_access_list_lets_others_write_is_refused() {
 #[test]
 fn a_chain_of_links_is_checked_in_every_directory() {
     let Some(sandbox) = world() else { return };
-    std::fs::create_dir(sandbox.path("shared")).expect("made");
+    std::fs::create_dir(sandbox.path("common")).expect("made");
     std::fs::create_dir(sandbox.path("opt")).expect("made");
     std::fs::rename(sandbox.path("bin/op"), sandbox.path("opt/op")).expect("moved");
-    symlink("../opt/op", sandbox.path("shared/op")).expect("a link");
-    symlink("../shared/op", sandbox.path("bin/op")).expect("a link");
+    symlink("../opt/op", sandbox.path("common/op")).expect("a link");
+    symlink("../common/op", sandbox.path("bin/op")).expect("a link");
     let read = || read_as_user(&sandbox, "", "", TOKEN);
     assert_eq!(read().succeeds(), format!("{CANARY}\n"), "the control");
-    std::fs::set_permissions(sandbox.path("shared"), PermissionsExt::from_mode(0o777))
+    std::fs::set_permissions(sandbox.path("common"), PermissionsExt::from_mode(0o777))
         .expect("chmod");
-    let shared = format!(
+    let common = format!(
         "{} can be written by others",
-        sandbox.path("shared").display()
+        sandbox.path("common").display()
     );
-    assert!(read().stderr.contains(&shared), "{}", read().stderr);
-    std::fs::set_permissions(sandbox.path("shared"), PermissionsExt::from_mode(0o755))
+    assert!(read().stderr.contains(&common), "{}", read().stderr);
+    std::fs::set_permissions(sandbox.path("common"), PermissionsExt::from_mode(0o755))
         .expect("chmod");
-    chown(sandbox.path("shared"), Some(STRANGER), None).expect("chown");
+    chown(sandbox.path("common"), Some(STRANGER), None).expect("chown");
     assert!(
         read().stderr.contains("belongs to another user"),
         "{}",
