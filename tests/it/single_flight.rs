@@ -82,67 +82,80 @@ fn nobody_can_see_or_bind_the_name_under_which_a_secret_is_handed_on() {
     leader.wait().expect("reaped");
 }
 
-/// Holds what it finds: every abstract name that begins like ours, with a queue that is full.
+/// Holds what it finds: every abstract name that begins like ours, with a queue that is full. A
+/// name that is taken is tried again until it is free.
 const SQUATTER: &str = r#"
-import socket, sys, time
-held = {}
-end = time.time() + 20
-print("ready", flush=True)
-while time.time() < end:
+import signal, socket, sys, time
+signal.alarm(60)
+open(sys.argv[1] + "/ready", "w").close()
+names, held = set(), {}
+while True:
     for line in open("/proc/net/unix"):
         name = line.rsplit(" ", 1)[-1].strip()
-        if name.startswith("@oc-secrets") and name not in held:
-            listener = socket.socket(socket.AF_UNIX)
+        if name.startswith("@oc-secrets"):
+            names.add("\0" + name[1:])
+    for name in names - held.keys():
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(name)
+        except OSError:
+            continue
+        listener.listen(0)
+        held[name] = [listener]
+        for _ in range(4):
+            one = socket.socket(socket.AF_UNIX)
+            one.setblocking(False)
+            held[name].append(one)
             try:
-                listener.bind("\0" + name[1:])
+                one.connect(name)
             except OSError:
-                continue
-            listener.listen(0)
-            queue = []
-            for _ in range(4):
-                one = socket.socket(socket.AF_UNIX)
-                one.setblocking(False)
-                try:
-                    one.connect("\0" + name[1:])
-                except OSError:
-                    pass
-                queue.append(one)
-            held[name] = (listener, queue)
+                pass
     time.sleep(0.001)
 "#;
+
+/// A script that runs as `user` until it is dropped.
+struct Script(Child);
+
+impl Script {
+    /// Starts it, with a folder for its signs, and waits until it is ready.
+    fn start(world: &World, user: u32, folder: &Path, script: &str, words: &[&str]) -> Self {
+        let (id, group) = (format!("--reuid={user}"), format!("--regid={user}"));
+        let path = folder.display().to_string();
+        let fixed = [
+            &id,
+            &group,
+            "--clear-groups",
+            "python3",
+            "-c",
+            script,
+            &path,
+        ];
+        let words = fixed.iter().chain(words);
+        let mut run = world.sandbox.run(Path::new("setpriv"), words);
+        let script = Self(run.command().spawn().expect("starts"));
+        until("the script is ready", || folder.join("ready").exists());
+        script
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn a_stranger_who_fills_the_queue_of_a_name_keeps_nobody_waiting() {
     let world = World::of_user(ERIN, NO_CACHE);
     let home = runtime(&world, ERIN, "run");
     world.sandbox.mode("latency=300");
-    let id = format!("--reuid={MALLORY}");
-    let words = [&id, "--clear-groups", "python3", "-c", SQUATTER];
-    let mut stranger = world.sandbox.run(Path::new("setpriv"), words);
-    let mut stranger = stranger
-        .command()
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut ready = [0; 6];
-    let out = stranger.stdout.as_mut().expect("a pipe");
-    std::io::Read::read_exact(out, &mut ready).expect("ready");
+    let signs = runtime(&world, MALLORY, "signs");
+    let _stranger = Script::start(&world, MALLORY, &signs, SQUATTER, &[]);
     for _ in 0..3 {
-        let done = get(&world, &home).env("OC_SECRETS_TIMEOUT", "3s");
-        let mut run = done;
-        let mut child = start_piped(&mut run);
+        let mut child = start(get(&world, &home).env("OC_SECRETS_TIMEOUT", "3s"));
         until_ended(&mut child, Duration::from_secs(6));
     }
-    stranger.kill().expect("killed");
-    stranger.wait().expect("reaped");
-}
-
-fn start_piped(run: &mut Run) -> Child {
-    let command = run.command().stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(b"ghcr.io").expect("written");
-    child
 }
 
 /// It ends in time, and well.
@@ -253,9 +266,10 @@ fn the_same_user_in_a_pid_namespace_of_a_container_is_told_nothing() {
 /// Waits for the name that a leader takes, and takes it itself once it is free: a socket in the
 /// folder of argv[1], or an abstract one. Then it leads as argv[2] says.
 const EVIL: &str = r#"
-import glob, os, re, socket, sys, time
+import glob, os, signal, socket, sys, time
+signal.alarm(60)
 folder, how = sys.argv[1:]
-print("ready", flush=True)
+open(folder + "/ready", "w").close()
 def seen():
     for path in glob.glob(folder + "/oc-secrets/*"):
         return path
@@ -273,7 +287,7 @@ while True:
     except OSError:
         time.sleep(0.001)
 listener.listen(64)
-print("leads", flush=True)
+open(folder + "/leads", "w").close()
 while True:
     peer, _ = listener.accept()
     try:
@@ -302,30 +316,10 @@ fn a_leader_that_is_silent_slow_garbage_endless_or_closing_costs_no_more_than_to
     for how in ["silent", "slow", "garbage", "endless", "closing"] {
         let world = World::of_user(HEIDI, NO_CACHE);
         let home = runtime(&world, HEIDI, "run");
-        let (id, group) = (format!("--reuid={HEIDI}"), format!("--regid={HEIDI}"));
-        let folder = home.display().to_string();
-        let words = [
-            &id,
-            &group,
-            "--clear-groups",
-            "python3",
-            "-c",
-            EVIL,
-            &folder,
-            how,
-        ];
-        let mut evil = world.sandbox.run(Path::new("setpriv"), words);
-        let mut evil = evil
-            .command()
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("starts");
-        let out = evil.stdout.as_mut().expect("a pipe");
-        let mut line = [0; 6];
-        std::io::Read::read_exact(out, &mut line).expect("ready");
+        let _evil = Script::start(&world, HEIDI, &home, EVIL, &[how]);
         world.sandbox.mode("latency=500");
         get(&world, &home).done().succeeds();
-        std::io::Read::read_exact(out, &mut line).expect("leads");
+        until("it leads", || home.join("leads").exists());
         world.sandbox.mode("");
         let time = "time -f %M".split(' ');
         let mut run = measured(&world, &home, time);
@@ -337,8 +331,6 @@ fn a_leader_that_is_silent_slow_garbage_endless_or_closing_costs_no_more_than_to
         let peak: u64 = done.stderr.trim().parse().expect("kilobytes");
         assert!(peak < 32 * 1024, "{how}: {peak} kB");
         assert_eq!(world.asked(), 2, "{how}: the second one asked by itself");
-        evil.kill().expect("killed");
-        evil.wait().expect("reaped");
     }
 }
 
