@@ -73,7 +73,7 @@ pub(crate) fn fix(path: &Path, metadata: &Metadata) -> String {
 /// sticky directory, such as `/tmp`, passes unless the file or a link stands right in it. Else which
 /// of them is at fault, and why: `it` where that is `path` itself.
 pub(crate) fn path(path: &Path) -> Result<PathBuf, String> {
-    let canonical = walk(path)?;
+    let canonical = walk(path, directory)?;
     let it = match canonical == path {
         true => "it".to_owned(),
         false => canonical.display().to_string(),
@@ -98,8 +98,18 @@ pub(crate) fn path(path: &Path) -> Result<PathBuf, String> {
     Ok(canonical)
 }
 
-/// Follows `path` to its end, and checks every directory that holds a part of it.
-fn walk(path: &Path) -> Result<PathBuf, String> {
+/// The canonical path of what is at `path`, if every link on the way belongs to root or to us; else
+/// which of them does not.
+pub(crate) fn through_links(path: &Path) -> Result<PathBuf, String> {
+    walk(path, |_, _| Ok(()))
+}
+
+/// Follows `path` to its end. `directory` checks each directory that holds a part of it, and is told
+/// whether the file or a link stands right in it.
+fn walk(
+    path: &Path,
+    directory: impl Fn(&Path, bool) -> Result<(), String>,
+) -> Result<PathBuf, String> {
     let mut here = match path.is_absolute() {
         true => PathBuf::from("/"),
         false => Path::new(".").canonicalize().map_err(|why| reason(&why))?,
@@ -145,7 +155,7 @@ fn parts(path: &Path) -> VecDeque<OsString> {
         .collect()
 }
 
-/// Checks a directory on the way; `holds` says that the file or a link stands right in it.
+/// A directory that nobody else writes; `holds` says that the file or a link stands right in it.
 fn directory(directory: &Path, holds: bool) -> Result<(), String> {
     let found = metadata(directory)?;
     let acl = Acl::of_path(directory).map_err(|why| reason(&why))?;

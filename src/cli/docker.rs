@@ -1,7 +1,7 @@
 //! `oc-secrets docker`: adds our helper to Docker's and Podman's files, and shows which helper each
 //! client uses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::arguments::{Docker, DockerCommand, Wiring};
 use super::stdout;
@@ -34,7 +34,7 @@ pub(super) fn run(session: &Session, arguments: &Docker) -> Result<Exit> {
 struct ClientFile {
     client: Client,
     path: PathBuf,
-    text: Option<String>,
+    absent: bool,
     config: Config,
 }
 
@@ -53,10 +53,8 @@ fn install(session: &Session, wiring: &Wiring, remove_plaintext: bool) -> Result
         default_store: location::default_store(&lookup),
     };
     // All files are parsed before the first is changed.
-    for mut found in files(session, wiring.podman)? {
-        let notes = found.config.install(&install);
-        write(&found)?;
-        for note in notes {
+    for found in files(session, wiring.podman)? {
+        for note in edit(&found, |config| config.install(&install))? {
             session
                 .ui
                 .warn(&format!("{}: {note}", found.path.display()));
@@ -71,28 +69,34 @@ fn uninstall(session: &Session, wiring: &Wiring) -> Result<()> {
         .iter()
         .map(|text| host(text))
         .collect::<Result<_>>()?;
-    for mut found in files(session, wiring.podman)? {
-        if found.text.is_some() {
-            found.config.uninstall(&hosts);
-        }
-        write(&found)?;
+    for found in files(session, wiring.podman)? {
+        edit(&found, |config| {
+            config.uninstall(&hosts);
+            vec![]
+        })?;
     }
     Ok(())
 }
 
-fn write(found: &ClientFile) -> Result<()> {
-    let text = found.config.render();
-    let shown = found.path.display();
-    if found
-        .text
-        .as_deref()
-        .is_some_and(|old| same(found.client, old, &text))
-        || found.text.is_none() && text == "{}"
-    {
-        return say(&format!("{shown}: unchanged\n"));
-    }
-    file::replace(&found.path, found.text.as_deref(), text.as_bytes())?;
-    say(&format!("{shown}: changed\n"))
+/// Changes the file, and says whether; returns the notes of the last change.
+fn edit(found: &ClientFile, change: impl Fn(&mut Config) -> Vec<String>) -> Result<Vec<String>> {
+    let mut notes = None;
+    let changed = file::edit(&found.path, |old| {
+        let mut config = parse(found.client, &found.path, old)?;
+        let said = change(&mut config);
+        let text = config.render();
+        let unchanged = match old {
+            Some(old) => same(found.client, old, &text),
+            None => text == "{}",
+        };
+        if !unchanged || notes.is_none() {
+            notes = Some(said);
+        }
+        Ok((!unchanged).then_some(text))
+    })?;
+    let word = if changed { "changed" } else { "unchanged" };
+    say(&format!("{}: {word}\n", found.path.display()))?;
+    Ok(notes.unwrap_or_default())
 }
 
 fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
@@ -132,11 +136,7 @@ fn status(session: &Session, wiring: &Wiring) -> Result<()> {
         }
     };
     for found in files(session, true)? {
-        let absent = if found.text.is_none() {
-            " (not found)"
-        } else {
-            ""
-        };
+        let absent = if found.absent { " (not found)" } else { "" };
         text.push_str(&format!(
             "\n{}  {}{absent}\n",
             clients(found.client),
@@ -244,14 +244,18 @@ fn files(session: &Session, podman: bool) -> Result<Vec<ClientFile>> {
 
 fn read(client: Client, path: PathBuf) -> Result<ClientFile> {
     let text = file::read(&path)?;
-    let config = Config::parse(client, text.as_deref().unwrap_or_default())
-        .map_err(|what| file::unusable(&path, what, "fix the file; it is left as it was"))?;
+    let config = parse(client, &path, text.as_deref())?;
     Ok(ClientFile {
         client,
         path,
-        text,
+        absent: text.is_none(),
         config,
     })
+}
+
+fn parse(client: Client, path: &Path, text: Option<&str>) -> Result<Config> {
+    Config::parse(client, text.unwrap_or_default())
+        .map_err(|what| file::unusable(path, what, "fix the file; it is left as it was"))
 }
 
 /// Whether both texts say the same, whatever their layout.

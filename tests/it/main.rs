@@ -26,6 +26,8 @@ mod git_credential;
 mod house;
 mod ownership;
 mod proofs;
+#[cfg(target_os = "linux")] // strace
+mod races;
 mod read;
 mod remembered;
 mod rounds;

@@ -13,32 +13,33 @@ use crate::credential_helper::client_config::file;
 /// The hosts that are off; none where the list cannot be read.
 pub(crate) fn read(lookup: Lookup<'_>) -> Vec<Host> {
     let text = path(lookup).and_then(|path| std::fs::read_to_string(path).ok());
-    text.unwrap_or_default()
-        .lines()
-        .filter_map(Host::parse)
-        .collect()
+    parse(text.as_deref())
+}
+
+fn parse(text: Option<&str>) -> Vec<Host> {
+    let lines = text.unwrap_or_default().lines();
+    lines.filter_map(Host::parse).collect()
 }
 
 /// Switches `hosts` off, or on again; returns which of them changed.
 pub(crate) fn switch(lookup: Lookup<'_>, hosts: &[Host], off: bool) -> Result<Vec<Host>> {
     let path = path(lookup)
         .ok_or_else(|| Error::no_home("the list of disabled hosts", "XDG_CONFIG_HOME", lookup))?;
-    let mut disabled = read(lookup);
-    let changed: Vec<Host> = hosts
-        .iter()
-        .filter(|host| disabled.contains(host) != off)
-        .cloned()
-        .collect();
-    if changed.is_empty() {
-        return Ok(changed);
-    }
-    disabled.retain(|host| !changed.contains(host));
-    if off {
-        disabled.extend(changed.iter().cloned());
-    }
-    let text: String = disabled.iter().map(|host| format!("{host}\n")).collect();
-    file::replace(&path, None, text.as_bytes())?;
-    Ok(changed)
+    let mut first = None;
+    file::edit(&path, |text| {
+        let mut disabled = parse(text);
+        let differs = |host: &&Host| disabled.contains(host) != off;
+        let changed: Vec<Host> = hosts.iter().filter(differs).cloned().collect();
+        let nothing = changed.is_empty();
+        disabled.retain(|host| !changed.contains(host));
+        if off {
+            disabled.extend(changed.iter().cloned());
+        }
+        first.get_or_insert(changed);
+        let text = || disabled.iter().map(|host| format!("{host}\n")).collect();
+        Ok((!nothing).then(text))
+    })?;
+    Ok(first.unwrap_or_default())
 }
 
 fn path(lookup: Lookup<'_>) -> Option<PathBuf> {

@@ -1,15 +1,24 @@
 //! A configuration file of another program: read whole, replaced whole.
 //!
-//! The new text is written beside the file and renamed over it, so that nobody ever sees half of
-//! it; mode and owner stay. A link stays a link, and its target is replaced. What somebody else
-//! wrote in the meantime is not overwritten.
+//! The new text is written beside the file and exchanged with it, so that nobody ever sees half of
+//! it; mode and owner stay. A link stays a link, and its target is replaced. Other programs take no
+//! lock: what was exchanged is looked at afterwards, and what they wrote in the meantime is put back
+//! and changed in its turn.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno as Io;
+use tempfile::NamedTempFile;
 
 use crate::base::error::{Error, Result};
+use crate::base::file_ownership;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 * 1024 * 1024;
@@ -51,66 +60,127 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Replaces the file at `path`, whose text was `before`, by `bytes`; makes it, for us alone, and
-/// its directory, where there is none.
+/// Changes the file at `path`: `change` is given its text, or `None` where there is none, and gives
+/// the new one, or `None` when nothing is to be done. It is asked again when somebody else wrote the
+/// file meanwhile, and once more in the end. Makes the file, for us alone, and its directory, where
+/// there is none. Returns whether anything was written.
 ///
 /// # Errors
-/// [`Error::ClientConfig`] when it cannot be written, or is no longer what it was.
-pub(crate) fn replace(path: &Path, before: Option<&str>, bytes: &[u8]) -> Result<()> {
+/// Those of `change`, and [`Error::ClientConfig`] when the file cannot be read or written.
+pub(crate) fn edit(
+    path: &Path,
+    mut change: impl FnMut(Option<&str>) -> Result<Option<String>>,
+) -> Result<bool> {
     let failed = |why: std::io::Error| {
         unusable(
             path,
             format!("cannot be written: {}", reason(&why)),
-            WRITABLE,
+            "make the file and its directory writable for you",
         )
     };
-    let target = if path.is_symlink() {
-        path.canonicalize().map_err(failed)?
-    } else {
-        path.to_owned()
-    };
-    let directory = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(failed)?;
-    let old = fs::metadata(&target).ok();
-    let (mut file, temporary) = beside(&target).map_err(failed)?;
-    let written = fill(&mut file, old.as_ref(), bytes).map_err(failed);
-    let unchanged = written.and_then(|()| match before {
-        Some(before) if read(path)?.as_deref() != Some(before) => Err(unusable(
-            path,
-            "was changed by another program just now",
-            "run this again",
-        )),
-        _ => Ok(()),
-    });
-    let done = unchanged.and_then(|()| fs::rename(&temporary, &target).map_err(failed));
-    if done.is_err() {
-        let _ = fs::remove_file(&temporary);
+    let first = read(path)?;
+    let target = resolve(path)?;
+    let directory = parent(&target);
+    if !directory.is_dir() {
+        if change(first.as_deref())?.is_none() {
+            return Ok(false);
+        }
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(directory);
+        made.map_err(failed)?;
     }
-    done
+    let lock = lock(directory);
+    if lock.is_some() {
+        remove_leftovers(&target);
+    }
+    let mut written = false;
+    for _ in 0..MOST_ATTEMPTS {
+        let before = read(&target)?;
+        let Some(after) = change(before.as_deref())? else {
+            return Ok(written);
+        };
+        written |= put(&target, before.as_deref(), &after).map_err(failed)?;
+    }
+    Err(unusable(
+        path,
+        "is changed by another program all the time",
+        "run this again when that has ended",
+    ))
 }
 
-const WRITABLE: &str = "make the file and its directory writable for you";
+/// How often a file is changed before we give up.
+const MOST_ATTEMPTS: u32 = 50;
 
-/// A new file in the directory of `target`, which only we can read.
-fn beside(target: &Path) -> std::io::Result<(File, PathBuf)> {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = target.with_file_name(format!(".{name}.oc-secrets-{}", std::process::id()));
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    Ok((file, temporary))
+/// How long another edit of ours is waited for; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keeps other edits of ours out of `directory`. Docker and Podman take no lock themselves, and where
+/// the file system has none, ours is missing too: no edit relies on it alone.
+fn lock(directory: &Path) -> Option<Flock<File>> {
+    let mut opened = File::open(directory).ok()?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        opened = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Some(lock),
+            Err((opened, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => opened,
+            Err(_) => return None,
+        };
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
-fn fill(file: &mut File, old: Option<&Metadata>, bytes: &[u8]) -> std::io::Result<()> {
+/// Puts `after` where `before` was; returns whether it was still there, and changes nothing otherwise.
+fn put(target: &Path, before: Option<&str>, after: &str) -> std::io::Result<bool> {
+    let mut temporary = tempfile::Builder::new()
+        .prefix(&temporary_prefix(target))
+        .tempfile_in(parent(target))?;
+    fill(temporary.as_file_mut(), fs::metadata(target).ok(), after)?;
+    let Some(before) = before else {
+        return match temporary.persist_noclobber(target) {
+            Ok(_) => Ok(true),
+            Err(lost) if lost.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(lost) => Err(lost.error),
+        };
+    };
+    match exchange(temporary.path(), target) {
+        Ok(()) => {}
+        Err(Io::NOENT) => return Ok(false),
+        // A file system or a kernel that cannot.
+        Err(Io::INVAL | Io::NOSYS | Io::OPNOTSUPP | Io::PERM) => {
+            return rename_over(temporary, target, before);
+        }
+        Err(why) => return Err(why.into()),
+    }
+    if holds(temporary.path(), before) {
+        return Ok(true);
+    }
+    // Somebody wrote in between: it goes back. If that takes away what is newer still, that goes back.
+    exchange(temporary.path(), target)?;
+    if !holds(temporary.path(), after) {
+        exchange(temporary.path(), target)?;
+    }
+    Ok(false)
+}
+
+/// The second best: between the look and the renaming a foreign edit can still be lost.
+fn rename_over(temporary: NamedTempFile, target: &Path, before: &str) -> std::io::Result<bool> {
+    if !holds(target, before) {
+        return Ok(false);
+    }
+    temporary.persist(target)?;
+    Ok(true)
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    matches!(read(path), Ok(Some(found)) if found == text)
+}
+
+/// Exchanges two files in one step: whatever was at the target then is ours to look at.
+fn exchange(one: &Path, other: &Path) -> rustix::io::Result<()> {
+    rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
+}
+
+fn fill(file: &mut File, old: Option<Metadata>, text: &str) -> std::io::Result<()> {
     if let Some(old) = old {
         let own = file.metadata()?;
         if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
@@ -118,8 +188,57 @@ fn fill(file: &mut File, old: Option<&Metadata>, bytes: &[u8]) -> std::io::Resul
         }
         file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
     }
-    file.write_all(bytes)?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// How the names of our temporary files beside `target` begin.
+fn temporary_prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.oc-secrets-")
+}
+
+/// Removes what edits of ours left that were killed: it can hold credentials. Nobody else edits while
+/// we hold the lock.
+fn remove_leftovers(target: &Path) {
+    let us = nix::unistd::geteuid().as_raw();
+    let prefix = temporary_prefix(target);
+    let entries = fs::read_dir(parent(target)).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    for entry in named {
+        if entry
+            .metadata()
+            .is_ok_and(|found| found.is_file() && found.uid() == us)
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The file itself, where `path` leads through links: they must be ours or root's, since whoever
+/// owns a link says which file is changed.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    match path.symlink_metadata() {
+        Err(why) if why.kind() == ErrorKind::NotFound => match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if parent != Path::new("") => {
+                Ok(resolve(parent)?.join(name))
+            }
+            _ => Ok(path.to_owned()),
+        },
+        _ => file_ownership::through_links(path).map_err(|what| {
+            unusable(
+                path,
+                format!("cannot be changed: {what}"),
+                "change it as the owner of the link, or name the file itself",
+            )
+        }),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    let parent = path.parent();
+    let named = parent.filter(|parent| !parent.as_os_str().is_empty());
+    named.unwrap_or(Path::new("."))
 }
 
 /// An error about a file as a whole.
@@ -158,6 +277,30 @@ mod tests {
         names
     }
 
+    /// A text, whatever was there.
+    fn replace(path: &Path, text: &str) -> Result<bool> {
+        edit(path, |old| Ok((old != Some(text)).then(|| text.to_owned())))
+    }
+
+    /// What another program does: a new file, renamed over the old one.
+    fn overwrite(path: &Path, text: &str) {
+        let temporary = path.with_extension("theirs");
+        fs::write(&temporary, text).expect("written");
+        fs::rename(&temporary, path).expect("renamed");
+    }
+
+    /// Adds a line, while another program adds its own as often as `theirs` says.
+    fn add_line(path: &Path, mut theirs: u32) -> Result<bool> {
+        edit(path, |old| {
+            let old = old.unwrap_or_default();
+            if theirs > 0 {
+                theirs -= 1;
+                overwrite(path, &format!("{old}theirs\n"));
+            }
+            Ok((!old.contains("ours")).then(|| format!("{old}ours\n")))
+        })
+    }
+
     #[test]
     fn mode_and_link_stay_and_nothing_is_left_beside_it() {
         let place = place();
@@ -165,7 +308,8 @@ mod tests {
         fs::write(&file, "old").expect("written");
         fs::set_permissions(&file, Permissions::from_mode(0o640)).expect("chmod");
         symlink("f", &link).expect("a link");
-        replace(&link, Some("old"), b"new").expect("replaced");
+        assert!(replace(&link, "new").expect("replaced"));
+        assert!(!replace(&link, "new").expect("as it is"));
         assert_eq!(fs::read_to_string(&file).expect("read"), "new");
         assert!(link.is_symlink());
         assert_eq!(file.metadata().expect("metadata").mode() & 0o7777, 0o640);
@@ -176,7 +320,9 @@ mod tests {
     fn a_new_file_and_its_directory_are_ours_alone() {
         let place = place();
         let file = place.path().join("a/b/f");
-        replace(&file, None, b"x").expect("made");
+        assert!(!edit(&file, |_| Ok(None)).expect("nothing to do"));
+        assert_eq!(names(place.path()), <[&str; 0]>::default());
+        replace(&file, "x").expect("made");
         let mode = |path: &Path| path.metadata().expect("metadata").mode() & 0o7777;
         assert_eq!(
             (
@@ -189,18 +335,114 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_meanwhile_is_not_overwritten() {
+    fn what_another_program_writes_meanwhile_is_kept_and_changed_in_its_turn() {
+        for there in [None, Some(""), Some("old\n")] {
+            let place = place();
+            let file = place.path().join("f");
+            there
+                .iter()
+                .for_each(|text| fs::write(&file, text).expect("written"));
+            assert!(add_line(&file, 3).expect("changed"));
+            let expected = format!(
+                "{}theirs\ntheirs\ntheirs\nours\n",
+                there.unwrap_or_default()
+            );
+            assert_eq!(fs::read_to_string(&file).expect("read"), expected);
+            assert_eq!(names(place.path()), ["f"]);
+        }
+    }
+
+    #[test]
+    fn where_files_cannot_be_exchanged_only_what_is_unchanged_is_replaced() {
         let place = place();
         let file = place.path().join("f");
+        let temporary = || {
+            let mut made = NamedTempFile::new_in(place.path()).expect("made");
+            made.write_all(b"ours").expect("written");
+            made
+        };
         fs::write(&file, "theirs").expect("written");
-        let error = replace(&file, Some("ours"), b"x").expect_err("refused");
-        assert!(
-            error
-                .to_string()
-                .ends_with("was changed by another program just now")
-        );
+        assert!(!rename_over(temporary(), &file, "old").expect("left"));
         assert_eq!(fs::read_to_string(&file).expect("read"), "theirs");
+        assert!(rename_over(temporary(), &file, "theirs").expect("replaced"));
+        assert_eq!(fs::read_to_string(&file).expect("read"), "ours");
         assert_eq!(names(place.path()), ["f"]);
+    }
+
+    #[test]
+    fn a_file_that_never_rests_is_left_to_the_other_program() {
+        let place = place();
+        let file = place.path().join("f");
+        let error = add_line(&file, u32::MAX).expect_err("given up");
+        assert!(error.to_string().contains("all the time"), "{error}");
+        assert!(!fs::read_to_string(&file).expect("read").contains("ours"));
+        assert_eq!(names(place.path()), ["f"]);
+    }
+
+    #[test]
+    fn edits_of_ours_wait_for_one_another() {
+        let place = place();
+        let file = place.path().join("f");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let file = &file;
+                scope.spawn(move || {
+                    let line = format!("{writer}\n");
+                    edit(file, |old| {
+                        let old = old.unwrap_or_default();
+                        Ok((!old.contains(&line)).then(|| format!("{old}{line}")))
+                    })
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(&file).expect("read").lines().count(), 8);
+        assert_eq!(names(place.path()), ["f"]);
+    }
+
+    #[test]
+    fn what_a_killed_edit_left_is_removed_and_nothing_else() {
+        let place = place();
+        let file = place.path().join("f");
+        fs::write(&file, "x").expect("written");
+        for name in [
+            ".f.oc-secrets-4711",
+            ".f.oc-secrets-aB3xYz",
+            ".f.other",
+            ".g.oc-secrets-1",
+        ] {
+            fs::write(place.path().join(name), "auths").expect("written");
+        }
+        symlink("f", place.path().join(".f.oc-secrets-link")).expect("a link");
+        assert!(!replace(&file, "x").expect("as it is"));
+        assert_eq!(
+            names(place.path()),
+            [".f.oc-secrets-link", ".f.other", ".g.oc-secrets-1", "f"]
+        );
+    }
+
+    #[test]
+    fn another_user_s_link_is_not_followed() {
+        assert!(nix::unistd::geteuid().is_root(), "the tests run as root");
+        let place = place();
+        let (real, below) = (place.path().join("real"), place.path().join("below"));
+        fs::create_dir(&real).expect("made");
+        fs::write(real.join("f"), "old").expect("written");
+        symlink("real", &below).expect("a link");
+        symlink("f", real.join("l")).expect("a link");
+        let theirs = |link: &Path, uid| std::os::unix::fs::lchown(link, Some(uid), None);
+        for (link, path) in [(&below, below.join("f")), (&real.join("l"), real.join("l"))] {
+            replace(&path, "ours").expect("the control");
+            theirs(link, 4247).expect("root");
+            let error = replace(&path, "new").expect_err("refused").to_string();
+            assert!(
+                error.contains("belongs to another user (uid 4247)"),
+                "{error}"
+            );
+            assert_eq!(fs::read_to_string(real.join("f")).expect("read"), "ours");
+            let absent = replace(&path.with_file_name("absent"), "new");
+            assert_eq!(absent.is_err(), link == &below);
+            theirs(link, 0).expect("root");
+        }
     }
 
     #[test]
@@ -214,7 +456,7 @@ mod tests {
                 .to_string()
                 .ends_with("is a link to nothing")
         );
-        assert!(replace(&link, None, b"x").is_err());
+        assert!(replace(&link, "x").is_err());
         assert_eq!(names(place.path()), ["l"]);
         assert_eq!(read(&place.path().join("absent")).expect("none"), None);
     }
