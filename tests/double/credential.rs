@@ -132,6 +132,9 @@ pub fn service(call: &Call, token: &str) -> Result<(), Failure> {
 /// Whether one account answers to what was asked for; a token needs none.
 fn account(call: &Call) -> Result<(), Failure> {
     let filter = call.account_filter();
+    if call.modes.has(Mode::NoAccountsAlone) {
+        return Err(failure::no_accounts_alone());
+    }
     if call.modes.has(Mode::NoAccounts) {
         return Err(failure::no_accounts(!call.modes.since(2, 34)));
     }
@@ -177,6 +180,9 @@ fn manual(call: &Call, session: &str) -> Result<(), Failure> {
     if call.modes.has(Mode::SessionExpired) {
         return Err(expired());
     }
+    if call.modes.has(Mode::NoSessionToken) {
+        return Err(no_session_token());
+    }
     if session == "stale" {
         return Err(failure::not_signed_in());
     }
@@ -185,6 +191,10 @@ fn manual(call: &Call, session: &str) -> Result<(), Failure> {
 
 fn expired() -> Failure {
     Failure::new("session expired, sign in to create a new session")
+}
+
+fn no_session_token() -> Failure {
+    Failure::new("could not find session token for account my")
 }
 
 fn app(call: &Call) -> Result<(), Failure> {
@@ -196,6 +206,15 @@ fn app(call: &Call) -> Result<(), Failure> {
     }
     if has(Mode::SessionExpired) {
         return Err(expired());
+    }
+    if has(Mode::NoSessionToken) {
+        return Err(no_session_token());
+    }
+    if has(Mode::UnsignedCaller) {
+        // ASSUMPTION: how the text goes on.
+        return Err(Failure::initializing(
+            "RequestDelegatedSession: cannot setup session. Make sure that 1Password is unlocked",
+        ));
     }
     if has(Mode::AppUnreachable) {
         return Err(connecting(

@@ -8,6 +8,17 @@ use crate::stdio;
 /// `op`'s head of most failures before a request was sent.
 pub const INITIALIZING: &str = "error initializing client: ";
 
+/// What stands before a diagnostic: all three have been recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// `[ERROR] YYYY/MM/DD hh:mm:ss `
+    Stamped,
+    /// `[ERROR] `
+    Bare,
+    /// `Error: [ERROR] `
+    Error,
+}
+
 /// Why a call fails, in the words of `op`.
 #[derive(Debug)]
 pub struct Failure {
@@ -101,10 +112,17 @@ impl Failure {
 
     /// Prints the diagnostic and gives the exit code.
     pub fn say(&self) -> i32 {
-        let line = if self.prefixed {
-            format!("[ERROR] {} {}\n", clock::stamp(), self.message)
-        } else {
-            self.message.clone()
+        self.say_in(Frame::Stamped)
+    }
+
+    /// The same, behind another frame.
+    pub fn say_in(&self, frame: Frame) -> i32 {
+        let message = &self.message;
+        let line = match frame {
+            _ if !self.prefixed => message.clone(),
+            Frame::Stamped => format!("[ERROR] {} {message}\n", clock::stamp()),
+            Frame::Bare => format!("[ERROR] {message}\n"),
+            Frame::Error => format!("Error: [ERROR] {message}\n"),
         };
         stdio::err(&format!("{}{line}{}", self.preamble, self.afterword));
         self.exit
@@ -132,6 +150,11 @@ pub fn no_accounts(older: bool) -> Failure {
          \x20- Authenticate using a 1Password service account by setting the 'OP_SERVICE_ACCOUNT_TOKEN' environment variable to your service account token. Learn more: https://{site}/{docs}service-accounts/\n\
          \x20- Use 1Password CLI with a Connect server by setting the 'OP_CONNECT_HOST' and 'OP_CONNECT_TOKEN' environment variables to your Connect host and token, respectively. Learn more: https://{site}/{docs}connect/\n"
     ))
+}
+
+/// The same, of which nothing but the first line is there.
+pub fn no_accounts_alone() -> Failure {
+    Failure::bare("No accounts configured for use with 1Password CLI.\n", 1)
 }
 
 /// No session for an account that was added by hand.

@@ -66,7 +66,7 @@ fn answer(control: &Control) -> (i32, u64) {
     };
     let exit = match command::perform(&call) {
         Ok(reply) => delivery::hand_over(&call, &reply),
-        Err(failure) => failure.say(),
+        Err(failure) => failure.say_in(call.modes.frame),
     };
     (exit, call.cost.get())
 }

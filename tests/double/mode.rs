@@ -7,21 +7,26 @@
 //! | Word | Effect |
 //! | --- | --- |
 //! | `version=2.34.1` | the version; texts and features change at 2.27, 2.30 and 2.34 |
+//! | `frame=bare` `frame=error` | `[ERROR] ` without a time, or `Error: [ERROR] `, before a diagnostic |
 //! | `latency=MS` | each call that authenticates waits that long first |
 //! | `fail-once=MODE` | the first call that may authenticate has MODE as well; marker `failed-once` |
 //! | `limit=N` | any: requests beyond N get the 429 text; counted in `requests` |
 //! | **Accounts** | app or session, not a token |
-//! | `signed-out` `session-expired` | the texts for an account added by hand |
+//! | `signed-out` `session-expired` `no-session-token` | the texts for an account added by hand |
 //! | `no-accounts` `many-accounts` `unknown-account` | the account cannot be chosen |
+//! | `no-accounts-alone` | the first line of the text for `no-accounts`, and nothing behind it |
 //! | `whoami-lies` | `whoami`: `account is not signed in`, the rest works |
 //! | **Desktop app** | app only |
 //! | `no-app` | no app: a session or a token is needed |
 //! | `app-unreachable` `app-refused` `app-locked` `app-outdated` `app-timeout` | its failures |
+//! | `unsigned-caller` | it sets no session up for a program that is not signed |
 //! | `dismissed`, `prompt-timeout=MS` | the prompt is refused, or nobody answers for MS |
 //! | **Service account** | only with a service token that looks good |
 //! | `deleted-token` `expired-token` `bad-token` `exit-9` | refused; the last is `bad-token` with exit 9 |
 //! | **Server** | any, once authenticated |
 //! | `rate-limited` `conflict` `network` `timeout-text` `forbidden` `bad-request` | 429, 409, DNS, deadline, 403, 400 with exit 4 |
+//! | `other-device` `read-deadline` | credentials of another account or device; a deadline while reading |
+//! | `swallowed-error` | words on stderr, nothing on stdout, exit 0: errors unknown before 2.32.1 |
 //! | **Process** | any, before authentication |
 //! | `hang` | no output, for ever |
 //! | `ignores-term` | ignores SIGTERM and hangs |
@@ -41,24 +46,27 @@
 //! | `close-stdout-and-run-on` | all of it, closes stdout, never ends |
 //! | `endless-stdout` | 1 GB instead of it |
 //! | `stderr-flood` | 100 MB on stderr before it |
+//! | `gone-item` | the item of a reference has been deleted or archived |
 //! | `older-read-texts` | a missing item is `could not resolve item UUID…`, bare under `read` |
 //! | `template-variables` | `run` takes inherited values for templates: a blank ends a reference |
 //! | `unresolved` | `run` starts its child with the references themselves |
-//! | `bytes` | `run`: a value's characters up to U+00FF are bytes, so that any bytes can be a value |
+//! | `bytes` | `run`, `read`: a value's characters up to U+00FF are bytes, so that any bytes can be a value |
 //! | **Forged `run -- env -0`** | where two variables or more hold a secret |
 //! | `reorder` | the first two entries change places |
 //! | `swap-values` | the first two values change places, the names stay |
 //! | `duplicate` | the first entry comes twice |
 //! | `drop-tail` | the last entry and all that follows it are missing |
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Frame};
 
 /// Words without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     SignedOut,
     SessionExpired,
+    NoSessionToken,
     NoAccounts,
+    NoAccountsAlone,
     ManyAccounts,
     UnknownAccount,
     WhoamiLies,
@@ -68,6 +76,7 @@ pub enum Mode {
     AppLocked,
     AppOutdated,
     AppTimeout,
+    UnsignedCaller,
     Dismissed,
     DeletedToken,
     ExpiredToken,
@@ -75,10 +84,13 @@ pub enum Mode {
     Exit9,
     RateLimited,
     Conflict,
+    OtherDevice,
     Network,
     TimeoutText,
+    ReadDeadline,
     Forbidden,
     BadRequest,
+    SwallowedError,
     Hang,
     IgnoresTerm,
     Panic,
@@ -99,6 +111,7 @@ pub enum Mode {
     EndlessStdout,
     StderrFlood,
     OlderReadTexts,
+    GoneItem,
     TemplateVariables,
     Unresolved,
     Bytes,
@@ -111,7 +124,9 @@ pub enum Mode {
 const WORDS: &[(&str, Mode)] = &[
     ("signed-out", Mode::SignedOut),
     ("session-expired", Mode::SessionExpired),
+    ("no-session-token", Mode::NoSessionToken),
     ("no-accounts", Mode::NoAccounts),
+    ("no-accounts-alone", Mode::NoAccountsAlone),
     ("many-accounts", Mode::ManyAccounts),
     ("unknown-account", Mode::UnknownAccount),
     ("whoami-lies", Mode::WhoamiLies),
@@ -121,6 +136,7 @@ const WORDS: &[(&str, Mode)] = &[
     ("app-locked", Mode::AppLocked),
     ("app-outdated", Mode::AppOutdated),
     ("app-timeout", Mode::AppTimeout),
+    ("unsigned-caller", Mode::UnsignedCaller),
     ("dismissed", Mode::Dismissed),
     ("deleted-token", Mode::DeletedToken),
     ("expired-token", Mode::ExpiredToken),
@@ -128,10 +144,13 @@ const WORDS: &[(&str, Mode)] = &[
     ("exit-9", Mode::Exit9),
     ("rate-limited", Mode::RateLimited),
     ("conflict", Mode::Conflict),
+    ("other-device", Mode::OtherDevice),
     ("network", Mode::Network),
     ("timeout-text", Mode::TimeoutText),
+    ("read-deadline", Mode::ReadDeadline),
     ("forbidden", Mode::Forbidden),
     ("bad-request", Mode::BadRequest),
+    ("swallowed-error", Mode::SwallowedError),
     ("hang", Mode::Hang),
     ("ignores-term", Mode::IgnoresTerm),
     ("panic", Mode::Panic),
@@ -152,6 +171,7 @@ const WORDS: &[(&str, Mode)] = &[
     ("endless-stdout", Mode::EndlessStdout),
     ("stderr-flood", Mode::StderrFlood),
     ("older-read-texts", Mode::OlderReadTexts),
+    ("gone-item", Mode::GoneItem),
     ("template-variables", Mode::TemplateVariables),
     ("unresolved", Mode::Unresolved),
     ("bytes", Mode::Bytes),
@@ -167,6 +187,8 @@ pub struct Modes {
     words: Vec<Mode>,
     /// As `op --version` prints it.
     pub version: String,
+    /// What stands before a diagnostic.
+    pub frame: Frame,
     /// Milliseconds before a call that authenticates is answered.
     pub latency: u64,
     /// Milliseconds until an unanswered prompt fails.
@@ -183,6 +205,7 @@ impl Modes {
         let mut modes = Self {
             words: Vec::new(),
             version: "2.34.1".to_owned(),
+            frame: Frame::Stamped,
             latency: 0,
             prompt_timeout: None,
             limit: None,
@@ -207,6 +230,8 @@ impl Modes {
         let number = || value.parse().map_err(|_| unknown(line));
         match key {
             "version" => value.clone_into(&mut self.version),
+            "frame" if value == "bare" => self.frame = Frame::Bare,
+            "frame" if value == "error" => self.frame = Frame::Error,
             "latency" => self.latency = number()?,
             "prompt-timeout" => self.prompt_timeout = Some(number()?),
             "limit" => self.limit = Some(number()?),

@@ -23,9 +23,24 @@ pub fn secret(call: &Call, reference: &Reference) -> Result<String, Failure> {
     }
 }
 
+/// What is handed over: the value as it is, or the bytes that its characters number.
+pub fn bytes(call: &Call, value: String) -> Result<Vec<u8>, Failure> {
+    if !call.modes.has(Mode::Bytes) {
+        return Ok(value.into_bytes());
+    }
+    let byte = |c| u8::try_from(c).map_err(|_| Failure::loud("no byte has this number"));
+    value.chars().map(byte).collect()
+}
+
 /// ASSUMPTION: a missing vault and an ambiguous item read the same in `inject` and `run`.
 fn item<'e>(call: &'e Call, reference: &Reference) -> Result<Found<'e>, Failure> {
     let path = reference.item_path();
+    if call.modes.has(Mode::GoneItem) {
+        let Reference { vault, item, .. } = reference;
+        return Err(Failure::new(format!(
+            "could not find item {item} in vault {vault}, because it has been deleted or archived."
+        )));
+    }
     let located = |failure: Failure| failure.located(&format!("could not get item {path}: "));
     let vault = lookup::vault(call, &reference.vault).map_err(located)?;
     let within = Some((reference.vault.as_str(), vault));

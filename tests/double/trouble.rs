@@ -74,6 +74,15 @@ pub fn from_the_server(call: &Call) -> Result<(), Failure> {
     } else if has(Mode::Conflict) {
         // ASSUMPTION: only the number is known.
         Failure::new("(409) Conflict: The item has been changed by another client.")
+    } else if has(Mode::OtherDevice) {
+        Failure::new(
+            "Signin credentials are not compatible with the provided user auth from server",
+        )
+    } else if has(Mode::ReadDeadline) {
+        Failure::initializing("read: context deadline exceeded")
+    } else if has(Mode::SwallowedError) {
+        // ASSUMPTION: only that it says something is known.
+        Failure::bare("(502) Bad Gateway\n", 0)
     } else if has(Mode::Network) {
         Failure::initializing(format!(
             "{start}: dial tcp: lookup my.1password.com: no such host"

@@ -39,7 +39,7 @@ const TROUBLE: &[&str] = &[
     "config-dir",
     "stderr-secret",
     "placeholder",
-    "partial",
+    "swallowed-error",
     "empty-answer",
     "hang-after-partial",
     "kill-self",

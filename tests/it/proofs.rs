@@ -97,6 +97,45 @@ fn the_canary_is_written_to_pipes_alone_and_stands_on_no_argv() {
     }
 }
 
+/// The programs that `trace` starts, each with the environment that it is given.
+fn started(traces: &[(PathBuf, String)]) -> Vec<&str> {
+    let lines = traces.iter().flat_map(|(_, trace)| trace.lines());
+    lines.filter(|line| line.starts_with("execve(")).collect()
+}
+
+#[test]
+fn one_reference_is_in_no_environment_and_the_token_in_that_of_op_alone() {
+    for words in [
+        &["read", "A"][..],
+        &["--only", "A", "env"],
+        &["--only", "A", "check"],
+    ] {
+        let sandbox = sandbox();
+        let traces = traced(&sandbox, OC, words);
+        let (op, token) = (sandbox.path("bin/op"), sandbox.token());
+        for line in started(&traces) {
+            assert!(!line.contains(CANARY), "{words:?}: {line}");
+            let ours = line.starts_with(&format!("execve(\"{OC}\""));
+            let its = line.starts_with(&format!("execve(\"{}\"", op.display()));
+            assert!(ours || its, "{words:?}: neither we nor `op`: {line}");
+            assert!(line.contains(&token), "{words:?}: the control: {line}");
+        }
+        assert_eq!(started(&traces).len(), 2, "{words:?}: we and one `op`");
+    }
+}
+
+#[test]
+fn control_of_several_references_an_env_is_seen_with_all_of_it() {
+    let sandbox = sandbox();
+    let traces = traced(&sandbox, OC, &["env"]);
+    let leaks = |line: &&str| {
+        line.starts_with("execve(\"/usr/bin/env\"")
+            && line.contains(&CANARY.replace('"', "\\\""))
+            && line.contains(&sandbox.token())
+    };
+    assert_eq!(started(&traces).into_iter().filter(leaks).count(), 1);
+}
+
 #[test]
 fn control_a_file_an_argument_and_an_open_for_writing_are_caught() {
     for (script, call) in [

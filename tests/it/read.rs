@@ -16,7 +16,7 @@ fn prints_a_secret_by_name_or_reference_as_it_is_stored() {
             .succeeds(),
         " b "
     );
-    assert_eq!(sandbox.commands(), ["run", "run", "run"]);
+    assert_eq!(sandbox.commands(), ["read", "read", "read"]);
 }
 
 #[test]

@@ -63,11 +63,66 @@ fn at_once(sandbox: &Sandbox) -> usize {
 
 #[test]
 fn any_number_of_secrets_costs_one_process() {
-    for total in [1, 7, 20, 50] {
+    for (total, command) in [
+        (1, "read"),
+        (2, "run"),
+        (7, "run"),
+        (20, "run"),
+        (50, "run"),
+    ] {
         let sandbox = spread(total, &[], false);
         sandbox.oc(["exec", "--", "true"]).done().succeeds();
-        assert_eq!(sandbox.commands(), ["run"], "{total} secrets");
+        assert_eq!(sandbox.commands(), [command], "{total} secrets");
     }
+}
+
+#[test]
+fn two_names_for_one_reference_are_one_read() {
+    let sandbox = spread(1, &[], false);
+    sandbox.manifest("[secrets]\nA = 'op://Vault/Item 0/S0'\nB = 'op://Vault/Item 0/S0'\n");
+    let text = sandbox
+        .oc(["exec", "--clean", "--", "/usr/bin/env"])
+        .done()
+        .succeeds();
+    assert_eq!(text, "A=value 0\nB=value 0\n");
+    assert_eq!(sandbox.commands(), ["read"]);
+}
+
+/// A hundred secrets of one item each, of which these have a value of so many bytes.
+fn sized(large: &[usize], bytes: usize) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let value = |index: usize| match large.contains(&index) {
+        true => "x".repeat(bytes),
+        false => format!("value {index}"),
+    };
+    let items = (0..100).map(|index| item(&format!("Item {index}"), &[("f", value(index))]));
+    sandbox.vault(Value::Array(items.collect()));
+    let lines = (0..100).map(|index| format!("S{index} = 'op://Vault/Item {index}/f'\n"));
+    sandbox.manifest(&format!("[secrets]\n{}", lines.collect::<String>()));
+    sandbox
+}
+
+#[test]
+fn what_one_environment_cannot_carry_is_asked_for_in_halves() {
+    // All together are larger than a quarter of the stack, which is what Linux allows.
+    let all: Vec<usize> = (0..100).collect();
+    let sandbox = sized(&all, 30_000);
+    let text = sandbox.oc(["check"]).done().succeeds();
+    assert!(text.contains("\n100 of 100 found · "), "{text}");
+    assert_eq!(sandbox.commands(), ["run", "run", "run"]);
+}
+
+#[test]
+fn one_value_that_no_environment_carries_costs_a_few_processes_and_not_a_hundred() {
+    let sandbox = sized(&[37], 200_000);
+    let text = sandbox.oc(["check"]).done().succeeds();
+    assert!(text.contains("\n100 of 100 found · "), "{text}");
+    let commands = sandbox.commands();
+    let reads = commands.iter().filter(|words| *words == "read").count();
+    assert!(
+        reads == 1 && commands.len() <= 15,
+        "the large one alone goes by `op read`: {commands:?}"
+    );
 }
 
 #[test]
@@ -137,15 +192,24 @@ fn a_single_missing_secret_costs_one_process() {
     let sandbox = spread(1, &[0], false);
     let done = sandbox.oc(["exec", "--", "true"]).done();
     assert_eq!(done.status.code(), Some(125));
-    assert_eq!(sandbox.commands(), ["run"]);
+    assert_eq!(sandbox.commands(), ["read"]);
 }
 
 #[test]
-fn a_single_reference_that_op_run_does_not_take_is_had_from_its_item() {
-    let sandbox = spread(1, &[], false);
+fn references_that_op_run_does_not_take_are_had_from_their_items() {
+    let sandbox = spread(2, &[], false);
     sandbox.mode("template-variables");
     sandbox.oc(["exec", "--", "true"]).done().succeeds();
-    assert_eq!(sandbox.commands(), ["run", "item get"]);
+    assert_eq!(sandbox.commands(), ["run", "item get", "item get"]);
+}
+
+#[test]
+fn a_single_reference_that_op_read_does_not_take_is_had_from_its_item() {
+    let sandbox = spread(1, &[], false);
+    let query = "op://Vault/Item 0/S0?attribute=otp";
+    let done = sandbox.oc(["read", query]).done();
+    assert_eq!(done.status.code(), Some(4), "{}", done.stderr);
+    assert_eq!(sandbox.commands(), ["read", "item get"]);
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl Sandbox {
             let plain = words
                 .filter_map(Value::as_str)
                 .take_while(|word| *word != "--")
-                .filter(|word| !word.starts_with('-'));
+                .filter(|word| !word.starts_with('-') && !word.starts_with("op://"));
             plain.take(2).collect::<Vec<_>>().join(" ")
         };
         self.calls().iter().map(words).collect()

@@ -59,15 +59,56 @@ fn exact_values_arrive_unchanged_by_the_item() {
     assert_eq!(sandbox.commands(), ["item get"]);
 }
 
+/// Every byte but NUL, that no text and no JSON can hold as they are.
+fn bytes() -> (String, Vec<u8>) {
+    let bytes: Vec<u8> = (1..=255).chain([b'\n', b'\n']).collect();
+    (bytes.iter().map(|&byte| char::from(byte)).collect(), bytes)
+}
+
 #[test]
-fn what_fits_no_environment_is_had_from_its_item() {
+fn a_value_alone_arrives_unchanged_by_op_read() {
+    let (characters, every_byte) = bytes();
+    let control = ("CONTROL", control_characters());
+    for (name, value) in awkward().into_iter().chain([control]) {
+        let sandbox = Sandbox::with_fields(&[(name, &value)]);
+        assert_eq!(received(&sandbox), expected(&[(name, value)]), "{name}");
+        assert_eq!(sandbox.commands(), ["read"], "{name}");
+    }
+    let sandbox = Sandbox::with_fields(&[("A", characters)]);
+    sandbox.mode("bytes");
+    assert_eq!(sandbox.oc(["read", "-n", "A"]).done().stdout, every_byte);
+    let exec = ["exec", "--clean", "--", "/usr/bin/env", "-0"];
+    let environment = sandbox.oc(exec).done().environment();
+    assert_eq!(environment, [("A".into(), every_byte)]);
+    assert_eq!(sandbox.commands(), ["read", "read"]);
+}
+
+#[test]
+fn an_empty_answer_beside_a_diagnostic_is_no_empty_value() {
+    let sandbox = Sandbox::with_fields(&[("A", "")]);
+    sandbox.manifest("[secrets]\nA = { ref = 'op://Vault/Item/A', default = 'd' }\n");
+    // The control: an empty field is empty, and what else is on stderr is no failure.
+    for mode in ["", "notice", "daemon-notice"] {
+        sandbox.mode(mode);
+        assert_eq!(sandbox.oc(["read", "A"]).done().succeeds(), "d\n", "{mode}");
+    }
+    sandbox.mode("swallowed-error");
+    sandbox.oc(["read", "A"]).done().fails(
+        5,
+        "oc-secrets: error: `op` gave an answer that cannot be trusted: it is empty, and there is a diagnostic instead\n\
+         hint: check that `op` is 1Password's own (op --version); if the secrets are large, ask for fewer at a time with --only\n",
+    );
+}
+
+#[test]
+fn what_fits_no_environment_is_read_alone_or_had_from_its_item() {
     let long = "0123456789abcdef".repeat(16 * 1024);
     let sandbox = Sandbox::with_fields(&[("A", long.as_str()), ("B", "b")]);
     assert_eq!(sandbox.oc(["read", "-n", "A"]).done().succeeds(), long);
-    assert_eq!(sandbox.commands(), ["run", "item get"]);
+    assert_eq!(sandbox.commands(), ["read"]);
     let text = sandbox.oc(["check"]).done().succeeds();
     assert!(text.contains("\n2 of 2 found · "), "{text}");
-    assert_eq!(sandbox.commands()[2..], ["run", "item get"]);
+    assert_eq!(sandbox.commands()[1..], ["run", "item get"]);
 }
 
 #[test]
@@ -107,7 +148,7 @@ fn names_that_the_syntax_cannot_carry_go_by_the_item() {
     );
     let mut commands = sandbox.commands();
     commands.sort();
-    assert_eq!(commands, ["item get", "item get", "item get", "run"]);
+    assert_eq!(commands, ["item get", "item get", "item get", "read"]);
 }
 
 #[test]

@@ -13,6 +13,10 @@ use crate::base::error::{Error, Trouble};
 pub(crate) enum Failure {
     /// `op` works, but the secret is missing, ambiguous or unusable.
     NotThere(Trouble),
+    /// `op run` has the values, but they are larger than one environment carries.
+    TooLarge,
+    /// `op run` has the values, but could not start the child that prints them.
+    NotHandedOver,
     /// `op` does not work.
     Fatal(Error),
 }
@@ -32,11 +36,6 @@ pub(crate) struct FailedCall<'a> {
     pub by_hand: &'a str,
 }
 
-/// `op run` has the value, but could not start the child that prints it.
-const NOT_HANDED_OVER: Trouble = Trouble::Unusable {
-    why: "`op run` could not hand it over",
-};
-
 /// Classifies a failed call by its diagnostic.
 pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
     let text = readable(stderr);
@@ -45,9 +44,17 @@ pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
     }
     // An `env` that does not know `-0` says so without `op`'s prefix.
     if text.starts_with("env: ") || text.starts_with("/usr/bin/env: ") {
-        return Failure::NotThere(NOT_HANDED_OVER);
+        return Failure::NotHandedOver;
     }
     let message = unwrapped(diagnostic(text));
+    // The words of Go where a child cannot be started: the values are too large for an
+    // environment, hold a NUL, or there is no `env` here. The items themselves can still be read.
+    if message.starts_with("fork/exec ") || message.starts_with("exec: ") {
+        return match message.trim_end().ends_with("argument list too long") {
+            true => Failure::TooLarge,
+            false => Failure::NotHandedOver,
+        };
+    }
     if let Some(trouble) = not_there(message) {
         return Failure::NotThere(trouble);
     }
@@ -60,6 +67,18 @@ pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
             by_hand: call.by_hand.to_owned(),
         });
     Failure::Fatal(error)
+}
+
+/// Whether `stderr` holds more than notices of what is no failure.
+pub(crate) fn complains(stderr: &[u8]) -> bool {
+    const NOTICES: &[&[u8]] = &[
+        b"Using configuration at non-standard location",
+        b"couldn't start daemon: ",
+    ];
+    let mut lines = stderr.split(|&byte| byte == b'\n');
+    lines.any(|line| {
+        !line.trim_ascii().is_empty() && !NOTICES.iter().any(|start| line.starts_with(start))
+    })
 }
 
 /// The part of `stderr` that is UTF-8 from its beginning, in place.
@@ -136,14 +155,6 @@ fn told(message: &str) -> Option<Trouble> {
     .any(|start| message.starts_with(start))
     {
         return missing("secret");
-    }
-    // The words of Go where a child cannot be started: the values are too large for an
-    // environment, hold a NUL, or there is no `env` here. The items themselves can still be read.
-    if ["fork/exec ", "exec: "]
-        .iter()
-        .any(|start| message.starts_with(start))
-    {
-        return Some(NOT_HANDED_OVER);
     }
     let claim = message.strip_prefix('"')?;
     [
@@ -307,6 +318,8 @@ mod tests {
     fn name(failure: &Failure) -> String {
         match failure {
             Failure::NotThere(trouble) => trouble.to_string(),
+            Failure::TooLarge => "too large".to_owned(),
+            Failure::NotHandedOver => "not handed over".to_owned(),
             Failure::Fatal(error) => error.to_string(),
         }
     }
@@ -329,16 +342,13 @@ mod tests {
             ),
             (
                 "fork/exec /usr/bin/env: argument list too long",
-                "unusable: `op run` could not hand it over",
+                "too large",
             ),
             (
                 "error while starting process: fork/exec /usr/bin/env: argument list too long",
-                "unusable: `op run` could not hand it over",
+                "too large",
             ),
-            (
-                "exec: environment variable contains NUL",
-                "unusable: `op run` could not hand it over",
-            ),
+            ("exec: environment variable contains NUL", "not handed over"),
             (
                 "\"f\" isn't a field in the \"T\" item",
                 "missing: no such field",
@@ -489,7 +499,7 @@ mod tests {
             "/usr/bin/env: invalid option -- '0'\n",
         ] {
             let failure = classify(text.as_bytes(), FailedCall::default());
-            assert_eq!(name(&failure), "unusable: `op run` could not hand it over");
+            assert_eq!(name(&failure), "not handed over");
         }
     }
 

@@ -12,11 +12,12 @@ pub fn read(call: &Call) -> Result<Reply, Failure> {
     let text = call.line.word().unwrap_or_default();
     let reference = Reference::parse(&text).map_err(Failure::new)?;
     outfile::check(call)?;
-    let mut secret = secret(call, &reference).map_err(|failure| failure.while_reading(&text))?;
+    let secret = secret(call, &reference).map_err(|failure| failure.while_reading(&text))?;
+    let mut secret = resolve::bytes(call, secret)?;
     if !call.line.on("no-newline") {
-        secret.push('\n');
+        secret.push(b'\n');
     }
-    match outfile::write(call, secret.as_bytes())? {
+    match outfile::write(call, &secret)? {
         Some(reply) => Ok(reply),
         None => Ok(Reply::bytes(secret)),
     }

@@ -75,19 +75,9 @@ fn fill(call: &Call, planned: &[Planned], child: &mut Command) -> Result<Vec<Vec
                 }
             }
         }
-        if call.modes.has(Mode::Bytes) {
-            child.env(name, OsString::from_vec(bytes(&value)?));
-        } else {
-            child.env(name, value);
-        }
+        child.env(name, OsString::from_vec(resolve::bytes(call, value)?));
     }
     Ok(secrets)
-}
-
-/// The bytes that the characters of `value` number.
-fn bytes(value: &str) -> Result<Vec<u8>, Failure> {
-    let byte = |c| u8::try_from(c).map_err(|_| Failure::loud("no byte has this number"));
-    value.chars().map(byte).collect()
 }
 
 /// The variables that the child does not simply inherit.
