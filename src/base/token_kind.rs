@@ -48,6 +48,19 @@ pub(crate) fn of(secret: &Secret) -> &'static str {
     }
 }
 
+/// What token a plain text begins like, if it does: one that stands where none should.
+pub(crate) fn of_text(text: &str) -> Option<&'static str> {
+    let known = TOKENS.iter().find(|(prefix, _)| text.starts_with(prefix));
+    match known {
+        Some((_, kind)) => Some(kind),
+        None if is_telegram(text.as_bytes()) => Some("Telegram bot token"),
+        None if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY") => {
+            Some("private key")
+        }
+        None => None,
+    }
+}
+
 /// `123456789:AA…`: a number, a colon, 35 letters.
 fn is_telegram(bytes: &[u8]) -> bool {
     let mut parts = bytes.splitn(2, |&byte| byte == b':');

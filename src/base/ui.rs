@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsRawFd;
 
 use crate::base::environment;
 use crate::base::error::Error;
@@ -142,6 +143,21 @@ impl Ui {
 /// Whether a line on stderr can be drawn over.
 pub(crate) fn can_redraw() -> bool {
     std::io::stderr().is_terminal() && !is_dumb()
+}
+
+/// How many characters fit into a line of standard output; `None` where it is no terminal.
+pub(crate) fn width() -> Option<usize> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let mut size = std::mem::MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: the call writes a `winsize`, and all zeroes are one where it fails.
+    let columns = unsafe {
+        libc::ioctl(stdout.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr());
+        size.assume_init().ws_col
+    };
+    Some(if columns == 0 { 80 } else { columns.into() })
 }
 
 fn is_dumb() -> bool {

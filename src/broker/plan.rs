@@ -85,16 +85,15 @@ pub(crate) fn plan(
 ) -> Result<Plan> {
     let built_in = manifest.origin == Origin::BuiltIn;
     let aside = Manifest::empty(Origin::BuiltIn);
-    let manifest = if built_in && env_file.is_some() {
-        &aside
-    } else {
-        manifest
+    let manifest = match built_in && env_file.is_some() {
+        true => &aside,
+        false => manifest,
     };
-    let mut specs = profile(manifest, selection, env_file.is_some())?;
-    let mut vars = manifest.vars.clone();
-    overlay(&mut specs, &mut vars, env_file.unwrap_or_default());
-    let specs = only(specs, &vars, manifest, selection)?;
-    let specs = require(specs, selection)?;
+    let Manifest {
+        secrets: specs,
+        vars,
+        ..
+    } = contents(manifest, env_file, selection)?;
     if specs.is_empty() && vars.is_empty() {
         return Err(nothing(manifest, env_file.is_some()));
     }
@@ -109,6 +108,35 @@ pub(crate) fn plan(
         vars,
         at_least_one: built_in && env_file.is_none(),
         ..nothing_wanted(manifest, selection)
+    })
+}
+
+/// The manifest as `selection` leaves it: the secrets that take part, the plain values that go
+/// along, the vault and the account that count. A vault may still be wanting.
+///
+/// # Errors
+/// [`Error::Usage`] for a selection that the manifest cannot meet.
+pub(crate) fn contents(
+    manifest: &Manifest,
+    env_file: Option<&[Definition]>,
+    selection: &Selection,
+) -> Result<Manifest> {
+    let mut manifest = match manifest.origin == Origin::BuiltIn && env_file.is_some() {
+        true => Manifest::empty(Origin::BuiltIn),
+        false => manifest.clone(),
+    };
+    let mut specs = profile(&manifest, selection, env_file.is_some())?;
+    let mut vars = std::mem::take(&mut manifest.vars);
+    overlay(&mut specs, &mut vars, env_file.unwrap_or_default());
+    let specs = only(specs, &vars, &manifest, selection)?;
+    let overriding =
+        |choice: &Option<String>, own: Option<String>| chosen(choice).map(str::to_owned).or(own);
+    Ok(Manifest {
+        secrets: require(specs, selection)?,
+        vars,
+        vault: overriding(&selection.vault, manifest.vault.take()),
+        account: overriding(&selection.account, manifest.account.take()),
+        ..manifest
     })
 }
 

@@ -8,9 +8,11 @@ mod settings;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
 
 use crate::base::env_name::EnvName;
-use crate::base::environment::among;
+use crate::base::environment::{Lookup, among};
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::suggest;
@@ -18,7 +20,7 @@ use crate::base::ui::Ui;
 use crate::broker::cache::{self, Cached, Caller, Identity, Policy};
 use crate::broker::demo::Demo;
 use crate::broker::dotenv::{self, Definition};
-use crate::broker::manifest::{self, Manifest, Origin};
+use crate::broker::manifest::{self, Manifest, Origin, Start};
 use crate::broker::op::{Op, Options};
 use crate::broker::plan::{self, Plan, Selection};
 use crate::broker::provider::{Provider, Request};
@@ -56,10 +58,25 @@ impl Session {
     /// # Errors
     /// When a manifest, a dotenv file or a variable of ours cannot be used.
     pub(crate) fn open(caller: Caller, settings: Settings, ui: Ui) -> Result<Self> {
+        Self::read(caller, settings, ui, manifest::load)
+    }
+
+    /// The same for a look at the manifest, which nobody needs to have allowed. It is not to ask
+    /// `op` for anything.
+    pub(crate) fn inspect(settings: Settings, ui: Ui) -> Result<Self> {
+        Self::read(Caller::Command, settings, ui, manifest::inspect)
+    }
+
+    fn read(
+        caller: Caller,
+        settings: Settings,
+        ui: Ui,
+        load: fn(Option<&Path>, &Start, Lookup<'_>) -> Result<Manifest>,
+    ) -> Result<Self> {
         let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let lookup = |name: &str| among(&environment, name).map(OsStr::to_owned);
         let asked = settings.manifest.as_deref();
-        let manifest = manifest::load(asked, &settings::start(caller)?, &lookup)?;
+        let manifest = load(asked, &settings::start(caller)?, &lookup)?;
         let env_file = dotenv::load(&settings.env_file, &lookup)?;
         if caller == Caller::Command
             && manifest.origin == Origin::BuiltIn
@@ -113,6 +130,26 @@ impl Session {
     /// When the selection does not fit the manifest.
     pub(crate) fn plan(&self) -> Result<Plan> {
         self.plan_of(&self.selection)
+    }
+
+    /// The manifest as the selection leaves it, with what `--env-file` defines.
+    pub(crate) fn contents(&self) -> Result<Manifest> {
+        plan::contents(&self.manifest, self.env_file.as_deref(), &self.selection)
+    }
+
+    /// What `--env-file` defines.
+    pub(crate) fn env_file(&self) -> &[Definition] {
+        self.env_file.as_deref().unwrap_or_default()
+    }
+
+    /// What the user chose.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// How long a value is kept, if at all.
+    pub(crate) fn kept_for(&self) -> Option<Duration> {
+        self.policy.keeps()
     }
 
     /// The plan for one secret that the manifest itself names.

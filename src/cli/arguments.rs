@@ -17,12 +17,7 @@ const GITHUB: &str = "github";
 
 /// Hand 1Password secrets to a process: one `op`, any number of secrets, nothing on disk.
 #[derive(Debug, Parser)]
-#[command(
-    name = "oc-secrets",
-    version,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
+#[command(name = "oc-secrets", version, max_term_width = 100)]
 pub(super) struct Arguments {
     /// What applies to every command.
     #[command(flatten, next_help_heading = "Global options")]
@@ -33,7 +28,7 @@ pub(super) struct Arguments {
 }
 
 /// What applies to every command.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(super) struct Global {
     /// Read this manifest instead of looking for oc-secrets.toml
     #[arg(long, global = true, value_name = "FILE")]
@@ -113,10 +108,12 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a command with the secrets in its environment
+    #[command(visible_alias = "run")]
     Exec(Exec),
     /// Print the secrets as text to evaluate: eval "$(oc-secrets env)"
     Env(Env),
     /// Print one secret
+    #[command(visible_alias = "get")]
     Read(Read),
     /// Review the oc-secrets.toml of this directory and allow it
     Allow(Allow),
@@ -127,12 +124,27 @@ pub(super) enum Command {
     },
     /// Show which secrets are found, and never a value
     Check(Check),
+    /// List what the manifest holds; does not run `op`
+    Ls(Ls),
+    /// Show where one secret comes from and how it is fetched; does not run `op`
+    Explain(Explain),
     /// Set up docker-credential-oc in Docker's and Podman's files
     Docker(Docker),
     /// Delete all cached secrets from the kernel's keyring
     Lock,
     /// Show the whole pipeline on made-up secrets; needs neither op nor an account
     Demo,
+}
+
+impl Command {
+    /// Whether standard output is read as JSON.
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::Check(check) => check.json,
+            Self::Ls(list) => list.json,
+            _ => false,
+        }
+    }
 }
 
 /// `allow`.
@@ -196,6 +208,22 @@ pub(super) struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ls`.
+#[derive(Args, Debug)]
+pub(super) struct Ls {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// A name from the manifest
+    #[arg(value_name = "NAME")]
+    pub name: String,
 }
 
 /// `docker`.

@@ -1,21 +1,26 @@
 //! `oc-secrets check`: which secrets are found, for people and for programs, and never a value.
 
 use super::arguments;
+use super::rows::{Cell, lay_out};
 use super::stdout;
 use crate::base::error::{Exit, Result, Trouble};
 use crate::base::token_kind;
-use crate::base::ui::{Tone, clean};
+use crate::base::ui::{self, Tone, clean};
 use crate::broker::resolve::Finding;
 use crate::broker::session::Session;
 
 /// Prints the table or the JSON.
 pub(super) fn run(session: &Session, arguments: &arguments::Check) -> Result<Exit> {
+    show(session, arguments.json, ui::width())
+}
+
+/// The same on a screen of this width.
+pub(super) fn show(session: &Session, as_json: bool, width: Option<usize>) -> Result<Exit> {
     let plan = session.plan()?;
     let findings = session.survey(&plan)?;
-    let text = if arguments.json {
-        json(session, &findings)
-    } else {
-        table(session, &findings)
+    let text = match as_json {
+        true => json(session, &findings),
+        false => table(session, &findings, width),
     };
     session.warn_if_swappable();
     stdout::print(text.as_bytes())?;
@@ -35,28 +40,22 @@ fn state(finding: &Finding<'_>) -> &'static str {
     }
 }
 
-fn table(session: &Session, findings: &[Finding<'_>]) -> String {
-    let width = |cell: fn(&Finding<'_>) -> usize| findings.iter().map(cell).max().unwrap_or(0);
-    let names = width(|finding| finding.wanted.name.as_str().len());
-    let remarks = width(|finding| remark(finding).chars().count());
-    let mut text = String::new();
-    for finding in findings {
-        let state = state(finding);
+fn table(session: &Session, findings: &[Finding<'_>], width: Option<usize>) -> String {
+    let row = |finding: &Finding<'_>| {
         let tone = match &finding.outcome {
             Ok(_) => Tone::Good,
             Err(_) if finding.wanted.required => Tone::Bad,
             Err(_) => Tone::Notice,
         };
-        text.push_str(&format!(
-            "{:names$}  {}  {:remarks$}  {}\n",
-            finding.wanted.name,
-            session.ui.paint(tone, &format!("{state:9}")),
-            remark(finding),
-            session
-                .ui
-                .paint(Tone::Dim, &clean(&finding.wanted.reference.to_string())),
-        ));
-    }
+        vec![
+            Cell::from(finding.wanted.name.as_str()),
+            Cell::toned(tone, state(finding)),
+            Cell::from(remark(finding)),
+            Cell::toned(Tone::Dim, finding.wanted.reference.to_string()),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
+    let mut text = lay_out(session.ui, &rows, 0, width);
     text.push_str(&summary(findings, &clean(&session.source())));
     text
 }

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
-use super::arguments::{Check, Env, Exec};
+use super::arguments::{Env, Exec};
+use super::rows::SCREEN;
 use super::{check, env, exec, stdout};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::Hardened;
@@ -29,7 +30,7 @@ pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
 
     step(session, "1. See what is found", "oc-secrets check")?;
     in_a_child(session.ui, "step 1", None, || {
-        check::run(session, &Check { json: false })
+        check::show(session, false, Some(SCREEN))
     })?;
 
     // An image with nothing but this program has none.

@@ -31,11 +31,11 @@ fn the_table_reads_well() {
         text.strip_suffix(&last),
         Some(
             "\
-TOKEN     found      GitHub classic token                             op://Vault/Item/TOKEN
-CANARY    found      text                                             op://Vault/Item/CANARY
-EMPTY     unusable   it is empty (optional)                           op://Vault/Item/EMPTY
-FALLBACK  found      text (default)                                   op://Vault/Item/none
-GONE      missing    no such field, did you mean `TOKEN`? (optional)  op://Vault/Item/TOKEM
+TOKEN     found     GitHub classic token                             op://Vault/Item/TOKEN
+CANARY    found     text                                             op://Vault/Item/CANARY
+EMPTY     unusable  it is empty (optional)                           op://Vault/Item/EMPTY
+FALLBACK  found     text (default)                                   op://Vault/Item/none
+GONE      missing   no such field, did you mean `TOKEN`? (optional)  op://Vault/Item/TOKEM
 "
         )
     );
@@ -68,7 +68,7 @@ fn a_missing_required_secret_is_exit_4() {
     assert_eq!((done.status.code(), done.stderr.as_str()), (Some(4), ""));
     assert!(
         done.text()
-            .contains("GONE      missing    no such field, did you mean `TOKEN`?")
+            .contains("GONE      missing   no such field, did you mean `TOKEN`?")
     );
 }
 
@@ -110,4 +110,44 @@ fn names_cannot_act_on_the_terminal() {
     sandbox.manifest("[secrets]\nA = 'op://Vault/Item/a'\n");
     let done = sandbox.oc(["check"]).done();
     assert!(!done.text().contains('\u{1b}'), "{}", done.text());
+}
+
+#[test]
+fn on_a_narrow_screen_no_line_is_broken() {
+    let sandbox = sandbox(false);
+    let run = sandbox.oc(["check", "--color", "never"]);
+    let (text, _) = crate::terminal::Terminal::start(run, 70).finish();
+    let path = sandbox.path("work/oc-secrets.toml").display().to_string();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(&path)).collect();
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 70),
+        "{text}"
+    );
+    assert_eq!(
+        lines[0].trim_end(),
+        "TOKEN     found     GitHub classic token"
+    );
+    assert_eq!(lines[1].trim_end(), "    op://Vault/Item/TOKEN");
+}
+
+#[test]
+fn a_failure_is_json_too_where_json_was_asked_for() {
+    let sandbox = sandbox(false);
+    sandbox.mode("network");
+    let done = sandbox.oc(["check", "--json"]).done();
+    let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!((done.status.code(), &report["exit"]), (Some(5), &json!(5)));
+    assert_eq!(report["error"], "1Password cannot be reached");
+    assert!(
+        report["hint"]
+            .as_str()
+            .is_some_and(|hint| hint.contains("proxy"))
+    );
+    assert!(
+        done.stderr
+            .starts_with("oc-secrets: error: 1Password cannot")
+    );
+    let wrong = sandbox.oc(["check", "--json", "--colour"]).done();
+    let report: Value = serde_json::from_slice(&wrong.stdout).expect("JSON");
+    assert_eq!((wrong.status.code(), &report["exit"]), (Some(2), &json!(2)));
 }

@@ -24,6 +24,7 @@ mod failures;
 mod find;
 mod git_credential;
 mod house;
+mod ls;
 mod ownership;
 mod proofs;
 #[cfg(target_os = "linux")] // strace
@@ -36,4 +37,5 @@ mod sandbox;
 mod seccomp;
 mod shells;
 mod single_flight;
+mod terminal;
 mod values;

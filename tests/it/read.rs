@@ -65,3 +65,47 @@ fn a_file_behind_it_is_warned_of() {
         "oc-secrets: warning: standard output is a file: the secret is now on disk\n"
     );
 }
+
+#[test]
+fn get_is_another_word_for_it_and_run_for_exec() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    let read = sandbox.oc(["get", "A"]).done().succeeds();
+    assert_eq!(read, format!("{CANARY}\n"));
+    let run = sandbox.oc(["run", "--", "sh", "-c", "echo \"$A\""]);
+    assert_eq!(run.done().succeeds(), format!("{CANARY}\n"));
+    // Its failures are those of `exec`.
+    let failed = sandbox.oc(["run", "--only", "B", "--", "true"]).done();
+    assert_eq!(failed.status.code(), Some(125));
+}
+
+#[test]
+fn several_names_are_told_what_to_do_instead() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY), ("B", "b")]);
+    for words in [&["read", "A", "B"][..], &["get", "-n", "A", "B"]] {
+        sandbox.oc(words).done().fails(
+            2,
+            "oc-secrets: error: `read` prints one secret at a time\n\
+             hint: for several at once: oc-secrets env --only A,B --format json, \
+             or oc-secrets exec --only A,B -- CMD\n",
+        );
+    }
+    let advice = sandbox.oc(["env", "--only", "A,B", "--format", "json"]);
+    assert!(advice.done().succeeds().contains(CANARY));
+}
+
+#[test]
+fn words_of_other_tools_are_answered_with_the_command_that_is_meant() {
+    let sandbox = Sandbox::new();
+    for (word, hint) in [
+        ("export", "here it is: eval \"$(oc-secrets env)\""),
+        ("list", "here it is: oc-secrets ls"),
+        (
+            "inject",
+            "here it is: oc-secrets exec -- CMD, or eval \"$(oc-secrets env)\"",
+        ),
+        ("vault", "that is 1Password's own: op vault --help"),
+    ] {
+        let said = format!("oc-secrets: error: no command `{word}`\nhint: {hint}\n");
+        sandbox.oc([word]).done().fails(2, &said);
+    }
+}

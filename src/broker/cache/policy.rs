@@ -76,6 +76,11 @@ impl Policy {
         }
     }
 
+    /// How long a value is kept, if at all.
+    pub(crate) fn keeps(self) -> Option<Duration> {
+        self.values
+    }
+
     /// Whether the keyring is read at all.
     pub(crate) fn reads(self) -> bool {
         !self.refresh && (self.values.is_some() || self.absences)

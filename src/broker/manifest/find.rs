@@ -18,6 +18,7 @@ use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
 use crate::broker::manifest::{Manifest, Origin, parse};
 
+/// The name of a manifest that is found.
 const FILE: &str = "oc-secrets.toml";
 const SYSTEM: &str = "/etc/oc-secrets/oc-secrets.toml";
 /// The name of the built-in manifest for `--manifest`.
@@ -42,7 +43,13 @@ pub(crate) enum Start {
 /// [`Error::Manifest`] or [`Error::Usage`] when the first one found cannot be used,
 /// [`Error::NotAllowed`] when it has not been allowed.
 pub(crate) fn load(asked: Option<&Path>, start: &Start, lookup: Lookup<'_>) -> Result<Manifest> {
-    load_from(asked, start, lookup, Path::new(SYSTEM))
+    load_from(asked, start, lookup, Path::new(SYSTEM), permitted)
+}
+
+/// The same for a look at it: nothing is fetched, so nobody needs to have allowed it.
+pub(crate) fn inspect(asked: Option<&Path>, start: &Start, lookup: Lookup<'_>) -> Result<Manifest> {
+    let seen = |opened: Opened, _: Lookup<'_>| Ok(opened.manifest);
+    load_from(asked, start, lookup, Path::new(SYSTEM), seen)
 }
 
 /// The manifest that is compiled in.
@@ -86,6 +93,7 @@ fn load_from(
     start: &Start,
     lookup: Lookup<'_>,
     system: &Path,
+    found: fn(Opened, Lookup<'_>) -> Result<Manifest>,
 ) -> Result<Manifest> {
     if asked == Some(Path::new(BUILT_IN)) {
         return Ok(builtin());
@@ -104,7 +112,7 @@ fn load_from(
     if let Start::WorkingDirectory(directory) = start
         && let Some(opened) = search(directory, lookup)?
     {
-        return permitted(opened, lookup);
+        return found(opened, lookup);
     }
     let of_system = std::iter::once(system.to_owned());
     for path in of_user(lookup).into_iter().chain(of_system) {
@@ -335,7 +343,13 @@ mod tests {
             });
             let environment = |name: &str| self.variable(name);
             let system = self.at("etc/oc-secrets.toml");
-            load_from(asked.map(Path::new), &start, &environment, &system)
+            load_from(
+                asked.map(Path::new),
+                &start,
+                &environment,
+                &system,
+                permitted,
+            )
         }
     }
 

@@ -22,7 +22,7 @@ use crate::base::env_name::EnvName;
 use crate::broker::reference::Reference;
 use crate::broker::registry::{Asked, Host};
 
-pub(crate) use find::{Opened, Start, builtin, load, open};
+pub(crate) use find::{Opened, Start, builtin, inspect, load, open};
 pub(crate) use parse::parse;
 
 /// Where a manifest came from.

@@ -1,0 +1,80 @@
+//! Which command is meant, known from the raw words: also where clap refuses the rest of them.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use super::arguments::Arguments;
+use super::env;
+use super::stdout;
+use crate::base::error::Exit;
+
+/// Commands with failures of their own kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Intent {
+    Env,
+    Exec,
+    Read,
+    Other,
+}
+
+impl Intent {
+    /// From the raw words, since it is also needed for a command line that clap refuses.
+    pub(super) fn of(words: &[OsString]) -> Self {
+        let command = Arguments::command();
+        let takes_value = |word: &str| {
+            command.get_arguments().any(|argument| {
+                argument.get_action().takes_values()
+                    && argument
+                        .get_long()
+                        .is_some_and(|long| word.strip_prefix("--") == Some(long))
+            })
+        };
+        let mut rest = words.iter().skip(1).map(|word| word.to_string_lossy());
+        while let Some(word) = rest.next() {
+            match &*word {
+                "env" => return Self::Env,
+                "exec" | "run" => return Self::Exec,
+                "read" | "get" => return Self::Read,
+                "--" => break,
+                word if takes_value(word) => drop(rest.next()),
+                word if word.starts_with('-') => {}
+                _ => break,
+            }
+        }
+        Self::Other
+    }
+
+    /// What a failure prints for the shell, and its exit code.
+    pub(super) fn fail(self, words: &[OsString], exit: Exit) -> Exit {
+        match self {
+            // `set -e; eval "$(…)"` goes on after a failure, but stops at `false`.
+            Self::Env if !stdout::is_terminal() => {
+                let _ = stdout::print(env::failure(words).as_bytes());
+                exit
+            }
+            Self::Exec if !matches!(exit, Exit::CannotExecute | Exit::CommandNotFound) => {
+                Exit::Ours
+            }
+            _ => exit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_intent_is_known_even_when_the_rest_is_wrong() {
+        let intent =
+            |line: &str| Intent::of(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(intent("oc-secrets env --formt sh"), Intent::Env);
+        assert_eq!(intent("oc-secrets -v --vault env exec"), Intent::Exec);
+        assert_eq!(intent("oc-secrets --vault=x env"), Intent::Env);
+        assert_eq!(intent("oc-secrets run --clen"), Intent::Exec);
+        assert_eq!(intent("oc-secrets read env"), Intent::Read);
+        assert_eq!(intent("oc-secrets check env"), Intent::Other);
+        assert_eq!(intent("oc-secrets -- env"), Intent::Other);
+    }
+}

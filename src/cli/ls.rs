@@ -1,0 +1,149 @@
+//! `oc-secrets ls`: what the manifest holds. It starts no `op`, and nobody needs to have allowed it.
+
+use serde_json::json;
+
+use super::arguments;
+use super::rows::{Cell, lay_out};
+use super::stdout;
+use crate::base::error::{Exit, Result};
+use crate::base::token_kind;
+use crate::base::ui::{self, Tone, clean};
+use crate::broker::manifest::allowed::{Allowed, Verdict};
+use crate::broker::manifest::{self, HostSpec, Manifest, Origin, SecretSpec};
+use crate::broker::session::Session;
+
+/// Prints the list or the JSON.
+pub(super) fn run(session: &Session, arguments: &arguments::Ls) -> Result<Exit> {
+    let contents = session.contents()?;
+    let text = match arguments.json {
+        true => json_text(session, &contents),
+        false => list(session, &contents),
+    };
+    stdout::print(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn list(session: &Session, contents: &Manifest) -> String {
+    let groups = [
+        ("secrets", secrets(contents)),
+        ("plain values", plain(contents)),
+        ("registries", hosts(&contents.registries)),
+        ("git", hosts(&contents.git)),
+        ("profiles", profiles(contents)),
+    ];
+    let width = ui::width();
+    let mut text = String::new();
+    for (title, rows) in groups.iter().filter(|(_, rows)| !rows.is_empty()) {
+        text.push_str(&format!("{title}\n"));
+        text.push_str(&lay_out(session.ui, rows, 2, width));
+        text.push('\n');
+    }
+    let state = match standing(session) {
+        None => String::new(),
+        Some(state) => format!(" ({})", session.ui.paint(Tone::Notice, state)),
+    };
+    text.push_str(&format!("{}{state}\n", clean(&session.source())));
+    text
+}
+
+/// How a found manifest is not allowed, if it is not.
+pub(super) fn standing(session: &Session) -> Option<&'static str> {
+    let Origin::Found(path) = &session.manifest.origin else {
+        return None;
+    };
+    let lookup = session.lookup();
+    let opened = manifest::open(Some(path), path, &lookup).ok()?;
+    match Allowed::of_user(&lookup).verdict(&opened.path, &opened.text) {
+        Verdict::Allowed => None,
+        Verdict::Changed => Some("changed since it was allowed: oc-secrets allow"),
+        Verdict::Unknown => Some("not allowed yet: oc-secrets allow"),
+    }
+}
+
+fn secrets(contents: &Manifest) -> Vec<Vec<Cell>> {
+    let row = |spec: &SecretSpec| {
+        vec![
+            Cell::from(spec.name.as_str()),
+            Cell::toned(Tone::Dim, if_missing(spec)),
+            Cell::from(contents.shown_source(spec)),
+        ]
+    };
+    contents.secrets.iter().map(row).collect()
+}
+
+/// What happens without the secret.
+fn if_missing(spec: &SecretSpec) -> &'static str {
+    match (&spec.default, spec.required) {
+        (Some(_), _) => "default",
+        (None, true) => "required",
+        (None, false) => "optional",
+    }
+}
+
+fn plain(contents: &Manifest) -> Vec<Vec<Cell>> {
+    let rows = contents.vars.iter();
+    rows.map(|(name, value)| vec![Cell::from(name.as_str()), Cell::from(shown(value))])
+        .collect()
+}
+
+/// A plain value, unless somebody put a token there by mistake.
+fn shown(value: &str) -> String {
+    match token_kind::of_text(value) {
+        Some(kind) => format!("({kind}: keep it in 1Password)"),
+        None => value.to_owned(),
+    }
+}
+
+fn hosts(specs: &[HostSpec]) -> Vec<Vec<Cell>> {
+    let row = |spec: &HostSpec| {
+        vec![
+            Cell::from(spec.host.as_str()),
+            Cell::from(format!("{} as {}", spec.secret, spec.username())),
+        ]
+    };
+    specs.iter().map(row).collect()
+}
+
+fn profiles(contents: &Manifest) -> Vec<Vec<Cell>> {
+    let row = |(name, secrets): (&String, &Vec<crate::base::env_name::EnvName>)| {
+        let names: Vec<&str> = secrets.iter().map(|name| name.as_str()).collect();
+        vec![Cell::from(name.as_str()), Cell::from(names.join(", "))]
+    };
+    contents.profiles.iter().map(row).collect()
+}
+
+fn json_text(session: &Session, contents: &Manifest) -> String {
+    let secrets = contents.secrets.iter().map(|spec| {
+        json!({
+            "name": spec.name.as_str(),
+            "reference": contents.shown_source(spec),
+            "required": spec.required,
+            "default": spec.default.is_some(),
+            "exact": spec.exact,
+        })
+    });
+    let vars = contents.vars.iter();
+    let vars = vars.map(|(name, value)| (name.to_string(), json!(shown(value))));
+    let hosts = |specs: &[HostSpec]| {
+        let host = |spec: &HostSpec| {
+            json!({
+                "host": spec.host.as_str(),
+                "username": spec.username(),
+                "secret": spec.secret.as_str(),
+            })
+        };
+        specs.iter().map(host).collect::<Vec<_>>()
+    };
+    let report = json!({
+        "manifest": session.source(),
+        "allowed": standing(session).is_none(),
+        "secrets": secrets.collect::<Vec<_>>(),
+        "vars": vars.collect::<serde_json::Map<_, _>>(),
+        "registries": hosts(&contents.registries),
+        "git": hosts(&contents.git),
+        "profiles": contents.profiles.iter().map(|(name, secrets)| {
+            (name.clone(), secrets.iter().map(|name| name.as_str()).collect())
+        }).collect::<serde_json::Map<String, serde_json::Value>>(),
+    });
+    format!("{report:#}\n")
+}

@@ -1,0 +1,114 @@
+//! Tables: columns where the screen is wide enough, and otherwise the last cell of each row on a
+//! line of its own, so that no word is broken in the middle.
+
+use crate::base::ui::{Tone, Ui, clean};
+
+/// What a screen holds by default, in characters.
+pub(super) const SCREEN: usize = 80;
+
+/// The indentation of a cell that did not fit, behind that of its row.
+const FOLDED: usize = 4;
+
+/// One cell.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    tone: Option<Tone>,
+}
+
+impl Cell {
+    /// A cell in the colour of `tone`.
+    pub(super) fn toned(tone: Tone, text: impl AsRef<str>) -> Self {
+        Self {
+            tone: Some(tone),
+            ..Self::from(text.as_ref())
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self {
+            text: clean(text).replace('\n', " "),
+            tone: None,
+        }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+/// The rows, each a line behind `indent` blanks; `width` is that of the screen, where there is one.
+pub(super) fn lay_out(ui: Ui, rows: &[Vec<Cell>], indent: usize, width: Option<usize>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(Cell::width).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(widest).collect();
+    let line: usize = indent + widths.iter().map(|width| width + 2).sum::<usize>();
+    let folds = width.is_some_and(|width| line.saturating_sub(2) > width) && columns > 1;
+    let mut text = String::new();
+    for row in rows {
+        let mut line = " ".repeat(indent);
+        for (column, cell) in row.iter().enumerate() {
+            let last = column + 1 == columns;
+            if last && folds && cell.width() > 0 {
+                line.truncate(line.trim_end().len());
+                line.push_str(&format!("\n{}", " ".repeat(indent + FOLDED)));
+            }
+            let padding = if last {
+                0
+            } else {
+                widths[column] - cell.width() + 2
+            };
+            line.push_str(&painted(ui, cell));
+            line.push_str(&" ".repeat(padding));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn painted(ui: Ui, cell: &Cell) -> String {
+    match cell.tone {
+        Some(tone) => ui.paint(tone, &cell.text),
+        None => cell.text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ui::{Color, Level};
+
+    fn shown(width: Option<usize>) -> String {
+        let ui = Ui::new("oc-secrets", Level::Normal, Color::Never);
+        let rows = [["A", "found", "op://v/i/f"], ["LONG", "x", ""]];
+        let rows = rows.map(|row| row.map(Cell::from).to_vec());
+        lay_out(ui, &rows, 2, width)
+    }
+
+    #[test]
+    fn columns_stand_side_by_side_where_they_fit() {
+        let wide = "  A     found  op://v/i/f\n  LONG  x\n";
+        assert_eq!(shown(None), wide);
+        assert_eq!(shown(Some(25)), wide);
+    }
+
+    #[test]
+    fn on_a_narrow_screen_the_last_cell_gets_a_line_of_its_own() {
+        assert_eq!(
+            shown(Some(24)),
+            "  A     found\n      op://v/i/f\n  LONG  x\n"
+        );
+    }
+}
