@@ -176,6 +176,12 @@ pub(crate) enum Error {
         /// Our words for the cause.
         why: &'static str,
     },
+    /// The desktop app answers no program that is not signed, as on macOS.
+    #[error("the 1Password app refuses the program that asks it")]
+    UnsignedCaller,
+    /// The credentials belong elsewhere: another account's token, or a stale `OP_DEVICE`.
+    #[error("1Password takes these credentials for those of another account or device")]
+    OtherAccount,
     /// The service-account or Connect token does not work.
     #[error("the service-account token {why}")]
     TokenInvalid {
@@ -335,6 +341,8 @@ impl Error {
             | Self::WhichAccount { .. }
             | Self::PromptRefused { .. }
             | Self::AppUnreachable { .. }
+            | Self::UnsignedCaller
+            | Self::OtherAccount
             | Self::TokenInvalid { .. }
             | Self::Forbidden { .. } => Exit::NotSignedIn,
             Self::Unresolved { .. } | Self::Password { .. } | Self::Unwritable { .. } => {

@@ -54,6 +54,32 @@ fn each_failure_has_its_exit_code_and_its_text() {
             6,
             "1Password's rate limit is reached; retry in 58 minutes",
         ),
+        (
+            "frame=bare\nrate-limited",
+            6,
+            "1Password's rate limit is reached; retry in 58 minutes",
+        ),
+        (
+            "frame=error\nrate-limited",
+            6,
+            "1Password's rate limit is reached; retry in 58 minutes",
+        ),
+        (
+            "other-device",
+            3,
+            "1Password takes these credentials for those of another account or device",
+        ),
+        ("read-deadline", 5, "1Password cannot be reached"),
+        (
+            "panic",
+            5,
+            "`op` gave an answer that cannot be trusted: it crashed instead",
+        ),
+        (
+            "swallowed-error",
+            5,
+            "`op` gave an answer that cannot be trusted: it is empty, and there is a diagnostic instead",
+        ),
         ("network", 5, "1Password cannot be reached"),
         ("timeout-text", 5, "1Password cannot be reached"),
         ("config-dir", 5, "`op` refuses its configuration directory"),
@@ -98,6 +124,17 @@ fn each_failure_has_its_exit_code_and_its_text() {
         ("session-expired", 3, "not signed in to 1Password"),
         ("no-accounts", 3, "`op` has no 1Password account configured"),
         (
+            "no-accounts-alone",
+            3,
+            "`op` has no 1Password account configured",
+        ),
+        ("no-session-token", 3, "not signed in to 1Password"),
+        (
+            "unsigned-caller",
+            3,
+            "the 1Password app refuses the program that asks it",
+        ),
+        (
             "many-accounts",
             3,
             "`op` knows several accounts and none was chosen",
@@ -141,8 +178,31 @@ fn each_failure_has_its_exit_code_and_its_text() {
 }
 
 #[test]
+fn an_item_that_is_gone_is_a_missing_one_in_every_frame() {
+    for frame in ["", "frame=bare\n", "frame=error\n"] {
+        for (mode, reference) in [
+            ("gone-item", "op://Vault/Item/A"),
+            ("", "op://Vault/None/A"),
+        ] {
+            let sandbox = sandbox(&format!("{frame}{mode}"));
+            let done = sandbox.oc(["read", reference]).done();
+            let told = format!("{reference}  missing: no such item");
+            assert_eq!(
+                done.status.code(),
+                Some(4),
+                "{frame}{mode}: {}",
+                done.stderr
+            );
+            assert!(done.stderr.contains(&told), "{}", done.stderr);
+            // The item is what is missing, so nothing else is asked.
+            assert_eq!(sandbox.commands(), ["read"]);
+        }
+    }
+}
+
+#[test]
 fn what_is_not_known_is_withheld_and_counted() {
-    for (mode, code) in [("panic", 2), ("stderr-secret", 1), ("bad-request", 4)] {
+    for (mode, code) in [("stderr-secret", 1), ("bad-request", 4)] {
         let (exit, error, _) = fails_in(mode, true);
         assert_eq!(exit, 1, "{mode}");
         assert!(

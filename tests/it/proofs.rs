@@ -236,6 +236,9 @@ const MODES: &[&str] = &[
     "exit-9",
     "bad-request",
     "fail-once=network",
+    "swallowed-error",
+    "frame=bare\nstderr-secret",
+    "frame=error\nstderr-secret",
 ];
 
 #[test]

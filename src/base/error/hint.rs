@@ -56,6 +56,12 @@ impl Error {
             Self::AppUnreachable { .. } => {
                 "start and unlock the 1Password app, with Settings > Developer > Integrate with 1Password CLI on"
             }
+            Self::UnsignedCaller => {
+                "on macOS the app answers only programs that are signed: start a signed build, or set OP_SERVICE_ACCOUNT_TOKEN"
+            }
+            Self::OtherAccount => {
+                "unset OP_DEVICE if it is set, and compare the account of the token with --account, OP_ACCOUNT and `account = …` in the manifest"
+            }
             Self::TokenInvalid { .. } => {
                 "make a new token (op service-account create) and set OP_SERVICE_ACCOUNT_TOKEN"
             }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::diagnostic;
 use crate::base::error::{Error, Trouble};
 
 /// The classes that matter to us.
@@ -38,15 +39,20 @@ pub(crate) struct FailedCall<'a> {
 
 /// Classifies a failed call by its diagnostic.
 pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
-    let text = readable(stderr);
-    if text.starts_with("No accounts configured") || text.contains("\nNo accounts configured") {
+    let preamble = |starts: &[&str]| diagnostic::preamble_has(stderr, starts);
+    if preamble(&["No accounts configured"]) {
         return Failure::Fatal(Error::NoAccount);
     }
     // An `env` that does not know `-0` says so without `op`'s prefix.
-    if text.starts_with("env: ") || text.starts_with("/usr/bin/env: ") {
+    if preamble(&["env: ", "/usr/bin/env: "]) {
         return Failure::NotHandedOver;
     }
-    let message = unwrapped(diagnostic(text));
+    // The words of Go for a crash, before a stack.
+    if preamble(&["panic: ", "fatal error: "]) {
+        let what = "it crashed instead";
+        return Failure::Fatal(Error::OpNonsense { what });
+    }
+    let message = diagnostic::message(stderr);
     // The words of Go where a child cannot be started: the values are too large for an
     // environment, hold a NUL, or there is no `env` here. The items themselves can still be read.
     if message.starts_with("fork/exec ") || message.starts_with("exec: ") {
@@ -69,55 +75,6 @@ pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
     Failure::Fatal(error)
 }
 
-/// Whether `stderr` holds more than notices of what is no failure.
-pub(crate) fn complains(stderr: &[u8]) -> bool {
-    const NOTICES: &[&[u8]] = &[
-        b"Using configuration at non-standard location",
-        b"couldn't start daemon: ",
-    ];
-    let mut lines = stderr.split(|&byte| byte == b'\n');
-    lines.any(|line| {
-        !line.trim_ascii().is_empty() && !NOTICES.iter().any(|start| line.starts_with(start))
-    })
-}
-
-/// The part of `stderr` that is UTF-8 from its beginning, in place.
-fn readable(stderr: &[u8]) -> &str {
-    match std::str::from_utf8(stderr) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&stderr[..error.valid_up_to()]).unwrap_or_default(),
-    }
-}
-
-/// The message behind `[ERROR] YYYY/MM/DD HH:MM:SS `, of the first line that has this prefix.
-fn diagnostic(text: &str) -> &str {
-    const PREFIX: usize = "[ERROR] 2006/01/02 15:04:05 ".len();
-    let start = match text.find("\n[ERROR] ") {
-        _ if text.starts_with("[ERROR] ") => 0,
-        Some(at) => at + 1,
-        None => return "",
-    };
-    text.get(start + PREFIX..).unwrap_or_default()
-}
-
-/// Takes off the wrappers that `op` puts around a client error.
-fn unwrapped(message: &str) -> &str {
-    let read = message
-        .strip_prefix("could not read secret '")
-        .and_then(|rest| rest.split_once("': "))
-        .map_or(message, |(_, rest)| rest);
-    [
-        "error initializing client: ",
-        "connecting to desktop app: ",
-        // Not recorded of `op`: the words of its ancestor's `run`, SecretHub.
-        "error while starting process: ",
-    ]
-    .iter()
-    .fold(read, |text, wrapper| {
-        text.strip_prefix(wrapper).unwrap_or(text)
-    })
-}
-
 fn not_there(message: &str) -> Option<Trouble> {
     // Behind `could not get item V/I: `, whose names may hold a colon of their own.
     let wrapped = message
@@ -138,7 +95,9 @@ fn told(message: &str) -> Option<Trouble> {
     if message.starts_with("More than one vault matches") {
         return Some(Trouble::Ambiguous { part: "vault" });
     }
-    if message.starts_with("could not resolve item UUID for item ") {
+    let gone = message.starts_with("could not find item ")
+        && message.contains("because it has been deleted or archived");
+    if gone || message.starts_with("could not resolve item UUID for item ") {
         return missing("item");
     }
     if message.starts_with("item '") && message.contains("' does not have a field '") {
@@ -221,6 +180,10 @@ fn sign_in(message: &str, call: FailedCall<'_>) -> Option<Error> {
         });
     }
     match message {
+        _ if message.starts_with("No accounts configured") => Some(Error::NoAccount),
+        _ if message.starts_with("Signin credentials are not compatible with") => {
+            Some(Error::OtherAccount)
+        }
         _ if message.starts_with("multiple accounts found") => {
             Some(Error::WhichAccount { account: None })
         }
@@ -256,6 +219,9 @@ fn app(message: &str) -> Option<Error> {
         ("connecting to desktop app timed out", "it did not answer"),
         ("1Password app is locked", "it is locked"),
     ];
+    if message.starts_with("RequestDelegatedSession: cannot setup session") {
+        return Some(Error::UnsignedCaller);
+    }
     let (_, why) = TABLE.iter().find(|(start, _)| message.starts_with(start))?;
     Some(Error::AppUnreachable { why })
 }
@@ -264,6 +230,8 @@ fn server(message: &str) -> Option<Error> {
     const NETWORK: &[&str] = &[
         "authenticating with the server: ",
         "call deadline exceeded",
+        "context deadline exceeded",
+        "read: context deadline exceeded",
         "dial tcp",
         "Get \"http",
         "Post \"http",
@@ -310,9 +278,22 @@ fn wait(message: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    /// What `message` means, which no frame changes.
     fn class(message: &str) -> String {
-        let stderr = format!("[ERROR] 2026/08/14 04:07:09 {message}\n");
-        name(&classify(stderr.as_bytes(), FailedCall::default()))
+        let frames = [
+            "[ERROR] 2026/08/14 04:07:09 ",
+            "[ERROR] ",
+            "Error: [ERROR] ",
+        ];
+        let [stamped, bare, error] = frames.map(|frame| {
+            let stderr = format!("{frame}{message}\n");
+            name(&classify(stderr.as_bytes(), FailedCall::default()))
+        });
+        assert!(
+            stamped == bare && bare == error,
+            "{message}: {bare}, {error}"
+        );
+        stamped
     }
 
     fn name(failure: &Failure) -> String {
@@ -436,6 +417,30 @@ mod tests {
             ),
             ("call deadline exceeded", "1Password cannot be reached"),
             (
+                "error initializing client: read: context deadline exceeded",
+                "1Password cannot be reached",
+            ),
+            (
+                "could not find item I in vault V, because it has been deleted or archived.",
+                "missing: no such item",
+            ),
+            (
+                "could not find session token for account my",
+                "not signed in to 1Password",
+            ),
+            (
+                "error initializing client: RequestDelegatedSession: cannot setup session. …",
+                "the 1Password app refuses the program that asks it",
+            ),
+            (
+                "Signin credentials are not compatible with the provided user auth from server",
+                "1Password takes these credentials for those of another account or device",
+            ),
+            (
+                "No accounts configured for use with 1Password CLI.",
+                "`op` has no 1Password account configured",
+            ),
+            (
                 "Can't continue. We can't safely access \"/p/.config/op\" because …",
                 "`op` refuses its configuration directory",
             ),
@@ -504,13 +509,31 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_is_no_answer_and_a_name_is_no_crash() {
+        let crash = b"panic: runtime error: invalid memory address or nil pointer dereference\n\
+            [signal SIGSEGV: segmentation violation]\n\ngoroutine 1 [running]:\n";
+        let class_of = |stderr: &[u8]| name(&classify(stderr, FailedCall::default()));
+        let crashed = "`op` gave an answer that cannot be trusted: it crashed instead";
+        assert_eq!(class_of(crash), crashed);
+        assert_eq!(
+            class_of(&[b"couldn't start daemon: x\n", &crash[..]].concat()),
+            crashed
+        );
+        let named = "[ERROR] More than one item matches \"x\npanic: y\". Try again …";
+        assert_eq!(
+            class_of(named.as_bytes()),
+            "ambiguous: more than one item has this name"
+        );
+    }
+
+    #[test]
     fn garbage_is_unknown_and_says_how_much_is_withheld() {
         for garbage in [
             &b""[..],
             b"[ERROR]",
             b"[ERROR] short",
             b"\xff\xfe",
-            b"panic: runtime error",
+            b"[ERROR] 2026/08/14 04:07:09 ",
         ] {
             let call = FailedCall {
                 code: 2,

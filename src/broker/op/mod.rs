@@ -5,6 +5,7 @@
 //! `process`.
 
 pub(crate) mod credentials;
+mod diagnostic;
 pub(crate) mod failure;
 pub(crate) mod find;
 pub(crate) mod frame;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::diagnostic;
 use super::failure::{self, FailedCall, Failure};
 use super::process::Call;
 use crate::base::error::{Error, Result, Trouble};
@@ -88,7 +89,7 @@ impl Program {
         ));
         if answer.status.success() {
             // Before 2.32.1 it took errors of the server that it did not know for success.
-            if answer.stdout.is_empty() && failure::complains(&answer.stderr) {
+            if answer.stdout.is_empty() && diagnostic::complains(&answer.stderr) {
                 let what = "it is empty, and there is a diagnostic instead";
                 return Err(Error::OpNonsense { what });
             }
