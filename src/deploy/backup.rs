@@ -18,7 +18,7 @@ use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::labels::{self, GRACE};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::runtime;
+use crate::deploy::gateway::{runtime, state};
 use crate::deploy::host::{Access, Host, Program, disk};
 use crate::deploy::settings::RuntimeKind;
 
@@ -82,7 +82,7 @@ pub(crate) fn archives(host: &Host) -> Vec<String> {
 
 fn make(cx: &Context) -> Result<PathBuf> {
     let host = &cx.host;
-    if cx.settings.engine.is_remote() {
+    if state::of(&cx.settings).directories(&cx.settings).is_empty() {
         return Err(Failure::new(
             "a backup copies directories, and a remote engine has volumes instead",
         )
@@ -117,18 +117,13 @@ fn make(cx: &Context) -> Result<PathBuf> {
 
 /// The paths to back up that exist, without their leading slash, as `tar --directory /` wants them.
 fn members(cx: &Context) -> Vec<String> {
-    let settings = &cx.settings;
-    let project = settings.project();
-    [
-        settings.state(),
-        settings.auth(),
-        project.join(".env"),
-        project.join("compose.yaml"),
-    ]
-    .iter()
-    .filter(|path| cx.host.exists(path))
-    .map(|path| path.to_string_lossy().trim_start_matches('/').to_owned())
-    .collect()
+    let project = cx.settings.project();
+    let mut paths = state::of(&cx.settings).directories(&cx.settings);
+    paths.extend([project.join(".env"), project.join("compose.yaml")]);
+    let paths = paths.iter().filter(|path| cx.host.exists(path));
+    paths
+        .map(|path| path.to_string_lossy().trim_start_matches('/').to_owned())
+        .collect()
 }
 
 /// Removes the unfinished archive of an interrupted run.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::gateway::{config, env};
+use crate::deploy::gateway::{config, env, state};
 use crate::deploy::host::Access;
 use crate::deploy::settings::STATE_OWNER;
 use crate::deploy::step::{State, Step};
@@ -25,27 +25,20 @@ struct Dir {
 
 impl Step for Files {
     fn check(&self, cx: &Context) -> Result<State> {
-        let mut what = Vec::new();
-        if cx.settings.engine.is_remote() {
-            let text = env::read(cx, None)?;
-            if env::complete(cx, &text)? != text {
-                what.push(format!("complete {}", env::path(cx).display()));
-            }
-            return Ok(State::of(what));
-        }
-        if let Err(missing) = env::owner(cx) {
+        let owner = match env::owner(cx) {
+            Ok(owner) => owner,
             // Step 2 creates the user, which a dry run has not done.
-            return match cx.reporter.is_dry_run() {
-                true => Ok(State::of(vec![
-                    "create the directories and .env".to_owned(),
-                ])),
-                false => Err(missing),
-            };
-        }
+            Err(_) if cx.reporter.is_dry_run() => {
+                let what = "create the directories and .env";
+                return Ok(State::of(vec![what.to_owned()]));
+            }
+            Err(missing) => return Err(missing),
+        };
+        let mut what = Vec::new();
         for dir in directories(cx)? {
             what.extend(dir.to_do(cx));
         }
-        for top in [cx.settings.state(), cx.settings.auth()] {
+        for top in state::of(&cx.settings).directories(&cx.settings) {
             let count = cx.host.owned_by_others(&top, STATE_OWNER.0).len();
             if count > 0 {
                 what.push(format!(
@@ -54,7 +47,6 @@ impl Step for Files {
                 ));
             }
         }
-        let owner = env::owner(cx)?;
         let text = env::read(cx, owner)?;
         let access = Access { mode: 0o600, owner };
         if env::complete(cx, &text)? != text {
@@ -62,29 +54,16 @@ impl Step for Files {
         } else if !cx.host.holds(env::path(cx), text.as_bytes(), access) {
             what.push(format!("make {} private (0600)", env::path(cx).display()));
         }
-        if !cx.host.exists(config_path(cx)) {
-            what.push(format!("write {}", config_path(cx).display()));
-        }
+        let config = missing_config(cx);
+        what.extend(config.map(|path| format!("write {}", path.display())));
         Ok(State::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
-        if cx.settings.engine.is_remote() {
-            let text = env::complete(cx, &env::read(cx, None)?)?;
-            cx.host.directory(
-                cx.settings.project(),
-                Access {
-                    mode: 0o700,
-                    owner: None,
-                },
-            )?;
-            env::write(cx, &text, None)?;
-            return Ok(None);
-        }
         for dir in directories(cx)? {
             cx.host.directory(&dir.path, dir.access)?;
         }
-        for top in [cx.settings.state(), cx.settings.auth()] {
+        for top in state::of(&cx.settings).directories(&cx.settings) {
             for path in cx.host.owned_by_others(&top, STATE_OWNER.0) {
                 let top = cx.host.path(&top);
                 let given = cx.host.change_owner_below(&top, &path, STATE_OWNER);
@@ -94,13 +73,13 @@ impl Step for Files {
         let owner = env::owner(cx)?;
         let text = env::read(cx, owner)?;
         env::write(cx, &env::complete(cx, &text)?, owner)?;
-        if !cx.host.exists(config_path(cx)) {
+        if let Some(path) = missing_config(cx) {
             let access = Access {
                 mode: 0o600,
                 owner: Some(STATE_OWNER),
             };
             let text = config::text(cx.settings.port);
-            cx.host.write(config_path(cx), text.as_bytes(), access)?;
+            cx.host.write(path, text.as_bytes(), access)?;
         }
         Ok(None)
     }
@@ -119,23 +98,31 @@ impl Step for Files {
     }
 }
 
-fn config_path(cx: &Context) -> PathBuf {
-    cx.settings.state().join("openclaw.json")
+/// Where the gateway's configuration is to be written. In volumes it is written when they are prepared.
+fn missing_config(cx: &Context) -> Option<PathBuf> {
+    let directories = state::of(&cx.settings).directories(&cx.settings);
+    let path = directories.first()?.join("openclaw.json");
+    (!cx.host.exists(&path)).then_some(path)
 }
 
+/// The directories that have to be there. Those for a remote engine belong to whoever runs this.
 fn directories(cx: &Context) -> Result<Vec<Dir>> {
     let settings = &cx.settings;
     let dir = |path: PathBuf, mode, owner| Dir {
         path,
         access: Access { mode, owner },
     };
-    Ok(vec![
-        dir(settings.project(), 0o750, env::owner(cx)?),
-        dir(settings.state(), 0o700, Some(STATE_OWNER)),
-        dir(settings.workspace(), 0o700, Some(STATE_OWNER)),
-        dir(settings.auth(), 0o700, Some(STATE_OWNER)),
+    let owner = env::owner(cx)?;
+    let project = owner.map_or(0o700, |_| 0o750);
+    let mut all = vec![
+        dir(settings.project(), project, owner),
         dir(settings.records(), 0o700, None),
-    ])
+    ];
+    let state = state::of(settings).directories(settings);
+    let workspace = state.first().map(|_| settings.workspace());
+    let state = state.into_iter().chain(workspace);
+    all.extend(state.map(|path| dir(path, 0o700, Some(STATE_OWNER))));
+    Ok(all)
 }
 
 impl Dir {

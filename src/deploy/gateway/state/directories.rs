@@ -21,6 +21,10 @@ impl Storage for Directories {
         None
     }
 
+    fn directories(&self, settings: &Settings) -> Vec<PathBuf> {
+        vec![settings.state(), settings.auth()]
+    }
+
     fn mounts(&self, settings: &Settings) -> Vec<Mount> {
         let mounts = [
             (settings.state(), "/home/node/.openclaw"),

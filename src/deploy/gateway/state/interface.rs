@@ -1,5 +1,7 @@
 //! What a place for the gateway's state has to do.
 
+use std::path::PathBuf;
+
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
@@ -12,6 +14,9 @@ use crate::deploy::settings::Settings;
 pub(crate) trait Storage {
     /// The name of the volumes that release `id` will have; none where the state is in directories.
     fn name_for(&self, id: u64) -> Option<String>;
+
+    /// The directories on this machine that hold it, each with all that is below.
+    fn directories(&self, settings: &Settings) -> Vec<PathBuf>;
 
     /// The directories that the gateway is given.
     fn mounts(&self, settings: &Settings) -> Vec<Mount>;

@@ -5,6 +5,7 @@
 //! do not name can go. A copy keeps owners, modes, links and times to the second; it fills holes,
 //! and leaves out sockets and attributes other than capabilities.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::interface::Storage;
@@ -43,6 +44,10 @@ pub(super) struct Volumes;
 impl Storage for Volumes {
     fn name_for(&self, id: u64) -> Option<String> {
         Some(format!("{}-{id}", now()))
+    }
+
+    fn directories(&self, _: &Settings) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     fn mounts(&self, _: &Settings) -> Vec<Mount> {
