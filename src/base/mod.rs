@@ -3,6 +3,7 @@
 pub(crate) mod environment;
 pub(crate) mod runtime_directory;
 pub(crate) mod checksum;
+pub(crate) mod process_group;
 pub(crate) mod program;
 pub(crate) mod units;
 pub(crate) mod duration;

@@ -1,53 +1,42 @@
-//! Asks a foreign program whether it works, and nothing more.
+//! Foreign programs: each sees the variables that it is given and no others.
 //!
-//! It sees the variables that it is given and no others, gets no input, and has a process group of
-//! its own that is killed when its time is up. Programs whose answer matters have doors of their
-//! own: `op` in `broker/op/process.rs`, those of a host in `deploy/host/spawn.rs`.
+//! This is the one place that starts them, but for three: `op`, whose environment holds the vault's
+//! key (`broker/op/process.rs`), the program that `exec` becomes, and the shell of the demo.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use super::process_group::ProcessGroup;
 
-/// Whether `program` with these words ends with 0 in time. What it prints goes nowhere.
-pub(crate) fn succeeds(
+/// `program` with this environment, no input, and output that goes nowhere unless it is asked for.
+pub(crate) fn command<N: AsRef<OsStr>, V: AsRef<OsStr>>(
     program: &Path,
-    words: &[&str],
-    environment: impl IntoIterator<Item = (&'static str, OsString)>,
-    timeout: Duration,
-) -> bool {
-    let started = Command::new(program)
-        .args(words)
+    environment: impl IntoIterator<Item = (N, V)>,
+) -> Command {
+    let mut command = Command::new(program);
+    command
         .env_clear()
         .envs(environment)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
-    let Ok(mut child) = started else {
-        return false;
-    };
-    let deadline = Instant::now() + timeout;
-    while Instant::now() < deadline {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) => std::thread::sleep(Duration::from_millis(10)),
-            Err(_) => break,
-        }
-    }
-    end(&mut child);
-    false
+        .stderr(Stdio::null());
+    command
 }
 
-/// Ends it with all that it has started.
-fn end(child: &mut Child) {
-    let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
-    let _ = child.wait();
+/// Whether `program` with these words ends with 0 in time.
+pub(crate) fn succeeds<V: AsRef<OsStr>>(
+    program: &Path,
+    words: &[&str],
+    environment: impl IntoIterator<Item = (&'static str, V)>,
+    timeout: Duration,
+) -> bool {
+    let mut command = command(program, environment);
+    let Ok((mut group, _)) = ProcessGroup::start(command.args(words)) else {
+        return false;
+    };
+    group.ends_within(timeout) && group.reap().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
@@ -55,16 +44,26 @@ mod tests {
     use super::*;
 
     fn sh(script: &str, timeout: u64) -> bool {
-        let given = [("GIVEN", OsString::from("1"))];
         let timeout = Duration::from_millis(timeout);
-        succeeds(Path::new("/bin/sh"), &["-c", script], given, timeout)
+        succeeds(
+            Path::new("/bin/sh"),
+            &["-c", script],
+            [("GIVEN", "1")],
+            timeout,
+        )
     }
 
     #[test]
     fn its_exit_is_the_answer() {
         assert!(sh("exit 0", 5000));
         assert!(!sh("exit 1", 5000));
-        assert!(!succeeds(Path::new("/absent"), &[], [], Duration::ZERO));
+        assert!(!sh("sleep 5", 50));
+        assert!(!succeeds::<&str>(
+            Path::new("/absent"),
+            &[],
+            [],
+            Duration::ZERO
+        ));
     }
 
     #[test]
@@ -75,14 +74,5 @@ mod tests {
             "[ \"$GIVEN\" = 1 ] && ! /usr/bin/env | grep -q ^PATH=/",
             5000
         ));
-    }
-
-    #[test]
-    fn it_ends_with_all_that_it_has_started() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mark = directory.path().join("mark").display().to_string();
-        assert!(!sh(&format!("(sleep 0.5; touch {mark}) & sleep 5"), 100));
-        std::thread::sleep(Duration::from_millis(700));
-        assert!(!Path::new(&mark).exists());
     }
 }

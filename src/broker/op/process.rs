@@ -1,25 +1,22 @@
 //! One `op` process: started, read, and never left behind.
 //!
-//! `op` gets a process group of its own, and `/dev/null` on stdin, since it takes any pipe there
-//! for data. We wait for its pid, not for the end of its output, since its cache daemon keeps our
-//! pipes open for hours. The group is killed while its leader is still unreaped, so that its number
-//! cannot belong to another process yet; `tokio::process` reaps it too early.
+//! `op` gets `/dev/null` on stdin, since it takes any pipe there for data. We wait for its process,
+//! not for the end of its output, since its cache daemon keeps our pipes open for hours.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::signal::unix;
 
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
+use crate::base::process_group::{ProcessGroup, watch_children};
 
 /// The most that `op` may print, in bytes: 50 values of 64 KiB, with room for JSON escapes.
 const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
@@ -61,14 +58,15 @@ impl Call<'_> {
     /// [`Error::OpUntrusted`] where it cannot be started.
     pub(crate) async fn run(&self) -> Result<Answer> {
         // Registered before the start, so that an early exit is not missed.
-        let mut children = watch_children()?;
-        let mut group = self.start()?;
-        let mut pipes = Pipes::of(&mut group.leader)?;
+        let failed = |why| Error::system("wait for `op`", why);
+        let mut children = watch_children().map_err(failed)?;
+        let (mut group, mut op) = self.start()?;
+        let mut pipes = Pipes::of(&mut op)?;
         pipes.until_end(&group, &mut children).await?;
         group.kill();
         // Whatever `op` wrote before it ended is in the pipes by now.
         pipes.drain()?;
-        let status = group.reap()?;
+        let status = group.reap().map_err(failed)?;
         match status.signal() {
             Some(signal) => Err(Error::OpKilled { signal }),
             None => Ok(Answer {
@@ -80,80 +78,22 @@ impl Call<'_> {
         }
     }
 
-    fn start(&self) -> Result<Group> {
+    fn start(&self) -> Result<(ProcessGroup, Child)> {
         let environment = self.environment.into_iter().flatten();
-        Command::new(self.program)
+        let mut command = Command::new(self.program);
+        command
             .args(self.arguments)
             .env_clear()
             .envs(environment.map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map(|leader| Group {
-                leader,
-                reaped: false,
-            })
-            .map_err(|why| Error::OpUntrusted {
-                path: self.program.to_owned(),
-                why: format!("it cannot be started: {why}"),
-                absent: false,
-            })
+            .stderr(Stdio::piped());
+        ProcessGroup::start(&mut command).map_err(|why| Error::OpUntrusted {
+            path: self.program.to_owned(),
+            why: format!("it cannot be started: {why}"),
+            absent: false,
+        })
     }
-}
-
-/// The process group of `op`.
-struct Group {
-    leader: Child,
-    reaped: bool,
-}
-
-impl Group {
-    fn id(&self) -> Pid {
-        Pid::from_raw(self.leader.id().cast_signed())
-    }
-
-    /// Waits until `op` has exited, and leaves it unreaped.
-    async fn end(&self, children: &mut unix::Signal) -> Result<()> {
-        loop {
-            match has_ended(self.leader.id()) {
-                Ok(false) | Err(Errno::EINTR) => {}
-                Ok(true) => return Ok(()),
-                Err(why) => return Err(Error::system("wait for `op`", why)),
-            }
-            children.recv().await;
-        }
-    }
-
-    fn kill(&self) {
-        let _ = killpg(self.id(), Signal::SIGKILL);
-    }
-
-    fn reap(&mut self) -> Result<ExitStatus> {
-        let status = self.leader.wait();
-        self.reaped = true;
-        status.map_err(|why| Error::system("wait for `op`", why))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.reaped {
-            self.kill();
-            let _ = self.reap();
-        }
-    }
-}
-
-/// Whether a child of ours has ended; it stays unreaped. (nix has no `waitid` on macOS.)
-fn has_ended(child: u32) -> nix::Result<bool> {
-    let mut what = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: `what` is ours to write to, and the flags leave the child as it is.
-    Errno::result(unsafe { libc::waitid(libc::P_PID, child, what.as_mut_ptr(), flags) })?;
-    // SAFETY: all zeroes are a `siginfo_t`, of which waitid wrote what it had to say.
-    Ok(unsafe { what.assume_init().si_pid() } != 0)
 }
 
 /// Our ends of `op`'s pipes, and what came through them.
@@ -182,12 +122,13 @@ impl Pipes {
     }
 
     /// Reads until `op` has exited, even if another process still holds the pipes.
-    async fn until_end(&mut self, group: &Group, children: &mut unix::Signal) -> Result<()> {
+    async fn until_end(&mut self, group: &ProcessGroup, children: &mut unix::Signal) -> Result<()> {
+        let failed = |why| Error::system("wait for `op`", why);
         tokio::select! {
-            end = group.end(children) => return end,
+            end = group.end(children) => return end.map_err(failed),
             moved = self.exchange() => moved?,
         }
-        group.end(children).await
+        group.end(children).await.map_err(failed)
     }
 
     async fn exchange(&mut self) -> Result<()> {
@@ -250,8 +191,4 @@ fn accept(answer: &mut Locked, bytes: usize) -> Result<()> {
 fn skim(diagnostic: &mut Locked, length: &mut u64, bytes: usize) {
     *length += bytes as u64;
     diagnostic.advance(bytes.min(DIAGNOSTIC_LIMIT - diagnostic.len()));
-}
-
-fn watch_children() -> Result<unix::Signal> {
-    signal(SignalKind::child()).map_err(|why| Error::system("watch for `op`", why))
 }

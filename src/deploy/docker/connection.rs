@@ -8,11 +8,13 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::unix::pipe;
 use tokio::task::AbortHandle;
 
-use crate::base::environment;
+use crate::base::process_group::ProcessGroup;
+use crate::base::{environment, program};
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::host::SEARCH;
+use crate::deploy::host::{self, SEARCH};
 use crate::deploy::settings::EngineAddress;
 
 /// What a request carries: a little JSON, or the answer to another request.
@@ -23,6 +25,8 @@ pub(super) struct Connection {
     /// Where requests go.
     pub sender: SendRequest<Body>,
     task: AbortHandle,
+    /// The Docker client that carries it; it is killed with the connection.
+    _client: Option<ProcessGroup>,
 }
 
 impl Drop for Connection {
@@ -36,46 +40,51 @@ pub(super) async fn connect(address: &EngineAddress) -> Result<Connection> {
     match address {
         EngineAddress::Socket(path) => {
             let stream = tokio::net::UnixStream::connect(path).await;
-            over(stream.map_err(|why| unreachable_socket(path, &why))?).await
+            over(stream.map_err(|why| unreachable_socket(path, &why))?, None).await
         }
-        EngineAddress::Client(args) => over(dial_stdio(args)?).await,
+        EngineAddress::Client(args) => dial_stdio(args).await,
     }
 }
 
-/// HTTP over this stream.
-async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send) -> Result<Connection> {
+/// HTTP over this stream, which `client` carries where it is no socket.
+async fn over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send,
+    client: Option<ProcessGroup>,
+) -> Result<Connection> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let task = tokio::spawn(connection).abort_handle();
-    Ok(Connection { sender, task })
+    Ok(Connection {
+        sender,
+        task,
+        _client: client,
+    })
 }
 
-/// The Docker client as a pipe to whatever engine its arguments name.
-fn dial_stdio(args: &[String]) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-    let mut command = tokio::process::Command::new("docker");
-    command
-        .args(args)
-        .args(["system", "dial-stdio"])
-        .env_clear()
-        .envs(client_env())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        // Ctrl-C is for us, who need the engine to put things back.
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|why| {
-        Failure::system("run the Docker client", why)
+/// The Docker client as a pipe to whatever engine its arguments name. It ends with the connection.
+async fn dial_stdio(args: &[String]) -> Result<Connection> {
+    let missing = |failure: Failure| {
+        failure
             .hint("install it: apt-get install docker.io")
             .exit(Exit::Docker)
             .cause(Cause::Client)
-    })?;
+    };
+    let docker = host::find_here("docker")
+        .ok_or_else(|| missing(Failure::new("the Docker client is not installed")))?;
+    let mut command = program::command(&docker, client_env());
+    command
+        .args(args)
+        .args(["system", "dial-stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let fail = |why| missing(Failure::system("run the Docker client", why));
+    let (client, mut child) = ProcessGroup::start(&mut command).map_err(fail)?;
     let (Some(out), Some(into)) = (child.stdout.take(), child.stdin.take()) else {
         return Err(Failure::new("the Docker client has no pipes")
             .hint("see whether it works by hand: docker version"));
     };
-    // The client exits by itself when the connection closes its stdin.
-    tokio::spawn(async move { child.wait().await });
-    Ok(tokio::io::join(out, into))
+    let out = pipe::Receiver::from_owned_fd(out.into()).map_err(fail)?;
+    let into = pipe::Sender::from_owned_fd(into.into()).map_err(fail)?;
+    over(tokio::io::join(out, into), Some(client)).await
 }
 
 /// What the Docker client may see of our environment: its configuration and ssh's agent.

@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::program::find_in;
-pub(crate) use self::program::{Program, ProgramOutput, good};
+pub(crate) use self::program::{Program, ProgramOutput, find_here, good};
 pub(crate) use self::system::SEARCH;
 use super::error::{Cause, Exit, Failure, Result};
 

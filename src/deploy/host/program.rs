@@ -189,6 +189,11 @@ pub(crate) fn good(program: &Program, answer: ProgramOutput) -> Result<String> {
     ))))
 }
 
+/// The path of `name` in [`SEARCH`] of this machine, whatever `--root` is.
+pub(crate) fn find_here(name: &str) -> Option<PathBuf> {
+    find_in(name, Path::to_path_buf)
+}
+
 /// The path of `name` in [`SEARCH`]; `place` maps a path of the host to ours.
 pub(super) fn find_in(name: &str, place: impl Fn(&Path) -> PathBuf) -> Option<PathBuf> {
     SEARCH

@@ -1,21 +1,25 @@
-//! Runs a program to its end.
-//!
-//! Each has a process group of its own. Otherwise Ctrl-C would reach it too, and end dpkg in the
-//! middle, or Compose while it restores the previous version.
+//! Runs a program to its end, or ends it with all that it has started: Ctrl-C is for us, since it
+//! would otherwise end dpkg in the middle, or Compose while it restores the previous version.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Child;
+use tokio::net::unix::pipe;
 
-use super::program::{Input, Program, ProgramOutput, find_in, good};
+use super::program::{Input, Program, ProgramOutput, find_here, good};
 use super::system::SEARCH;
+use crate::base::process_group::{ProcessGroup, watch_children};
+use crate::base::program as foreign;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Host;
+
+/// How long a program that is ended early may take to tidy up.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Host {
     /// Runs a program to its end. A bad exit is a [`ProgramOutput`], not an error.
@@ -34,10 +38,15 @@ impl Host {
         let fail = |why: io::Error| {
             program.with_command_hint(Failure::system(format!("run {label}"), why))
         };
-        let mut child = self.command(program)?.spawn().map_err(fail)?;
-        let group = Group::of(&child);
-        let (mut stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // Registered before the start, so that an early exit is not missed.
+        let mut children = watch_children().map_err(fail)?;
+        let (group, mut child) = ProcessGroup::start(&mut self.command(program)?).map_err(fail)?;
+        let mut group = group.with_grace(GRACE);
+        let stdin = child.stdin.take().map(into_program).transpose();
+        let mut stdin = stdin.map_err(fail)?;
+        let stdout = child.stdout.take().map(from_program).transpose();
+        let stderr = child.stderr.take().map(from_program).transpose();
+        let (stdout, stderr) = (stdout.map_err(fail)?, stderr.map_err(fail)?);
         let feed = async {
             if let Some(pipe) = stdin.as_mut() {
                 // A program that stops reading is no error: its exit code tells whether it failed.
@@ -46,39 +55,39 @@ impl Host {
             drop(stdin);
         };
         let work = async {
-            let (_, out, err, status) = tokio::join!(
+            let (_, out, err, end) = tokio::join!(
                 feed,
                 drain(stdout, program.cap),
                 drain(stderr, program.cap),
-                child.wait()
+                group.end(&mut children)
             );
-            status.map(|status| ProgramOutput {
-                code: status.code(),
-                stdout: out,
-                stderr: err,
-            })
+            end.map(|()| (out, err))
         };
         let limited = async {
             match tokio::time::timeout(program.deadline, work).await {
-                Ok(answer) => answer.map_err(fail),
+                Ok(output) => output.map_err(fail),
                 Err(_) => Err(program.with_command_hint(Failure::new(format!(
                     "{label} did not end within {} s",
                     program.deadline.as_secs()
                 )))),
             }
         };
-        let answer = self.unless_interrupted(limited).await?;
-        group.has_ended();
-        Ok(answer)
+        let (stdout, stderr) = self.unless_interrupted(limited).await?;
+        let status = group.reap().map_err(fail)?;
+        Ok(ProgramOutput {
+            code: status.code(),
+            stdout,
+            stderr,
+        })
     }
 
-    fn command(&self, program: &Program) -> Result<tokio::process::Command> {
+    fn command(&self, program: &Program) -> Result<Command> {
         let here = program.outside || self.is_real_root();
         let name = program.name.to_string_lossy();
         let path = if name.starts_with('/') {
             Some(PathBuf::from(&program.name))
         } else if here {
-            find_in(&name, Path::to_path_buf)
+            find_here(&name)
         } else {
             self.find(&name)
         };
@@ -86,28 +95,23 @@ impl Host {
             Failure::new(format!("{name} is not installed"))
                 .hint(format!("install it; it is looked for in {SEARCH}"))
         })?;
+        let always = [("PATH", SEARCH), ("HOME", "/root"), ("LC_ALL", "C.UTF-8")]
+            .map(|(name, value)| (name.into(), value.into()));
+        let environment = always.into_iter().chain(program.env.iter().cloned());
         let mut command = if here {
-            tokio::process::Command::new(path)
+            foreign::command::<OsString, OsString>(&path, environment)
         } else {
-            let mut chroot = tokio::process::Command::new("/usr/sbin/chroot");
+            let mut chroot = foreign::command(Path::new("/usr/sbin/chroot"), environment);
             chroot.arg(&self.root).arg(path);
             chroot
         };
         command
             .args(&program.args)
-            .env_clear()
-            .env("PATH", SEARCH)
-            .env("HOME", "/root")
-            .env("LC_ALL", "C.UTF-8")
-            .envs(program.env.iter().map(|(name, value)| (name, value)))
-            .stdin(match program.input {
-                Input::Nothing => Stdio::null(),
-                _ => Stdio::piped(),
-            })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
+        if !matches!(program.input, Input::Nothing) {
+            command.stdin(Stdio::piped());
+        }
         if let Some(directory) = &program.within {
             command.current_dir(directory);
         }
@@ -115,27 +119,14 @@ impl Host {
     }
 }
 
-/// The process group of a program. Gets SIGTERM if it is dropped before the program has ended; the
-/// Docker client would leave its plugins running.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let leader = child.id().map(|id| Pid::from_raw(id.cast_signed()));
-        Self(leader)
-    }
-
-    fn has_ended(mut self) {
-        self.0 = None;
-    }
+/// Our end of a program's stdin.
+fn into_program(pipe: ChildStdin) -> io::Result<pipe::Sender> {
+    pipe::Sender::from_owned_fd(pipe.into())
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            let _ = killpg(leader, Signal::SIGTERM);
-        }
-    }
+/// Our end of a program's output.
+fn from_program(pipe: impl Into<OwnedFd>) -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(pipe.into())
 }
 
 /// Reads to the end, so that the program never blocks, and keeps the first `cap` bytes.
