@@ -102,14 +102,22 @@ impl Keyring {
 
     fn ours(self) -> Vec<i32> {
         let mut serials = vec![0_u8; 4096];
-        let room = [
-            self.0 as isize,
-            serials.as_mut_ptr() as isize,
-            serials.len() as isize,
-            0,
-        ];
-        let length = keyctl(READ, room).and_then(|length| usize::try_from(length).ok());
-        serials.truncate(length.unwrap_or(0));
+        loop {
+            let room = [
+                self.0 as isize,
+                serials.as_mut_ptr() as isize,
+                serials.len() as isize,
+                0,
+            ];
+            let length = keyctl(READ, room).and_then(|length| usize::try_from(length).ok());
+            let length = length.unwrap_or(0);
+            // The kernel returns the whole length even if it does not fit.
+            let fits = length <= serials.len();
+            serials.resize(length, 0);
+            if fits {
+                break;
+            }
+        }
         let keys = serials
             .chunks_exact(4)
             .map(|four| i32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
@@ -250,6 +258,31 @@ mod tests {
             .expect("kept again");
         assert_eq!(text(&name).as_deref(), Some(&b"y"[..]));
         ring().forget(&name);
+    }
+
+    #[test]
+    fn all_keys_are_forgotten_however_many_there_are() {
+        let (kind, title) = (c"keyring", CString::new(name("ring")).expect("a name"));
+        // SAFETY: both texts end in a NUL and outlive the call, and there is no payload.
+        let ring = unsafe {
+            libc::syscall(
+                libc::SYS_add_key,
+                kind.as_ptr(),
+                title.as_ptr(),
+                std::ptr::null::<u8>(),
+                0_usize,
+                PROCESS_KEYRING,
+            )
+        };
+        let ring = Keyring(number(Some(ring)).expect("a keyring of this test alone"));
+        for key in 0..1100 {
+            let kept = ring.keep(&name(&format!("many-{key}")), b"x", LONGEST);
+            kept.expect("kept: root may have as many keys");
+        }
+        assert_eq!(ring.ours().len(), 1100);
+        assert_eq!(ring.forget_all(), 1100);
+        assert_eq!(ring.ours(), [0; 0]);
+        keyctl(REVOKE, [ring.0 as isize, 0, 0, 0]);
     }
 
     #[test]
