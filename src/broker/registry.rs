@@ -67,6 +67,10 @@ impl Asked {
             });
         }
         let host = host.strip_suffix('/').unwrap_or(&host);
+        // With its port: what is left without one must not be taken for a host with another.
+        if !well_formed(host) {
+            return None;
+        }
         let host = host
             .strip_suffix(if plain { ":80" } else { ":443" })
             .unwrap_or(host);
@@ -74,7 +78,7 @@ impl Asked {
             "index.docker.io" => HUB_HOST,
             host => host,
         };
-        well_formed(host).then(|| Self {
+        Some(Self {
             host: Host(host.to_owned()),
             plain,
         })
@@ -228,7 +232,16 @@ mod tests {
         ] {
             assert_eq!(asked(text), Some((text.to_owned(), false)), "{text}");
         }
-        assert_eq!(asked("localhost:65536"), None);
+        for text in [
+            "localhost:65536",
+            "ghcr.io:443:443",
+            "ghcr.io:5000:443",
+            "http://ghcr.io:80:80",
+            "[::1]:443:443",
+            "https://ghcr.io:443:443/",
+        ] {
+            assert_eq!(asked(text), None, "{text}");
+        }
         assert_eq!(Host::parse("http://ghcr.io"), None);
     }
 }
