@@ -116,6 +116,7 @@ const DENIED: &[(&str, &[&str])] = &[
             "ZDOTDIR",
             "FPATH",
             "CDPATH",
+            "ARGV0", // zsh: the name under which a command is started, which busybox goes by
             "GLOBIGNORE",
             "MAILPATH",
             "fish_function_path",
@@ -459,6 +460,7 @@ mod tests {
             "OC_SECRETS_OP",
             "status",
             "MALLOC_CHECK_",
+            "ARGV0",
         ] {
             let refused = EnvName::parse(name);
             assert!(matches!(refused, Err(NameError::Dangerous(_))), "{name}");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::case::{Sandbox, UTF8, shown};
+use super::case::{Sandbox, UTF8, assert_silent, shown};
 use crate::sandbox;
 
 /// Evaluated as arithmetic, this runs `touch`.
@@ -24,14 +24,8 @@ fn check(package: &str, command: &[&str], list: &str) {
         .run(package, &[command, &[list]].concat(), UTF8)
         .stdout;
     let listed = String::from_utf8_lossy(&listed);
-    let named = listed.split_whitespace().chain(HIDDEN.split_whitespace());
-    let mut wanted: BTreeSet<&str> = named
-        .filter_map(|word| word.split('=').next())
-        // A wrong locale is refused by ksh93, which is harmless.
-        .filter(|name| *name != "LANG" && !name.starts_with("LC_"))
-        .filter(|name| has_the_form_of_a_name(name))
-        .collect();
-    let text = exports(&mut wanted);
+    let mut wanted = wanted(&listed);
+    let text = exports("sh", &mut wanted);
     let sandbox = Sandbox::new();
     for (name, line) in wanted.iter().zip(text.lines()) {
         let export = format!("export {name}='{}'", String::from_utf8_lossy(ARITHMETIC));
@@ -44,6 +38,20 @@ fn check(package: &str, command: &[&str], list: &str) {
         "an ordinary name is not refused"
     );
     sandbox.run(package, &[command, &[EXPORT_EACH]].concat(), UTF8);
+    assert_unaltered(package, &sandbox, &wanted);
+}
+
+fn wanted(listed: &str) -> BTreeSet<&str> {
+    let named = listed.split_whitespace().chain(HIDDEN.split_whitespace());
+    named
+        .filter_map(|word| word.split('=').next())
+        // A wrong locale is refused by ksh93, which is harmless.
+        .filter(|name| *name != "LANG" && !name.starts_with("LC_"))
+        .filter(|name| has_the_form_of_a_name(name))
+        .collect()
+}
+
+fn assert_unaltered(package: &str, sandbox: &Sandbox, wanted: &BTreeSet<&str>) {
     assert!(!sandbox.was_trespassed(), "{package} evaluated a value");
     let altered: Vec<_> = wanted
         .iter()
@@ -62,13 +70,13 @@ fn has_the_form_of_a_name(word: &str) -> bool {
 
 /// The text that sets all of `names`, without those that are refused: by the manifest, whose error
 /// gives the line, or by the format, whose error gives the name.
-fn exports(names: &mut BTreeSet<&str>) -> String {
+fn exports(format: &str, names: &mut BTreeSet<&str>) -> String {
     let world = sandbox::Sandbox::new();
     let value = String::from_utf8_lossy(ARITHMETIC);
     loop {
         let lines = names.iter().map(|name| format!("{name} = '{value}'\n"));
         world.manifest(&format!("[vars]\n{}", lines.collect::<String>()));
-        let done = world.oc(["env"]).done();
+        let done = world.oc(["env", "--format", format]).done();
         if done.status.success() {
             return done.succeeds();
         }
@@ -80,7 +88,7 @@ fn exports(names: &mut BTreeSet<&str>) -> String {
 fn refused(stderr: &str, names: &BTreeSet<&str>) -> String {
     let said = stderr.lines().next().unwrap_or_default();
     let said = said.strip_prefix("oc-secrets: error: ").unwrap_or_default();
-    if let Some((name, _)) = said.split_once(" cannot be written as sh: ") {
+    if let Some((name, _)) = said.split_once(" cannot be written as ") {
         return name.to_owned();
     }
     let line = said
@@ -123,6 +131,56 @@ fn dash_busybox_and_yash_export_every_name_that_is_not_refused() {
     check("dash", &["dash", "-c"], "set");
     check("busybox", &["busybox", "ash", "-c"], "set");
     check("yash", &["yash", "-c"], "typeset -p");
+}
+
+#[test]
+fn tcsh_exports_every_name_that_is_not_refused() {
+    let names = "COLUMNS LINES LSCOLORS LS_COLORS TERM TERMCAP NLSPATH HOSTTYPE GROUP HOST \
+        MACHTYPE NOREBIND OSTYPE REMOTEHOST SYSTYPE TZ USER VENDOR WINDOWID autologout \
+        backslash_quote color colorcat echo_style edit gid globdot histchars history home \
+        implicitcd noclobber noglob prompt term uid user watch wordchars";
+    let mut wanted = wanted(names);
+    let text = exports("tcsh", &mut wanted);
+    assert!(wanted.contains("COLUMNS") && !wanted.contains("LSCOLORS"));
+    let sandbox = Sandbox::new();
+    for (name, line) in wanted.iter().zip(text.lines()) {
+        assert!(line.starts_with(&format!("setenv {name} ")), "{line}");
+        sandbox.write(&format!("{name}.text"), format!("{line}\n").as_bytes());
+        let script = format!("source {name}.text; /usr/bin/env -0 >{name}.env");
+        assert_silent(&sandbox.run("tcsh", &["tcsh", "-f", "-c", &script], UTF8));
+    }
+    assert_unaltered("tcsh", &sandbox, &wanted);
+}
+
+/// Each name alone, and what a child would be given then.
+const XONSH_EACH: &str = "import glob, subprocess
+for file in glob.glob('*.text'):
+    execx(open(file).read())
+    with open(file[:-4] + 'env', 'wb') as dump:
+        subprocess.run(['/usr/bin/env', '-0'], env=${...}.detype(), stdout=dump)
+    ${...}.pop(file[:-5], None)
+";
+
+#[test]
+fn xonsh_sets_every_name_that_is_not_refused() {
+    let command = ["xonsh", "--no-rc", "-c"];
+    let list = "print(*[name for name in ${...}._vars if isinstance(name, str)])";
+    let known = Sandbox::new().run("xonsh", &[&command[..], &[list]].concat(), UTF8);
+    let known = String::from_utf8_lossy(&known.stdout);
+    let mut wanted = wanted(&known);
+    let text = exports("xonsh", &mut wanted);
+    assert!(
+        wanted.contains("AUTO_CD") && wanted.len() > 60,
+        "{wanted:?}"
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    let sandbox = Sandbox::new();
+    for (name, both) in wanted.iter().zip(lines.chunks(2)) {
+        assert!(both[1].starts_with(&format!("${name} = ")), "{both:?}");
+        sandbox.write(&format!("{name}.text"), both.join("\n").as_bytes());
+    }
+    sandbox.run("xonsh", &[&command[..], &[XONSH_EACH]].concat(), UTF8);
+    assert_unaltered("xonsh", &sandbox, &wanted);
 }
 
 /// The control: without the refusal, quoting alone does not help.

@@ -63,15 +63,13 @@ pub(super) fn elvish(text: &mut Locked, variable: Variable<'_>) {
 
 /// `$N = …fsdecode(b'\xHH…')`, the inverse of what Xonsh does for a child.
 ///
-/// A name that ends in `PATH` or `DIRS` is a list to Xonsh, in which it expands `~` and `$`; it
-/// is declared a plain string first.
+/// Xonsh gives many names a type, by which it alters the value: `AUTO_CD` is a flag, and what ends
+/// in `PATH` or `DIRS` is a list, in which it expands `~` and `$`. Each is declared a plain string
+/// first.
 pub(super) fn xonsh(text: &mut Locked, variable: Variable<'_>) {
-    let name = variable.name.as_str();
-    if name.ends_with("PATH") || name.ends_with("DIRS") {
-        text.push(b"${...}.register('");
-        text.push(name.as_bytes());
-        text.push(b"', type='str')\n");
-    }
+    text.push(b"${...}.register('");
+    text.push(variable.name.as_str().as_bytes());
+    text.push(b"', type='str')\n");
     let open = b" = __import__('os').fsdecode(b'";
     push_around(text, b"$", variable, open, b"')\n", push_hex_escapes);
 }
@@ -139,7 +137,7 @@ mod tests {
         assert_eq!(raw(Format::Elvish, b"a\xff"), "set-env N \"\\x61\\xff\"\n");
         assert_eq!(
             raw(Format::Xonsh, b"'\n"),
-            "$N = __import__('os').fsdecode(b'\\x27\\x0a')\n"
+            "${...}.register('N', type='str')\n$N = __import__('os').fsdecode(b'\\x27\\x0a')\n"
         );
     }
 

@@ -19,6 +19,7 @@ pub(super) fn special(format: Format, name: &EnvName) -> bool {
             .into_iter()
             .any(listed),
         Format::Fish => listed(KEPT_BY_FISH) || begins(&["fish_", "__fish_"]),
+        Format::Tcsh => listed(KEPT_BY_TCSH),
         Format::Xonsh => begins(&["XONSH", "XONTRIB"]),
         _ => false,
     }
@@ -43,14 +44,17 @@ const KEPT_BY_KSH_AND_BASH: &str = "
 /// Read-only, typed or computed in zsh.
 const KEPT_BY_ZSH: &str = "
     ARGC EGID ERRNO FUNCNEST GID HISTCHARS KEYBOARD_HACK KEYTIMEOUT LISTMAX LOGCHECK SAVEHIST
-    TRY_BLOCK_ERROR TRY_BLOCK_INTERRUPT TTYIDLE USERNAME WATCH ZSH_EVAL_CONTEXT ZSH_SUBSHELL
-    aliases argv builtins cdpath commands dirstack dis_aliases dis_builtins dis_functions
+    TRY_BLOCK_ERROR TRY_BLOCK_INTERRUPT TTYIDLE USERNAME WATCH ZLE_RPROMPT_INDENT ZSH_EVAL_CONTEXT
+    ZSH_SUBSHELL aliases argv builtins cdpath commands dirstack dis_aliases dis_builtins dis_functions
     dis_functions_source dis_galiases dis_patchars dis_reswords dis_saliases epochtime errnos
     fignore fpath funcfiletrace funcsourcetrace funcstack functions functions_source functrace
     galiases histchars history historywords jobdirs jobstates jobtexts keymaps langinfo mailpath
     manpath mapfile module_path modules nameddirs options parameters patchars path pipestatus
     psvar reswords saliases signals status sysparams termcap terminfo userdirs usergroups watch
     widgets zsh_eval_context zsh_scheduled_events";
+
+/// Parsed by tcsh when it is set; its error shows characters of the value.
+const KEPT_BY_TCSH: &str = "LSCOLORS LS_COLORS";
 
 /// Read-only in fish, besides everything that begins with its name.
 const KEPT_BY_FISH: &str =
@@ -68,6 +72,8 @@ mod tests {
             ("SECONDS", Format::Sh),
             ("psvar", Format::Sh),
             ("zsh_scheduled_events", Format::Sh),
+            ("ZLE_RPROMPT_INDENT", Format::Sh),
+            ("LSCOLORS", Format::Tcsh),
             ("umask", Format::Fish),
             ("fish_function_path", Format::Fish),
             ("XONSH_SHOW_TRACEBACK", Format::Xonsh),

@@ -28,7 +28,7 @@ pub(super) fn unwritable(variable: Variable<'_>, format: &'static str, why: &'st
 pub(super) fn room_for(variables: &[Variable<'_>]) -> Locked {
     let bytes = variables
         .iter()
-        .map(|variable| 2 * variable.name.as_str().len() + 2 * variable.value.len() + 64)
+        .map(|variable| 2 * variable.name.as_str().len() + 2 * variable.value.len() + 96)
         .sum();
     Locked::with_capacity(bytes)
 }
