@@ -283,6 +283,9 @@ pub(crate) enum Error {
         /// File and line.
         place: String,
     },
+    /// The limit of open files is too low.
+    #[error("too few files may be open at the same time")]
+    OpenFiles,
     /// The system failed.
     #[error("cannot {doing}: {why}")]
     System {
@@ -364,6 +367,7 @@ impl Error {
             | Self::Interrupted { .. }
             | Self::Demo { .. }
             | Self::Bug { .. }
+            | Self::OpenFiles
             | Self::System { .. } => Exit::Failed,
         }
     }

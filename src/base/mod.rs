@@ -2,6 +2,7 @@
 
 pub(crate) mod environment;
 pub(crate) mod runtime_directory;
+pub(crate) mod open_files;
 pub(crate) mod checksum;
 pub(crate) mod process_group;
 pub(crate) mod program;

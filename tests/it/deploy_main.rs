@@ -95,3 +95,15 @@ fn quiet_leaves_warnings_out_and_errors_in() {
     let quiet = stderr(&["-q"]);
     assert!(quiet.starts_with(error), "{quiet}");
 }
+
+#[test]
+fn too_few_open_files_are_no_bug() {
+    let sandbox = Sandbox::new();
+    for limit in 6..16 {
+        let program = program().display();
+        let script = format!("ulimit -n {limit}; exec {program} --root . status");
+        let done = sandbox.run(Path::new("/bin/sh"), ["-c", &script]).done();
+        let said = "openclaw-deploy: error: cannot start the event loop: Too many open files (os error 24)\n";
+        assert!(done.stderr.starts_with(said), "{limit}: {}", done.stderr);
+    }
+}

@@ -1,5 +1,6 @@
 //! Every way in which `op` can misbehave: exit code, hint, and nothing left behind.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::sandbox::{CANARY, Sandbox};
@@ -407,4 +408,23 @@ fn a_token_file_is_used_only_if_it_is_ours_alone() {
     let mode = PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(sandbox.path("home/token"), mode).expect("its mode");
     assert_eq!(run().succeeds(), "other\n");
+}
+
+#[test]
+fn too_few_open_files_are_an_error_that_says_so() {
+    let sandbox = sandbox("");
+    let program = env!("CARGO_BIN_EXE_oc-secrets");
+    let limited = |limit: u32| {
+        let script = format!("ulimit -n {limit}; exec {program} exec -- true");
+        let run = sandbox.run(Path::new("/bin/sh"), ["-c", &script]);
+        run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token()).done()
+    };
+    for limit in 6..32 {
+        let done = limited(limit);
+        if limit < 18 || done.status.code() != Some(0) {
+            let error = "oc-secrets: error: too few files may be open at the same time\nhint: raise the limit: ulimit -n 256\n";
+            done.fails(125, error);
+        }
+    }
+    limited(32).succeeds();
 }

@@ -111,6 +111,7 @@ impl Error {
             Self::CommandNotFound { .. } => "check the spelling and PATH",
             Self::CannotExecute { hint, .. } => hint,
             Self::Relayed { hint, .. } => return hint.clone(),
+            Self::OpenFiles => "raise the limit: ulimit -n 256",
             Self::Interrupted { .. } | Self::Demo { .. } | Self::System { .. } => return None,
         };
         Some(hint.to_owned())

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::base::environment::among;
 use crate::base::error::{Error, Result};
+use crate::base::open_files;
 use crate::base::runtime_directory::Place;
 use crate::base::ui::Ui;
 use crate::broker::provider::{Outcome, Provider, Request};
@@ -125,6 +126,7 @@ impl Provider for Op {
         if !self.ask_anyway {
             self.limit.check()?;
         }
+        open_files::enough().map_err(|_| Error::OpenFiles)?;
         // The runtime is dropped here, so no thread and no descriptor outlives the fetch.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

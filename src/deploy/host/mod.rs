@@ -34,6 +34,8 @@ use tokio::sync::watch;
 use self::program::find_in;
 pub(crate) use self::program::{Program, ProgramOutput, find_here, good};
 pub(crate) use self::system::SEARCH;
+use crate::base::open_files;
+
 use super::error::{Cause, Exit, Failure, Result};
 
 /// What a file is to be.
@@ -65,9 +67,11 @@ pub(crate) struct Host {
 impl Host {
     /// A host whose `/` is `root`.
     pub(crate) fn new(root: impl Into<PathBuf>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
+        let runtime = open_files::enough()
+            .and_then(|()| {
+                let mut builder = tokio::runtime::Builder::new_current_thread();
+                builder.enable_all().build()
+            })
             .map_err(|why| {
                 Failure::system("start the event loop", why).hint(
                     "too many files may be open, or too little memory free: ulimit -n; free -m",
