@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::command_line::When;
 use crate::base::error::Result;
@@ -132,6 +132,24 @@ pub(super) enum Command {
     Docker(Docker),
     /// Delete all cached secrets from the kernel's keyring
     Lock,
+    /// Print what completes our programs in a shell: eval "$(oc-secrets completions bash)"
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// What can stand at the cursor; completion scripts ask this.
+    #[command(hide = true)]
+    Complete {
+        /// The words up to the cursor, the program's name first.
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Show the manual page of a command or program
+    Man {
+        /// The command, such as exec or docker install, or one of the other programs
+        #[arg(value_name = "CMD")]
+        words: Vec<String>,
+    },
     /// Show the whole pipeline on made-up secrets; needs neither op nor an account
     Demo,
 }
@@ -145,6 +163,17 @@ impl Command {
             _ => false,
         }
     }
+}
+
+/// What `completions` accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+    Nu,
 }
 
 /// `allow`.

@@ -4,6 +4,9 @@
 mod arguments;
 mod stdout;
 mod rows;
+mod programs;
+mod completion;
+mod man;
 mod allow;
 mod check;
 mod docker;
@@ -84,6 +87,9 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),
         Command::Lock => lock::run(&environment::ours),
+        Command::Completions { shell } => completion::script(*shell),
+        Command::Complete { words } => completion::complete(words),
+        Command::Man { words } => man::run(words),
         Command::Demo => demo::run(&Session::demo(ui.quiet()), hardened),
     }
 }

@@ -6,6 +6,7 @@
 
 mod allow;
 mod check;
+mod completion;
 mod demo;
 mod deploy_main;
 #[cfg(target_os = "linux")] // the kernel's keyring

@@ -47,7 +47,11 @@ deb() { echo "$DIST/oc-secrets_$(version)_$1.deb"; } # deb ARCHITECTURE
 	for program in oc-secrets docker-credential-oc git-credential-oc openclaw-deploy; do
 		cmp "$BATS_TEST_TMPDIR/archive/$program" "$BATS_TEST_TMPDIR/deb/usr/bin/$program"
 		[[ -s $BATS_TEST_TMPDIR/deb/usr/share/man/man1/$program.1.gz ]]
+		[[ -s $BATS_TEST_TMPDIR/deb/usr/share/bash-completion/completions/$program ]]
+		[[ -s $BATS_TEST_TMPDIR/deb/usr/share/fish/vendor_completions.d/$program.fish ]]
 	done
+	[[ -s $BATS_TEST_TMPDIR/deb/usr/share/zsh/vendor-completions/_oc-secrets ]]
+	[[ -s $BATS_TEST_TMPDIR/deb/usr/share/man/man1/oc-secrets-docker-install.1.gz ]]
 	[[ -s $BATS_TEST_TMPDIR/deb/usr/share/doc/oc-secrets/copyright ]]
 	find "$BATS_TEST_TMPDIR/deb" -name oc-secrets.service | grep -q .
 	is arm64 "$(dpkg-deb --field "$(deb arm64)" Architecture)"

@@ -10,8 +10,8 @@ mod rollback;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use serde_json::json;
 
 use self::args::{Cli, Command};
@@ -28,6 +28,11 @@ use crate::base::command_line;
 use crate::base::environment;
 use crate::base::harden;
 use crate::base::ui::{self, Color};
+
+/// The command line, as clap sees it.
+pub(crate) fn command_line() -> clap::Command {
+    Cli::command()
+}
 
 /// The whole program.
 pub fn main() -> ExitCode {
