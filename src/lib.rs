@@ -5,11 +5,11 @@
 //!
 //! ```text
 //!  base:    secret · locked memory · hardening · errors · names · durations · encoding
-//!  broker:  manifest ──▶ plan ──▶ op (Provider) ──▶ resolve ──▶ sink::{exec, text, docker, git}
+//!  broker:  manifest ──▶ plan ──▶ op (Provider) ──▶ resolve ──▶ sink::{exec, text, docker, git, openclaw}
 //!             file       pure     subprocess        Secrets
 //!                                  ▲ cache: kernel keyring, one op for all who ask at once
 //!           session: from settings and environment to what is resolved
-//!  credential_helper:  Docker's and git's protocols over a session; client_config: their files
+//!  credential_helper:  Docker's, git's and OpenClaw's protocols over a session; client_config: their files
 //!  deploy:  settings ──▶ steps: check ──▶ apply ──▶ verify ──▶ journal
 //!             pure         └─ host: files and programs   └─ docker: the engine's API
 //!                          └─ image: resolve, pull, fallback, build   └─ gateway: run, upgrade, restore
@@ -35,6 +35,7 @@
 //! | what counts as an answer | `broker/resolve.rs` |
 //! | a new format of `env` | `broker/sink/text/format.rs`, and what renders it beside it |
 //! | what Docker, git and their relatives are told | `credential_helper/docker.rs`, `git.rs` |
+//! | what an OpenClaw gateway is told | `credential_helper/openclaw.rs`, `broker/sink/openclaw.rs` |
 //! | where Docker's and Podman's own files are edited | `credential_helper/client_config/` |
 //! | a new step of a host | `deploy/steps/` |
 //! | files, programs and services of the host | `deploy/host/` |

@@ -142,19 +142,22 @@ pub(crate) fn contents(
 
 /// A plan for one reference outside any manifest, as `read op://…` needs.
 pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Selection) -> Plan {
-    let name = EnvName::parse("secret").expect("a name");
-    let wanted = Wanted {
-        name,
+    Plan {
+        wanted: vec![unnamed(reference)],
+        ..nothing_wanted(manifest, selection)
+    }
+}
+
+/// A reference that no manifest names.
+pub(crate) fn unnamed(reference: Reference) -> Wanted {
+    Wanted {
+        name: EnvName::parse("secret").expect("a name"),
         reference,
         required: true,
         default: None,
         exact: false,
         inherited: false,
         waivable: false,
-    };
-    Plan {
-        wanted: vec![wanted],
-        ..nothing_wanted(manifest, selection)
     }
 }
 

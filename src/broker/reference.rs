@@ -114,6 +114,48 @@ impl Reference {
     }
 }
 
+/// Which references somebody else may ask for: `op://Vault/*`, `op://Vault/Item/*`, or a whole one.
+///
+/// `*` stands for one part, at the end for all that follow. The vault is always named, and names are
+/// compared letter by letter, so that what is not meant is not matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReferencePattern(Vec<String>);
+
+impl ReferencePattern {
+    /// Parses a pattern; `None` for what cannot match any reference, or would match every vault.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.strip_prefix("op://")?.split('/').collect();
+        let bad = |part: &&str| {
+            let starred = part.contains('*') && *part != "*";
+            part.trim().is_empty() || starred || part.contains(|c: char| c.is_control() || c == '?')
+        };
+        let open = parts.last() == Some(&"*");
+        let long_enough = parts.len() >= if open { 2 } else { 3 };
+        let fits = long_enough && parts.len() <= 4 && parts[0] != "*";
+        (fits && !parts.iter().any(bad))
+            .then(|| Self(parts.into_iter().map(str::to_owned).collect()))
+    }
+
+    /// Whether it stands for `reference`. One with a query is never matched: a query can turn a key
+    /// into another form of it.
+    pub(crate) fn matches(&self, reference: &Reference) -> bool {
+        let parts = [
+            Some(&reference.vault),
+            Some(&reference.item),
+            reference.section.as_ref(),
+            Some(&reference.field),
+        ];
+        let parts: Vec<&String> = parts.into_iter().flatten().collect();
+        let open = self.0.last().is_some_and(|part| part == "*");
+        let length = match open {
+            true => parts.len() >= self.0.len(),
+            false => parts.len() == self.0.len(),
+        };
+        let same = |(own, part): (&String, &&String)| own == "*" || own == *part;
+        reference.query.is_none() && length && self.0.iter().zip(&parts).all(same)
+    }
+}
+
 impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "op://{}/{}/", self.vault, self.item)?;
@@ -160,6 +202,57 @@ mod tests {
             ("op://v/i\n/f", ReferenceError::Control),
         ] {
             assert_eq!(Reference::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_what_it_names_and_nothing_else() {
+        let matches = |pattern: &str, text: &str| {
+            let pattern = ReferencePattern::parse(pattern).expect("a pattern");
+            pattern.matches(&Reference::parse(text).expect("parses"))
+        };
+        for (pattern, text) in [
+            ("op://Automation/*", "op://Automation/OpenAI/credential"),
+            ("op://Automation/*", "op://Automation/OpenAI/s/credential"),
+            ("op://A/i/*", "op://A/i/f"),
+            ("op://A/i/*", "op://A/i/s/f"),
+            ("op://A/*/f", "op://A/i/f"),
+            ("op://A/i/s/f", "op://A/i/s/f"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("op://Automation/*", "op://Automation2/i/f"),
+            ("op://Automation/*", "op://automation/i/f"),
+            ("op://Automation/*", "op://Private/Automation/f"),
+            ("op://Automation/*", "op://Automation/i/f?attribute=otp"),
+            ("op://A/i/*", "op://A/j/f"),
+            ("op://A/*/f", "op://A/i/g"),
+            ("op://A/*/f", "op://A/i/s/f"),
+            ("op://A/i/f", "op://A/i/s/f"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_its_vault() {
+        for bad in [
+            "*",
+            "op://*",
+            "op://*/*",
+            "op://*/i/f",
+            "op://",
+            "op://A",
+            "op://A/i",
+            "op://A/x*",
+            "op://A//f",
+            "op://A/i/f?q",
+            "op://A/i/s/f/*",
+            "A/*",
+            "op://A/\n/f",
+        ] {
+            assert_eq!(ReferencePattern::parse(bad), None, "{bad:?}");
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) struct Session {
     env_file: Option<Vec<Definition>>,
     selection: Selection,
     policy: Policy,
+    grace: Duration,
     backend: Backend,
     before_op: fn(),
     asked_op: Cell<bool>,
@@ -95,6 +96,11 @@ impl Session {
             env_file,
             selection,
             policy,
+            // A gateway does not wait any longer than it says.
+            grace: match caller {
+                Caller::Gateway => Duration::ZERO,
+                Caller::Helper | Caller::Command => cache::GRACE,
+            },
             backend: Backend::Op,
             before_op: || {},
             asked_op: Cell::new(false),
@@ -110,6 +116,7 @@ impl Session {
             env_file: None,
             selection: Selection::default(),
             policy: Policy::NOTHING,
+            grace: cache::GRACE,
             backend: Backend::Demo,
             before_op: || {},
             asked_op: Cell::new(false),
@@ -229,9 +236,14 @@ impl Session {
         resolve::survey(plan, provider, self.lookup())
     }
 
+    /// The outcome of every secret of `plan`, which others may have asked for already.
+    pub(crate) fn ask<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
+        self.survey_by(plan, || self.cached(plan))
+    }
+
     /// Everything that `plan` wants, or nothing; warns of optional secrets that are absent.
     pub(crate) fn resolve<'a>(&self, plan: &'a Plan) -> Result<Vec<Resolved<'a>>> {
-        let findings = self.survey_by(plan, || self.cached(plan))?;
+        let findings = self.ask(plan)?;
         let (resolved, absent) = resolve::all_or_nothing(plan, findings)?;
         self.warn_of(&absent);
         Ok(resolved)
@@ -297,6 +309,7 @@ impl Session {
             policy: self.policy,
             identity: self.identity(plan),
             timeout: plan.timeout,
+            grace: self.grace,
         }))
     }
 

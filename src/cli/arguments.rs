@@ -130,6 +130,8 @@ pub(super) enum Command {
     Explain(Explain),
     /// Set up docker-credential-oc in Docker's and Podman's files
     Docker(Docker),
+    /// Answer an OpenClaw gateway that asks for its keys (its exec secret provider)
+    Openclaw(Openclaw),
     /// Delete all cached secrets from the kernel's keyring
     Lock,
     /// Print what completes our programs in a shell: eval "$(oc-secrets completions bash)"
@@ -253,6 +255,31 @@ pub(super) struct Explain {
     /// A name from the manifest
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `openclaw`.
+#[derive(Args, Debug)]
+pub(super) struct Openclaw {
+    /// What to do; without a word the request on standard input is answered.
+    #[command(subcommand)]
+    pub command: Option<OpenclawCommand>,
+}
+
+/// What to do for OpenClaw.
+#[derive(Debug, Subcommand)]
+pub(super) enum OpenclawCommand {
+    /// Print what OpenClaw's configuration needs, and check the program as the gateway will
+    Config {
+        /// The program as the gateway sees it [default: this one]
+        #[arg(long, value_name = "PATH")]
+        command: Option<PathBuf>,
+        /// The user of the gateway [default: yours]
+        #[arg(long, value_name = "UID")]
+        uid: Option<u32>,
+        /// The name of the provider
+        #[arg(long, value_name = "NAME", default_value = "oc")]
+        name: String,
+    },
 }
 
 /// `docker`.

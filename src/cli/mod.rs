@@ -17,6 +17,7 @@ mod exec;
 mod ls;
 mod explain;
 mod lock;
+mod openclaw;
 mod read;
 mod demo;
 
@@ -33,6 +34,7 @@ use crate::base::harden::{self, Hardened};
 use crate::base::ui::{self, Color, Level, Ui};
 use crate::broker::cache::Caller;
 use crate::broker::session::Session;
+use crate::credential_helper::openclaw as provider;
 use arguments::{Arguments, Command, Global};
 use intent::Intent;
 
@@ -86,6 +88,10 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Check(check) => check::run(&session(Caller::Command)?, check),
         // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),
+        Command::Openclaw(openclaw) => match &openclaw.command {
+            None => provider::run(|| session(Caller::Gateway), ui),
+            Some(config) => openclaw::config(&session(Caller::Gateway)?, &global, config),
+        },
         Command::Lock => lock::run(&environment::ours),
         Command::Completions { shell } => completion::script(*shell),
         Command::Complete { words } => completion::complete(words),

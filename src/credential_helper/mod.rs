@@ -1,5 +1,5 @@
-//! The credential helpers: small programs that Docker, git and their relatives start, each with
-//! one question on stdin.
+//! The credential helpers: small programs that Docker, git, OpenClaw and their relatives start,
+//! each with one question on stdin.
 //!
 //! A protocol is a function `handle(words, input, answers)` that does no input or output by itself,
 //! so nothing is on stdout before the whole reply is ready. Clients match stdout and exit codes to
@@ -12,3 +12,4 @@ mod answers;
 mod program;
 pub(crate) mod docker;
 pub(crate) mod git;
+pub(crate) mod openclaw;

@@ -55,12 +55,13 @@ impl Reply {
 
 /// An error on one line, since clients show it within a line of their own.
 pub(super) fn one_line(error: &Error) -> String {
+    in_one_line(&error.to_string())
+}
+
+/// `text` on one line, and not without end.
+pub(super) fn in_one_line(text: &str) -> String {
     const LONGEST: usize = 300;
-    let words: Vec<String> = error
-        .to_string()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
+    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     let text = ui::clean(&words.join(" ")).into_owned();
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -51,6 +51,11 @@ pub(super) fn read(need: Need) -> Result<Locked> {
     }
 }
 
+/// Reads standard input to its end, which must come soon.
+pub(super) fn read_within(patience: Duration) -> Result<Locked> {
+    read_from(std::io::stdin().as_fd(), Some(Instant::now() + patience))
+}
+
 fn read_from(stdin: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Locked> {
     let mut kept = Locked::with_capacity(4096);
     let mut dropped = Locked::with_capacity(0);

@@ -26,6 +26,7 @@ mod find;
 mod git_credential;
 mod house;
 mod ls;
+mod openclaw;
 mod ownership;
 mod proofs;
 #[cfg(target_os = "linux")] // strace

@@ -297,6 +297,12 @@ impl Run {
         self
     }
 
+    /// Adds a word.
+    pub fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
+        self.command.arg(word);
+        self
+    }
+
     /// Works elsewhere.
     pub fn in_directory(mut self, directory: &Path) -> Self {
         self.command.current_dir(directory);

@@ -34,7 +34,7 @@ pub(crate) use name::Identity;
 pub(crate) use policy::{Caller, Policy};
 
 /// How much longer than `op` itself those wait who wait for another's `op`.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// How many leaders that say nothing are waited for, each for half of the time that is left.
 const ROUNDS: u8 = 2;
@@ -55,6 +55,8 @@ pub(crate) struct Cached<'a> {
     pub identity: Identity,
     /// How long `op` may take.
     pub timeout: Duration,
+    /// How much longer those wait who wait for another's `op`.
+    pub grace: Duration,
 }
 
 /// Deletes every entry of this user, and what is remembered; returns how many there were.
@@ -107,7 +109,7 @@ impl Provider for Cached<'_> {
             names: requests.iter().map(|one| self.identity.name(one)).collect(),
             requests,
             directory: None,
-            deadline: Instant::now() + self.timeout + GRACE,
+            deadline: Instant::now() + self.timeout + self.grace,
             lost: Cell::new(0),
         };
         let mut outcomes = self.kept(&question.names);
@@ -224,7 +226,7 @@ impl Cached<'_> {
             .filter(|_| provider.may_prompt())
             .and_then(|directory| {
                 let name = self.identity.prompt();
-                single_flight::lock(directory, &name, question.deadline - GRACE)
+                single_flight::lock(directory, &name, question.deadline - self.grace)
             });
         let wanted: Vec<Request<'_>> = missing.iter().map(|&at| question.requests[at]).collect();
         match question.left() {

@@ -15,6 +15,8 @@ use crate::broker::resolve;
 pub(crate) enum Caller {
     /// A credential helper, which one user action may start many times.
     Helper,
+    /// A gateway that asks for its keys, and gives up after five seconds.
+    Gateway,
     /// A command that a person or a script typed.
     Command,
 }
@@ -48,7 +50,7 @@ impl Policy {
         caller: Caller,
         root: bool,
     ) -> Self {
-        let refusals = caller == Caller::Helper;
+        let refusals = caller != Caller::Command;
         let allowed = !root || settings.is_some_and(|settings| settings.allow_root);
         if !allowed {
             return Self {
@@ -56,7 +58,7 @@ impl Policy {
                 ..Self::NOTHING
             };
         }
-        let unsaid = (caller == Caller::Helper).then_some(HELPER);
+        let unsaid = refusals.then_some(HELPER);
         let ttl = variable
             .or(settings.map(|settings| settings.ttl))
             .or(unsaid);

@@ -20,7 +20,7 @@ const CACHE: &[&str] = &["ttl", "allow_root"];
 const OP: &[&str] = &["path", "timeout"];
 
 const DEFAULT_FIELD: &str = "credential";
-const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
+pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
 const LONGEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A key that names a variable; `found` is true for a manifest that was not named.
@@ -199,7 +199,7 @@ pub(super) fn cache(document: &Document<'_>, table: KeyValue<'_>) -> Result<Cach
     };
     for entry in document.table(table)? {
         match entry.key {
-            "ttl" => settings.ttl = ttl(document, entry)?,
+            "ttl" => settings.ttl = kept(document, entry)?,
             "allow_root" => settings.allow_root = document.flag(entry)?,
             _ => return Err(document.unknown(entry, "in [cache]", CACHE)),
         }
@@ -207,15 +207,12 @@ pub(super) fn cache(document: &Document<'_>, table: KeyValue<'_>) -> Result<Cach
     Ok(settings)
 }
 
-fn ttl(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Duration> {
+/// How long a value may be kept.
+pub(super) fn kept(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Duration> {
     match duration::parse(document.any_text(entry)?) {
         Some(ttl) if ttl > LONGEST_TTL => {
-            let what = "`ttl` is more than 12h";
-            Err(document.error(
-                entry.at,
-                what,
-                "write 12h or less; \"0\" turns the cache off",
-            ))
+            let what = format!("`{}` is more than 12h", entry.key);
+            Err(document.error(entry.at, what, "write 12h or less; \"0\" turns it off"))
         }
         Some(ttl) => Ok(ttl),
         None => Err(span(

@@ -163,6 +163,14 @@ fn found(path: &Path) -> Result<Option<Opened>> {
             "`allow_root` in [cache]",
             "keep it in /etc/oc-secrets/oc-secrets.toml, or name the manifest: --manifest FILE",
         )),
+        _ if !manifest.clients.is_empty() => Some((
+            "[clients]",
+            "keep it in /etc/oc-secrets/oc-secrets.toml, or name the manifest: --manifest FILE",
+        )),
+        _ if !manifest.references.is_empty() => Some((
+            "[openclaw]",
+            "keep it in ~/.config/oc-secrets/oc-secrets.toml, or name the manifest: --manifest FILE",
+        )),
         _ => None,
     };
     match excess {
@@ -494,6 +502,8 @@ mod tests {
         for (text, what) in [
             ("[op]\npath = \"/usr/bin/op\"", "`path` in [op]"),
             ("[cache]\nallow_root = true", "`allow_root` in [cache]"),
+            ("[clients.g]\nsecrets = []", "[clients]"),
+            ("[openclaw]\nreferences = [\"op://v/*\"]", "[openclaw]"),
         ] {
             fs::write(sandbox.at("oc-secrets.toml"), text).expect("written");
             let expected = format!(

@@ -8,6 +8,7 @@
 pub(crate) mod file;
 mod table;
 mod entry;
+mod client;
 mod parse;
 pub(crate) mod allowed;
 pub(crate) mod summary;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
-use crate::broker::reference::Reference;
+use crate::broker::reference::{Reference, ReferencePattern};
 use crate::broker::registry::{Asked, Host};
 
 pub(crate) use find::{Opened, Start, builtin, inspect, load, open};
@@ -68,6 +69,10 @@ pub(crate) struct Manifest {
     pub cache: Option<CacheSettings>,
     /// `[op]`.
     pub op: OpSettings,
+    /// Who may ask the broker.
+    pub clients: Vec<ClientSpec>,
+    /// References that OpenClaw may ask for besides names.
+    pub references: Vec<ReferencePattern>,
 }
 
 impl Manifest {
@@ -84,6 +89,8 @@ impl Manifest {
             profiles: BTreeMap::new(),
             cache: None,
             op: OpSettings::default(),
+            clients: vec![],
+            references: vec![],
         }
     }
 
@@ -207,4 +214,19 @@ pub(crate) struct OpSettings {
     pub path: Option<PathBuf>,
     /// The deadline for one `op` process.
     pub timeout: Option<Duration>,
+}
+
+/// One entry of `[clients]`: who may ask the broker, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientSpec {
+    /// Its name, which is that of its folder.
+    pub name: String,
+    /// What it may ask for.
+    pub secrets: Vec<EnvName>,
+    /// The user who connects, as the host sees it; the broker's own unless stated.
+    pub uid: Option<u32>,
+    /// How long a value is answered without asking `op` again.
+    pub ttl: Duration,
+    /// How old a value may be that is answered where `op` cannot be asked.
+    pub stale: Duration,
 }

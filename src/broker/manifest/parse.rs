@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::entry;
 use super::file::Document;
 use super::table::{KeyValue, entries, shown};
+use super::{client, entry};
 use crate::base::env_name::{Carries, EnvName};
 use crate::base::error::Result;
 use crate::base::suggest;
@@ -25,6 +25,8 @@ const TOP: &[&str] = &[
     "profiles",
     "cache",
     "op",
+    "clients",
+    "openclaw",
 ];
 const PROFILE: &[&str] = &["secrets"];
 
@@ -76,6 +78,8 @@ impl Parser<'_> {
                 "profiles" => self.profiles(entry)?,
                 "cache" => self.manifest.cache = Some(entry::cache(&self.document, entry)?),
                 "op" => self.manifest.op = entry::op(&self.document, entry)?,
+                "clients" => self.clients(entry)?,
+                "openclaw" => self.manifest.references = client::openclaw(&self.document, entry)?,
                 _ => return Err(self.document.unknown(entry, "at the top level", TOP)),
             }
         }
@@ -182,6 +186,19 @@ impl Parser<'_> {
         Ok(())
     }
 
+    fn clients(&mut self, table: KeyValue<'_>) -> Result<()> {
+        for entry in self.document.table(table)? {
+            let (spec, names) = client::client(&self.document, entry)?;
+            self.mentions.extend(names.iter().map(|(name, at)| Mention {
+                name: (*name).to_owned(),
+                at: *at,
+                key: format!("`secrets` of client `{}`", spec.name),
+            }));
+            self.manifest.clients.push(spec);
+        }
+        Ok(())
+    }
+
     /// Every mention must be the name of a secret.
     fn check_mentions(&self) -> Result<()> {
         let secrets = &self.manifest.secrets;
@@ -204,8 +221,8 @@ impl Parser<'_> {
 mod tests {
     use super::*;
     use crate::base::error::Error;
-    use crate::broker::manifest::{CacheSettings, Location, OpSettings, SecretSpec};
-    use crate::broker::reference::Reference;
+    use crate::broker::manifest::{CacheSettings, ClientSpec, Location, OpSettings, SecretSpec};
+    use crate::broker::reference::{Reference, ReferencePattern};
     use crate::broker::registry::Host;
     use std::path::PathBuf;
     use std::time::Duration;
@@ -249,6 +266,18 @@ allow_root = true
 [op]
 path    = "/usr/bin/op"
 timeout = "30s"
+
+[clients.gateway]
+secrets = ["GHCR_TOKEN"]
+uid     = 1000
+ttl     = "1m"
+stale   = "1h"
+
+[clients.own-1]
+secrets = []
+
+[openclaw]
+references = ["op://Automation/*"]
 "#;
 
     fn read(text: &str) -> Result<Manifest> {
@@ -319,6 +348,60 @@ timeout = "30s"
             timeout: Some(Duration::from_secs(30)),
         };
         assert_eq!(manifest.op, op);
+        let client = |name: &str, secrets, uid, ttl, stale| ClientSpec {
+            name: name.to_owned(),
+            secrets,
+            uid,
+            ttl: Duration::from_secs(ttl),
+            stale: Duration::from_secs(stale),
+        };
+        let gateway = client("gateway", vec![name("GHCR_TOKEN")], Some(1000), 60, 3600);
+        let own = client("own-1", vec![], None, 300, 0);
+        assert_eq!(manifest.clients, [gateway, own]);
+        let pattern = ReferencePattern::parse("op://Automation/*").expect("a pattern");
+        assert_eq!(manifest.references, [pattern]);
+    }
+
+    #[test]
+    fn clients_and_patterns_that_cannot_be_are_refused() {
+        check(&[
+            (
+                "[clients.Gate]\nsecrets = []",
+                "1:10: `Gate` cannot name a client | write small letters, digits, `-` and `_`, at most 32, the first no sign",
+            ),
+            (
+                "[clients.g]\nuid = 1",
+                "1:10: client `g` has no `secrets` | list what it may ask for: secrets = [\"NAME\"]",
+            ),
+            (
+                "[clients.g]\nsecrets = [\"NOPE\"]\n[secrets]\nA = \"op://v/i/f\"",
+                "2:12: `secrets` of client `g`: no such name in [secrets] | the secrets are: A",
+            ),
+            (
+                "[clients.g]\nsecrets = []\nuid = -1",
+                "3:7: `uid` is out of range | write a whole number from 0 to 4294967295",
+            ),
+            (
+                "[clients.g]\nsecrets = []\nuid = \"0\"",
+                "3:7: `uid` must be a number, not text | write it without quotes",
+            ),
+            (
+                "[clients.g]\nsecrets = []\nstale = \"13h\"",
+                "3:9: `stale` is more than 12h | write 12h or less; \"0\" turns it off",
+            ),
+            (
+                "[clients.g]\nsecrets = []\nsecret = 1",
+                "3:1: unknown key `secret` in client `g` | did you mean `secrets`?",
+            ),
+            (
+                "[openclaw]\nreferences = [\"op://*\"]",
+                "2:15: `references` holds what is no pattern | name the vault, and end with * where anything may follow: \"op://Automation/*\"",
+            ),
+            (
+                "[openclaw]\nreference = []",
+                "2:1: unknown key `reference` in [openclaw] | did you mean `references`?",
+            ),
+        ]);
     }
 
     #[test]
@@ -381,7 +464,7 @@ timeout = "30s"
             ),
             (
                 "\n\n  [wrong]",
-                "3:4: unknown key `wrong` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op",
+                "3:4: unknown key `wrong` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op, clients, openclaw",
             ),
             (
                 "[secrets]\nA = { item = \"é\", feild = \"f\" }",
@@ -409,7 +492,7 @@ timeout = "30s"
             ),
             (
                 "\"a\\nb\\u001b\" = 1",
-                "1:1: unknown key `a\\nb\\u{1b}` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op",
+                "1:1: unknown key `a\\nb\\u{1b}` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op, clients, openclaw",
             ),
         ]);
     }
@@ -656,7 +739,7 @@ timeout = "30s"
             ("[cache]\nttl = \"soon\"", SPAN),
             (
                 "[cache]\nttl = \"13h\"",
-                "2:7: `ttl` is more than 12h | write 12h or less; \"0\" turns the cache off",
+                "2:7: `ttl` is more than 12h | write 12h or less; \"0\" turns it off",
             ),
             ("[op]\ntimeout = \"60\"", BARE),
             (

@@ -106,6 +106,17 @@ impl Document<'_> {
         }
     }
 
+    /// A whole number that is not negative.
+    pub(crate) fn number(&self, entry: KeyValue<'_>) -> Result<u32> {
+        let DeValue::Integer(number) = entry.value else {
+            return Err(self.wrong_type(entry, "a number", "write it without quotes"));
+        };
+        u32::from_str_radix(number.as_str(), number.radix()).map_err(|_| {
+            let what = format!("`{}` is out of range", shown(entry.key));
+            self.error(entry.at, what, "write a whole number from 0 to 4294967295")
+        })
+    }
+
     /// A table's entries.
     pub(crate) fn table<'a>(&self, entry: KeyValue<'a>) -> Result<Vec<KeyValue<'a>>> {
         match entry.value {

@@ -14,6 +14,9 @@ use crate::broker::plan::Selection;
 /// better than both.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(25);
 
+/// The default deadline for a gateway: it kills us after 5 s, and takes that for a broken provider.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// What the user chose on the command line. The environment fills in what is left open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -43,7 +46,7 @@ pub(crate) enum CacheUse {
 /// working directory's.
 pub(super) fn start(caller: Caller) -> Result<Start> {
     Ok(match caller {
-        Caller::Helper => Start::Environment,
+        Caller::Helper | Caller::Gateway => Start::Environment,
         Caller::Command => Start::WorkingDirectory(
             std::env::current_dir()
                 .map_err(|why| Error::system("read the working directory", why))?,
@@ -95,6 +98,13 @@ pub(super) fn selection(
         Caller::Helper => Selection {
             prefer_env: true,
             timeout: limit.or(manifest.op.timeout).or(Some(HELPER_TIMEOUT)),
+            ..selection
+        },
+        Caller::Gateway => Selection {
+            timeout: limit.or_else(|| {
+                let manifest = manifest.op.timeout.unwrap_or(GATEWAY_TIMEOUT);
+                Some(manifest.min(GATEWAY_TIMEOUT))
+            }),
             ..selection
         },
     })

@@ -4,6 +4,7 @@ mod json;
 pub(crate) mod docker;
 pub(crate) mod exec;
 pub(crate) mod git;
+pub(crate) mod openclaw;
 pub(crate) mod text;
 
 use std::os::fd::BorrowedFd;
