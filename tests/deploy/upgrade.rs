@@ -154,7 +154,8 @@ fn a_version_that_is_never_healthy_makes_way_for_the_old_one(world: &World) -> O
     same("the container", inspect("{{.Id}}")?, id)?;
     let run = world.bootstrap("v3", &["--retry", "--health-timeout", "2s"]);
     run.exits(5)?.says("did not become healthy")?;
-    // The way back alone: from the verdict to the answer.
+    // The way back alone: from the verdict to the answer. tests/bench-deploy holds it to 3 s on an idle
+    // machine; here it must not wait for anything that takes longer than work beside it explains.
     let took: f64 = run
         .err
         .split("answers, after ")
@@ -162,7 +163,7 @@ fn a_version_that_is_never_healthy_makes_way_for_the_old_one(world: &World) -> O
         .and_then(|it| it.split(' ').next())
         .and_then(|it| it.parse().ok())
         .unwrap_or(99.0);
-    hold(took < 3.0, format!("the way back took {took} s"))
+    hold(took < 10.0, format!("the way back took {took} s"))
 }
 
 /// Seconds between two of the engine's events of the containers of this image, since `begun`.
