@@ -24,10 +24,29 @@ done
 sed "s|^repository=.*|repository=\${OC_SECRETS_REPOSITORY-$REPOSITORY}|" "$here/../install.sh" >"$OUT/install.sh"
 grep -q "^repository=.*-$REPOSITORY}" "$OUT/install.sh" || die 'the installer does not know its repository' 1
 
+# inside ARCHIVE: the crates of its program, as that holds them itself since cargo auditable built it, else null
+inside() {
+	local work
+	work=$(mktemp -d)
+	tar -xzf "$1" -C "$work" --strip-components=1
+	objcopy --dump-section ".dep-v0=$work/list" "$work/oc-secrets" "$work/ignored" 2>/dev/null || true # fails or warns without one
+	if [[ -s $work/list ]]; then
+		python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.decompress(sys.stdin.buffer.read()))' <"$work/list" |
+			jq '[.packages[] | select(.kind != "build") | "\(.name) \(.version)"]'
+	else
+		echo null
+	fi
+	rm -rf "$work"
+}
+
+crates=null
+for target in $TARGETS; do
+	[[ $target != x86_64*linux* ]] || crates=$(inside "$OUT/oc-secrets-$target.tar.gz") || die 'cannot read what the program is made of' 1
+done
 checksums=$(awk -F'"' '/^name/ { name = $2 } /^version/ { version = $2 } /^checksum/ { print name " " version "\t" $2 }' Cargo.lock |
 	jq -Rn '[inputs / "\t" | {key: .[0], value: .[1]}] | from_entries')
 cargo metadata --locked --format-version 1 |
-	jq --argjson checksums "$checksums" -f "$here/release-sbom.jq" >"$OUT/oc-secrets.cdx.json" || die 'cannot list the crates' 1
+	jq --argjson checksums "$checksums" --argjson inside "$crates" -f "$here/release-sbom.jq" >"$OUT/oc-secrets.cdx.json" || die 'cannot list the crates' 1
 
 (cd "$OUT" && sha256sum "${files[@]}") >"$OUT/SHA256SUMS"
 cosign sign-blob --yes --new-bundle-format --bundle "$OUT/SHA256SUMS.sigstore.json" "$OUT/SHA256SUMS" >/dev/null ||

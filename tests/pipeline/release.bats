@@ -64,12 +64,34 @@ setup() {
 	is '["pkg:cargo/inner@0.1.0"]' "$(jq -c '.dependencies[] | select(.ref == "pkg:cargo/oc-secrets@1.2.3").dependsOn' "$OUT/oc-secrets.cdx.json")"
 }
 
+# holding JSON: seals an archive whose program holds this list of crates
+holding() {
+	local dist=$BATS_TEST_TMPDIR/dist folder=$BATS_TEST_TMPDIR/oc-secrets-$host
+	rm -rf "$dist" "$folder" && mkdir "$dist"
+	tar -xzf "$OUT/oc-secrets-$host.tar.gz" -C "$BATS_TEST_TMPDIR"
+	python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.compress(sys.argv[1].encode()))' "$1" >"$BATS_TEST_TMPDIR/list"
+	objcopy --add-section ".dep-v0=$BATS_TEST_TMPDIR/list" "$folder/oc-secrets"
+	tar -czf "$dist/oc-secrets-$host.tar.gz" -C "$BATS_TEST_TMPDIR" "oc-secrets-$host"
+	run_ci release-seal "TARGETS=$host" REPOSITORY=Owner/Repo "OUT=$dist"
+}
+
+@test "what a program says of itself is what is listed, and a crate of nowhere is no release" {
+	holding '{"packages":[{"name":"oc-secrets","version":"1.2.3","root":true},{"name":"inner","version":"0.1.0"},{"name":"made-by-a-build","version":"1.0.0","kind":"build"}]}'
+	is 0 "$status"
+	is inner "$(jq -r '.components[].name' "$BATS_TEST_TMPDIR/dist/oc-secrets.cdx.json")"
+	holding '{"packages":[{"name":"oc-secrets","version":"1.2.3","root":true}]}'
+	is 0 "$status"
+	is '[] []' "$(jq -c '.components, .dependencies[0].dependsOn' "$BATS_TEST_TMPDIR/dist/oc-secrets.cdx.json" | paste -sd ' ')"
+	holding '{"packages":[{"name":"oc-secrets","version":"1.2.3","root":true},{"name":"unheard-of","version":"9.0.0"}]}'
+	fails 1 'unheard-of 9.0.0'
+}
+
 @test "of the real package, every crate of the list has the checksum of the lock file" {
 	cd "$PROJECT"
 	[[ -f Cargo.lock ]]
 	checksums=$(awk -F'"' '/^name/ { name = $2 } /^version/ { version = $2 } /^checksum/ { print name " " version "\t" $2 }' Cargo.lock |
 		jq -Rn '[inputs / "\t" | {key: .[0], value: .[1]}] | from_entries')
-	cargo metadata --locked --format-version 1 | jq --argjson checksums "$checksums" -f shell/ci/release-sbom.jq >"$BATS_TEST_TMPDIR/bom"
+	cargo metadata --locked --format-version 1 | jq --argjson checksums "$checksums" --argjson inside null -f shell/ci/release-sbom.jq >"$BATS_TEST_TMPDIR/bom"
 	is 0 "$(jq '[.components[] | select(.hashes == [])] | length' "$BATS_TEST_TMPDIR/bom")"
 	[[ $(jq '.components | length' "$BATS_TEST_TMPDIR/bom") -gt 10 ]]
 	jq -e 'any(.components[]; .name == "serde") and all(.components[]; .name != "docker_credential")' "$BATS_TEST_TMPDIR/bom"
@@ -174,6 +196,47 @@ workflow() {
 	rm "$BATS_TEST_TMPDIR/dist/oc-secrets-x86_64-apple-darwin.tar.gz"
 	run_ci release-recipes "OUT=$BATS_TEST_TMPDIR/dist" REPOSITORY=Owner/Repo
 	is 1 "$status"
+}
+
+# derived TRIPLE: the URL and the folder that cargo-binstall makes of Cargo.toml on such a machine, by its SUPPORT.md
+derived() {
+	cargo metadata --locked --no-deps --format-version 1 --manifest-path "$PROJECT/Cargo.toml" | jq -r --arg target "$1" '
+		.packages[0] | .repository as $repo | .version as $version
+		| .metadata.binstall as $all | ($all + ($all.overrides[$target] // {}))
+		| (.["pkg-url"], .["bin-dir"])
+		| gsub("{ repo }"; $repo) | gsub("{ version }"; $version) | gsub("{ target }"; $target)
+		| gsub("{ archive-suffix }"; ".tar.gz") | gsub("{ bin }"; "oc-secrets") | gsub("{ binary-ext }"; "")'
+}
+
+@test "cargo binstall finds the archives and what lies in them" {
+	local published triple
+	published=$(sed -nE 's/.*target: ([a-z0-9_]+-[a-z0-9-]+),.*/\1/p' "$PROJECT/.github/workflows/release.yml" | sort -u)
+	is 4 "$(wc -w <<<"$published")"
+	for triple in {x86_64,aarch64}-{apple-darwin,unknown-linux-{gnu,musl}}; do
+		mapfile -t lines < <(derived "$triple")
+		[[ ${lines[0]} =~ ^https://github\.com/[^/]+/[^/]+/releases/download/v[0-9.]+/oc-secrets-(.+)\.tar\.gz$ ]]
+		target=${BASH_REMATCH[1]}
+		grep -qx "$target" <<<"$published" || { echo "$triple: nobody publishes $target" && return 1; }
+		is "oc-secrets-$target/oc-secrets" "${lines[1]}"
+	done
+}
+
+# chosen OS ARCH, names on stdin: the archives in which mise sees such a machine, by the words of its asset matcher
+chosen() {
+	local os arch
+	case $1 in linux) os='linux' ;; macos) os='darwin|macos|apple' ;; esac
+	case $2 in x64) arch='x86_64|amd64|x64' ;; arm64) arch='aarch64|arm64' ;; esac
+	grep -E "(^|[-_.])($os)([-_.]|$)" | grep -E "(^|[-_.])($arch)([-_.]|$)" | grep -E '\.(tar\.gz|tgz|zip)$'
+}
+
+@test "mise finds one archive for each machine, and no other file of a release" {
+	local names
+	names=$(printf '%s\n' SHA256SUMS install.sh flake.nix oc-secrets.rb oc-secrets.cdx.json oc-secrets-extras.tar.gz \
+		oc-secrets_1.2.3_{amd64,arm64}.deb oc-secrets-1.2.3.{x86_64,aarch64}.rpm oc-secrets-{x86_64,aarch64}-{apple-darwin,unknown-linux-musl}.tar.gz)
+	is oc-secrets-x86_64-unknown-linux-musl.tar.gz "$(chosen linux x64 <<<"$names")"
+	is oc-secrets-aarch64-unknown-linux-musl.tar.gz "$(chosen linux arm64 <<<"$names")"
+	is oc-secrets-x86_64-apple-darwin.tar.gz "$(chosen macos x64 <<<"$names")"
+	is oc-secrets-aarch64-apple-darwin.tar.gz "$(chosen macos arm64 <<<"$names")"
 }
 
 @test "the workflows of every change and of every week, as their files say" {
