@@ -90,13 +90,19 @@ install_sh() {
 # Installs oc-secrets and its companions from a release: nothing is put in place before its checksum was found right,
 # and, where cosign is installed, before the signature over the checksums was.
 #
-# usage: install.sh [--version vX.Y.Z] [--to DIR] [--repo OWNER/NAME] [--from URL] [--require-signature]
+# usage: install.sh [--version vX.Y.Z] [--to DIR] [--repo OWNER/NAME] [--from URL] [--require-signature] [--deb]
+#        install.sh --uninstall [--to DIR]
 #
 #   --version   the release; default: the newest
 #   --to        where the programs go; default: /usr/local/bin for root, else ~/.local/bin
 #   --repo      the GitHub repository of the release (or OC_SECRETS_REPOSITORY)
 #   --from      a folder on a web server that holds a release's files, instead of GitHub
 #   --require-signature   fail where cosign is not installed
+#   --deb       install the package instead, which apt then knows and can remove; wants root
+#   --uninstall remove what an earlier run installed, and nothing else
+#
+# Where the programs go to a folder named bin, man pages and completions go to the share beside it. What was installed is
+# listed in share/oc-secrets/installed.
 #
 # Exit codes: 0 installed, 1 not installed, 2 wrong usage, 3 a checksum or a signature is wrong.
 set -eu
@@ -110,10 +116,12 @@ fail() { # fail CODE WHAT [HINT]
 }
 
 read_arguments() {
-	version='' folder='' from='' must_sign=no
+	version='' folder='' from='' must_sign=no deb=no uninstall=no
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--require-signature) must_sign=yes && shift && continue ;;
+		--deb) deb=yes && shift && continue ;;
+		--uninstall) uninstall=yes && shift && continue ;;
 		--help | -h) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p; }' "$0" 2>/dev/null && exit 0 ;;
 		--version | --to | --repo | --from) [ -n "${2-}" ] || fail 2 "$1 wants a value" ;;
 		*) fail 2 "unknown argument $1" 'see the head of this script' ;;
@@ -130,11 +138,16 @@ read_arguments() {
 	case $repository in *[!A-Za-z0-9._/-]*) fail 2 "no such repository: $repository" ;; esac
 }
 
-choose() {
+choose_folder() {
 	if [ -z "$folder" ]; then
 		folder=$HOME/.local/bin
 		[ "$(id -u)" != 0 ] || folder=/usr/local/bin
 	fi
+	case $folder in */bin) share=${folder%/bin}/share ;; *) share='' ;; esac
+	list=${share:-$folder}/oc-secrets/installed
+}
+
+choose() {
 	case $(uname -s)/$(uname -m) in
 	Linux/x86_64 | Linux/amd64) target=x86_64-unknown-linux-musl ;;
 	Linux/aarch64 | Linux/arm64) target=aarch64-unknown-linux-musl ;;
@@ -182,12 +195,16 @@ check_signature() {
 		fail 3 'the signature over the checksums is not by this project' "$(tail -n 1 "$work/cosign" | tr -d '[:cntrl:]')"
 }
 
-check_checksum() {
-	wanted=$(awk -v name="$archive" '$2 == name || $2 == "*" name { print $1 }' "$work/SHA256SUMS")
+check_checksum() { # check_checksum NAME
+	wanted=$(awk -v name="$1" '$2 == name || $2 == "*" name { print $1 }' "$work/SHA256SUMS")
 	case $wanted in
-	*[!0-9a-f]* | '') fail 3 "SHA256SUMS does not name $archive exactly once" ;;
+	*[!0-9a-f]* | '') fail 3 "SHA256SUMS does not name $1 exactly once" ;;
 	esac
-	[ "$(sha256 "$work/$archive")" = "$wanted" ] || fail 3 "$archive is not what was released" 'nothing was installed; try again, and report it if it stays so'
+	[ "$(sha256 "$work/$1")" = "$wanted" ] || fail 3 "$1 is not what was released" 'nothing was installed; try again, and report it if it stays so'
+}
+
+is_listed() { # is_listed NAME: the release has it
+	[ -n "$(awk -v name="$1" '$2 == name { print $1 }' "$work/SHA256SUMS")" ]
 }
 
 unpack() {
@@ -196,20 +213,82 @@ unpack() {
 	[ -x "$work/oc-secrets-$target/oc-secrets" ] || fail 1 "$archive holds no oc-secrets"
 }
 
-place() { # each program appears whole or not at all
-	mkdir -p "$folder" || fail 1 "cannot make $folder" 'choose another folder with --to'
+put() { # put FILE MODE DIR: it appears whole or not at all, and is listed
+	mkdir -p "$3" || fail 1 "cannot make $3" 'choose another folder with --to'
+	name=${1##*/}
+	{ cp "$1" "$3/.$name.new" && chmod "$2" "$3/.$name.new" && mv -f "$3/.$name.new" "$3/$name"; } ||
+		fail 1 "cannot write $3/$name" 'choose another folder with --to'
+	printf '%s\n' "$3/$name" >>"$work/installed"
+	printf 'installed %s\n' "$3/$name"
+}
+
+place() {
 	for program in "$work/oc-secrets-$target"/*; do
-		[ -x "$program" ] || continue # README and licence
-		name=${program##*/}
-		{ cp "$program" "$folder/.$name.new" && chmod 755 "$folder/.$name.new" && mv -f "$folder/.$name.new" "$folder/$name"; } ||
-			fail 1 "cannot write $folder/$name" 'choose another folder with --to'
-		printf 'installed %s\n' "$folder/$name"
+		[ ! -x "$program" ] || put "$program" 755 "$folder" # not the README and the licence
 	done
+	[ -z "$share" ] || place_extras
+	mkdir -p "${list%/*}" && cp "$work/installed" "$list"
 	case :$PATH: in *":$folder:"*) ;; *) printf 'hint: %s is not on PATH\n' "$folder" >&2 ;; esac
+	case $(id -u)/$(command -v apt-get) in
+	0/?*) printf 'hint: with --deb it comes as a package, which apt can remove\n' >&2 ;;
+	esac
+}
+
+place_extras() {
+	extras=$work/oc-secrets-extras
+	for page in "$extras"/man1/*; do [ ! -f "$page" ] || put "$page" 644 "$share/man/man1"; done
+	for file in "$extras"/completions/bash/*; do [ ! -f "$file" ] || put "$file" 644 "$share/bash-completion/completions"; done
+	for file in "$extras"/completions/zsh/*; do [ ! -f "$file" ] || put "$file" 644 "$share/zsh/site-functions"; done
+	for file in "$extras"/completions/fish/*; do [ ! -f "$file" ] || put "$file" 644 "$share/fish/vendor_completions.d"; done
+}
+
+fetch_extras() {
+	is_listed oc-secrets-extras.tar.gz || return 0
+	fetch oc-secrets-extras.tar.gz
+	check_checksum oc-secrets-extras.tar.gz
+	if tar -tzf "$work/oc-secrets-extras.tar.gz" | grep -qvE '^oc-secrets-extras/[A-Za-z0-9._/@-]*$|\.\.'; then
+		fail 3 'oc-secrets-extras.tar.gz holds files that do not belong there'
+	fi
+	tar -xzf "$work/oc-secrets-extras.tar.gz" -C "$work"
+}
+
+install_deb() {
+	case $target in
+	x86_64-unknown-linux-*) architecture=amd64 ;;
+	aarch64-unknown-linux-*) architecture=arm64 ;;
+	*) fail 1 'there is no package for this system' 'leave out --deb' ;;
+	esac
+	command -v apt-get >/dev/null || fail 1 'apt-get is not installed' 'leave out --deb'
+	[ "$(id -u)" = 0 ] || fail 1 'a package is installed by root' 'run this with sudo, or leave out --deb'
+	package=$(awk -v end="_$architecture.deb" 'index($2, "oc-secrets_") == 1 && substr($2, length($2) - length(end) + 1) == end { print $2 }' "$work/SHA256SUMS")
+	case $package in '' | *[!A-Za-z0-9._~+-]*) fail 3 "SHA256SUMS does not name one package for $architecture" ;; esac
+	fetch "$package"
+	check_checksum "$package"
+	chmod 755 "$work" && chmod 644 "$work/$package" # apt reads it as a user of its own
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$work/$package" >"$work/apt" 2>&1 ||
+		fail 1 'apt-get did not install the package' "$(tail -n 1 "$work/apt" | tr -d '[:cntrl:]')"
+	printf 'installed %s; to remove it: apt-get remove oc-secrets\n' "$package"
+}
+
+remove_all() {
+	[ -f "$list" ] || fail 1 "nothing is installed in $folder by this script" 'a package goes by: apt-get remove oc-secrets'
+	[ ! -x "$folder/oc-secrets" ] || printf 'hint: Docker and git may still name the helpers: oc-secrets docker status\n' >&2
+	while read -r file; do
+		case $file in "$folder"/* | "${share:-$folder}"/*) ;; *) continue ;; esac
+		case $file in */../*) continue ;; esac
+		[ ! -f "$file" ] || { rm -f "$file" && printf 'removed %s\n' "$file"; }
+	done <"$list"
+	rm -f "$list"
+	rmdir "${list%/*}" 2>/dev/null || true
 }
 
 main() { # called at the very end, so that half a download of this script does nothing
 	read_arguments "$@"
+	choose_folder
+	if [ "$uninstall" = yes ]; then
+		remove_all
+		return
+	fi
 	choose
 	command -v curl >/dev/null || fail 1 'curl is not installed'
 	work=$(mktemp -d)
@@ -217,9 +296,14 @@ main() { # called at the very end, so that half a download of this script does n
 	trap 'exit 1' INT TERM HUP
 	fetch SHA256SUMS
 	check_signature
+	if [ "$deb" = yes ]; then
+		install_deb
+		return
+	fi
 	fetch "$archive"
-	check_checksum
+	check_checksum "$archive"
 	unpack
+	[ -z "$share" ] || fetch_extras
 	place
 }
 

@@ -80,7 +80,7 @@ nothing_trusted() {
 @test "after a power cut in the middle of an installation the next run finishes" {
 	guest_start
 	deploy bootstrap --only firewall,fail2ban,upkeep >/dev/null &
-	for _ in {1..200}; do
+	for _ in {1..2400}; do
 		[ -e "$GUEST/root/var/lib/dpkg/info/ufw.list" ] && break
 		sleep 0.05
 	done
