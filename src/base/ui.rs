@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::environment;
 use crate::base::error::Error;
@@ -113,6 +114,20 @@ impl Ui {
         }
     }
 
+    /// A line that the next one, or [`take_away`], replaces; it never wraps. Where
+    /// [`can_redraw`] only.
+    pub(crate) fn pass(&self, text: &str) {
+        if self.level >= Level::Normal {
+            let line = format!("{}: {}", self.program, clean(text));
+            let line: String = line
+                .chars()
+                .take(columns(&std::io::stderr()).saturating_sub(1))
+                .collect();
+            PASSING.store(true, Ordering::Relaxed);
+            let _ = std::io::stderr().write_all(format!("\r{line}\x1b[K").as_bytes());
+        }
+    }
+
     /// `text` in the colour of `tone`, for stdout.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         paint(self.colored(std::io::stdout().is_terminal()), tone, text)
@@ -136,7 +151,18 @@ impl Ui {
     }
 
     fn line(&self, text: &str) {
+        take_away();
         let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Whether the cursor stands in a line that passes.
+static PASSING: AtomicBool = AtomicBool::new(false);
+
+/// Removes the line of [`Ui::pass`], if one is there.
+pub(crate) fn take_away() {
+    if PASSING.swap(false, Ordering::Relaxed) {
+        let _ = std::io::stderr().write_all(b"\r\x1b[K");
     }
 }
 
@@ -148,16 +174,18 @@ pub(crate) fn can_redraw() -> bool {
 /// How many characters fit into a line of standard output; `None` where it is no terminal.
 pub(crate) fn width() -> Option<usize> {
     let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
+    stdout.is_terminal().then(|| columns(&stdout))
+}
+
+/// The width of this terminal; 80 where it does not say.
+fn columns(terminal: &impl AsRawFd) -> usize {
     let mut size = std::mem::MaybeUninit::<libc::winsize>::zeroed();
     // SAFETY: the call writes a `winsize`, and all zeroes are one where it fails.
     let columns = unsafe {
-        libc::ioctl(stdout.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr());
+        libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr());
         size.assume_init().ws_col
     };
-    Some(if columns == 0 { 80 } else { columns.into() })
+    if columns == 0 { 80 } else { columns.into() }
 }
 
 fn is_dumb() -> bool {

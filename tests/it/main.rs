@@ -41,3 +41,4 @@ mod shells;
 mod single_flight;
 mod terminal;
 mod values;
+mod waiting;

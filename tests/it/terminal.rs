@@ -97,6 +97,11 @@ impl Terminal {
         String::from_utf8_lossy(&self.seen.lock().expect("whole")).into_owned()
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
     /// Waits until the program has ended, 20 seconds at the most.
     #[track_caller]
     pub fn ends(&mut self) -> ExitStatus {

@@ -15,6 +15,7 @@ pub(crate) mod process;
 mod program;
 pub(crate) mod rate_limit;
 mod rounds;
+mod waiting;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -31,6 +32,7 @@ use interrupt::Interrupts;
 use program::Program;
 use rate_limit::RateLimit;
 use rounds::Rounds;
+use waiting::Waiting;
 
 /// How many `op` run at once where no prompt can appear.
 const SIDE_BY_SIDE: usize = 16;
@@ -99,6 +101,11 @@ impl Op {
             at_once: if self.promptless { SIDE_BY_SIDE } else { 1 },
             requests,
         };
+        let waiting = Waiting {
+            ui: self.program.ui,
+            promptless: self.promptless,
+            timeout: self.timeout,
+        };
         let found = tokio::select! {
             biased;
             // Polled first: if we were stopped (SIGSTOP) past the deadline, the answer may be there
@@ -106,6 +113,7 @@ impl Op {
             found = rounds.all() => found,
             error = interrupts.next() => Err(error),
             () = self.deadline() => Err(Error::OpTimeout { after: self.timeout }),
+            never = waiting.announce() => match never {},
         };
         // A signal that came with the last byte still ends us, before anything is handed over.
         interrupts.end().and(found)

@@ -1,0 +1,84 @@
+//! A wait for 1Password says what it waits for.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::sandbox::{CANARY, Run, Sandbox};
+use crate::terminal::Terminal;
+
+/// A world whose `op` answers after so many milliseconds.
+fn slow(milliseconds: u32) -> Sandbox {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    sandbox.mode(&format!("latency={milliseconds}"));
+    sandbox
+}
+
+/// Without a token, as under the desktop app, which asks a person.
+fn with_a_person(sandbox: &Sandbox, words: &[&str]) -> Run {
+    sandbox.oc(words).without("OP_SERVICE_ACCOUNT_TOKEN")
+}
+
+#[test]
+fn on_a_terminal_one_line_counts_and_is_gone_when_it_is_answered() {
+    let sandbox = slow(2600);
+    let run = with_a_person(&sandbox, &["--timeout", "1m", "read", "A"]);
+    let (text, status) = Terminal::start(run, 100).finish();
+    let line = |seconds: u8| {
+        format!(
+            "\roc-secrets: waiting for 1Password: {seconds} s of 60 (approve the prompt, or Ctrl-C)\x1b[K"
+        )
+    };
+    let shown = format!("{}{}{}\r\x1b[K{CANARY}\n", line(1), line(1), line(2));
+    assert_eq!((text, status.code()), (shown, Some(0)));
+}
+
+#[test]
+fn a_service_account_is_waited_for_without_a_prompt() {
+    let sandbox = slow(1500);
+    let (text, _) = Terminal::start(sandbox.oc(["read", "A"]), 100).finish();
+    let line = "\roc-secrets: 1Password has not answered for 1 s\x1b[K";
+    assert_eq!(text, format!("{line}{line}\r\x1b[K{CANARY}\n"));
+}
+
+#[test]
+fn elsewhere_it_is_said_once() {
+    let sandbox = slow(3600);
+    let done = with_a_person(&sandbox, &["read", "A"]).done();
+    let note = "oc-secrets: waiting for 1Password: 2 s of 60 (approve the prompt)\n";
+    assert_eq!(done.succeeds_saying(note), format!("{CANARY}\n"));
+    let done = sandbox.oc(["read", "A"]).done();
+    let note = "oc-secrets: 1Password has not answered for 2 s\n";
+    assert_eq!(done.succeeds_saying(note), format!("{CANARY}\n"));
+}
+
+#[test]
+fn a_short_wait_and_a_quiet_one_say_nothing() {
+    let sandbox = slow(1200);
+    sandbox.oc(["read", "A"]).done().succeeds();
+    let (text, _) = Terminal::start(sandbox.oc(["--quiet", "read", "A"]), 100).finish();
+    assert_eq!(text, format!("{CANARY}\n"));
+    sandbox.mode("latency=300");
+    let (text, _) = Terminal::start(sandbox.oc(["read", "A"]), 100).finish();
+    assert_eq!(text, format!("{CANARY}\n"));
+}
+
+#[test]
+fn the_line_never_wraps_and_makes_room_for_an_error() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    sandbox.mode("hang");
+    let run = with_a_person(&sandbox, &["read", "A"]);
+    let mut terminal = Terminal::start(run, 20);
+    terminal.shows("\roc-secrets: waiting\x1b[K");
+    std::thread::sleep(Duration::from_millis(50));
+    kill(Pid::from_raw(terminal.id()), Signal::SIGINT).expect("it runs");
+    let (text, status) = terminal.finish();
+    assert!(!status.success());
+    assert!(
+        text.contains("\x1b[K\r\x1b[Koc-secrets: "),
+        "{}",
+        text.escape_debug()
+    );
+    assert!(!text.contains("waiting for"), "{}", text.escape_debug());
+}
