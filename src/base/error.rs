@@ -208,6 +208,12 @@ pub(crate) enum Error {
         /// Every secret at fault.
         problems: Vec<Problem>,
     },
+    /// A list was asked for of something that is not there.
+    #[error("{}", trouble.reason())]
+    NotListed {
+        /// What is not there.
+        trouble: Trouble,
+    },
     /// The password for a registry or a git host is missing, or nothing that they take.
     #[error("{}", problem::password(host, secret.as_deref(), trouble))]
     Password {
@@ -348,9 +354,10 @@ impl Error {
             | Self::OtherAccount
             | Self::TokenInvalid { .. }
             | Self::Forbidden { .. } => Exit::NotSignedIn,
-            Self::Unresolved { .. } | Self::Password { .. } | Self::Unwritable { .. } => {
-                Exit::Unresolved
-            }
+            Self::Unresolved { .. }
+            | Self::NotListed { .. }
+            | Self::Password { .. }
+            | Self::Unwritable { .. } => Exit::Unresolved,
             Self::OpMissing { .. }
             | Self::OpUntrusted { .. }
             | Self::OpTimeout { .. }

@@ -54,11 +54,52 @@ pub(crate) fn of_text(text: &str) -> Option<&'static str> {
     match known {
         Some((_, kind)) => Some(kind),
         None if is_telegram(text.as_bytes()) => Some("Telegram bot token"),
+        None if has_password(text) => Some("address with a password"),
         None if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY") => {
             Some("private key")
         }
         None => None,
     }
+}
+
+/// Whether a plain value may be a secret, by its form or by the name that it has. Rather once too
+/// often than once too seldom.
+pub(crate) fn may_be_secret(name: &str, value: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "TOKEN",
+        "KEY",
+        "SECRET",
+        "PASS",
+        "PWD",
+        "AUTH",
+        "CREDENTIAL",
+        "COOKIE",
+        "SESSION",
+        "SALT",
+        "PRIVATE",
+        "SIGN",
+        "DSN",
+        "WEBHOOK",
+        "CERT",
+    ];
+    let name = name.to_ascii_uppercase();
+    let named = WORDS.iter().any(|word| name.contains(word));
+    let dense = value.len() >= 16
+        && !value.contains(char::is_whitespace)
+        && value.chars().any(|c| c.is_ascii_digit())
+        && value.chars().any(|c| c.is_ascii_alphabetic());
+    !value.is_empty() && (named || dense || of_text(value).is_some())
+}
+
+/// `scheme://user:password@host`.
+fn has_password(text: &str) -> bool {
+    let rest = text.split_once("://").map(|(_, rest)| rest);
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@'));
+    user.is_some_and(|(user, _)| {
+        user.split_once(':')
+            .is_some_and(|(_, password)| !password.is_empty())
+    })
 }
 
 /// `123456789:AA…`: a number, a colon, 35 letters.
@@ -94,5 +135,29 @@ mod tests {
             assert_eq!(of(&Secret::copy_of(value.as_bytes())), kind);
         }
         assert_eq!(of(&Secret::copy_of(b"\xff")), "binary");
+    }
+
+    #[test]
+    fn a_plain_value_that_may_be_a_secret_is_noticed() {
+        for (name, value) in [
+            ("X", "ghp_abc"),
+            ("DATABASE_URL", "postgres://me:hunter2@db/x"),
+            ("DB_PASSWORD", "hunter2"),
+            ("ApiKey", "x"),
+            ("X", "9f86d081884c7d659a2feaa0c55ad015"),
+            ("X", "-----BEGIN RSA PRIVATE KEY-----\nx"),
+        ] {
+            assert!(may_be_secret(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("APP_ENV", "production"),
+            ("PORT", "8080"),
+            ("API_URL", "https://example.org/v1"),
+            ("GREETING", "hello to all 17 of you"),
+            ("DB_PASSWORD", ""),
+        ] {
+            assert!(!may_be_secret(name, value), "{name}={value}");
+        }
+        assert_eq!(of_text("https://me@example.org:443/x:y@z"), None);
     }
 }

@@ -162,7 +162,7 @@ pub(crate) fn unnamed(reference: Reference) -> Wanted {
 }
 
 /// A plan without secrets, which says how `op` is run.
-fn nothing_wanted(manifest: &Manifest, selection: &Selection) -> Plan {
+pub(crate) fn nothing_wanted(manifest: &Manifest, selection: &Selection) -> Plan {
     Plan {
         account: chosen(&selection.account)
             .or(manifest.account.as_deref())

@@ -59,13 +59,38 @@ impl Session {
     /// # Errors
     /// When a manifest, a dotenv file or a variable of ours cannot be used.
     pub(crate) fn open(caller: Caller, settings: Settings, ui: Ui) -> Result<Self> {
-        Self::read(caller, settings, ui, manifest::load)
+        let asked = settings.manifest.is_some();
+        let session = Self::read(caller, settings, ui, manifest::load)?;
+        if caller == Caller::Command && !asked {
+            session.announce();
+        }
+        Ok(session)
     }
 
     /// The same for a look at the manifest, which nobody needs to have allowed. It is not to ask
     /// `op` for anything.
     pub(crate) fn inspect(settings: Settings, ui: Ui) -> Result<Self> {
-        Self::read(Caller::Command, settings, ui, manifest::inspect)
+        let asked = settings.manifest.is_some();
+        let session = Self::read(Caller::Command, settings, ui, manifest::inspect)?;
+        if !asked {
+            session.announce();
+        }
+        Ok(session)
+    }
+
+    /// The same past the working directory, where a manifest is only about to be written.
+    pub(crate) fn beside(settings: Settings, ui: Ui) -> Result<Self> {
+        Self::read(Caller::Command, settings, ui, |asked, _, lookup| {
+            manifest::load(asked, &Start::Environment, lookup)
+        })
+    }
+
+    /// A user who does not know OpenClaw should see where its names come from.
+    fn announce(&self) {
+        if self.manifest.origin == Origin::BuiltIn && self.env_file.is_none() {
+            self.ui
+                .note("no oc-secrets.toml found: using the built-in list for OpenClaw");
+        }
     }
 
     fn read(
@@ -76,17 +101,12 @@ impl Session {
     ) -> Result<Self> {
         let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let lookup = |name: &str| among(&environment, name).map(OsStr::to_owned);
-        let asked = settings.manifest.as_deref();
-        let manifest = load(asked, &settings::start(caller)?, &lookup)?;
+        let manifest = load(
+            settings.manifest.as_deref(),
+            &settings::start(caller)?,
+            &lookup,
+        )?;
         let env_file = dotenv::load(&settings.env_file, &lookup)?;
-        if caller == Caller::Command
-            && manifest.origin == Origin::BuiltIn
-            && asked.is_none()
-            && env_file.is_none()
-        {
-            // A user who does not know OpenClaw should see where its names come from.
-            ui.note("no oc-secrets.toml found: using the built-in list for OpenClaw");
-        }
         let policy = settings::policy(caller, settings.cache, &manifest, &lookup)?;
         let selection = settings::selection(caller, settings.selection, &manifest, &lookup)?;
         Ok(Self {
@@ -325,6 +345,22 @@ impl Session {
             ask_anyway: self.policy.asks_anyway(),
         };
         Ok(Box::new(Op::new(options, self.ui)?))
+    }
+
+    /// `op` itself, for what is no secret of the manifest.
+    ///
+    /// # Errors
+    /// When it is missing or not trusted, or a token file cannot be used.
+    pub(crate) fn op(&self, timeout: Option<Duration>) -> Result<Op> {
+        let how = plan::nothing_wanted(&self.manifest, &self.selection);
+        let options = Options {
+            path: how.op_path.as_deref(),
+            account: how.account.clone(),
+            timeout: timeout.unwrap_or(how.timeout),
+            environment: &self.environment,
+            ask_anyway: self.policy.asks_anyway(),
+        };
+        Op::new(options, self.ui)
     }
 
     fn identity(&self, plan: &Plan) -> Identity {

@@ -1,9 +1,10 @@
 //! `oc-secrets allow` and `deny`: the user reviews a manifest that was found by the directory.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use super::arguments;
+use super::ask;
 use super::stdout;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Exit, Result};
@@ -62,20 +63,11 @@ fn here() -> Result<std::path::PathBuf> {
 
 /// Asks on the terminal; any answer but yes means no.
 fn agreed() -> Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+    if !std::io::stdin().is_terminal() {
         return Err(Error::NobodyToAsk);
     }
-    let mut stderr = std::io::stderr();
-    let _ = stderr
-        .write_all(b"\nAllow it? [y/N] ")
-        .and_then(|()| stderr.flush());
-    let mut answer = String::new();
-    stdin
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|why| Error::system("read the answer", why))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let answer = ask::line("\nAllow it? [y/N] ")?;
+    Ok(matches!(answer.as_deref(), Some("y" | "Y" | "yes")))
 }
 
 fn render(ui: Ui, path: &str, groups: &[Group], again: bool) -> String {

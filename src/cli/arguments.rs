@@ -115,6 +115,8 @@ pub(super) enum Command {
     /// Print one secret
     #[command(visible_alias = "get")]
     Read(Read),
+    /// Write an oc-secrets.toml into this directory and allow it
+    Init(Init),
     /// Review the oc-secrets.toml of this directory and allow it
     Allow(Allow),
     /// Revoke it
@@ -239,6 +241,23 @@ pub(super) struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `init`; the vault is the global `--vault`.
+#[derive(Args, Debug)]
+pub(super) struct Init {
+    /// An item of the vault, by its title (repeatable)
+    #[arg(long, value_name = "TITLE")]
+    pub item: Vec<String>,
+    /// Take over the op:// lines of this dotenv file; tokens in it are named, not copied
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Write the built-in list for OpenClaw
+    #[arg(long, conflicts_with_all = ["item", "from"])]
+    pub openclaw: bool,
+    /// Replace a manifest that is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `ls`.

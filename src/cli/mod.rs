@@ -7,6 +7,8 @@ mod rows;
 mod programs;
 mod completion;
 mod man;
+mod ask;
+mod init;
 mod allow;
 mod check;
 mod docker;
@@ -81,6 +83,7 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Exec(exec) => exec::run(&session(Caller::Command)?, exec, hardened),
         Command::Env(env) => env::run(&session(Caller::Command)?, env),
         Command::Read(read) => read::run(&session(Caller::Command)?, read),
+        Command::Init(init) => init::run(&Session::beside(global.clone().settings()?, ui)?, init),
         Command::Allow(allow) => allow::allow(ui, allow, &environment::ours),
         Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment::ours),
         Command::Ls(list) => ls::run(&inspect()?, list),

@@ -25,6 +25,7 @@ mod failures;
 mod find;
 mod git_credential;
 mod house;
+mod init;
 mod ls;
 mod openclaw;
 mod ownership;

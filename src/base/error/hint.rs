@@ -93,6 +93,7 @@ impl Error {
                 return Some(format!("compare with `{look}`"));
             }
             Self::Password { look: None, .. } => "fix it in 1Password",
+            Self::NotListed { .. } => "`op vault list` shows the names of all that you can see",
             Self::NotStored { .. } => {
                 "put the secret into 1Password and the registry into oc-secrets.toml, then run `oc-secrets lock`"
             }

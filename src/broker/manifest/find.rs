@@ -19,7 +19,7 @@ use crate::base::error::{Error, Result};
 use crate::broker::manifest::{Manifest, Origin, parse};
 
 /// The name of a manifest that is found.
-const FILE: &str = "oc-secrets.toml";
+pub(crate) const FILE: &str = "oc-secrets.toml";
 const SYSTEM: &str = "/etc/oc-secrets/oc-secrets.toml";
 /// The name of the built-in manifest for `--manifest`.
 const BUILT_IN: &str = "builtin";
@@ -54,8 +54,12 @@ pub(crate) fn inspect(asked: Option<&Path>, start: &Start, lookup: Lookup<'_>) -
 
 /// The manifest that is compiled in.
 pub(crate) fn builtin() -> Manifest {
-    let text = include_str!("builtin.toml");
-    parse(text, "builtin.toml", Origin::BuiltIn).expect("a test parses it")
+    parse(builtin_text(), "builtin.toml", Origin::BuiltIn).expect("a test parses it")
+}
+
+/// The text of the manifest that is compiled in.
+pub(crate) fn builtin_text() -> &'static str {
+    include_str!("builtin.toml")
 }
 
 /// A found manifest with its text and real path.

@@ -23,7 +23,7 @@ use crate::base::env_name::EnvName;
 use crate::broker::reference::{Reference, ReferencePattern};
 use crate::broker::registry::{Asked, Host};
 
-pub(crate) use find::{Opened, Start, builtin, inspect, load, open};
+pub(crate) use find::{FILE, Opened, Start, builtin, builtin_text, inspect, load, open};
 pub(crate) use parse::parse;
 
 /// Where a manifest came from.

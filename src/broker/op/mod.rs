@@ -11,6 +11,7 @@ pub(crate) mod find;
 pub(crate) mod frame;
 pub(crate) mod interrupt;
 pub(crate) mod item;
+pub(crate) mod list;
 pub(crate) mod process;
 mod program;
 pub(crate) mod rate_limit;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use crate::base::environment::among;
 use crate::base::error::{Error, Result};
+use crate::base::locked_memory::Locked;
 use crate::base::open_files;
 use crate::base::runtime_directory::Place;
 use crate::base::ui::Ui;
@@ -92,15 +94,39 @@ impl Op {
         })
     }
 
-    /// All rounds, under one deadline, and cancelled by a signal; running processes are then
-    /// killed.
-    async fn in_time(&self, requests: &[Request<'_>]) -> Result<Vec<Outcome>> {
+    /// The answer to one call with these words, such as a list of vaults. It is as secret as any.
+    ///
+    /// # Errors
+    /// As [`Provider::fetch`]; what is not there is an [`Error::NotListed`].
+    pub(crate) fn ask(&self, words: &[&str]) -> Result<Locked> {
+        let answer = self.wait_for(self.program.call(words, [], words))?;
+        answer.map_err(|none| Error::NotListed {
+            trouble: none.trouble(),
+        })
+    }
+
+    /// Does `work` under the deadline, on a runtime of its own: no thread and no descriptor
+    /// outlives it.
+    fn wait_for<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if !self.ask_anyway {
+            self.limit.check()?;
+        }
+        open_files::enough().map_err(|_| Error::OpenFiles)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| Error::system("start the event loop", why))?;
+        let found = runtime.block_on(self.in_time(work));
+        self.limit.learn(&found);
+        if self.ask_anyway && found.is_ok() {
+            self.limit.forget();
+        }
+        found
+    }
+
+    /// Under one deadline, and cancelled by a signal; running processes are then killed.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut interrupts = Interrupts::listen()?;
-        let rounds = Rounds {
-            program: &self.program,
-            at_once: if self.promptless { SIDE_BY_SIDE } else { 1 },
-            requests,
-        };
         let waiting = Waiting {
             ui: self.program.ui,
             promptless: self.promptless,
@@ -110,7 +136,7 @@ impl Op {
             biased;
             // Polled first: if we were stopped (SIGSTOP) past the deadline, the answer may be there
             // by now.
-            found = rounds.all() => found,
+            found = work => found,
             error = interrupts.next() => Err(error),
             () = self.deadline() => Err(Error::OpTimeout { after: self.timeout }),
             never = waiting.announce() => match never {},
@@ -131,21 +157,12 @@ impl Provider for Op {
         if requests.is_empty() {
             return Ok(vec![]);
         }
-        if !self.ask_anyway {
-            self.limit.check()?;
-        }
-        open_files::enough().map_err(|_| Error::OpenFiles)?;
-        // The runtime is dropped here, so no thread and no descriptor outlives the fetch.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|why| Error::system("start the event loop", why))?;
-        let found = runtime.block_on(self.in_time(requests));
-        self.limit.learn(&found);
-        if self.ask_anyway && found.is_ok() {
-            self.limit.forget();
-        }
-        found
+        let rounds = Rounds {
+            program: &self.program,
+            at_once: if self.promptless { SIDE_BY_SIDE } else { 1 },
+            requests,
+        };
+        self.wait_for(rounds.all())
     }
 
     fn may_prompt(&self) -> bool {
