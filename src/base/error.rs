@@ -272,7 +272,7 @@ pub(crate) enum Error {
         exit: Exit,
     },
     /// A signal asked us to end.
-    #[error("interrupted by signal {signal}")]
+    #[error("interrupted")]
     Interrupted {
         /// The signal's number.
         signal: i32,

@@ -162,16 +162,24 @@ fn problem(wanted: &Wanted, trouble: Trouble) -> Problem {
     Problem {
         name: wanted.name.to_string(),
         reference: wanted.reference.to_string(),
+        look: Some(look(&wanted.reference, &trouble)),
         trouble,
-        look: Some(look(&wanted.reference)),
         waivable: wanted.waivable,
     }
 }
 
-/// The command that shows the item, its secrets concealed.
-fn look(reference: &Reference) -> String {
+/// The command that shows what is there instead; secrets in it are concealed.
+fn look(reference: &Reference, trouble: &Trouble) -> String {
     let Reference { vault, item, .. } = reference;
-    shell_quote::command(["op", "item", "get", item, "--vault", vault])
+    match trouble {
+        Trouble::Missing { part: "vault", .. } | Trouble::Ambiguous { part: "vault" } => {
+            "op vault list".to_owned()
+        }
+        Trouble::Missing { part: "item", .. } | Trouble::Ambiguous { part: "item" } => {
+            shell_quote::command(["op", "item", "list", "--vault", vault])
+        }
+        _ => shell_quote::command(["op", "item", "get", item, "--vault", vault]),
+    }
 }
 
 const EMPTY: Trouble = Trouble::Unusable { why: "it is empty" };

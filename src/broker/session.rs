@@ -16,10 +16,11 @@ use crate::base::environment::{Lookup, among};
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::suggest;
+use crate::base::token_kind;
 use crate::base::ui::Ui;
 use crate::broker::cache::{self, Cached, Caller, Identity, Policy};
 use crate::broker::demo::Demo;
-use crate::broker::dotenv::{self, Definition};
+use crate::broker::dotenv::{self, Definition, Value};
 use crate::broker::manifest::{self, Manifest, Origin, Start};
 use crate::broker::op::{Op, Options};
 use crate::broker::plan::{self, Plan, Selection};
@@ -61,8 +62,11 @@ impl Session {
     pub(crate) fn open(caller: Caller, settings: Settings, ui: Ui) -> Result<Self> {
         let asked = settings.manifest.is_some();
         let session = Self::read(caller, settings, ui, manifest::load)?;
-        if caller == Caller::Command && !asked {
-            session.announce();
+        if caller == Caller::Command {
+            if !asked {
+                session.announce();
+            }
+            session.warn_of_plain_tokens();
         }
         Ok(session)
     }
@@ -83,6 +87,24 @@ impl Session {
         Self::read(Caller::Command, settings, ui, |asked, _, lookup| {
             manifest::load(asked, &Start::Environment, lookup)
         })
+    }
+
+    /// Names plain values that look like tokens: whoever reads the file has them.
+    fn warn_of_plain_tokens(&self) {
+        let of_file = self
+            .env_file()
+            .iter()
+            .filter_map(|definition| match &definition.value {
+                Value::Plain(value) => Some((definition.name.to_string(), value.as_str())),
+                Value::Secret(_) => None,
+            });
+        for (name, value) in self.manifest.plain_values().chain(of_file) {
+            if let Some(kind) = token_kind::of_text(value) {
+                self.ui.warn(&format!(
+                    "{name} is a plain value that looks like a secret ({kind}): keep it in 1Password"
+                ));
+            }
+        }
     }
 
     /// A user who does not know OpenClaw should see where its names come from.
@@ -125,6 +147,15 @@ impl Session {
             before_op: || {},
             asked_op: Cell::new(false),
         })
+    }
+
+    /// Our environment with no manifest of anybody's, where none can be used.
+    pub(crate) fn without_manifest(ui: Ui) -> Self {
+        Self {
+            backend: Backend::Op,
+            manifest: Manifest::empty(Origin::BuiltIn),
+            ..Self::demo(ui)
+        }
     }
 
     /// The built-in manifest, with made-up secrets for all of it.
@@ -234,6 +265,18 @@ impl Session {
         if vars.iter().any(|(name, _)| name.as_str() == what) {
             let hint = "its value is in the manifest itself";
             return Error::usage(format!("{what} is a plain value, not a secret"), hint);
+        }
+        if let Some(profile) = &self.selection.profile
+            && self
+                .manifest
+                .secrets
+                .iter()
+                .any(|spec| spec.name.as_str() == what)
+        {
+            return Error::usage(
+                format!("`{what}` is not in profile `{profile}`"),
+                "add it to the profile, or leave out --profile (OC_SECRETS_PROFILE)",
+            );
         }
         let hint = suggest::hint(what, names, "the secrets are");
         let origin = &self.manifest.origin;

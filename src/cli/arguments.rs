@@ -134,6 +134,10 @@ pub(super) enum Command {
     Docker(Docker),
     /// Answer an OpenClaw gateway that asks for its keys (its exec secret provider)
     Openclaw(Openclaw),
+    /// Set up git-credential-oc in git's settings, for each host
+    Git(Git),
+    /// Check everything that a run needs, and show the command that mends it
+    Doctor(Doctor),
     /// Delete all cached secrets from the kernel's keyring
     Lock,
     /// Print what completes our programs in a shell: eval "$(oc-secrets completions bash)"
@@ -164,6 +168,7 @@ impl Command {
         match self {
             Self::Check(check) => check.json,
             Self::Ls(list) => list.json,
+            Self::Doctor(doctor) => doctor.json,
             _ => false,
         }
     }
@@ -299,6 +304,44 @@ pub(super) enum OpenclawCommand {
         #[arg(long, value_name = "NAME", default_value = "oc")]
         name: String,
     },
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(super) struct Doctor {
+    /// Also look whether every secret of the manifest is found
+    #[arg(long)]
+    pub deep: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `git`.
+#[derive(Args, Debug)]
+pub(super) struct Git {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: GitCommand,
+}
+
+/// What to do with git's settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum GitCommand {
+    /// Add git-credential-oc for the hosts of the manifest
+    Install(GitHosts),
+    /// Remove it again
+    Uninstall(GitHosts),
+    /// Show whom git asks
+    Status(GitHosts),
+}
+
+/// Which hosts.
+#[derive(Args, Debug)]
+pub(super) struct GitHosts {
+    /// For this host instead of all in the manifest (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
 }
 
 /// `docker`.

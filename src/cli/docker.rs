@@ -104,7 +104,7 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
     let ui = session.ui;
     if location::on_path(&lookup, location::HELPER).is_none() {
         let own = std::env::current_exe().ok();
-        let how = location::how_to_find_helper(own.as_deref());
+        let how = location::how_to_find(location::HELPER, own.as_deref(), &lookup);
         ui.warn(&format!(
             "{} is not on PATH, so clients will not find it: {how}",
             location::HELPER
@@ -131,7 +131,7 @@ fn status(session: &Session, wiring: &Wiring) -> Result<()> {
             let missing = session.ui.paint(Tone::Bad, "not on PATH");
             format!(
                 "helper  {missing}: {}\n",
-                location::how_to_find_helper(own.as_deref())
+                location::how_to_find(location::HELPER, own.as_deref(), &lookup)
             )
         }
     };

@@ -28,7 +28,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Env) -> Result<Exit>
     }
     let kept = stdout::is_file();
     if !arguments.show {
-        refuse_to_show(stdout::is_terminal(), kept, stdout::is_unlinked_file())?;
+        refuse_to_show(&arguments.format, kept)?;
     }
     let resolved = session.resolve(&plan)?;
     let vars = plan.vars.iter().map(|(name, value)| Variable {
@@ -76,8 +76,8 @@ pub(super) fn failure(words: &[OsString]) -> &'static str {
 fn github(session: &Session, variables: &[Variable<'_>]) -> Result<()> {
     let file = session.variable("GITHUB_ENV").ok_or_else(|| {
         Error::usage(
-            "GITHUB_ENV is not set",
-            "use this format in a step of GitHub Actions",
+            "--format github writes into the file of $GITHUB_ENV, and that is not set",
+            "GitHub Actions sets it in each step of a job; elsewhere use another format, such as sh",
         )
     })?;
     let texts = text::github(variables)?;
@@ -102,15 +102,32 @@ fn no_unset(format: &str) -> Error {
     )
 }
 
-/// ksh93 substitutes commands through an unlinked file, so `eval "$(…)"` would fail here again.
-fn refuse_to_show(terminal: bool, file: bool, unlinked: bool) -> Result<()> {
-    let hint = match unlinked {
-        true => "ksh keeps what `$(…)` prints in a file; read it from a pipe: . <(oc-secrets env)",
-        false => {
-            "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env); or insist with --show"
+/// How the text of a format is used without being shown.
+fn instead(format: &str) -> &'static str {
+    match format {
+        "fish" => "evaluate it: oc-secrets env --format fish | source",
+        "tcsh" => "evaluate it: eval \"`oc-secrets env --format tcsh`\"",
+        "elvish" => "evaluate it: eval (oc-secrets env --format elvish | slurp)",
+        "xonsh" => "evaluate it: execx($(oc-secrets env --format xonsh))",
+        "powershell" => {
+            "evaluate it: oc-secrets env --format powershell | Out-String | Invoke-Expression"
         }
+        "nu" => "load it: oc-secrets env --format nu | from json | load-env",
+        "json" => "pass it on: oc-secrets env --format json | PROGRAM",
+        "systemd" | "docker" => "pass it on as a file: <(oc-secrets env --format …)",
+        "github" => "use it in a step of GitHub Actions, whose log hides the values that it names",
+        _ => "evaluate it: eval \"$(oc-secrets env)\"; or pass it on: <(oc-secrets env)",
+    }
+}
+
+/// ksh93 substitutes commands through an unlinked file, so `eval "$(…)"` would fail here again.
+fn refuse_to_show(format: &str, file: bool) -> Result<()> {
+    let hint = match stdout::is_unlinked_file() {
+        true => "ksh keeps what `$(…)` prints in a file; read it from a pipe: . <(oc-secrets env)"
+            .to_owned(),
+        false => format!("{}; or insist with --show", instead(format)),
     };
-    let what = match (terminal, file) {
+    let what = match (stdout::is_terminal(), file) {
         (true, _) => "standard output is a terminal, which would show the secrets",
         (_, true) => "standard output is a file, which would keep the secrets",
         _ => return Ok(()),

@@ -12,12 +12,14 @@ mod init;
 mod allow;
 mod check;
 mod docker;
+mod git;
 mod env;
 mod intent;
 mod usage;
 mod exec;
 mod ls;
 mod explain;
+mod doctor;
 mod lock;
 mod openclaw;
 mod read;
@@ -95,6 +97,8 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
             None => provider::run(|| session(Caller::Gateway), ui),
             Some(config) => openclaw::config(&session(Caller::Gateway)?, &global, config),
         },
+        Command::Git(git) => git::run(&session(Caller::Helper)?, git),
+        Command::Doctor(doctor) => doctor::run(&global.clone().settings()?, ui, doctor),
         Command::Lock => lock::run(&environment::ours),
         Command::Completions { shell } => completion::script(*shell),
         Command::Complete { words } => completion::complete(words),

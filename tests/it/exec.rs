@@ -383,3 +383,60 @@ fn memory_that_cannot_be_locked_is_told_of() {
         );
     }
 }
+
+#[test]
+fn a_line_of_a_shell_is_shown_as_one() {
+    let sandbox = Sandbox::with_fields(&[("A", "a")]);
+    sandbox.oc(["exec", "--", "echo $A"]).done().fails(
+        127,
+        "oc-secrets: error: command not found: echo $A\n\
+         hint: for a line of a shell: oc-secrets exec -- sh -c 'echo $A'\n",
+    );
+    let shown = sandbox.oc(["exec", "--", "sh", "-c", "echo $A"]).done();
+    assert_eq!(shown.succeeds(), "a\n");
+}
+
+#[test]
+fn sudo_is_told_to_keep_the_variables() {
+    let sandbox = Sandbox::with_fields(&[("A", "a"), ("B", "b")]);
+    sandbox.file("bin/sudo", "#!/bin/sh\nexit 0\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.path("bin/sudo"), mode).expect("its mode");
+    let warning =
+        "oc-secrets: warning: sudo drops these variables, unless: sudo --preserve-env=A,B …\n";
+    let plain = sandbox.oc(["exec", "--", "sudo", "-n", "true"]).done();
+    plain.succeeds_saying(warning);
+    for keeps in ["--preserve-env=A,B", "-E"] {
+        sandbox
+            .oc(["exec", "--", "sudo", keeps, "true"])
+            .done()
+            .succeeds();
+    }
+}
+
+#[test]
+fn a_plain_value_that_looks_like_a_token_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.manifest("[vars]\nWRONG = 'ghp_x'\nRIGHT = 'x'\n");
+    sandbox.file("work/.env", "URL=postgres://me:pass@db/x\n");
+    let done = sandbox
+        .oc(["exec", "--env-file", ".env", "--", "true"])
+        .done();
+    done.succeeds_saying(
+        "oc-secrets: warning: WRONG is a plain value that looks like a secret (GitHub classic token): keep it in 1Password\n\
+         oc-secrets: warning: URL is a plain value that looks like a secret (address with a password): keep it in 1Password\n",
+    );
+}
+
+#[test]
+fn a_secret_outside_of_the_profile_is_told_to_be_there() {
+    let sandbox = Sandbox::with_fields(&[("A", "a"), ("B", "b")]);
+    sandbox.manifest(
+        "[secrets]\nA = 'op://Vault/Item/A'\nB = 'op://Vault/Item/B'\n[profiles.p]\nsecrets = ['A']\n",
+    );
+    sandbox.oc(["read", "--profile", "p", "B"]).done().fails(
+        2,
+        "oc-secrets: error: `B` is not in profile `p`\n\
+         hint: add it to the profile, or leave out --profile (OC_SECRETS_PROFILE)\n",
+    );
+}

@@ -232,7 +232,7 @@ fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
            NO_ITEM   op://Vault/None/credential  missing: no such item\n  \
            NO_VAULT  op://None/Item/credential  missing: no such vault\n  \
            TWICE     op://Vault/Twin/credential  ambiguous: more than one item has this name\n\
-         hint: compare with `op item get None --vault Vault`, or mark what may be absent with `required = false`\n",
+         hint: compare with `op item list --vault Vault`, `op vault list`, or mark what may be absent with `required = false`\n",
     );
 }
 

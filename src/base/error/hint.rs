@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
+use crate::base::environment;
 use crate::base::error::{ENVIRONMENT, Error, Problem};
 use crate::base::shell_quote;
 
@@ -109,6 +110,12 @@ impl Error {
             Self::CommandNotFound { command } if command.is_empty() => {
                 "name a command after --; a variable there may be unset"
             }
+            Self::CommandNotFound { command } if command.contains(char::is_whitespace) => {
+                let line = shell_quote::word(command);
+                return Some(format!(
+                    "for a line of a shell: oc-secrets exec -- sh -c {line}"
+                ));
+            }
             Self::CommandNotFound { .. } => "check the spelling and PATH",
             Self::CannotExecute { hint, .. } => hint,
             Self::Relayed { hint, .. } => return hint.clone(),
@@ -121,6 +128,14 @@ impl Error {
 
 /// A script cannot review a manifest, but it can name one.
 fn not_allowed(path: &Path) -> String {
+    // Root trusts root's records alone, and sudo keeps the caller's directory.
+    if nix::unistd::geteuid().is_root() && environment::ours("SUDO_USER").is_some() {
+        let path = shell_quote::word(&path.display().to_string());
+        return format!(
+            "under sudo, what you have allowed yourself does not count: name it with --manifest {path}, \
+             or put sudo behind: oc-secrets exec -- sudo --preserve-env=NAMES CMD"
+        );
+    }
     let allow = "look at it, then: oc-secrets allow";
     match std::io::stdin().is_terminal() {
         true => allow.to_owned(),
@@ -131,12 +146,21 @@ fn not_allowed(path: &Path) -> String {
     }
 }
 
-/// One command is enough as an example.
 fn unresolved(problems: &[Problem]) -> String {
-    let look = problems.iter().find_map(|problem| problem.look.as_deref());
-    let look = match look {
-        Some(command) => format!("compare with `{command}`"),
-        None => "fix it in 1Password".to_owned(),
+    let mut commands: Vec<&str> = vec![];
+    for look in problems
+        .iter()
+        .filter_map(|problem| problem.look.as_deref())
+    {
+        let kind = |command: &str| command.split(' ').take(3).collect::<Vec<_>>().join(" ");
+        // One command of each kind is enough as an example.
+        if !commands.iter().any(|known| kind(known) == kind(look)) {
+            commands.push(look);
+        }
+    }
+    let look = match commands.is_empty() {
+        false => format!("compare with `{}`", commands.join("`, `")),
+        true => "fix it in 1Password".to_owned(),
     };
     match problems.iter().any(|problem| problem.waivable) {
         true => format!("{look}, or mark what may be absent with `required = false`"),

@@ -59,6 +59,11 @@ pub(crate) struct Cached<'a> {
     pub grace: Duration,
 }
 
+/// Whether the kernel has a keyring for us.
+pub(crate) fn is_usable() -> bool {
+    Keyring::open().is_some()
+}
+
 /// Deletes every entry of this user, and what is remembered; returns how many there were.
 pub(crate) fn forget_all(place: &Place) -> usize {
     let kept = Keyring::open().map_or(0, Keyring::forget_all);

@@ -157,6 +157,18 @@ pub(super) fn host(
             "username" => username = Some(username_of(document, key)?),
             "secret" => secret = Some((document.any_text(key)?.to_owned(), key.at)),
             "insecure" => insecure = document.flag(key)?,
+            // `[registries.ghcr.io]` is a table `io` in a table `ghcr`.
+            inner if document.is_table(key) && !HOST.contains(&inner) => {
+                let what = "a host with a dot must be in quotes";
+                let whole = shown(&format!("{}.{inner}", entry.key));
+                let table = if place == "registry" {
+                    "registries"
+                } else {
+                    "git"
+                };
+                let hint = format!("write [{table}.\"{whole}\"]");
+                return Err(document.error(entry.key_at, what, hint));
+            }
             _ => {
                 let place = format!("in {place} `{name}`");
                 return Err(document.unknown(key, &place, HOST));
@@ -209,6 +221,13 @@ pub(super) fn cache(document: &Document<'_>, table: KeyValue<'_>) -> Result<Cach
 
 /// How long a value may be kept.
 pub(super) fn kept(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Duration> {
+    if let Some(number) = document.bare_number(entry) {
+        let hint = format!(
+            "write it with its unit, in quotes: {} = \"{number}s\"",
+            entry.key
+        );
+        return Err(span(document, entry, duration::NO_DURATION, hint));
+    }
     match duration::parse(document.any_text(entry)?) {
         Some(ttl) if ttl > LONGEST_TTL => {
             let what = format!("`{}` is more than 12h", entry.key);
@@ -231,6 +250,11 @@ pub(super) fn op(document: &Document<'_>, table: KeyValue<'_>) -> Result<OpSetti
         match entry.key {
             "path" => settings.path = Some(absolute(document, entry)?),
             "timeout" => {
+                if let Some(number) = document.bare_number(entry) {
+                    let hint =
+                        format!("write it with its unit, in quotes: timeout = \"{number}s\"");
+                    return Err(span(document, entry, duration::NO_DURATION, hint));
+                }
                 let text = document.any_text(entry)?;
                 let timeout = duration::timeout(text)
                     .map_err(|(what, hint)| span(document, entry, what, hint))?;

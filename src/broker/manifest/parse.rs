@@ -498,6 +498,30 @@ references = ["op://Automation/*"]
     }
 
     #[test]
+    fn the_right_spelling_is_shown() {
+        for (text, expected) in [
+            (
+                "[registries.ghcr.io]\nsecret = \"T\"",
+                "1:13: a host with a dot must be in quotes | write [registries.\"ghcr.io\"]",
+            ),
+            (
+                "[git.github.com]\nsecret = \"T\"",
+                "1:6: a host with a dot must be in quotes | write [git.\"github.com\"]",
+            ),
+            (
+                "[cache]\nttl = 300",
+                "2:7: `ttl`: this is not a duration | write it with its unit, in quotes: ttl = \"300s\"",
+            ),
+            (
+                "[op]\ntimeout = 5",
+                "2:11: `timeout`: this is not a duration | write it with its unit, in quotes: timeout = \"5s\"",
+            ),
+        ] {
+            assert_eq!(error(text), expected);
+        }
+    }
+
+    #[test]
     fn wrong_types_are_named() {
         check(&[
             (
@@ -550,7 +574,7 @@ references = ["op://Automation/*"]
             ),
             (
                 "[cache]\nttl = 0",
-                "2:7: `ttl` must be text, not a number | put it in quotes",
+                "2:7: `ttl`: this is not a duration | write it with its unit, in quotes: ttl = \"0s\"",
             ),
             (
                 "[op]\ntimeout = 1.5",

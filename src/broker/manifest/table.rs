@@ -98,6 +98,14 @@ impl Document<'_> {
         Ok(text)
     }
 
+    /// A whole number as it stands, where there is one.
+    pub(crate) fn bare_number(&self, entry: KeyValue<'_>) -> Option<u64> {
+        match entry.value {
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// `true` or `false`.
     pub(crate) fn flag(&self, entry: KeyValue<'_>) -> Result<bool> {
         match entry.value {

@@ -30,6 +30,7 @@ use crate::base::runtime_directory::Place;
 use crate::base::ui::Ui;
 use crate::broker::provider::{Outcome, Provider, Request};
 use credentials::Credentials;
+pub(crate) use credentials::Mode;
 use interrupt::Interrupts;
 use program::Program;
 use rate_limit::RateLimit;
@@ -44,6 +45,8 @@ pub(crate) struct Op {
     program: Program,
     timeout: Duration,
     promptless: bool,
+    mode: Mode,
+    described: String,
     limit: RateLimit,
     ask_anyway: bool,
 }
@@ -89,6 +92,8 @@ impl Op {
             },
             timeout: options.timeout,
             promptless: credentials.promptless(),
+            mode: credentials.mode(),
+            described: credentials.describe(),
             limit,
             ask_anyway: options.ask_anyway,
         })
@@ -103,6 +108,26 @@ impl Op {
         answer.map_err(|none| Error::NotListed {
             trouble: none.trouble(),
         })
+    }
+
+    /// Where `op` is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.program.path
+    }
+
+    /// How it signs in.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The same in words, and what is set besides and not used.
+    pub(crate) fn describe(&self) -> &str {
+        &self.described
+    }
+
+    /// Whether no prompt can appear.
+    pub(crate) fn promptless(&self) -> bool {
+        self.promptless
     }
 
     /// Does `work` under the deadline, on a runtime of its own: no thread and no descriptor

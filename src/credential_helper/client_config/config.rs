@@ -136,12 +136,15 @@ impl Config {
     /// The keys of `auths` under which a secret for `host` is stored unencrypted.
     pub(crate) fn plaintext(&self, host: &Host) -> Vec<String> {
         let auths = self.table("auths");
-        let holds = |key: &&str| {
-            let entry = Object::parse(auths.get(key).unwrap_or_default()).unwrap_or_default();
-            let secret = |name: &&str| entry.text(name).is_some_and(|text| !text.is_empty());
-            names(key, host) && SECRET_KEYS.iter().any(secret)
-        };
+        let holds = |key: &&str| names(key, host) && holds_secret(&auths, key);
         auths.keys().filter(holds).map(str::to_owned).collect()
+    }
+
+    /// All keys of `auths` under which a secret is stored unencrypted.
+    pub(crate) fn plaintext_keys(&self) -> Vec<String> {
+        let auths = self.table("auths");
+        let keys = auths.keys().filter(|key| holds_secret(&auths, key));
+        keys.map(str::to_owned).collect()
     }
 
     /// The keys of `credHelpers` that are ours.
@@ -189,6 +192,13 @@ impl Config {
             self.object.set(key, table.render(&self.indent, 2));
         }
     }
+}
+
+/// Whether the entry `key` of `auths` holds a secret.
+fn holds_secret(auths: &Object, key: &str) -> bool {
+    let entry = Object::parse(auths.get(key).unwrap_or_default()).unwrap_or_default();
+    let secret = |name: &&str| entry.text(name).is_some_and(|text| !text.is_empty());
+    SECRET_KEYS.iter().any(secret)
 }
 
 /// Whether the `auths` key is for `host`, or for something below it, as Podman writes them.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::environment::{self, Lookup};
 use crate::base::program;
+use crate::base::shell_quote;
 
 /// The name under which clients look for our helper.
 pub(crate) const HELPER: &str = "docker-credential-oc";
@@ -79,15 +80,36 @@ pub(crate) fn on_path(lookup: Lookup<'_>, program: &str) -> Option<PathBuf> {
     which::which_in_global(program, Some(path)).ok()?.next()
 }
 
-/// How to bring our helper onto PATH.
-pub(crate) fn how_to_find_helper(own: Option<&Path>) -> String {
+/// How to bring `helper` of ours onto PATH: a command, where it lies beside us.
+pub(crate) fn how_to_find(helper: &str, own: Option<&Path>, lookup: Lookup<'_>) -> String {
     let beside = own
         .and_then(Path::parent)
-        .map(|directory| directory.join(HELPER));
-    match beside.filter(|file| file.is_file()) {
-        Some(file) => format!("sudo ln -s {} /usr/local/bin/{HELPER}", file.display()),
-        None => format!("install {HELPER}, which comes with oc-secrets, into a directory of PATH"),
+        .map(|directory| directory.join(helper));
+    let Some(file) = beside.filter(|file| file.is_file()) else {
+        return format!("install {helper}, which comes with oc-secrets, into a directory of PATH");
+    };
+    let file = file.display().to_string();
+    match writable(lookup) {
+        Some(directory) => {
+            let link = directory.join(helper).display().to_string();
+            shell_quote::command(["ln", "-s", &file, &link])
+        }
+        None => {
+            let link = format!("/usr/local/bin/{helper}");
+            shell_quote::command(["sudo", "ln", "-s", &file, &link])
+        }
     }
+}
+
+/// A directory of PATH in our home that we can write.
+fn writable(lookup: Lookup<'_>) -> Option<PathBuf> {
+    let home = environment::absolute(lookup, "HOME")?;
+    let path = lookup("PATH")?;
+    let mut entries = std::env::split_paths(&path);
+    entries.find(|entry| {
+        let access = nix::unistd::access(entry, nix::unistd::AccessFlags::W_OK);
+        entry.starts_with(&home) && entry.is_dir() && access.is_ok()
+    })
 }
 
 #[cfg(test)]

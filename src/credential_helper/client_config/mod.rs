@@ -1,7 +1,8 @@
-//! Docker's and Podman's own files, which name the credential helper of each registry.
+//! The files of Docker, Podman and git, which name the credential helper of each host.
 
 pub(crate) mod location;
 mod json;
 pub(crate) mod file;
 pub(crate) mod disabled_hosts;
 pub(crate) mod config;
+pub(crate) mod git;

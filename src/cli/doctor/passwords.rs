@@ -1,0 +1,149 @@
+//! Passwords that lie about unencrypted in files of other programs. A file is named, never what is
+//! in it.
+
+use std::path::Path;
+
+use super::row::Row;
+use crate::base::environment::{self, Lookup};
+use crate::base::shell_quote;
+use crate::base::token_kind;
+use crate::credential_helper::client_config::config::{Client, Config};
+use crate::credential_helper::client_config::location;
+
+/// The largest file that is looked into, in bytes.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// A row for each file with a password, or one that says that there is none.
+pub(super) fn rows(lookup: Lookup<'_>) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![];
+    let docker = location::docker(lookup).map(|path| (Client::Docker, path));
+    let podman = location::podman(lookup)
+        .into_iter()
+        .map(|path| (Client::Podman, path));
+    rows.extend(
+        docker
+            .into_iter()
+            .chain(podman)
+            .filter_map(|(client, path)| logins(client, &path)),
+    );
+    if let Some(home) = environment::absolute(lookup, "HOME") {
+        rows.extend(FILES.iter().filter_map(|file| file.row(&home)));
+        rows.extend(
+            HISTORIES
+                .iter()
+                .filter_map(|name| history(&home.join(name))),
+        );
+    }
+    if rows.is_empty() {
+        rows.push(Row::ok(
+            "passwords",
+            "none is left unencrypted in the files that were looked into",
+        ));
+    }
+    rows
+}
+
+/// A file of another program below the home directory.
+struct Known {
+    name: &'static str,
+    holds: fn(&str) -> bool,
+    /// The command that takes the passwords out, for this file.
+    take_out: fn(&str) -> String,
+}
+
+const FILES: &[Known] = &[
+    Known {
+        name: ".git-credentials",
+        holds: |text| text.lines().any(|line| line.contains("://")),
+        take_out: |file| format!("rm {file}"),
+    },
+    Known {
+        name: ".netrc",
+        holds: |text| text.split_whitespace().any(|word| word == "password"),
+        take_out: |file| format!("${{EDITOR:-vi}} {file}"),
+    },
+    Known {
+        name: ".npmrc",
+        holds: |text| {
+            text.lines().any(|line| {
+                let (key, value) = line.split_once('=').unwrap_or_default();
+                let key = key.trim();
+                let secret = ["_authToken", "_password", "_auth"]
+                    .iter()
+                    .any(|end| key.ends_with(end));
+                secret && !value.trim().is_empty() && !value.contains("${")
+            })
+        },
+        take_out: |file| format!("sed -i -E '/(_authToken|_password|_auth) *=/d' {file}"),
+    },
+    Known {
+        name: ".pypirc",
+        holds: |text| {
+            text.lines()
+                .any(|line| line.trim_start().starts_with("password"))
+        },
+        take_out: |file| format!("sed -i '/^ *password/d' {file}"),
+    },
+];
+
+impl Known {
+    fn row(&self, home: &Path) -> Option<Row> {
+        let path = home.join(self.name);
+        let text = read(&path)?;
+        (self.holds)(&text).then(|| {
+            let quoted = shell_quote::word(&path.display().to_string());
+            lies(&path).fix((self.take_out)(&quoted))
+        })
+    }
+}
+
+fn lies(path: &Path) -> Row {
+    let text = format!(
+        "{} holds a password unencrypted: move it into 1Password, then take it out",
+        path.display()
+    );
+    Row::warn("passwords", text)
+}
+
+fn logins(client: Client, path: &Path) -> Option<Row> {
+    let text = read(path)?;
+    let config = Config::parse(client, &text).ok()?;
+    let hosts = config.plaintext_keys();
+    let first = hosts.first()?;
+    let program = match client {
+        Client::Docker => "docker logout",
+        Client::Podman => "podman logout",
+    };
+    Some(lies(path).fix(shell_quote::command(
+        program.split(' ').chain([first.as_str()]),
+    )))
+}
+
+const HISTORIES: &[&str] = &[
+    ".bash_history",
+    ".zsh_history",
+    ".local/share/fish/fish_history",
+];
+
+fn history(path: &Path) -> Option<Row> {
+    let text = read(path)?;
+    let begins = token_kind::beginnings().find(|beginning| {
+        // A dash alone would find options of programs.
+        beginning.len() > 3
+            && text
+                .split(['\'', '"', ' ', '=', '\n'])
+                .any(|word| word.len() > beginning.len() + 16 && word.starts_with(beginning))
+    })?;
+    let quoted = shell_quote::word(&path.display().to_string());
+    let text = format!("{} holds a token that begins with {begins}", path.display());
+    Some(Row::warn("passwords", text).fix(format!("sed -i /{begins}/d {quoted}")))
+}
+
+fn read(path: &Path) -> Option<String> {
+    let metadata = path.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > LARGEST {
+        return None;
+    }
+    let bytes = std::fs::read(path).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
