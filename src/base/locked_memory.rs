@@ -97,9 +97,33 @@ impl Locked {
         self.len += bytes;
     }
 
+    /// Drops the first `bytes`; what follows moves to the front.
+    pub(crate) fn forget_front(&mut self, bytes: usize) {
+        let len = self.len;
+        self.whole().copy_within(bytes..len, 0);
+        self.len -= bytes;
+    }
+
+    /// Lets a child that is forked now see it, in order to execute a program with it.
+    pub(crate) fn share_with_child(&self) {
+        advise(self.start.cast(), self.capacity, Sharing::Shared);
+    }
+
+    /// In such a child: gives up its view, before the parent wipes what it has.
+    pub(crate) fn give_up(&self) {
+        advise(self.start.cast(), self.capacity, Sharing::GivenUp);
+    }
+
     fn whole(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is `capacity` bytes long, initialised, and borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.capacity) }
+    }
+}
+
+impl std::ops::DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let len = self.len;
+        &mut self.whole()[..len]
     }
 }
 
@@ -164,6 +188,28 @@ fn hide(start: NonNull<std::ffi::c_void>, length: usize) {
     }
 }
 
+/// Who else has a view of a mapping.
+#[derive(Clone, Copy)]
+enum Sharing {
+    Shared,
+    GivenUp,
+}
+
+#[cfg(target_os = "linux")]
+fn advise(start: NonNull<std::ffi::c_void>, length: usize, sharing: Sharing) {
+    use nix::sys::mman::{MmapAdvise, madvise};
+    let advice = match sharing {
+        Sharing::Shared => MmapAdvise::MADV_DOFORK,
+        // A child's view is not locked, so that its pages can be dropped; it then reads zeros.
+        Sharing::GivenUp => MmapAdvise::MADV_DONTNEED,
+    };
+    // SAFETY: the range is our own mapping, and zeros are as good as any bytes.
+    let _ = unsafe { madvise(start, length, advice) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise(_start: NonNull<std::ffi::c_void>, _length: usize, _sharing: Sharing) {}
+
 #[cfg(not(target_os = "linux"))]
 fn hide(_start: NonNull<std::ffi::c_void>, _length: usize) {}
 
@@ -189,6 +235,13 @@ mod tests {
         buffer.zeroize();
         assert!(buffer.is_empty());
         assert!(buffer.whole().iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn what_follows_the_front_moves_there() {
+        let mut buffer = Locked::copy_of(b"frontback");
+        buffer.forget_front(5);
+        assert_eq!(&*buffer, b"back");
     }
 
     #[cfg(target_os = "linux")]

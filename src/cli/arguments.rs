@@ -204,6 +204,9 @@ pub(super) struct Exec {
     /// Pass on OP_SERVICE_ACCOUNT_TOKEN, OP_CONNECT_* and OP_SESSION* too
     #[arg(long)]
     pub keep_op_env: bool,
+    /// Stay beside the command and replace every secret in its output
+    #[arg(long)]
+    pub mask: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,

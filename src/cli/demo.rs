@@ -70,6 +70,7 @@ fn process(session: &Session, hardened: Hardened) -> Result<()> {
             &Exec {
                 clean,
                 keep_op_env,
+                mask: false,
                 command,
             },
             hardened,

@@ -1,14 +1,16 @@
 //! `oc-secrets man`: the manual page of a command or program, made from what clap knows of it. A
 //! terminal gets it through `man`, anything else as roff text.
 
+use std::ffi::OsStr;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use clap_mangen::Man;
 
 use super::programs;
 use super::stdout;
 use crate::base::error::{Error, Exit, Result};
+use crate::base::program;
 use crate::base::suggest;
 
 /// Shows the page for `words`: a command of ours, or a program and perhaps a command of it.
@@ -58,10 +60,12 @@ fn page(command: &clap::Command) -> Result<Vec<u8>> {
 /// Whether `man` has shown it; without a `man` that reads stdin the text itself is better than nothing.
 fn shown_by_man(page: &[u8]) -> bool {
     let shown = || -> std::io::Result<bool> {
-        let mut man = Command::new("man")
+        let path = which::which("man").map_err(std::io::Error::other)?;
+        let passed = std::env::vars_os().filter(|(name, _)| is_for_man(name));
+        let mut man = program::command(&path, passed)
             .args(["-l", "-"])
             .stdin(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdout(Stdio::inherit())
             .spawn()?;
         if let Some(mut pipe) = man.stdin.take() {
             // The reader of a page may leave before its end.
@@ -70,6 +74,14 @@ fn shown_by_man(page: &[u8]) -> bool {
         Ok(man.wait()?.success())
     };
     shown().unwrap_or(false)
+}
+
+/// What `man` and its pager heed.
+fn is_for_man(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let families = ["MAN", "LESS", "LC_", "GROFF", "XDG_"];
+    families.iter().any(|family| name.starts_with(family))
+        || ["PATH", "HOME", "TERM", "LANG", "PAGER", "COLUMNS", "LINES"].contains(&&*name)
 }
 
 #[cfg(test)]

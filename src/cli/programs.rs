@@ -40,7 +40,8 @@ pub(super) fn command(name: &str) -> Option<Command> {
 
 /// A credential helper, which reads its question from stdin. It does not use clap itself.
 fn helper(name: &'static str, about: &'static str, more: &'static str) -> Command {
-    Command::new(name)
+    Command::default()
+        .name(name)
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)
         .long_about(format!("{about}.\n\n{more}"))
@@ -51,7 +52,7 @@ fn helper(name: &'static str, about: &'static str, more: &'static str) -> Comman
 }
 
 fn action(name: &'static str, about: &'static str) -> Command {
-    Command::new(name).about(about)
+    Command::default().name(name).about(about)
 }
 
 #[cfg(test)]

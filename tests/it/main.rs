@@ -29,6 +29,7 @@ mod git_install;
 mod house;
 mod init;
 mod ls;
+mod mask;
 mod openclaw;
 mod ownership;
 mod proofs;

@@ -370,7 +370,7 @@ fn what_a_killed_leader_left_is_taken_over_and_nothing_stays() {
     leader.kill().expect("killed");
     leader.wait().expect("reaped");
     assert_eq!(sockets(&home).len(), 1, "control: it left its socket");
-    world.sandbox.mode("latency=3000");
+    world.sandbox.mode("latency=1500");
     together(&world, &home, 20);
     assert_eq!(world.asked(), 2, "one of the twenty asked");
     assert_eq!(sockets(&home), Vec::<PathBuf>::new());

@@ -102,6 +102,20 @@ impl Terminal {
         self.child.id().cast_signed()
     }
 
+    /// Gives the window another size.
+    pub fn resize(&self, lines: u16, columns: u16) {
+        use std::os::fd::AsRawFd as _;
+        let size = Winsize {
+            ws_row: lines,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // SAFETY: the descriptor is open, and TIOCSWINSZ reads a `Winsize`.
+        let done = unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        assert_eq!(done, 0);
+    }
+
     /// Waits until the program has ended, 20 seconds at the most.
     #[track_caller]
     pub fn ends(&mut self) -> ExitStatus {

@@ -159,6 +159,11 @@ impl Environment {
         self.ends.push(self.block.len());
     }
 
+    /// The memory that a child needs in order to execute a command with it.
+    pub(super) fn memory(&self) -> &Locked {
+        &self.block
+    }
+
     /// The entries, in place.
     fn entries(&self) -> Vec<&CStr> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -187,18 +192,32 @@ pub(crate) fn replace(
     environment: &Environment,
     hardened: Hardened,
 ) -> Error {
+    refused(command, execute(command, environment, hardened))
+}
+
+/// Becomes `command`, or tells why it cannot.
+pub(super) fn execute(
+    command: &Invocation,
+    environment: &Environment,
+    hardened: Hardened,
+) -> Errno {
     let entries = environment.entries();
     hardened.restore();
-    let mut why = execve(&command.path, &command.arguments, &entries);
-    if why == Errno::ENOEXEC {
-        // A script without a first line that names its interpreter: as execvp(3), by the shell.
-        let rest = command.arguments.iter().skip(1).cloned();
-        let words: Vec<CString> = [c"sh".to_owned(), command.path.clone()]
-            .into_iter()
-            .chain(rest)
-            .collect();
-        why = execve(c"/bin/sh", &words, &entries);
+    let why = execve(&command.path, &command.arguments, &entries);
+    if why != Errno::ENOEXEC {
+        return why;
     }
+    // A script without a first line that names its interpreter: as execvp(3), by the shell.
+    let rest = command.arguments.iter().skip(1).cloned();
+    let words: Vec<CString> = [c"sh".to_owned(), command.path.clone()]
+        .into_iter()
+        .chain(rest)
+        .collect();
+    execve(c"/bin/sh", &words, &entries)
+}
+
+/// The error for a command that could not be executed.
+pub(super) fn refused(command: &Invocation, why: Errno) -> Error {
     let (why, hint) = match why {
         Errno::ENOENT => ("its interpreter does not exist", FILE),
         Errno::E2BIG => ("arguments and environment together are too long", LESS),

@@ -3,6 +3,7 @@
 mod json;
 pub(crate) mod docker;
 pub(crate) mod exec;
+pub(crate) mod mask;
 pub(crate) mod git;
 pub(crate) mod openclaw;
 pub(crate) mod text;

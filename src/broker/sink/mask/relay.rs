@@ -1,0 +1,324 @@
+//! Carries what is typed to the command and what it writes to us, masked, until it ends.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::unistd::{Pid, read, write};
+
+use super::child::{Command, Ended, News};
+use super::matcher::Matcher;
+use super::signals::Signals;
+use super::terminal::{Raw, copy_size, has_keyboard, standard};
+use crate::base::error::{Error, Result};
+
+/// The signals that are passed on, and behind them those that matter only to a command with a
+/// terminal of its own: the others get what ours sends by themselves.
+const SIGNALS: [Signal; 9] = [
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGWINCH,
+];
+
+/// The signals to listen for.
+pub(super) fn signals(own_terminal: bool) -> &'static [Signal] {
+    if own_terminal {
+        &SIGNALS
+    } else {
+        &SIGNALS[..6]
+    }
+}
+
+/// How long what might be the beginning of a secret waits for its next byte, in milliseconds.
+const PATIENCE: u16 = 15;
+
+/// One stream of the command's output.
+pub(super) struct Stream {
+    source: Option<OwnedFd>,
+    target: i32,
+    matcher: Matcher,
+    out: Vec<u8>,
+}
+
+impl Stream {
+    /// From `source` to the descriptor `target` of ours.
+    pub(super) fn new(source: OwnedFd, target: i32, matcher: Matcher) -> Result<Self> {
+        let set = fcntl(
+            &source,
+            FcntlArg::F_SETFL(OFlag::O_NONBLOCK | flags(&source)),
+        );
+        set.map_err(|why| Error::system("start the command", why.desc()))?;
+        Ok(Self {
+            source: Some(source),
+            target,
+            matcher,
+            out: Vec::with_capacity(128 * 1024),
+        })
+    }
+
+    /// Passes on what is there; whether there may be more at once.
+    fn carry(&mut self) -> bool {
+        let Some(source) = &self.source else {
+            return false;
+        };
+        match read(source, self.matcher.room()) {
+            Ok(bytes @ 1..) => {
+                self.matcher.pass(bytes, &mut self.out);
+                self.write();
+                self.source.is_some()
+            }
+            Err(Errno::EINTR) => true,
+            Err(Errno::EAGAIN) => false,
+            // A pseudo-terminal ends with EIO.
+            Ok(0) | Err(_) => {
+                self.source = None;
+                self.matcher.end(&mut self.out);
+                self.write();
+                false
+            }
+        }
+    }
+
+    /// Writes what is decided. Where nobody reads it any more, the command is to notice that.
+    fn write(&mut self) {
+        let mut rest = &self.out[..];
+        while !rest.is_empty() {
+            let target = standard(self.target);
+            match write(target, rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => wait_for_room(target),
+                Err(_) => {
+                    self.source = None;
+                    break;
+                }
+            }
+        }
+        self.out.clear();
+    }
+
+    /// Passes on what only might become a secret.
+    fn hurry(&mut self) {
+        self.matcher.hurry(&mut self.out);
+        self.write();
+    }
+}
+
+fn flags(of: &OwnedFd) -> OFlag {
+    fcntl(of, FcntlArg::F_GETFL).map_or(OFlag::empty(), OFlag::from_bits_truncate)
+}
+
+fn wait_for_room(target: BorrowedFd<'_>) {
+    let _ = poll(
+        &mut [PollFd::new(target, PollFlags::POLLOUT)],
+        PollTimeout::NONE,
+    );
+}
+
+/// All that goes on while the command runs.
+pub(super) struct Relay {
+    command: Command,
+    signals: Signals,
+    streams: Vec<Stream>,
+    pty: Option<OwnedFd>,
+    raw: Option<Raw>,
+    /// What was typed and not taken yet.
+    typed: Vec<u8>,
+}
+
+/// What can happen.
+#[derive(Default)]
+struct Ready {
+    signals: bool,
+    news: bool,
+    streams: Vec<usize>,
+    keyboard: bool,
+    command: bool,
+    nothing: bool,
+}
+
+impl Relay {
+    pub(super) fn new(
+        command: Command,
+        signals: Signals,
+        streams: Vec<Stream>,
+        pty: Option<OwnedFd>,
+    ) -> Self {
+        let raw = pty.as_ref().and_then(|_| Raw::begin());
+        Self {
+            command,
+            signals,
+            streams,
+            pty,
+            raw,
+            typed: vec![],
+        }
+    }
+
+    /// Until the command ends.
+    pub(super) fn run(mut self) -> Result<Ended> {
+        loop {
+            let ready = self.wait()?;
+            for &index in &ready.streams {
+                self.streams[index].carry();
+            }
+            if ready.nothing {
+                self.streams.iter_mut().for_each(Stream::hurry);
+            }
+            if ready.signals {
+                self.pass_signals();
+            }
+            if ready.keyboard {
+                self.type_on();
+            }
+            if ready.command {
+                self.deliver();
+            }
+            if !ready.news {
+                continue;
+            }
+            match self.command.news() {
+                Some(News::Stopped) => self.stop(),
+                Some(News::Ended(ended)) => return Ok(self.end(ended)),
+                Some(News::Runs(_) | News::Refused(_)) => {}
+                None => return Err(Error::system("watch the command", "it has vanished")),
+            }
+        }
+    }
+
+    /// What the command has written before its end is passed on; what its own children write later
+    /// is not waited for.
+    fn end(&mut self, ended: Ended) -> Ended {
+        for stream in &mut self.streams {
+            while stream.carry() {}
+            stream.matcher.end(&mut stream.out);
+            stream.write();
+        }
+        self.raw = None;
+        ended
+    }
+
+    fn wait(&mut self) -> Result<Ready> {
+        let mut asked = vec![
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.command.as_fd(), PollFlags::POLLIN),
+        ];
+        let open = |(index, stream): (usize, &Stream)| stream.source.as_ref().map(|_| index);
+        let open: Vec<usize> = self.streams.iter().enumerate().filter_map(open).collect();
+        for &index in &open {
+            if let Some(source) = &self.streams[index].source {
+                asked.push(PollFd::new(source.as_fd(), PollFlags::POLLIN));
+            }
+        }
+        let first_behind = asked.len();
+        if let Some(pty) = &self.pty {
+            if self.typed.is_empty() && self.raw.is_some() {
+                asked.push(PollFd::new(standard(libc::STDIN_FILENO), PollFlags::POLLIN));
+            } else if !self.typed.is_empty() {
+                asked.push(PollFd::new(pty.as_fd(), PollFlags::POLLOUT));
+            }
+        }
+        let delays = self.streams.iter().any(|stream| stream.matcher.delays());
+        let patience = if delays {
+            PATIENCE.into()
+        } else {
+            PollTimeout::NONE
+        };
+        let happened = match poll(&mut asked, patience) {
+            Ok(happened) => happened,
+            Err(Errno::EINTR) => return Ok(Ready::default()),
+            Err(why) => return Err(Error::system("watch the command", why.desc())),
+        };
+        let is_ready = |at: usize| asked.get(at).and_then(PollFd::any).unwrap_or_default();
+        let last = is_ready(first_behind);
+        Ok(Ready {
+            signals: is_ready(0),
+            news: is_ready(1),
+            streams: (2..)
+                .zip(open)
+                .filter(|&(at, _)| is_ready(at))
+                .map(|(_, index)| index)
+                .collect(),
+            keyboard: last && self.typed.is_empty(),
+            command: last && !self.typed.is_empty(),
+            nothing: happened == 0,
+        })
+    }
+
+    fn pass_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::SIGWINCH | Signal::SIGCONT => self.resume(),
+                // What our terminal sends, the command gets by itself.
+                Signal::SIGINT | Signal::SIGQUIT if self.pty.is_none() && has_keyboard() => {}
+                signal => self.command.signal(signal),
+            }
+        }
+    }
+
+    /// After a stop, or a change of the window.
+    fn resume(&mut self) {
+        if let Some(pty) = &self.pty {
+            copy_size(pty.as_fd());
+            if self.raw.is_none() {
+                self.raw = Raw::begin();
+            }
+        }
+    }
+
+    /// The command was stopped, so we are too, with our terminal as it was.
+    fn stop(&mut self) {
+        for stream in &mut self.streams {
+            while stream.carry() {}
+            stream.hurry();
+        }
+        self.raw = None;
+        stop_ourselves();
+        self.resume();
+        self.command.go_on();
+    }
+
+    fn type_on(&mut self) {
+        let mut keys = [0; 1024];
+        match read(standard(libc::STDIN_FILENO), &mut keys) {
+            Ok(count @ 1..) => {
+                self.typed.extend_from_slice(&keys[..count]);
+                self.deliver();
+            }
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            // Our terminal has gone.
+            Ok(0) | Err(_) => self.raw = None,
+        }
+    }
+
+    fn deliver(&mut self) {
+        if let Some(pty) = &self.pty {
+            match write(pty, &self.typed) {
+                Ok(taken) => drop(self.typed.drain(..taken)),
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(_) => self.typed.clear(),
+            }
+        }
+    }
+}
+
+/// Stops us and the rest of our job, as Ctrl-Z would; goes on when we are continued. Where nobody
+/// could continue us the system does not stop us either.
+fn stop_ourselves() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of ours, and the handler was there before.
+    let Ok(ours) = (unsafe { sigaction(Signal::SIGTSTP, &default) }) else {
+        return;
+    };
+    let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);
+    // SAFETY: as above.
+    let _ = unsafe { sigaction(Signal::SIGTSTP, &ours) };
+}
