@@ -84,10 +84,12 @@ pub(crate) fn may_be_secret(name: &str, value: &str) -> bool {
     ];
     let name = name.to_ascii_uppercase();
     let named = WORDS.iter().any(|word| name.contains(word));
-    let dense = value.len() >= 16
-        && !value.contains(char::is_whitespace)
-        && value.chars().any(|c| c.is_ascii_digit())
-        && value.chars().any(|c| c.is_ascii_alphabetic());
+    let part = |c: char| !c.is_ascii_alphanumeric() && !"-_+=".contains(c);
+    let dense = value.split(part).any(|run| {
+        run.len() >= 16
+            && run.bytes().any(|byte| byte.is_ascii_digit())
+            && run.bytes().any(|byte| byte.is_ascii_alphabetic())
+    });
     !value.is_empty() && (named || dense || of_text(value).is_some())
 }
 
