@@ -1,5 +1,7 @@
 //! The command line of `oc-secrets`, as clap sees it. Its types never leave `cli`.
 
+mod examples;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -17,7 +19,7 @@ const GITHUB: &str = "github";
 
 /// Hand 1Password secrets to a process: one `op`, any number of secrets, nothing on disk.
 #[derive(Debug, Parser)]
-#[command(name = "oc-secrets", version, max_term_width = 100)]
+#[command(name = "oc-secrets", version, max_term_width = 100, after_help = examples::ALL)]
 pub(super) struct Arguments {
     /// What applies to every command.
     #[command(flatten, next_help_heading = "Global options")]
@@ -72,8 +74,15 @@ pub(super) struct Global {
     /// Print errors only
     #[arg(long, global = true)]
     pub quiet: bool,
-    /// Use colour
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    /// Use colour: auto (on a terminal), always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub color: When,
 }
 
@@ -108,16 +117,19 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a command with the secrets in its environment
-    #[command(visible_alias = "run")]
+    #[command(visible_alias = "run", after_help = examples::EXEC)]
     Exec(Exec),
     /// Print the secrets as text to evaluate: eval "$(oc-secrets env)"
+    #[command(after_help = examples::ENV)]
     Env(Env),
     /// Print one secret
-    #[command(visible_alias = "get")]
+    #[command(visible_alias = "get", after_help = examples::READ)]
     Read(Read),
     /// Write an oc-secrets.toml into this directory and allow it
+    #[command(after_help = examples::INIT)]
     Init(Init),
     /// Review the oc-secrets.toml of this directory and allow it
+    #[command(after_help = examples::ALLOW)]
     Allow(Allow),
     /// Revoke it
     Deny {
@@ -125,20 +137,27 @@ pub(super) enum Command {
         file: Option<PathBuf>,
     },
     /// Show which secrets are found, and never a value
+    #[command(after_help = examples::CHECK)]
     Check(Check),
     /// List what the manifest holds; does not run `op`
+    #[command(after_help = examples::LS)]
     Ls(Ls),
     /// Show where one secret comes from and how it is fetched; does not run `op`
+    #[command(after_help = examples::EXPLAIN)]
     Explain(Explain),
     /// Set up docker-credential-oc in Docker's and Podman's files
+    #[command(after_help = examples::DOCKER)]
     Docker(Docker),
     /// Answer an OpenClaw gateway that asks for its keys (its exec secret provider)
     Openclaw(Openclaw),
     /// Set up git-credential-oc in git's settings, for each host
+    #[command(after_help = examples::GIT)]
     Git(Git),
     /// Check everything that a run needs, and show the command that mends it
+    #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Delete all cached secrets from the kernel's keyring
+    #[command(after_help = examples::LOCK)]
     Lock,
     /// Print what completes our programs in a shell: eval "$(oc-secrets completions bash)"
     Completions {

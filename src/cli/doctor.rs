@@ -77,14 +77,17 @@ fn manifest(opened: &Result<Session>, contents: Option<&Manifest>) -> Row {
         )
         .fix("oc-secrets init".to_owned());
     }
-    let count = contents.map_or(0, |contents| contents.secrets.len());
+    let count = match contents.map_or(0, |contents| contents.secrets.len()) {
+        1 => "1 secret".to_owned(),
+        many => format!("{many} secrets"),
+    };
     let source = session.source();
     if contents.is_some_and(|contents| contents.secrets.is_empty() && contents.vars.is_empty()) {
         let row = Row::warn("manifest", format!("{source} holds nothing yet"));
         return row.fix(editor(&source));
     }
     match session.plan() {
-        Ok(_) => Row::ok("manifest", format!("{source}, {count} secrets")),
+        Ok(_) => Row::ok("manifest", format!("{source}, {count}")),
         Err(error) => Row::fail("manifest", error.to_string()).fix(editor(&source)),
     }
 }

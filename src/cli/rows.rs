@@ -53,14 +53,25 @@ pub(super) fn lay_out(ui: Ui, rows: &[Vec<Cell>], indent: usize, width: Option<u
         cells.map(Cell::width).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(widest).collect();
-    let line: usize = indent + widths.iter().map(|width| width + 2).sum::<usize>();
-    let folds = width.is_some_and(|width| line.saturating_sub(2) > width) && columns > 1;
+    let before = indent
+        + widths
+            .iter()
+            .rev()
+            .skip(1)
+            .map(|width| width + 2)
+            .sum::<usize>();
+    // Of a pair each row stands for itself; in a table all rows look alike.
+    let of_table = widths.last().copied().unwrap_or(0);
+    let folds = |last: usize| {
+        let last = if columns > 2 { of_table } else { last };
+        width.is_some_and(|width| before + last > width) && columns > 1
+    };
     let mut text = String::new();
     for row in rows {
         let mut line = " ".repeat(indent);
         for (column, cell) in row.iter().enumerate() {
             let last = column + 1 == columns;
-            if last && folds && cell.width() > 0 {
+            if last && cell.width() > 0 && folds(cell.width()) {
                 line.truncate(line.trim_end().len());
                 line.push_str(&format!("\n{}", " ".repeat(indent + FOLDED)));
             }
@@ -102,6 +113,17 @@ mod tests {
         let wide = "  A     found  op://v/i/f\n  LONG  x\n";
         assert_eq!(shown(None), wide);
         assert_eq!(shown(Some(25)), wide);
+    }
+
+    #[test]
+    fn of_pairs_only_the_long_ones_are_folded() {
+        let ui = Ui::new("oc-secrets", Level::Normal, Color::Never);
+        let rows = [["item", "short"], ["reference", "op://v/i/field"]];
+        let rows = rows.map(|row| row.map(Cell::from).to_vec());
+        assert_eq!(
+            lay_out(ui, &rows, 0, Some(20)),
+            "item       short\nreference\n    op://v/i/field\n"
+        );
     }
 
     #[test]

@@ -455,6 +455,18 @@ fn passwords_that_lie_about_are_named_by_file_and_taken_out() {
 }
 
 #[test]
+fn a_newcomer_without_a_manifest_is_led_to_init_and_nothing_fails() {
+    let patient = Patient::healthy();
+    std::fs::remove_file(patient.at("work/oc-secrets.toml")).expect("removed");
+    std::fs::remove_dir_all(patient.at("home/.config")).expect("removed");
+    let done = patient.types("oc-secrets doctor");
+    let text = done.succeeds();
+    let row = "warn  manifest    none was found: the built-in list for OpenClaw is used\n\
+               \u{20}                 fix: oc-secrets init\n";
+    assert!(text.contains(row), "{text}");
+}
+
+#[test]
 fn a_limit_that_is_nearly_reached_is_told() {
     let patient = Patient::healthy();
     patient.sandbox.mode("limit=20");

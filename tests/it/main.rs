@@ -26,6 +26,7 @@ mod failures;
 mod find;
 mod git_credential;
 mod git_install;
+mod help;
 mod house;
 mod init;
 mod ls;

@@ -183,7 +183,7 @@ fn not_started(op: &Op, error: &Error) -> Row {
 
 /// Signs in by asking for the vaults, since `op whoami` claims to be signed out where it is not.
 fn sign_in(session: &Session, op: &Op) -> std::result::Result<(Row, Option<Vec<Vault>>), Row> {
-    let how = op.describe();
+    let how = op.describe().trim_start_matches("signing in by ");
     if op.mode() == Mode::Connect {
         // It answers for items alone.
         return Ok((
@@ -258,10 +258,9 @@ fn limit(op: &Op) -> Option<Row> {
 
 /// Whether the vaults of the manifest are among those that can be seen.
 fn visible(session: &Session, contents: &Manifest, vaults: &[Vault]) -> Row {
-    let wanted = contents
-        .secrets
-        .iter()
-        .filter_map(|spec| contents.vault_of(spec));
+    let own = session.manifest.origin != Origin::BuiltIn;
+    let wanted = contents.secrets.iter().filter(|_| own);
+    let wanted = wanted.filter_map(|spec| contents.vault_of(spec));
     let mut wanted: Vec<&str> = wanted.collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -295,7 +294,7 @@ fn rename(session: &Session, vault: &str) -> Option<String> {
         return Some("unset OP_VAULT".to_owned());
     }
     match &session.manifest.origin {
-        Origin::BuiltIn => Some("oc-secrets init".to_owned()),
+        Origin::BuiltIn => None,
         Origin::File(path) | Origin::Found(path) => {
             let path = shell_quote::word(&path.display().to_string());
             Some(format!("${{EDITOR:-vi}} {path}"))
