@@ -80,6 +80,9 @@ pub(crate) enum Error {
         /// `HOME` is set, but relative.
         relative: bool,
     },
+    /// 1Password would ask the user, where nobody expects that.
+    #[error("1Password would have to ask you first")]
+    WouldPrompt,
     /// Somebody should answer, and standard input is no terminal.
     #[error("cannot ask: standard input is not a terminal")]
     NobodyToAsk,
@@ -341,6 +344,7 @@ impl Error {
             | Self::ClientConfig { .. }
             | Self::NoHome { .. }
             | Self::NobodyToAsk
+            | Self::WouldPrompt
             | Self::NoVault { .. }
             | Self::TokenFile { .. }
             | Self::NotStored { .. } => Exit::Usage,

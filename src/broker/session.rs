@@ -45,6 +45,7 @@ pub(crate) struct Session {
     backend: Backend,
     before_op: fn(),
     asked_op: Cell<bool>,
+    without_prompts: Option<Duration>,
 }
 
 /// Who has the secrets.
@@ -146,6 +147,7 @@ impl Session {
             backend: Backend::Op,
             before_op: || {},
             asked_op: Cell::new(false),
+            without_prompts: None,
         })
     }
 
@@ -171,6 +173,15 @@ impl Session {
             backend: Backend::Demo,
             before_op: || {},
             asked_op: Cell::new(false),
+            without_prompts: None,
+        }
+    }
+
+    /// Fails where 1Password would have to ask the user for leave, and waits no longer than that.
+    pub(crate) fn without_prompts(self, patience: Duration) -> Self {
+        Self {
+            without_prompts: Some(patience),
+            ..self
         }
     }
 
@@ -365,7 +376,14 @@ impl Session {
             if !self.asked_op.replace(true) {
                 (self.before_op)();
             }
-            self.provider(plan)
+            let mut provider = self.provider(plan)?;
+            if let Some(patience) = self.without_prompts {
+                if provider.may_prompt() {
+                    return Err(Error::WouldPrompt);
+                }
+                provider.limit(patience);
+            }
+            Ok(provider)
         };
         Ok(Box::new(Cached {
             inner: Box::new(inner),

@@ -164,6 +164,17 @@ pub(super) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Print a hook that loads the secrets of a directory on entering it
+    Shell {
+        /// The shell, or direnv
+        shell: Hooked,
+    },
+    /// What a shell is to evaluate in this directory; its hook asks this.
+    #[command(hide = true)]
+    Hook {
+        /// The shell.
+        shell: Hooked,
+    },
     /// What can stand at the cursor; completion scripts ask this.
     #[command(hide = true)]
     Complete {
@@ -191,6 +202,15 @@ impl Command {
             _ => false,
         }
     }
+}
+
+/// What `shell` accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Hooked {
+    Bash,
+    Zsh,
+    Fish,
+    Direnv,
 }
 
 /// What `completions` accepts.

@@ -7,6 +7,7 @@ mod rows;
 mod programs;
 mod completion;
 mod man;
+mod hook;
 mod ask;
 mod init;
 mod allow;
@@ -102,6 +103,8 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Lock => lock::run(&environment::ours),
         Command::Completions { shell } => completion::script(*shell),
         Command::Complete { words } => completion::complete(words),
+        Command::Shell { shell } => hook::script(*shell),
+        Command::Hook { shell } => hook::run(*shell, global.clone().settings()?, ui),
         Command::Man { words } => man::run(words),
         Command::Demo => demo::run(&Session::demo(ui.quiet()), hardened),
     }

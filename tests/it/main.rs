@@ -27,6 +27,7 @@ mod find;
 mod git_credential;
 mod git_install;
 mod help;
+mod hook;
 mod house;
 mod init;
 mod ls;

@@ -79,6 +79,7 @@ impl Error {
             }
             Self::ClientConfig { hint, .. } => hint,
             Self::NoHome { variable, .. } => return Some(format!("set HOME or {variable}")),
+            Self::WouldPrompt => "load it by hand, with oc-secrets env",
             Self::NobodyToAsk => "read what it hands out, then: oc-secrets allow --yes",
             Self::NoVault { manifest, .. } => {
                 return Some(format!(

@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# `use oc_secrets [--profile P]` in .envrc: oc-secrets shell direnv >~/.config/direnv/lib/oc-secrets.sh
+
+use_oc_secrets() {
+	local secrets
+	watch_file oc-secrets.toml
+	# direnv would go on with empty variables.
+	secrets=$(oc-secrets "$@" env) || exit 1
+	eval "$secrets"
+}
