@@ -273,3 +273,23 @@ fn a_repository_of_somebody_else_above_us_is_none() {
         check().stderr
     );
 }
+
+#[test]
+fn under_sudo_the_hint_says_why_what_was_allowed_does_not_count() {
+    let sandbox = cloned(MANIFEST);
+    let path = sandbox.path("work/oc-secrets.toml").display().to_string();
+    let done = sandbox.oc(["check"]).env("SUDO_USER", "me").done();
+    let hint = match nix::unistd::geteuid().is_root() {
+        true => format!(
+            "under sudo, what you have allowed yourself does not count: name it with --manifest {path}, \
+             or put sudo behind: oc-secrets exec -- sudo --preserve-env=NAMES CMD"
+        ),
+        // The variable alone makes nobody root.
+        false => format!("look at it, then: oc-secrets allow; or name it: --manifest {path}"),
+    };
+    assert!(
+        done.stderr.ends_with(&format!("\nhint: {hint}\n")),
+        "{}",
+        done.stderr
+    );
+}

@@ -151,3 +151,13 @@ fn a_failure_is_json_too_where_json_was_asked_for() {
     let report: Value = serde_json::from_slice(&wrong.stdout).expect("JSON");
     assert_eq!((wrong.status.code(), &report["exit"]), (Some(2), &json!(2)));
 }
+
+#[test]
+fn where_no_label_is_near_those_of_the_item_are_named() {
+    let sandbox = Sandbox::with_fields(&[("username", "me"), ("password", CANARY)]);
+    sandbox.manifest("[secrets]\nA = 'op://Vault/Item/username'\nB = 'op://Vault/Item/zzz'\n");
+    let done = sandbox.oc(["check"]).done();
+    let row = "B  missing  no such field, the item has: username, password";
+    assert!(done.text().contains(row), "{}", done.text());
+    assert!(!done.text().contains(CANARY));
+}

@@ -245,3 +245,28 @@ fn github_gets_masks_on_stdout_and_values_in_its_file() {
         (Some(2), "false\n")
     );
 }
+
+#[test]
+fn the_format_of_github_and_that_of_each_shell_say_how_they_are_used() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    let github = sandbox.oc(["env", "--format", "github"]).done();
+    assert_eq!(
+        (github.status.code(), github.text().as_str()),
+        (Some(2), "false\n")
+    );
+    assert_eq!(
+        github.stderr,
+        "oc-secrets: error: --format github writes into the file of $GITHUB_ENV, and that is not set\n\
+         hint: GitHub Actions sets it in each step of a job; elsewhere use another format, such as sh\n",
+    );
+    for (format, line) in [
+        ("fish", "oc-secrets env --format fish | source"),
+        ("nu", "oc-secrets env --format nu | from json | load-env"),
+        ("sh", "eval \"$(oc-secrets env)\""),
+    ] {
+        let run = sandbox.oc(["env", "--format", format, "--color", "never"]);
+        let (text, status) = crate::terminal::Terminal::start(run, 100).finish();
+        assert_eq!(status.code(), Some(2), "{text}");
+        assert!(text.contains(line) && !text.contains(CANARY), "{text}");
+    }
+}

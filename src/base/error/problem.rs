@@ -20,11 +20,11 @@ pub(crate) struct Problem {
 /// Why a secret cannot be handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// No such vault, item or field; `near` is a name that does exist.
+    /// No such vault, item or field.
     Missing {
         /// What is not there: `vault`, `item`, `field`, or `secret` where `op` did not say.
         part: &'static str,
-        /// The nearest name that exists.
+        /// What exists instead, in words: the nearest name, or a few.
         near: Option<String>,
     },
     /// More than one item or field answers to the name.
@@ -62,7 +62,7 @@ impl Trouble {
             Self::Missing {
                 part,
                 near: Some(near),
-            } => format!("no such {part}, did you mean `{near}`?"),
+            } => format!("no such {part}, {near}"),
             Self::Ambiguous { part } => format!("more than one {part} has this name"),
             Self::Unusable { why } => (*why).to_owned(),
         }

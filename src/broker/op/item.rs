@@ -131,6 +131,23 @@ impl Item<'_> {
         })
     }
 
+    /// The label that is nearest to `field`, or the first ones.
+    fn instead_of(&self, field: &str) -> Option<String> {
+        const MOST: usize = 8;
+        let mut labels: Vec<&str> = vec![];
+        for label in self.labels().filter(|label| !label.is_empty()) {
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+        let near = suggest::nearest(field, labels.iter().copied());
+        if near.is_none() && labels.len() > MOST {
+            labels.truncate(MOST);
+            labels.push("…");
+        }
+        (!labels.is_empty()).then(|| suggest::hint(field, &labels, "the item has"))
+    }
+
     fn labels(&self) -> impl Iterator<Item = &str> {
         self.fields
             .iter()
@@ -154,7 +171,7 @@ impl Item<'_> {
             [field] => Ok(field),
             [] => Err(Trouble::Missing {
                 part: "field",
-                near: suggest::nearest(&reference.field, self.labels()).map(str::to_owned),
+                near: self.instead_of(&reference.field),
             }),
             [..] => Err(Trouble::Ambiguous { part: "field" }),
         }
@@ -295,8 +312,19 @@ mod tests {
                 near: near.map(str::to_owned),
             })
         };
-        assert_eq!(ask("op://v/i/passwort"), missing(Some("password")));
-        assert_eq!(ask("op://v/i/zzz"), missing(None));
+        assert_eq!(
+            ask("op://v/i/passwort"),
+            missing(Some("did you mean `password`?"))
+        );
+        let all =
+            "the item has: notesPlain, password, Password, twice, one-time password, private key";
+        let Err(Trouble::Missing {
+            near: Some(near), ..
+        }) = ask("op://v/i/zzz")
+        else {
+            panic!("no label is named");
+        };
+        assert!(near.starts_with(all), "{near}");
         assert_eq!(
             ask("op://v/i/Keys/twice"),
             Err(Trouble::Ambiguous { part: "field" })

@@ -16,7 +16,7 @@ pub(super) const READ: &str = "\
 Examples:
   oc-secrets read API_KEY
   oc-secrets read 'op://Private/Laptop key/private key?ssh-format=openssh' | ssh-add -
-  oc-secrets read -n op://Private/Backup/password > /run/backup-password";
+  RESTIC_PASSWORD_COMMAND='oc-secrets read op://Private/Backup/password' restic backup ~";
 
 pub(super) const ENV: &str = "\
 Examples:
