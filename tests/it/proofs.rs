@@ -2,6 +2,7 @@
 //!
 //! Each proof has a control that its method must catch; a proof without one counts as absent.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -466,6 +467,50 @@ fn what_waits_to_be_written_lies_in_locked_memory_only() {
         assert!(locked > 0, "{format}: the secret is there");
         assert_eq!(loose, 0, "{format}: runs of it outside locked memory");
     }
+}
+
+#[test]
+fn beside_a_command_whose_output_is_masked_the_secret_lies_in_locked_memory_only() {
+    if !nix::unistd::geteuid().is_root() {
+        return assert!(residue(Holding::start().child.id()).is_err());
+    }
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    // The command has written it many times, and stands in the middle of it now. Then it forgets it.
+    let script = "for n in 1 2 3 4 5 6 7 8; do echo \"$A $A\"; done; printf '%.20s' \"$A\"; exec env -u A sleep 60";
+    let mut run = sandbox.oc(["exec", "--mask", "--", "sh", "-c", script]);
+    let mut child = run
+        .command()
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut shown = vec![0; 8 * 2 * ("<concealed by oc-secrets>".len() + 1)];
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut shown).expect("written");
+    let children = |pid: u32| {
+        let file = format!("/proc/{pid}/task/{pid}/children");
+        let text = std::fs::read_to_string(file).expect("its children");
+        let numbers = text.split_whitespace();
+        numbers
+            .map(|it| it.parse::<u32>().expect("a number"))
+            .collect::<Vec<_>>()
+    };
+    let between = children(child.id());
+    let command = children(between[0]);
+    until("it sleeps", || {
+        std::fs::read_to_string(format!("/proc/{}/comm", command[0]))
+            .is_ok_and(|name| name == "sleep\n")
+    });
+    let ours = residue(child.id()).expect("root reads all memory");
+    let theirs = residue(between[0]).expect("root reads all memory");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(command[0].cast_signed()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .expect("it runs");
+    child.wait().expect("ends");
+    assert!(ours.0 > 0, "the patterns are there");
+    assert_eq!(ours.1, 0, "runs of it outside locked memory");
+    assert_eq!(theirs, (0, 0), "in the process between");
 }
 
 /// `oc-secrets env` that is stuck on its last write, into a pipe that was full before.
