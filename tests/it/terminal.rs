@@ -40,7 +40,7 @@ impl Terminal {
         let own = || {
             nix::unistd::setsid()?;
             // SAFETY: TIOCSCTTY takes a number; stdin is the terminal.
-            nix::errno::Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })?;
+            nix::errno::Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) })?;
             Ok(())
         };
         // SAFETY: between fork and exec only setsid(2) and ioctl(2) are called.
