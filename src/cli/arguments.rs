@@ -72,7 +72,7 @@ pub(super) struct Global {
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Print errors only
-    #[arg(long, global = true)]
+    #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Use colour: auto (on a terminal), always or never
     #[arg(
