@@ -17,40 +17,17 @@ use crate::base::error::{Error, Result};
 use crate::broker::manifest::file::{self, Document, Kind};
 use crate::broker::reference::Reference;
 
+mod definition;
+mod known;
 mod syntax;
 
+use known::Known;
 use syntax::Escapes;
+
+pub(crate) use definition::{Definition, Value};
 
 /// Longer than any environment carries. Values can double with every line: `B=$A$A`, `C=$B$B`.
 const LONGEST: usize = 1024 * 1024;
-
-/// One `NAME=VALUE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Definition {
-    /// The variable.
-    pub name: EnvName,
-    /// What it is to hold.
-    pub value: Value,
-}
-
-/// What a variable is to hold.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Value {
-    /// A secret, by its reference.
-    Secret(Reference),
-    /// A plain value.
-    Plain(String),
-}
-
-/// A plain value may be sensitive all the same, since it can come from our environment.
-impl std::fmt::Debug for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Secret(reference) => f.debug_tuple("Secret").field(reference).finish(),
-            Self::Plain(_) => f.write_str("Plain(…)"),
-        }
-    }
-}
 
 /// The definitions of all `files` together, of which the last one wins; `None` without a file.
 /// Pipes such as `<(…)` are read too.
@@ -83,25 +60,32 @@ pub(crate) fn parse(
     environment: Lookup<'_>,
 ) -> Result<()> {
     let document = Document::new(label, text);
+    let mut all = Known::default();
+    for definition in known.drain(..) {
+        all.add(definition);
+    }
     let mut at = 0;
     while let Some(start) = syntax::next_definition(text, at) {
         let mut reader = Reader {
             document: &document,
-            known,
+            known: &all,
             environment,
             missing: vec![],
         };
         let (definition, end) = reader.definition(start)?;
-        known.retain(|earlier| earlier.name != definition.name);
-        known.push(definition);
+        if all.add(definition).is_none() {
+            let what = "all values together grow beyond 16 MiB";
+            return Err(document.error(start, what, "look for variables that repeat each other"));
+        }
         at = end;
     }
+    *known = all.into_list();
     Ok(())
 }
 
 struct Reader<'a> {
     document: &'a Document<'a>,
-    known: &'a [Definition],
+    known: &'a Known,
     environment: Lookup<'a>,
     /// Variables that are referred to and not set.
     missing: Vec<&'a str>,
@@ -231,8 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     fn replace(&mut self, name: &'a str, default: Option<&str>, value: &mut String) {
-        let earlier = self.known.iter().find(|known| known.name.as_str() == name);
-        let found = match earlier.map(|known| &known.value) {
+        let found = match self.known.get(name) {
             Some(Value::Plain(text)) => Some(text.clone()),
             Some(Value::Secret(reference)) => Some(reference.to_string()),
             None => (self.environment)(name).and_then(|text| text.into_string().ok()),

@@ -100,8 +100,9 @@ pub(crate) fn plan(
     let vault = chosen(&selection.vault).or(manifest.vault.as_deref());
     let inherited = |name: &EnvName| selection.prefer_env && present(name.as_str());
     let mut wanted = wanted(specs, vault, &manifest.origin, inherited)?;
+    let waivable = waivable(manifest, env_file.unwrap_or_default(), selection);
     for one in &mut wanted {
-        one.waivable = waivable(&one.name, manifest, env_file.unwrap_or_default(), selection);
+        one.waivable = waivable.contains(&one.name);
     }
     Ok(Plan {
         wanted,

@@ -1,6 +1,7 @@
 //! `oc-secrets docker`: adds our helper to Docker's and Podman's files, and shows which helper each
 //! client uses.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::arguments::{Docker, DockerCommand, Wiring};
@@ -9,7 +10,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{Tone, clean};
 use crate::broker::registry::Host;
 use crate::broker::session::Session;
-use crate::credential_helper::client_config::config::{Client, Config, Install, SUFFIX};
+use crate::credential_helper::client_config::config::{Client, Config, Install, Overview, SUFFIX};
 use crate::credential_helper::client_config::{disabled_hosts, file, location};
 
 /// Runs the command.
@@ -113,7 +114,7 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
     if session.variable("DOCKER_AUTH_CONFIG").is_some() {
         ui.warn("DOCKER_AUTH_CONFIG is set; for the hosts it names, Docker uses nothing else");
     }
-    let known = registries(session);
+    let known: HashSet<Host> = registries(session).into_iter().collect();
     for host in hosts.iter().filter(|host| !known.contains(host)) {
         ui.warn(&format!("{host} is not in the manifest that docker-credential-oc uses: add [registries.\"{host}\"]"));
     }
@@ -123,7 +124,8 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
 fn status(session: &Session, wiring: &Wiring) -> Result<()> {
     let lookup = session.lookup();
     let hosts = hosts(session, &wiring.registry)?;
-    let off = disabled_hosts::read(&lookup);
+    let disabled = disabled_hosts::read(&lookup);
+    let off: HashSet<&Host> = disabled.iter().collect();
     let mut text = match location::on_path(&lookup, location::HELPER) {
         Some(path) => format!("helper  {}\n", clean(&path.display().to_string())),
         None => {
@@ -142,21 +144,22 @@ fn status(session: &Session, wiring: &Wiring) -> Result<()> {
             clients(found.client),
             clean(&found.path.display().to_string())
         ));
+        let overview = found.config.overview();
         for host in &hosts {
-            text.push_str(&line(session, &found, host, off.contains(host)));
+            text.push_str(&line(session, &overview, host, off.contains(host)));
         }
     }
-    text.push_str(&disabled_elsewhere(session, &hosts, &off));
+    text.push_str(&disabled_elsewhere(session, &hosts, disabled));
     say(&text)
 }
 
 /// Disabled hosts that no other line shows, such as a mistyped one.
-fn disabled_elsewhere(session: &Session, listed: &[Host], off: &[Host]) -> String {
+fn disabled_elsewhere(session: &Session, listed: &[Host], mut off: Vec<Host>) -> String {
     let known = registries(session);
-    let unlisted = |host: &&Host| !listed.contains(host) && !known.contains(host);
+    let shown: HashSet<&Host> = listed.iter().chain(&known).collect();
+    off.retain(|host| !shown.contains(host));
     let lines: String = off
         .iter()
-        .filter(unlisted)
         .map(|host| format!("  {host}  on again: oc-secrets docker on {host}\n"))
         .collect();
     match lines.is_empty() {
@@ -165,9 +168,9 @@ fn disabled_elsewhere(session: &Session, listed: &[Host], off: &[Host]) -> Strin
     }
 }
 
-fn line(session: &Session, found: &ClientFile, host: &Host, off: bool) -> String {
+fn line(session: &Session, overview: &Overview<'_>, host: &Host, off: bool) -> String {
     let paint = |tone, text: &str| session.ui.paint(tone, text);
-    let asks = match found.config.asks(host).as_deref() {
+    let asks = match overview.asks(host).as_deref() {
         Some(SUFFIX) if off => paint(Tone::Notice, "asks oc-secrets, which is off for it"),
         Some(SUFFIX) => paint(Tone::Good, "asks oc-secrets"),
         Some(other) => {
@@ -176,14 +179,14 @@ fn line(session: &Session, found: &ClientFile, host: &Host, off: bool) -> String
         }
         None => paint(Tone::Notice, "not wired"),
     };
-    let plain = match found.config.plaintext(host).is_empty() {
-        true => String::new(),
-        false => format!(
+    let plain = match overview.has_plaintext(host) {
+        false => String::new(),
+        true => format!(
             ", {}",
             paint(Tone::Bad, "plaintext credential in this file")
         ),
     };
-    let silent = match off && found.config.asks(host).as_deref() != Some(SUFFIX) {
+    let silent = match off && overview.asks(host).as_deref() != Some(SUFFIX) {
         true => ", and oc-secrets is off for it",
         false => "",
     };

@@ -30,6 +30,7 @@ mod help;
 mod hook;
 mod house;
 mod init;
+mod large_files;
 mod ls;
 mod mask;
 mod openclaw;

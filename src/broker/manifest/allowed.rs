@@ -21,8 +21,8 @@ use crate::base::encode;
 use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
 
-/// A record of a manifest with thousands of names stays far below this.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// The record of the largest manifest, with a hash of each of its values, is smaller.
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Whether a manifest may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //!
 //! Errors quote keys, never values: a secret that was pasted into the file by mistake stays there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use toml::de::DeTable;
 
@@ -104,14 +104,12 @@ impl Parser<'_> {
     }
 
     fn vars(&mut self, table: KeyValue<'_>) -> Result<()> {
+        let mut vars = vec![];
+        let secrets = self.manifest.secrets.iter();
+        let secrets: HashSet<&EnvName> = secrets.map(|secret| &secret.name).collect();
         for entry in self.document.table(table)? {
             let name = entry::name(&self.document, entry, Carries::Plain, self.found())?;
-            if self
-                .manifest
-                .secrets
-                .iter()
-                .any(|secret| secret.name == name)
-            {
+            if secrets.contains(&name) {
                 let what = format!("`{name}` is in [secrets] too");
                 return Err(self
                     .document
@@ -122,16 +120,18 @@ impl Parser<'_> {
                 let what = format!("`{name}` is a reference, and [vars] holds plain values");
                 return Err(self.document.error(entry.at, what, "move it to [secrets]"));
             }
-            self.manifest.vars.push((name, value.to_owned()));
+            vars.push((name, value.to_owned()));
         }
+        self.manifest.vars = vars;
         Ok(())
     }
 
     fn hosts(&mut self, table: KeyValue<'_>, place: &str) -> Result<Vec<HostSpec>> {
         let mut hosts: Vec<HostSpec> = vec![];
+        let mut seen = HashSet::new();
         for entry in self.document.table(table)? {
             let (unchecked, at) = entry::host(&self.document, entry, place)?;
-            if hosts.iter().any(|other| other.host == unchecked.host) {
+            if !seen.insert(unchecked.host.clone()) {
                 let what = format!("{place} `{}` is there twice", unchecked.host);
                 let hint = "keep one of the two";
                 return Err(self.document.error(entry.key_at, what, hint));
@@ -203,7 +203,8 @@ impl Parser<'_> {
     fn check_mentions(&self) -> Result<()> {
         let secrets = &self.manifest.secrets;
         let known: Vec<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
-        let stranger = |mention: &&Mention| !known.contains(&mention.name.as_str());
+        let names: HashSet<&str> = known.iter().copied().collect();
+        let stranger = |mention: &&Mention| !names.contains(mention.name.as_str());
         let first = self
             .mentions
             .iter()

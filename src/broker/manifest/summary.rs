@@ -1,6 +1,7 @@
 //! What a manifest passes on, and what of it is new: shown by `oc-secrets allow` before it asks.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use super::allowed::Record;
 use super::{Location, Manifest};
@@ -60,6 +61,7 @@ pub(crate) fn of(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
 /// A group for each vault, in the order in which the vaults are met.
 fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
     let mut groups: Vec<Group> = vec![];
+    let mut places: HashMap<String, usize> = HashMap::new();
     for spec in &manifest.secrets {
         let title = match manifest.vault_of(spec) {
             Some(vault) => format!("from the vault {}", shown(vault)),
@@ -75,13 +77,12 @@ fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
             }),
             what: shown(&source).into_owned(),
         };
-        match groups.iter_mut().find(|group| group.title == title) {
-            Some(group) => group.lines.push(line),
-            None => groups.push(Group {
-                title,
-                lines: vec![line],
-            }),
+        let place = *places.entry(title.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            let lines = vec![];
+            groups.push(Group { title, lines });
         }
+        groups[place].lines.push(line);
     }
     groups
 }
@@ -116,15 +117,12 @@ fn settings(manifest: &Manifest) -> Vec<Line> {
 }
 
 fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
-    let there: Vec<String> = manifest
-        .secrets
-        .iter()
-        .map(|spec| spec.name.to_string())
-        .collect();
-    let plain: Vec<String> = manifest.plain_values().map(|(name, _)| name).collect();
+    let secrets = manifest.secrets.iter().map(|spec| spec.name.to_string());
+    let plain = manifest.plain_values().map(|(name, _)| name);
+    let there: HashSet<String> = secrets.chain(plain).collect();
     let names = before.into_iter().flat_map(Record::names);
     names
-        .filter(|name| !there.iter().chain(&plain).any(|own| own == name))
+        .filter(|name| !there.contains(*name))
         .map(|name| Line {
             name: shown(name).into_owned(),
             what: String::new(),

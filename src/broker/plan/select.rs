@@ -1,5 +1,6 @@
 //! Which secrets of the manifest take part: profiles, `--env-file`, `--only`, `--require`, `--strict`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
@@ -52,6 +53,7 @@ pub(super) fn profile(
         };
         return Err(Error::usage(format!("no profile `{profile}`"), hint));
     };
+    let names: HashSet<&EnvName> = names.iter().collect();
     let taken = |spec: &&SecretSpec| names.contains(&spec.name);
     Ok(manifest.secrets.iter().filter(taken).cloned().collect())
 }
@@ -62,9 +64,10 @@ pub(super) fn overlay(
     vars: &mut Vec<(EnvName, String)>,
     file: &[Definition],
 ) {
+    let replaced: HashSet<&EnvName> = file.iter().map(|definition| &definition.name).collect();
+    specs.retain(|spec| !replaced.contains(&spec.name));
+    vars.retain(|(var, _)| !replaced.contains(var));
     for Definition { name, value } in file {
-        specs.retain(|spec| spec.name != *name);
-        vars.retain(|(var, _)| var != name);
         match value {
             Value::Plain(text) => vars.push((name.clone(), text.clone())),
             Value::Secret(reference) => specs.push(SecretSpec {
@@ -136,20 +139,23 @@ pub(super) fn require(
     Ok(specs)
 }
 
-/// Whether the secret `name` is required by `manifest` alone.
-pub(super) fn waivable(
-    name: &EnvName,
-    manifest: &Manifest,
+/// The secrets that `manifest` alone requires.
+pub(super) fn waivable<'a>(
+    manifest: &'a Manifest,
     file: &[Definition],
     selection: &Selection,
-) -> bool {
-    let named = selection
-        .require
-        .iter()
-        .any(|required| required == name.as_str());
-    let defined = file.iter().any(|definition| definition.name == *name);
-    let required = |spec: &SecretSpec| spec.name == *name && spec.required;
-    !selection.strict && !named && !defined && manifest.secrets.iter().any(required)
+) -> HashSet<&'a EnvName> {
+    if selection.strict {
+        return HashSet::new();
+    }
+    let defined = file.iter().map(|definition| definition.name.as_str());
+    let named = selection.require.iter().map(String::as_str);
+    let elsewhere: HashSet<&str> = defined.chain(named).collect();
+    let required = manifest.secrets.iter().filter(|spec| spec.required);
+    required
+        .map(|spec| &spec.name)
+        .filter(|name| !elsewhere.contains(name.as_str()))
+        .collect()
 }
 
 fn unknown_secret(flag: &str, name: &str, specs: &[SecretSpec]) -> Error {

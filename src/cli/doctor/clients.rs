@@ -92,7 +92,8 @@ fn wiring(
             Ok(config) => config,
             Err(what) => return broken(name, path, &what),
         };
-        let asks = |host: &&Host| config.asks(host).as_deref() == Some(SUFFIX);
+        let overview = config.overview();
+        let asks = |host: &&Host| overview.asks(host).as_deref() == Some(SUFFIX);
         unwired.extend(hosts.iter().filter(|host| !asks(host)).map(Host::as_str));
     }
     unwired.sort_unstable();

@@ -4,6 +4,8 @@
 //! registries keep their helper. One trap is handled: Docker detects its default store only if the
 //! file names no helper at all, so `install` writes it down.
 
+use std::collections::HashMap;
+
 use super::json::{Object, indentation};
 use crate::broker::registry::{Asked, Host};
 
@@ -93,15 +95,16 @@ impl Config {
                 None => notes.push(PLAINTEXT.to_owned()),
             }
         }
-        for host in install.hosts {
-            let found = self.plaintext(host);
-            match found.is_empty() {
-                true => {}
-                false if install.remove_plaintext => self.remove_plaintext(&found),
-                false => notes.push(format!(
-                    "a plaintext credential for {host} stays in this file; --remove-plaintext removes it"
-                )),
-            }
+        let plaintext = self.plaintext();
+        let stored = install
+            .hosts
+            .iter()
+            .filter_map(|host| Some((host, plaintext.get(host)?)));
+        match install.remove_plaintext {
+            true => self.remove_plaintext(stored.flat_map(|(_, keys)| keys)),
+            false => notes.extend(stored.map(|(host, _)| format!(
+                "a plaintext credential for {host} stays in this file; --remove-plaintext removes it"
+            ))),
         }
         notes
     }
@@ -121,23 +124,29 @@ impl Config {
         }
     }
 
-    /// The helper that is asked for `host`, or `None` if only the file itself is read.
-    pub(crate) fn asks(&self, host: &Host) -> Option<String> {
-        let store = || {
-            self.object
-                .text("credsStore")
-                .filter(|store| !store.is_empty())
-        };
-        let own = self.table("credHelpers").text(self.key(host));
+    /// Who is asked for which host.
+    pub(crate) fn overview(&self) -> Overview<'_> {
+        let store = self.object.text("credsStore");
         // Podman and its relatives know no store.
-        own.or_else(|| (self.client == Client::Docker).then(store).flatten())
+        let store = store.filter(|store| self.client == Client::Docker && !store.is_empty());
+        Overview {
+            config: self,
+            helpers: self.table("credHelpers"),
+            store,
+            plaintext: self.plaintext(),
+        }
     }
 
-    /// The keys of `auths` under which a secret for `host` is stored unencrypted.
-    pub(crate) fn plaintext(&self, host: &Host) -> Vec<String> {
+    /// The keys of `auths` under which a secret is stored unencrypted, by the hosts that they name.
+    fn plaintext(&self) -> HashMap<Host, Vec<String>> {
         let auths = self.table("auths");
-        let holds = |key: &&str| names(key, host) && holds_secret(&auths, key);
-        auths.keys().filter(holds).map(str::to_owned).collect()
+        let mut found: HashMap<Host, Vec<String>> = HashMap::new();
+        for key in auths.keys().filter(|key| holds_secret(&auths, key)) {
+            for host in hosts(key) {
+                found.entry(host).or_default().push(key.to_owned());
+            }
+        }
+        found
     }
 
     /// All keys of `auths` under which a secret is stored unencrypted.
@@ -156,7 +165,7 @@ impl Config {
         ours.map(str::to_owned).collect()
     }
 
-    fn remove_plaintext(&mut self, keys: &[String]) {
+    fn remove_plaintext<'a>(&mut self, keys: impl Iterator<Item = &'a String>) {
         let mut auths = self.table("auths");
         for key in keys {
             let mut entry = Object::parse(auths.get(key).unwrap_or_default()).unwrap_or_default();
@@ -201,13 +210,38 @@ fn holds_secret(auths: &Object, key: &str) -> bool {
     SECRET_KEYS.iter().any(secret)
 }
 
-/// Whether the `auths` key is for `host`, or for something below it, as Podman writes them.
-fn names(key: &str, host: &Host) -> bool {
+/// What a file says of each host.
+pub(crate) struct Overview<'a> {
+    config: &'a Config,
+    helpers: Object,
+    store: Option<String>,
+    plaintext: HashMap<Host, Vec<String>>,
+}
+
+impl Overview<'_> {
+    /// The helper that is asked for `host`, or `None` if only the file itself is read.
+    pub(crate) fn asks(&self, host: &Host) -> Option<String> {
+        let own = self.helpers.text(self.config.key(host));
+        own.or_else(|| self.store.clone())
+    }
+
+    /// Whether a secret for `host` is stored in the file unencrypted.
+    pub(crate) fn has_plaintext(&self, host: &Host) -> bool {
+        self.plaintext.contains_key(host)
+    }
+}
+
+/// The hosts that a key of `auths` is for: it can name something below one, as Podman writes them.
+fn hosts(key: &str) -> Vec<Host> {
     let bare = key.split_once("://").map_or(key, |(_, rest)| rest);
     let first = bare.split('/').next().unwrap_or_default();
-    [key, bare, first]
-        .iter()
-        .any(|text| Asked::parse(text).is_some_and(|asked| asked.host == *host))
+    let mut hosts: Vec<Host> = [key, bare, first]
+        .into_iter()
+        .filter_map(|text| Some(Asked::parse(text)?.host))
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
 }
 
 #[cfg(test)]
@@ -239,8 +273,14 @@ mod tests {
         );
         assert_eq!((file.as_str(), notes), (wired.as_str(), vec![]));
         let mut config = Config::parse(Client::Docker, &file).expect("parses");
-        assert_eq!(config.asks(&host("ghcr.io")).as_deref(), Some("oc"));
-        assert_eq!(config.asks(&host("quay.io")).as_deref(), Some("desktop"));
+        assert_eq!(
+            config.overview().asks(&host("ghcr.io")).as_deref(),
+            Some("oc")
+        );
+        assert_eq!(
+            config.overview().asks(&host("quay.io")).as_deref(),
+            Some("desktop")
+        );
         config.uninstall(&[]);
         assert_eq!(config.render(), text);
     }
@@ -322,8 +362,8 @@ mod tests {
             "{file}"
         );
         let config = Config::parse(Client::Docker, &file).expect("parses");
-        assert_eq!(config.plaintext(&host("ghcr.io")), Vec::<String>::new());
-        assert_eq!(config.plaintext(&host("quay.io")), ["quay.io"]);
+        assert!(!config.overview().has_plaintext(&host("ghcr.io")));
+        assert!(config.overview().has_plaintext(&host("quay.io")));
     }
 
     #[test]
@@ -334,7 +374,7 @@ mod tests {
             "https://evil.example/ghcr.io",
             "ghcr.io:8443",
         ] {
-            assert!(!names(key, &host("ghcr.io")), "{key}");
+            assert!(!hosts(key).contains(&host("ghcr.io")), "{key}");
         }
         for key in [
             "ghcr.io",
@@ -343,9 +383,9 @@ mod tests {
             "ghcr.io/owner",
             "https://ghcr.io/v2/",
         ] {
-            assert!(names(key, &host("ghcr.io")), "{key}");
+            assert!(hosts(key).contains(&host("ghcr.io")), "{key}");
         }
-        assert!(names("https://index.docker.io/v1/", &host("docker.io")));
+        assert_eq!(hosts("https://index.docker.io/v1/"), [host("docker.io")]);
     }
 
     #[test]
@@ -355,8 +395,14 @@ mod tests {
         assert_eq!(notes, ["ghcr.io used docker-credential-gh before"]);
         let mut config = Config::parse(Client::Docker, &file).expect("parses");
         config.uninstall(&[]);
-        assert_eq!(config.asks(&host("quay.io")).as_deref(), Some("q"));
-        assert_eq!(config.asks(&host("ghcr.io")).as_deref(), Some("x"));
+        assert_eq!(
+            config.overview().asks(&host("quay.io")).as_deref(),
+            Some("q")
+        );
+        assert_eq!(
+            config.overview().asks(&host("ghcr.io")).as_deref(),
+            Some("x")
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Keys keep their order, and unchanged values keep their exact bytes, so what we do not understand
 //! stays intact. Duplicate keys are refused, since readers differ on them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -10,7 +11,12 @@ use serde_json::value::RawValue;
 
 /// An object whose values are still text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Object(Vec<(String, String)>);
+pub(super) struct Object {
+    /// In their order; what was removed leaves a gap.
+    entries: Vec<Option<(String, String)>>,
+    /// Where each key stands.
+    places: HashMap<String, usize>,
+}
 
 impl Object {
     /// Parses `text`, which must be one object and nothing else.
@@ -34,10 +40,8 @@ impl Object {
 
     /// The text of a value.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(own, _)| own == key)
-            .map(|(_, value)| value.as_str())
+        let entry = self.entries[*self.places.get(key)?].as_ref();
+        entry.map(|(_, value)| value.as_str())
     }
 
     /// A value that is itself an object; an absent one is empty.
@@ -58,10 +62,13 @@ impl Object {
 
     /// Sets a value in its place, or at the end.
     pub(super) fn set(&mut self, key: &str, value: impl Into<String>) {
-        let value = value.into();
-        match self.0.iter_mut().find(|(own, _)| own == key) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((key.to_owned(), value)),
+        let entry = Some((key.to_owned(), value.into()));
+        match self.places.get(key) {
+            Some(&at) => self.entries[at] = entry,
+            None => {
+                self.places.insert(key.to_owned(), self.entries.len());
+                self.entries.push(entry);
+            }
         }
     }
 
@@ -72,28 +79,31 @@ impl Object {
 
     /// Removes a value.
     pub(super) fn remove(&mut self, key: &str) {
-        self.0.retain(|(own, _)| own != key);
+        if let Some(at) = self.places.remove(key) {
+            self.entries[at] = None;
+        }
     }
 
     /// The keys, in their order.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_str())
+        self.entries.iter().flatten().map(|(key, _)| key.as_str())
     }
 
     /// Whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.places.is_empty()
     }
 
     /// The object as text, its keys indented by `depth` times `indent`.
     pub(super) fn render(&self, indent: &str, depth: usize) -> String {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return "{}".to_owned();
         }
         let inner = indent.repeat(depth);
         let lines: Vec<String> = self
-            .0
+            .entries
             .iter()
+            .flatten()
             .map(|(key, value)| format!("{inner}{}: {value}", quoted(key)))
             .collect();
         format!("{{\n{}\n{}}}", lines.join(",\n"), indent.repeat(depth - 1))
@@ -127,10 +137,10 @@ impl<'de> Visitor<'de> for Pairs {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
         let mut object = Object::default();
         while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
-            if object.get(&key).is_some() {
+            if object.places.contains_key(&key) {
                 return Err(serde::de::Error::custom("a key is there twice"));
             }
-            object.0.push((key, value.get().to_owned()));
+            object.set(&key, value.get());
         }
         Ok(object)
     }
