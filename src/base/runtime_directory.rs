@@ -38,6 +38,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// Where the folder may be, by our environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
+    #[cfg_attr(target_os = "macos", allow(dead_code))] // no variable has a say there
     named: Option<PathBuf>,
 }
 

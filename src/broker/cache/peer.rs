@@ -27,6 +27,7 @@ pub(super) enum Peer {
     /// Somebody else, or nobody knows.
     Stranger,
     /// It has ended meanwhile, so that nothing can be known of it.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
     Gone,
 }
 
