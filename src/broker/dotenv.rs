@@ -3,37 +3,35 @@
 //! A crate such as dotenvy does not fit: it refuses blanks in unquoted values, which references
 //! have, and its errors quote the line. Errors here hold a position and names, never a value.
 //!
-//! Values are trimmed unless quoted, and quotes may span lines. `\` escapes in double quotes, and
-//! without quotes before `$ # " ' \`. `$NAME`, `${NAME}` and `${NAME:-default}` are replaced from
-//! earlier lines, then from our environment, but not in single quotes. A `#` behind a blank begins
-//! a comment. Source: "Environment file syntax rules" on 1Password's page "Load secrets into the
-//! environment".
+//! Values are trimmed unless quoted, and quotes may span lines. `\n`, `\"` and `\\` are escapes in
+//! double quotes. `$NAME`, `${NAME}` and
+//! `${NAME:-default}` are replaced from earlier lines, then from our environment, but not in single
+//! quotes. A `#` behind a blank begins a comment. Source: "Environment file syntax rules" on
+//! 1Password's page "Load secrets into the environment". Where `op` was seen to read otherwise, the
+//! line is refused: see `differences`.
 
 use std::path::PathBuf;
 
-use crate::base::env_name::{EnvName, NameError};
 use crate::base::environment::Lookup;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::broker::manifest::file::{self, Document, Kind};
-use crate::broker::reference::Reference;
 
 mod definition;
+mod differences;
 mod known;
 mod syntax;
+mod reader;
 
 use known::Known;
-use syntax::Escapes;
+use reader::Reader;
 
 pub(crate) use definition::{Definition, Value};
-
-/// Longer than any environment carries. Values can double with every line: `B=$A$A`, `C=$B$B`.
-const LONGEST: usize = 1024 * 1024;
 
 /// The definitions of all `files` together, of which the last one wins; `None` without a file.
 /// Pipes such as `<(…)` are read too.
 ///
 /// # Errors
-/// [`Error::Manifest`] for the first file that cannot be used.
+/// [`Error::Manifest`](crate::base::error::Error::Manifest) for the first file that cannot be used.
 pub(crate) fn load(files: &[PathBuf], environment: Lookup<'_>) -> Result<Option<Vec<Definition>>> {
     let mut definitions = vec![];
     for path in files {
@@ -52,7 +50,7 @@ pub(crate) fn load(files: &[PathBuf], environment: Lookup<'_>) -> Result<Option<
 /// Adds the definitions of `text`, called `label` in errors, to `known`.
 ///
 /// # Errors
-/// [`Error::Manifest`] for the first thing that is wrong.
+/// [`Error::Manifest`](crate::base::error::Error::Manifest) for the first thing that is wrong.
 pub(crate) fn parse(
     text: &str,
     label: &str,
@@ -60,6 +58,9 @@ pub(crate) fn parse(
     environment: Lookup<'_>,
 ) -> Result<()> {
     let document = Document::new(label, text);
+    if let Some((at, what, hint)) = differences::in_file(text) {
+        return Err(document.error(at, what, hint));
+    }
     let mut all = Known::default();
     for definition in known.drain(..) {
         all.add(definition);
@@ -81,186 +82,6 @@ pub(crate) fn parse(
     }
     *known = all.into_list();
     Ok(())
-}
-
-struct Reader<'a> {
-    document: &'a Document<'a>,
-    known: &'a Known,
-    environment: Lookup<'a>,
-    /// Variables that are referred to and not set.
-    missing: Vec<&'a str>,
-}
-
-impl<'a> Reader<'a> {
-    /// The definition that starts at `start`, and where it ends.
-    fn definition(&mut self, start: usize) -> Result<(Definition, usize)> {
-        let text = self.document.text();
-        let line = &text[start..syntax::line_end(text, start)];
-        let Some(equals) = line.find('=') else {
-            return Err(self.error(
-                start,
-                "no `=` in this line",
-                "write NAME=VALUE, or # before a comment",
-            ));
-        };
-        let name = self.name(start, start + equals)?;
-        let blank = |c| c == ' ' || c == '\t';
-        let value_at = text.len() - text[start + equals + 1..].trim_start_matches(blank).len();
-        let (raw, end) = self.raw(value_at)?;
-        let value = match text[value_at..].chars().next() {
-            Some('\'') => raw.to_owned(),
-            Some('"') => self.expand(value_at + 1, raw, Escapes::All)?,
-            _ => self.expand(value_at, raw, Escapes::Special)?,
-        };
-        let value = self.value(value_at, value)?;
-        Ok((Definition { name, value }, end))
-    }
-
-    fn name(&self, start: usize, end: usize) -> Result<EnvName> {
-        let whole = self.document.text()[start..end].trim_end();
-        let name = match whole.strip_prefix("export") {
-            Some(rest) if rest.starts_with([' ', '\t']) => rest.trim_start(),
-            _ => whole,
-        };
-        EnvName::parse(name).map_err(|error| {
-            let what = match error {
-                // What is no name may be a part of a value.
-                NameError::Form => error.to_string(),
-                NameError::Dangerous(_) | NameError::Family(_) => format!("`{name}`: {error}"),
-            };
-            let at = start + whole.len() - name.len();
-            self.error(at, what, "write NAME=VALUE with a name such as API_KEY")
-        })
-    }
-
-    /// The text of the value at `at` without its quotes, and the end of its last line.
-    fn raw(&self, at: usize) -> Result<(&'a str, usize)> {
-        let text = self.document.text();
-        let Some(quote @ ('"' | '\'')) = text[at..].chars().next() else {
-            let end = syntax::line_end(text, at);
-            return Ok((syntax::without_comment(text, at, end), end));
-        };
-        let inner = &text[at + 1..];
-        let Some(length) = syntax::closing(inner, quote) else {
-            return Err(self.error(
-                at,
-                "this quote is never closed",
-                "close it, or escape it with \\",
-            ));
-        };
-        let after = at + 1 + length + 1;
-        let end = syntax::line_end(text, after);
-        let rest = text[after..end].trim_start();
-        if !rest.is_empty() && !rest.starts_with('#') {
-            let hint = "put the whole value in quotes, or escape quotes in it with \\";
-            return Err(self.error(
-                end - text[after..end].trim_start().len(),
-                "text after the closing quote",
-                hint,
-            ));
-        }
-        Ok((&inner[..length], end))
-    }
-
-    /// Resolves escapes and variables in `raw`, which stands at `at`.
-    fn expand(&mut self, at: usize, raw: &'a str, escapes: Escapes) -> Result<String> {
-        let mut value = String::with_capacity(raw.len());
-        let mut rest = raw;
-        while let Some(next) = rest.find(['\\', '$']) {
-            value.push_str(&rest[..next]);
-            rest = &rest[next..];
-            let here = at + raw.len() - rest.len();
-            rest = if rest.starts_with('\\') {
-                syntax::escaped(rest, escapes, &mut value)
-            } else {
-                self.variable(here, rest, &mut value)?
-            };
-            if value.len() > LONGEST {
-                let hint = "look for variables that repeat each other";
-                return Err(self.error(here, "the value grows beyond 1 MiB", hint));
-            }
-        }
-        value.push_str(rest);
-        Ok(value)
-    }
-
-    /// Replaces the variable at the start of `text`, which stands at `at`; gives what follows it.
-    fn variable(&mut self, at: usize, text: &'a str, value: &mut String) -> Result<&'a str> {
-        let behind = &text[1..];
-        let Some(braced) = behind.strip_prefix('{') else {
-            let name = &behind[..syntax::name_length(behind)];
-            match name {
-                "" => value.push('$'),
-                name => self.replace(name, None, value),
-            }
-            return Ok(&behind[name.len()..]);
-        };
-        let Some((inner, rest)) = braced.split_once('}') else {
-            return Err(self.error(
-                at,
-                "this `${` is never closed",
-                "write ${NAME}, or \\$ for a plain `$`",
-            ));
-        };
-        let (name, default) = match inner.split_once(":-") {
-            Some((name, default)) => (name.trim(), Some(default)),
-            None => (inner.trim(), None),
-        };
-        if name.is_empty() || syntax::name_length(name) != name.len() {
-            let hint = "write ${NAME} or ${NAME:-default}, or \\$ for a plain `$`";
-            return Err(self.error(at, "no variable's name between these braces", hint));
-        }
-        self.replace(name, default, value);
-        Ok(rest)
-    }
-
-    fn replace(&mut self, name: &'a str, default: Option<&str>, value: &mut String) {
-        let found = match self.known.get(name) {
-            Some(Value::Plain(text)) => Some(text.clone()),
-            Some(Value::Secret(reference)) => Some(reference.to_string()),
-            None => (self.environment)(name).and_then(|text| text.into_string().ok()),
-        };
-        match (found, default) {
-            (Some(found), None) => value.push_str(&found),
-            (Some(found), Some(_)) if !found.is_empty() => value.push_str(&found),
-            (_, Some(default)) => value.push_str(default),
-            (None, None) => self.missing.push(name),
-        }
-    }
-
-    /// Tells secrets from plain values.
-    fn value(&self, at: usize, text: String) -> Result<Value> {
-        if text.contains('\0') {
-            return Err(self.error(
-                at,
-                "the value holds a NUL character",
-                "no environment can carry it",
-            ));
-        }
-        let whole = syntax::enclosed(&text).unwrap_or(&text);
-        if whole.starts_with("op://") {
-            return self.reference(at, whole).map(Value::Secret);
-        }
-        if syntax::mentions_reference(&text) {
-            let hint = "define the secret as NAME=op://… and put the parts together in the program";
-            return Err(self.error(at, "a secret needs a variable of its own", hint));
-        }
-        Ok(Value::Plain(text))
-    }
-
-    fn reference(&self, at: usize, text: &str) -> Result<Reference> {
-        Reference::parse(text).map_err(|error| {
-            let hint = match self.missing.first() {
-                Some(name) => format!("`{name}` is not set; set it, or write ${{{name}:-default}}"),
-                None => "write op://vault/item/field".to_owned(),
-            };
-            self.error(at, error.to_string(), hint)
-        })
-    }
-
-    fn error(&self, at: usize, what: impl Into<String>, hint: impl Into<String>) -> Error {
-        self.document.error(at, what, hint)
-    }
 }
 
 #[cfg(test)]
@@ -304,8 +125,8 @@ mod tests {
                 &["EMPTY=", "BLANK=", "QUOTED="],
             ),
             (
-                "export A=1\nexport\tB=2\nexported=3",
-                &["A=1", "B=2", "exported=3"],
+                "export A=1\nexport\tB=2\nexport=3",
+                &["A=1", "B=2", "export=3"],
             ),
             ("A=' a '\nB=\" b \"", &["A= a ", "B= b "]),
             (
@@ -318,8 +139,8 @@ mod tests {
             ),
             ("A=a=b==", &["A=a=b=="]),
             (
-                "A=1 # note\nB=a#b\nC=#fff\nD= # note\nE=\"#\"# note\nF='x'  # y",
-                &["A=1", "B=a#b", "C=#fff", "D=", "E=#", "F=x"],
+                "A=1 # note\nB=b\nC='#fff'\nD= # note\nE=\"#\"# note\nF='x'  # y",
+                &["A=1", "B=b", "C=#fff", "D=", "E=#", "F=x"],
             ),
             ("A=1\nB=2\nA=3", &["B=2", "A=3"]),
         ] {
@@ -330,10 +151,9 @@ mod tests {
     #[test]
     fn escapes_depend_on_the_quotes() {
         for (text, expected) in [
-            (r#"A="a\nb\tc\r\"d\"\\e\$F\q""#, "A=a\nb\tc\r\"d\"\\e$Fq"),
+            (r#"A="a\nb\"d\"\\e\\t""#, "A=a\nb\"d\"\\e\\t"),
             (r"A='a\nb\\c$D'", r"A=a\nb\\c$D"),
             (r"A=C:\new\dir", r"A=C:\new\dir"),
-            (r#"A=\$B \# \"c\" \'d\' \\e"#, "A=$B # \"c\" 'd' \\e"),
             (r"A=end\", r"A=end\"),
         ] {
             assert_eq!(shown(text), [expected], "{text:?}");
@@ -361,7 +181,7 @@ mod tests {
             let text = format!("A=1\nX={value}");
             assert_eq!(shown(&text)[1], format!("X={expected}"), "{value}");
         }
-        assert_eq!(shown("APP_ENV=own\nX=$APP_ENV")[1], "X=own");
+        assert_eq!(shown("APP_ENV=dev\nX=$APP_ENV")[1], "X=dev");
     }
 
     #[test]
@@ -383,15 +203,15 @@ mod tests {
             assert_eq!(shown(&text)[1], format!("X:{expected}"), "{value}");
         }
         assert_eq!(shown("X=shop://v/i/f"), ["X=shop://v/i/f"]);
-        assert_eq!(shown("X={{ other }}"), ["X={{ other }}"]);
     }
 
     #[test]
     fn what_is_wrong_is_said_with_its_place_and_never_with_its_value() {
         const OWN: &str = "a secret needs a variable of its own | define the secret as NAME=op://… and put the parts together in the program";
         const NAME: &str = "a name is a letter or `_`, then letters, digits and `_`, at most 255 of them | write NAME=VALUE with a name such as API_KEY";
-        const CLOSE: &str = "this quote is never closed | close it, or escape it with \\";
-        const BRACES: &str = "no variable's name between these braces | write ${NAME} or ${NAME:-default}, or \\$ for a plain `$`";
+        const CLOSE: &str =
+            "this quote is never closed | close it, or put quotes of the other kind around it";
+        const BRACES: &str = "no variable's name between these braces | write ${NAME} or ${NAME:-default}, or single quotes around a value with a plain `$`";
         for (text, expected) in [
             ("A=1\n  hunter2", "2:3: no `=` in this line | write NAME=VALUE, or # before a comment".to_owned()),
             ("export A", "1:1: no `=` in this line | write NAME=VALUE, or # before a comment".to_owned()),
@@ -407,16 +227,15 @@ mod tests {
             ("A=\"hunter2\\\"", format!("1:3: {CLOSE}")),
             (
                 "A=\"é\" hunter2",
-                "1:7: text after the closing quote | put the whole value in quotes, or escape quotes in it with \\".to_owned(),
+                "1:7: text after the closing quote | put the whole value in quotes, of the other kind if it has some".to_owned(),
             ),
             (
                 "A=é${hunter2",
-                "1:4: this `${` is never closed | write ${NAME}, or \\$ for a plain `$`".to_owned(),
+                "1:4: this `${` is never closed | write ${NAME}, or single quotes around a value with a plain `$`".to_owned(),
             ),
             ("A=\"x\n${hunter2?}\"", format!("2:1: {BRACES}")),
             ("A=${}", format!("1:3: {BRACES}")),
             ("A=${hunter2-x}", format!("1:3: {BRACES}")),
-            ("A=a\0b", "1:3: the value holds a NUL character | no environment can carry it".to_owned()),
             ("A=postgres://u:op://v/i/hunter2@h", format!("1:3: {OWN}")),
             ("A = x{{ op://v/i/hunter2 }}", format!("1:5: {OWN}")),
             ("A={{ op://v/i/f }}{{ op://v/i/g }}", format!("1:3: {OWN}")),
@@ -443,6 +262,41 @@ mod tests {
     }
 
     #[test]
+    fn what_op_reads_otherwise_is_refused_by_its_place() {
+        for (text, place) in [
+            ("\u{feff}A=1", "1:1"),
+            ("A=1\n# no\0te", "2:5"),
+            ("A=a\0b", "1:4"),
+            ("A=1\nB=hunter2#x", "2:10"),
+            ("A=#fff", "1:3"),
+            ("A=b #c\nD=e#f # g", "2:4"),
+            ("A=op://v/i/f#x", "1:13"),
+            (r#"A="hunter2\tx""#, "1:11"),
+            (r#"A="x\ry""#, "1:5"),
+            (r#"A="\q""#, "1:4"),
+            ("X = {{ other }}", "1:5"),
+            (r"A=x\$B", "1:4"),
+            (r"A=\\x", "1:3"),
+            (r"A=it\'s", "1:5"),
+            (r#"A="\$APP_ENV""#, "1:4"),
+            (r#"A="\\\n\'""#, "1:8"),
+            ("A=1\nexportB=2", "2:1"),
+            ("APP_ENV=own\nX=hunter2$APP_ENV", "2:10"),
+            ("X=a${app_env}", "1:4"),
+            ("app=1\nX=$APP", "2:3"),
+        ] {
+            let error = read(text).expect_err(text);
+            let told = format!("{error} | {}", error.hint().unwrap_or_default());
+            assert!(
+                told.starts_with(&format!("f:{place}: ")),
+                "{text:?}: {told}"
+            );
+            assert!(told.contains("`op run`"), "{text:?}: {told}");
+            assert!(!told.contains("hunter2"), "{text:?}: {told}");
+        }
+    }
+
+    #[test]
     fn a_later_file_wins_and_sees_the_earlier_one() {
         let directory = tempfile::tempdir().expect("a directory");
         let place = |name: &str, text: &str| {
@@ -450,7 +304,7 @@ mod tests {
             std::fs::write(&path, text).expect("written");
             path
         };
-        let files = [place("a", "A=1\nB=2"), place("b", "\u{feff}A=3\nC=$B$A")];
+        let files = [place("a", "A=1\nB=2"), place("b", "A=3\nC=$B$A")];
         let definitions = load(&files, &environment).expect("read").expect("some");
         let values: Vec<_> = definitions
             .iter()

@@ -21,6 +21,7 @@ mod docker_world;
 mod docs;
 mod doctor;
 mod env;
+mod env_file;
 mod exec;
 mod failures;
 mod find;

@@ -18,15 +18,6 @@ pub(super) fn line_end(text: &str, at: usize) -> usize {
         .map_or(text.len(), |length| at + length)
 }
 
-/// Which characters a `\` takes its meaning from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escapes {
-    /// All of them, and `\n`, `\r`, `\t` are control characters.
-    All,
-    /// Those that have a meaning without quotes; elsewhere `\` stands for itself.
-    Special,
-}
-
 /// The unquoted value between `at` and `end`: trimmed, and up to a `#` behind a blank.
 pub(super) fn without_comment(text: &str, at: usize, end: usize) -> &str {
     let value = &text[at..end];
@@ -48,19 +39,13 @@ pub(super) fn closing(inner: &str, quote: char) -> Option<usize> {
         .map(|(at, _)| at)
 }
 
-/// Resolves the escape at the start of `text`; gives what follows it.
-pub(super) fn escaped<'a>(text: &'a str, escapes: Escapes, value: &mut String) -> &'a str {
+/// Resolves the escape at the start of `text`, within double quotes; gives what follows it.
+pub(super) fn escaped<'a>(text: &'a str, value: &mut String) -> &'a str {
     let Some(c) = text[1..].chars().next() else {
         value.push('\\');
         return "";
     };
-    match (escapes, c) {
-        (Escapes::All, 'n') => value.push('\n'),
-        (Escapes::All, 'r') => value.push('\r'),
-        (Escapes::All, 't') => value.push('\t'),
-        (Escapes::All, _) | (Escapes::Special, '$' | '#' | '"' | '\'' | '\\') => value.push(c),
-        (Escapes::Special, _) => value.extend(['\\', c]),
-    }
+    value.push(if c == 'n' { '\n' } else { c });
     &text[1 + c.len_utf8()..]
 }
 

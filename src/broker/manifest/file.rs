@@ -18,7 +18,7 @@ const LARGEST: u64 = 1024 * 1024;
 pub(crate) enum Kind {
     /// Regular files only.
     Regular,
-    /// Pipes too, such as `<(…)`.
+    /// Pipes too, such as `<(…)`. A byte order mark is left to the reader.
     Pipe,
 }
 
@@ -42,7 +42,10 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Option<String>> {
         return Err(refuse(path, "larger than 1 MiB", "name the right file"));
     }
     String::from_utf8(bytes)
-        .map(|text| Some(without_mark(text)))
+        .map(|text| match kind {
+            Kind::Regular => Some(without_mark(text)),
+            Kind::Pipe => Some(text),
+        })
         .map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();

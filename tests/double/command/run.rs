@@ -82,23 +82,27 @@ fn fill(call: &Call, planned: &[Planned], child: &mut Command) -> Result<Vec<Vec
 
 /// The variables that the child does not simply inherit.
 fn plan(call: &Call) -> Result<Vec<Planned>, Failure> {
-    let mut environment: Environment = std::env::vars_os().collect();
-    let inherited = environment.len();
+    let inherited: Environment = std::env::vars_os().collect();
+    let mut defined = Environment::new();
     let mut planned = Vec::new();
     for file in call.line.flag_values("env-file") {
         for definition in dotenv::read(file)? {
             let name = OsString::from(&definition.name);
-            let taken = environment[..inherited].iter().any(|(own, _)| *own == name);
+            let taken = inherited.iter().any(|(own, _)| *own == name);
             if taken && !call.modes.since(2, 30) {
                 continue;
             }
-            let known = definition.expands.then_some(&environment);
+            // Measured of 2.34.1: its own environment; as documented: earlier definitions too.
+            let known = [&defined[..], &inherited].concat();
+            let known = definition.expands.then_some(&known);
             let segments = template::parse(&definition.value, known).map_err(Failure::new)?;
-            environment.push((name.clone(), as_written(&segments).into()));
+            defined.push((name.clone(), as_written(&segments).into()));
+            planned.retain(|(other, _): &Planned| *other != name);
             planned.push((name, segments));
         }
     }
-    for (name, value) in &environment[..inherited] {
+    let environment = [&defined[..], &inherited].concat();
+    for (name, value) in &inherited {
         let value = value.to_string_lossy();
         let replaced = planned.iter().any(|(other, _)| other == name);
         if !replaced && value.starts_with("op://") {
