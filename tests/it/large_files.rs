@@ -108,7 +108,7 @@ fn a_large_env_file_is_read_in_time() {
         ),
         ("quotes", format!("A='{}'\n", "\n".repeat(SIZE - 8))),
         ("escapes", format!("A=\"{}\"\n", "\\n".repeat(SIZE / 2 - 8))),
-        ("hashes", format!("A={}\n", "#".repeat(SIZE - 8))),
+        ("hashes", format!("A='{}'\n", "#".repeat(SIZE - 8))),
     ] {
         let sandbox = Sandbox::new();
         sandbox.file("work/env", &text);
