@@ -27,12 +27,17 @@ impl ProcessGroup {
     /// but the group may wait for it.
     pub(crate) fn start(command: &mut Command) -> io::Result<(Self, Child)> {
         let child = command.process_group(0).spawn()?;
-        let group = Self {
-            leader: Pid::from_raw(child.id().cast_signed()),
+        let leader = Pid::from_raw(child.id().cast_signed());
+        Ok((Self::led_by(leader), child))
+    }
+
+    /// The group of a child that leads one already, by whatever means it was started.
+    pub(crate) fn led_by(leader: Pid) -> Self {
+        Self {
+            leader,
             is_reaped: false,
             grace: Duration::ZERO,
-        };
-        Ok((group, child))
+        }
     }
 
     /// Has SIGTERM sent first, and SIGKILL this much later.

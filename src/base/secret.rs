@@ -9,8 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretBox};
+use sha2::{Digest, Sha256};
 
-use crate::base::locked_memory::Locked;
+use crate::base::locked_memory::{self, Locked};
 
 /// A secret, byte for byte as it was stored.
 #[derive(Clone)]
@@ -49,6 +50,17 @@ impl Secret {
     /// The bytes themselves.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.memory.expose_secret()[self.range.clone()]
+    }
+
+    /// A hash, which tells this secret from others. Nothing of the secret stays on the stack.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        #[inline(never)]
+        fn hash(bytes: &[u8]) -> [u8; 32] {
+            Sha256::digest(bytes).into()
+        }
+        let fingerprint = hash(self.expose());
+        locked_memory::burn_stack();
+        fingerprint
     }
 
     /// The length in bytes.

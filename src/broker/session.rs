@@ -12,9 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
-use crate::base::environment::{Lookup, among};
+use crate::base::environment::Lookup;
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
+use crate::base::own_environment::OwnEnvironment;
 use crate::base::suggest;
 use crate::base::token_kind;
 use crate::base::ui::Ui;
@@ -35,7 +36,7 @@ pub(crate) struct Session {
     /// Where messages go.
     pub ui: Ui,
     /// Our own environment.
-    pub environment: Vec<(OsString, OsString)>,
+    pub environment: OwnEnvironment,
     /// The manifest in use.
     pub manifest: Manifest,
     env_file: Option<Vec<Definition>>,
@@ -122,8 +123,8 @@ impl Session {
         ui: Ui,
         load: fn(Option<&Path>, &Start, Lookup<'_>) -> Result<Manifest>,
     ) -> Result<Self> {
-        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        let lookup = |name: &str| among(&environment, name).map(OsStr::to_owned);
+        let environment = OwnEnvironment::take();
+        let lookup = |name: &str| environment.variable(name).map(OsStr::to_owned);
         let manifest = load(
             settings.manifest.as_deref(),
             &settings::start(caller)?,
@@ -164,7 +165,7 @@ impl Session {
     pub(crate) fn demo(ui: Ui) -> Self {
         Self {
             ui,
-            environment: std::env::vars_os().collect(),
+            environment: OwnEnvironment::take(),
             manifest: manifest::builtin(),
             env_file: None,
             selection: Selection::default(),
@@ -431,7 +432,7 @@ impl Session {
 
     /// A variable of our own environment that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
-        among(&self.environment, name)
+        self.environment.variable(name)
     }
 
     /// The same, as what decides by variables asks for them.

@@ -440,3 +440,23 @@ fn a_secret_outside_of_the_profile_is_told_to_be_there() {
          hint: add it to the profile, or leave out --profile (OC_SECRETS_PROFILE)\n",
     );
 }
+
+#[test]
+fn the_vaults_key_that_was_wiped_reaches_the_command_only_if_the_user_says_so() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    for (words, expected) in [
+        (&["exec", "--", "/usr/bin/env"][..], 0),
+        (&["exec", "--keep-op-env", "--", "/usr/bin/env"], 1),
+        (
+            &["exec", "--keep-op-env", "--clean", "--", "/usr/bin/env"],
+            0,
+        ),
+    ] {
+        let text = sandbox.oc(words).done().succeeds();
+        let line = format!("OP_SERVICE_ACCOUNT_TOKEN={}\n", sandbox.token());
+        assert_eq!(text.matches(&line).count(), expected, "{words:?}: {text}");
+        let named = text.matches("OP_SERVICE_ACCOUNT_TOKEN").count();
+        assert_eq!(named, expected, "{words:?}: {text}");
+        assert!(text.contains(&format!("A={CANARY}\n")), "{text}");
+    }
+}

@@ -160,10 +160,10 @@ fn op_gets_nothing_but_what_it_needs() {
     let given: Vec<&str> = env.filter_map(serde_json::Value::as_str).collect();
     assert_eq!(given, ["HOME", "LC_ALL", "PATH"]);
     let names = [
-        "OP_BIOMETRIC_UNLOCK_ENABLED",
         "OP_CACHE",
-        "OP_LOAD_DESKTOP_APP_SETTINGS",
         "OP_SERVICE_ACCOUNT_TOKEN",
+        "OP_BIOMETRIC_UNLOCK_ENABLED",
+        "OP_LOAD_DESKTOP_APP_SETTINGS",
     ];
     assert_eq!(call["op_env"], serde_json::json!(names));
     assert_eq!(call["pid"], call["pgid"], "a process group of its own");

@@ -5,7 +5,7 @@
 //! directory is written does not: `HOME=/home/me/` is the same home, and `XDG_CONFIG_HOME` counts
 //! only where it is not the default.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::keyring::PREFIX;
 use crate::base::encode;
-use crate::base::environment::{self, among};
+use crate::base::environment;
+use crate::base::own_environment::OwnEnvironment;
 use crate::base::runtime_directory::Place;
 use crate::broker::manifest::Origin;
 use crate::broker::provider::Request;
@@ -38,12 +39,8 @@ const DECIDING: &[&str] = &[
 
 impl Identity {
     /// Derived from our environment, the manifest and the account.
-    pub(crate) fn new(
-        environment: &[(OsString, OsString)],
-        origin: &Origin,
-        account: Option<&str>,
-    ) -> Self {
-        let lookup = |name: &str| among(environment, name).map(OsStr::to_owned);
+    pub(crate) fn new(ours: &OwnEnvironment, origin: &Origin, account: Option<&str>) -> Self {
+        let lookup = |name: &str| ours.variable(name).map(OsStr::to_owned);
         let mut who = Sha256::new();
         for directory in [
             environment::path(&lookup, "HOME"),
@@ -52,13 +49,15 @@ impl Identity {
             let directory = directory.map(tidy).unwrap_or_default();
             add(&mut who, [directory.as_os_str().as_bytes()]);
         }
-        let mut deciding: Vec<_> = environment
-            .iter()
-            .filter(|(name, _)| decides(name))
-            .collect();
+        let plain = ours.variables.iter().filter(|(name, _)| decides(name));
+        let plain = plain.map(|(name, value)| (name, value.as_bytes().to_vec()));
+        // Not the keys themselves: a hash keeps the end of what it was given.
+        let keys = ours.keys.iter();
+        let keys = keys.map(|(name, key)| (name, key.fingerprint().to_vec()));
+        let mut deciding: Vec<_> = plain.chain(keys).collect();
         deciding.sort();
         for (name, value) in deciding {
-            add(&mut who, [name.as_bytes(), value.as_bytes()]);
+            add(&mut who, [name.as_bytes(), &value]);
         }
         let mut all = who.clone();
         match origin {
@@ -145,10 +144,7 @@ mod tests {
         reference: &str,
         exact: bool,
     ) -> String {
-        let environment: Vec<(OsString, OsString)> = environment
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
+        let environment: OwnEnvironment = environment.iter().copied().collect();
         let reference = Reference::parse(reference).expect("parses");
         Identity::new(&environment, origin, account).name(&Request {
             reference: &reference,

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use crate::base::environment::{Lookup, among};
+use crate::base::environment_block::EnvironmentBlock;
 use crate::base::error::{Error, Result};
 use crate::base::file_ownership;
 use crate::base::locked_memory::Locked;
+use crate::base::own_environment::OwnEnvironment;
 use crate::base::secret::Secret;
 
 /// How `op` authenticates.
@@ -39,6 +40,9 @@ pub(crate) struct Credentials {
     ignored: Vec<&'static str>,
 }
 
+/// Room for what is usual, in bytes.
+const ENVIRONMENT_SIZE: usize = 16 * 1024;
+
 /// The largest token file that is read, in bytes.
 const TOKEN_FILE_LIMIT: usize = 16 * 1024;
 
@@ -48,10 +52,9 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Error::TokenFile`] for a token file that cannot be trusted or read.
-    pub(crate) fn choose(environment: &[(OsString, OsString)]) -> Result<Self> {
-        let lookup = |name: &str| among(environment, name).map(OsStr::to_owned);
-        let ambient = ambient(environment, &lookup);
-        match service_account(&lookup)? {
+    pub(crate) fn choose(ours: &OwnEnvironment) -> Result<Self> {
+        let ambient = ambient(ours);
+        match service_account(ours)? {
             Some((token, source)) => Ok(Self {
                 mode: Mode::ServiceAccount,
                 token: Some(token),
@@ -86,20 +89,23 @@ impl Credentials {
     }
 
     /// What a limit of 1Password's is bound to: the token, or else whatever says who we are.
-    pub(crate) fn parts<'a>(
-        &'a self,
-        ours: &'a [(OsString, OsString)],
-        account: Option<&'a str>,
-    ) -> Vec<&'a [u8]> {
+    pub(crate) fn parts(&self, ours: &OwnEnvironment, account: Option<&str>) -> Vec<Vec<u8>> {
         if let Some(token) = &self.token {
-            return vec![token.expose()];
+            return vec![token.fingerprint().to_vec()];
         }
         let decides = |name: &OsStr| name == "HOME" || name.as_bytes().starts_with(b"OP_");
-        let deciding = ours
+        let named = ours
+            .variables
             .iter()
-            .filter(|(name, _)| self.passes(name) && decides(name));
-        let named = deciding.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-        named.chain(account.map(str::as_bytes)).collect()
+            .filter(|(name, _)| self.passes(name) && decides(name))
+            .flat_map(|(name, value)| [name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
+        let keys = ours
+            .keys
+            .iter()
+            .filter(|(name, _)| self.passes(name))
+            .flat_map(|(name, key)| [name.as_bytes().to_vec(), key.fingerprint().to_vec()]);
+        let account = account.map(|account| account.as_bytes().to_vec());
+        named.chain(keys).chain(account).collect()
     }
 
     /// Where the credentials come from and which others were ignored, for `-v`.
@@ -112,22 +118,22 @@ impl Credentials {
     }
 
     /// The whole environment of `op`.
-    pub(crate) fn environment(&self, ours: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-        let mut theirs: Vec<_> = ours
-            .iter()
-            .filter(|(name, value)| self.passes(name) && !is_reference(value))
-            .cloned()
-            .collect();
-        let mut set = |name: &str, value: &OsStr| theirs.push((name.into(), value.to_owned()));
-        set("PATH", OsStr::new("/usr/local/bin:/usr/bin:/bin"));
+    pub(crate) fn environment(&self, ours: &OwnEnvironment) -> EnvironmentBlock {
+        let mut theirs = EnvironmentBlock::with_capacity(ENVIRONMENT_SIZE);
+        let variables = ours.variables.iter();
+        let variables = variables.map(|(name, value)| (name, value.as_bytes()));
+        let keys = ours.keys.iter().map(|(name, key)| (name, key.expose()));
+        for (name, value) in variables.chain(keys) {
+            if self.passes(name) && !is_reference(value) {
+                theirs.push(name.as_bytes(), value);
+            }
+        }
+        theirs.push(b"PATH", b"/usr/local/bin:/usr/bin:/bin");
         if let Some(token) = &self.token {
-            set(
-                "OP_SERVICE_ACCOUNT_TOKEN",
-                OsStr::from_bytes(token.expose()),
-            );
+            theirs.push(b"OP_SERVICE_ACCOUNT_TOKEN", token.expose());
             // Both are needed, or `op` may wait for the app's settings forever.
-            set("OP_BIOMETRIC_UNLOCK_ENABLED", OsStr::new("false"));
-            set("OP_LOAD_DESKTOP_APP_SETTINGS", OsStr::new("false"));
+            theirs.push(b"OP_BIOMETRIC_UNLOCK_ENABLED", b"false");
+            theirs.push(b"OP_LOAD_DESKTOP_APP_SETTINGS", b"false");
         }
         theirs
     }
@@ -162,8 +168,8 @@ impl Credentials {
 }
 
 /// `op run` fetches what an inherited variable refers to, and fails as a whole where it cannot.
-fn is_reference(value: &OsStr) -> bool {
-    memmem::find(value.as_bytes(), b"op://").is_some()
+fn is_reference(value: &[u8]) -> bool {
+    memmem::find(value, b"op://").is_some()
 }
 
 /// What `op` needs to find its settings, the desktop app, the network and its certificates.
@@ -204,25 +210,24 @@ const WITHHELD: &[&str] = &[
 ];
 
 /// The source that `op` would use by itself.
-fn ambient(environment: &[(OsString, OsString)], lookup: Lookup<'_>) -> Mode {
-    let session = |(name, value): &(OsString, OsString)| {
-        name.as_bytes().starts_with(b"OP_SESSION") && !value.is_empty()
-    };
-    if lookup("OP_CONNECT_HOST").is_some() && lookup("OP_CONNECT_TOKEN").is_some() {
+fn ambient(ours: &OwnEnvironment) -> Mode {
+    let session = |(name, _): &(OsString, Secret)| name.as_bytes().starts_with(b"OP_SESSION");
+    if ours.variable("OP_CONNECT_HOST").is_some() && ours.key("OP_CONNECT_TOKEN").is_some() {
         Mode::Connect
-    } else if environment.iter().any(session) {
+    } else if ours.keys.iter().any(session) {
         Mode::Session
     } else {
         Mode::App
     }
 }
 
-fn service_account(lookup: Lookup<'_>) -> Result<Option<(Secret, String)>> {
-    if let Some(token) = lookup("OP_SERVICE_ACCOUNT_TOKEN") {
+fn service_account(ours: &OwnEnvironment) -> Result<Option<(Secret, String)>> {
+    if let Some(token) = ours.key("OP_SERVICE_ACCOUNT_TOKEN") {
         let source = "service account (OP_SERVICE_ACCOUNT_TOKEN)".to_owned();
-        return Ok(Some((Secret::copy_of(token.as_bytes()), source)));
+        return Ok(Some((token.clone(), source)));
     }
-    let systemd = lookup("CREDENTIALS_DIRECTORY")
+    let systemd = ours
+        .variable("CREDENTIALS_DIRECTORY")
         .map(|directory| PathBuf::from(directory).join("op-token"))
         .filter(|file| file.exists());
     if let Some(file) = systemd {
@@ -232,7 +237,7 @@ fn service_account(lookup: Lookup<'_>) -> Result<Option<(Secret, String)>> {
             "service account (systemd credential op-token)".to_owned(),
         )));
     }
-    if let Some(file) = lookup("OC_SECRETS_TOKEN_FILE").map(PathBuf::from) {
+    if let Some(file) = ours.variable("OC_SECRETS_TOKEN_FILE").map(PathBuf::from) {
         file_ownership::path(&file).map_err(|why| unusable(&file, &why))?;
         let token = token_file(&file)?;
         return Ok(Some((
@@ -287,22 +292,21 @@ fn unusable(file: &Path, why: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect()
+    fn entries(pairs: &[(&str, &str)]) -> (Mode, Vec<String>) {
+        let ours: OwnEnvironment = pairs.iter().copied().collect();
+        let credentials = Credentials::choose(&ours).expect("chosen");
+        let theirs = credentials.environment(&ours);
+        let text = |entry: &&std::ffi::CStr| entry.to_str().expect("text").to_owned();
+        (
+            credentials.mode(),
+            theirs.entries().iter().map(text).collect(),
+        )
     }
 
     fn names(pairs: &[(&str, &str)]) -> (Mode, Vec<String>) {
-        let ours = environment(pairs);
-        let credentials = Credentials::choose(&ours).expect("chosen");
-        let theirs = credentials.environment(&ours);
-        let names = theirs
-            .iter()
-            .map(|(name, _)| name.to_string_lossy().into_owned())
-            .collect();
-        (credentials.mode(), names)
+        let (mode, entries) = entries(pairs);
+        let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
+        (mode, entries.iter().map(name).collect())
     }
 
     #[test]
@@ -330,6 +334,29 @@ mod tests {
         let session = ["OP_SESSION_a", "PATH"].map(str::to_owned).to_vec();
         assert_eq!(names(&all[3..]), (Mode::Session, session));
         assert_eq!(names(&[]), (Mode::App, vec!["PATH".to_owned()]));
+    }
+
+    #[test]
+    fn a_limit_belongs_to_the_token_or_else_to_who_asks() {
+        let parts = |pairs: &[(&str, &str)], account| {
+            let ours: OwnEnvironment = pairs.iter().copied().collect();
+            let credentials = Credentials::choose(&ours).expect("chosen");
+            credentials.parts(&ours, account)
+        };
+        let token = ("OP_SERVICE_ACCOUNT_TOKEN", "ops_x");
+        assert_eq!(
+            parts(&[token], None),
+            parts(&[token, ("HOME", "/h")], Some("a"))
+        );
+        assert!(
+            !parts(&[token], None)
+                .concat()
+                .windows(5)
+                .any(|part| part == b"ops_x")
+        );
+        let session = |value| parts(&[("OP_SESSION_a", value)], None);
+        assert_ne!(session("s"), session("t"));
+        assert_ne!(parts(&[], None), parts(&[], Some("a")));
     }
 
     #[test]
@@ -382,13 +409,7 @@ mod tests {
 
     #[test]
     fn the_path_is_fixed() {
-        let ours = environment(&[("PATH", "/home/evil/bin")]);
-        let theirs = Credentials::choose(&ours)
-            .expect("chosen")
-            .environment(&ours);
-        assert_eq!(
-            theirs,
-            environment(&[("PATH", "/usr/local/bin:/usr/bin:/bin")])
-        );
+        let (_, entries) = entries(&[("PATH", "/home/evil/bin")]);
+        assert_eq!(entries, ["PATH=/usr/local/bin:/usr/bin:/bin"]);
     }
 }

@@ -5,7 +5,7 @@
 //! ends one, and no value can forge another entry: every name holds a fresh 128-bit nonce, which
 //! did not exist when the value was stored.
 
-use std::ffi::OsString;
+use std::ffi::CString;
 use std::ops::Range;
 
 use memchr::memchr;
@@ -42,10 +42,14 @@ impl Frame {
     }
 
     /// One variable for each reference. Holds no secret.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+    pub(crate) fn variables(&self) -> Result<Vec<CString>> {
         let numbered = self.references.iter().enumerate();
+        let entry = |(index, reference)| format!("{}{index}={reference}", self.prefix);
         numbered
-            .map(|(index, reference)| (format!("{}{index}", self.prefix).into(), reference.into()))
+            .map(|variable| CString::new(entry(variable)))
+            .collect::<std::result::Result<_, _>>()
+            // Unreachable: a reference that fits the syntax holds no control character.
+            .map_err(|_| Error::usage("a reference holds a NUL byte", "remove it"))
     }
 
     /// Where each value lies in `answer`, in the order of the references. Other variables in the
@@ -114,9 +118,9 @@ mod tests {
 
     #[test]
     fn the_variables_hold_references_alone() {
-        let pairs: Vec<_> = frame(2).variables().collect();
-        let pair = |index| (format!("OC_{N}_{index}").into(), "op://v/a b/f".into());
-        assert_eq!(pairs, [pair(0), pair(1)]);
+        let entries = frame(2).variables().expect("no NUL");
+        let entry = |index| CString::new(format!("OC_{N}_{index}=op://v/a b/f")).expect("no NUL");
+        assert_eq!(entries, [entry(0), entry(1)]);
     }
 
     #[test]

@@ -18,14 +18,14 @@ pub(crate) mod rate_limit;
 mod rounds;
 mod waiting;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::base::environment::among;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::base::open_files;
+use crate::base::own_environment::OwnEnvironment;
 use crate::base::runtime_directory::Place;
 use crate::base::ui::Ui;
 use crate::broker::provider::{Outcome, Provider, Request};
@@ -60,7 +60,7 @@ pub(crate) struct Options<'a> {
     /// The deadline for everything that is asked at once.
     pub timeout: Duration,
     /// Our own environment.
-    pub environment: &'a [(OsString, OsString)],
+    pub environment: &'a OwnEnvironment,
     /// Whether `op` is asked although it told us to wait.
     pub ask_anyway: bool,
 }
@@ -72,10 +72,10 @@ impl Op {
     /// When `op` is missing or not trusted, or a token file cannot be used.
     pub(crate) fn new(options: Options<'_>, ui: Ui) -> Result<Self> {
         let ours = options.environment;
-        let chosen = among(ours, "OC_SECRETS_OP").map(Path::new);
-        let path = find::find([chosen, options.path], among(ours, "PATH"))?;
+        let chosen = ours.variable("OC_SECRETS_OP").map(Path::new);
+        let path = find::find([chosen, options.path], ours.variable("PATH"))?;
         let credentials = Credentials::choose(ours)?;
-        let place = Place::of(&|name| among(ours, name).map(OsStr::to_owned));
+        let place = Place::of(&|name| ours.variable(name).map(OsStr::to_owned));
         let limit = RateLimit::of(place, credentials.parts(ours, options.account.as_deref()));
         ui.detail(&format!(
             "using {}, {}",
@@ -104,7 +104,7 @@ impl Op {
     /// # Errors
     /// As [`Provider::fetch`]; what is not there is an [`Error::NotListed`].
     pub(crate) fn ask(&self, words: &[&str]) -> Result<Locked> {
-        let answer = self.wait_for(self.program.call(words, [], words))?;
+        let answer = self.wait_for(self.program.call(words, &[], words))?;
         answer.map_err(|none| Error::NotListed {
             trouble: none.trouble(),
         })

@@ -1,15 +1,23 @@
 //! One `op` process: started, read, and never left behind.
 //!
+//! Its environment holds the key to the vault, so it is started by `posix_spawn` from locked memory;
+//! `std::process::Command` would copy it to the heap.
+//!
 //! `op` gets `/dev/null` on stdin, since it takes any pipe there for data. We wait for its process,
 //! not for the end of its output, since its cache daemon keeps our pipes open for hours.
 
-use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::PipeWriter;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix;
@@ -28,10 +36,10 @@ const DIAGNOSTIC_LIMIT: usize = 32 * 1024;
 pub(crate) struct Call<'a> {
     /// The trusted binary.
     pub program: &'a Path,
-    /// Its arguments.
-    pub arguments: &'a [OsString],
-    /// Its whole environment, in two parts.
-    pub environment: [&'a [(OsString, OsString)]; 2],
+    /// Its name and arguments.
+    pub arguments: &'a [CString],
+    /// Its whole environment.
+    pub environment: &'a [&'a CStr],
 }
 
 /// What came back.
@@ -60,8 +68,11 @@ impl Call<'_> {
         // Registered before the start, so that an early exit is not missed.
         let failed = |why| Error::system("wait for `op`", why);
         let mut children = watch_children().map_err(failed)?;
-        let (mut group, mut op) = self.start()?;
-        let mut pipes = Pipes::of(&mut op)?;
+        let (stdout, its_stdout) = std::io::pipe().map_err(unreadable)?;
+        let (stderr, its_stderr) = std::io::pipe().map_err(unreadable)?;
+        let mut group = self.start(&its_stdout, &its_stderr)?;
+        drop((its_stdout, its_stderr));
+        let mut pipes = Pipes::of(stdout.into(), stderr.into())?;
         pipes.until_end(&group, &mut children).await?;
         group.kill();
         // Whatever `op` wrote before it ended is in the pipes by now.
@@ -78,22 +89,44 @@ impl Call<'_> {
         }
     }
 
-    fn start(&self) -> Result<(ProcessGroup, Child)> {
-        let environment = self.environment.into_iter().flatten();
-        let mut command = Command::new(self.program);
-        command
-            .args(self.arguments)
-            .env_clear()
-            .envs(environment.map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        ProcessGroup::start(&mut command).map_err(|why| Error::OpUntrusted {
+    /// Starts it as the leader of its own process group.
+    fn start(&self, stdout: &PipeWriter, stderr: &PipeWriter) -> Result<ProcessGroup> {
+        let failed = |why: Errno| Error::OpUntrusted {
             path: self.program.to_owned(),
-            why: format!("it cannot be started: {why}"),
+            why: format!("it cannot be started: {}", why.desc()),
             absent: false,
-        })
+        };
+        let nothing = File::open("/dev/null").map_err(unreadable)?;
+        let ends = [nothing.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let (actions, attributes) = prepared(ends).map_err(failed)?;
+        let (program, environment) = (self.program, self.environment);
+        let leader = posix_spawn(program, &actions, &attributes, self.arguments, environment);
+        leader.map(ProcessGroup::led_by).map_err(failed)
     }
+}
+
+/// What happens in the child: its descriptors, its group, and signals as a program expects them.
+/// All other descriptors of ours close on exec.
+fn prepared(standard: [BorrowedFd<'_>; 3]) -> nix::Result<(PosixSpawnFileActions, PosixSpawnAttr)> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    for (number, end) in (0..).zip(standard) {
+        actions.add_dup2(end.as_raw_fd(), number)?;
+    }
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    // Rust ignores it at start-up, and what is ignored is inherited.
+    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
+    Ok((actions, attributes))
+}
+
+fn unreadable(why: std::io::Error) -> Error {
+    Error::system("read from `op`", why)
 }
 
 /// Our ends of `op`'s pipes, and what came through them.
@@ -106,15 +139,11 @@ struct Pipes {
 }
 
 impl Pipes {
-    fn of(child: &mut Child) -> Result<Self> {
-        let failed = |why: std::io::Error| Error::system("read from `op`", why);
-        let receiver = |end: Option<OwnedFd>| {
-            let end = end.ok_or_else(|| Error::system("read from `op`", "no pipe"))?;
-            pipe::Receiver::from_owned_fd(end).map_err(failed)
-        };
+    fn of(stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
+        let receiver = |end| pipe::Receiver::from_owned_fd(end).map_err(unreadable);
         Ok(Self {
-            stdout: receiver(child.stdout.take().map(Into::into))?,
-            stderr: receiver(child.stderr.take().map(Into::into))?,
+            stdout: receiver(stdout)?,
+            stderr: receiver(stderr)?,
             answer: Locked::with_capacity(4 * READ_SIZE),
             diagnostic: Locked::with_capacity(DIAGNOSTIC_LIMIT + READ_SIZE),
             diagnostic_length: 0,
@@ -138,7 +167,7 @@ impl Pipes {
                 match self.stdout.read(self.answer.spare()).await {
                     Ok(0) => return Ok(()),
                     Ok(bytes) => accept(&mut self.answer, bytes)?,
-                    Err(why) => return Err(Error::system("read from `op`", why)),
+                    Err(why) => return Err(unreadable(why)),
                 }
             }
         };
@@ -147,7 +176,7 @@ impl Pipes {
                 match self.stderr.read(self.diagnostic.spare()).await {
                     Ok(0) => return Ok(()),
                     Ok(bytes) => skim(&mut self.diagnostic, &mut self.diagnostic_length, bytes),
-                    Err(why) => return Err(Error::system("read from `op`", why)),
+                    Err(why) => return Err(unreadable(why)),
                 }
             }
         };

@@ -1,13 +1,15 @@
 //! `op` as a program: which file, in which environment, for which account, and what one call of it
 //! gave.
 
-use std::ffi::OsString;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::diagnostic;
 use super::failure::{self, FailedCall, Failure};
 use super::process::Call;
+use crate::base::environment_block::EnvironmentBlock;
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::Locked;
 use crate::base::shell_quote;
@@ -18,7 +20,7 @@ pub(super) struct Program {
     /// The trusted binary.
     pub path: PathBuf,
     /// Its environment.
-    pub environment: Vec<(OsString, OsString)>,
+    pub environment: EnvironmentBlock,
     /// `--account`.
     pub account: Option<String>,
     /// Whether an `OP_SESSION…` variable is handed on.
@@ -59,22 +61,18 @@ impl Program {
     pub(super) async fn call(
         &self,
         arguments: &[&str],
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        variables: &[CString],
         by_hand: &[&str],
     ) -> Result<Answered> {
-        let account = self
-            .account
-            .iter()
-            .map(|name| format!("--account={name}").into());
-        let all: Vec<OsString> = account
-            .chain(arguments.iter().map(OsString::from))
-            .collect();
-        let variables: Vec<_> = variables.into_iter().collect();
+        let own = self.environment.entries();
         let begun = Instant::now();
         let answer = Call {
             program: &self.path,
-            arguments: &all,
-            environment: [&self.environment, &variables],
+            arguments: &self.argv(arguments)?,
+            environment: &own
+                .into_iter()
+                .chain(variables.iter().map(CString::as_c_str))
+                .collect::<Vec<_>>(),
         }
         .run()
         .await?;
@@ -110,6 +108,19 @@ impl Program {
         }
     }
 
+    /// The program's name, the account and `words`.
+    fn argv(&self, words: &[&str]) -> Result<Vec<CString>> {
+        let account = self
+            .account
+            .as_ref()
+            .map(|name| format!("--account={name}"));
+        let words = account.as_deref().into_iter().chain(words.iter().copied());
+        std::iter::once(self.path.as_os_str().as_bytes())
+            .chain(words.map(str::as_bytes))
+            .map(|word| CString::new(word).map_err(|_| holds_nul()))
+            .collect()
+    }
+
     /// The command line of `op` with these words, for a person: its output must not show the
     /// secret.
     fn by_hand(&self, words: &[&str]) -> String {
@@ -120,4 +131,9 @@ impl Program {
         let words = account.as_deref().into_iter().chain(words.iter().copied());
         format!("op {} > /dev/null", shell_quote::command(words))
     }
+}
+
+fn holds_nul() -> Error {
+    let what = "an argument of `op` holds a NUL byte";
+    Error::usage(what, "look at the account and the references")
 }

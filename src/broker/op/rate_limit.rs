@@ -37,11 +37,11 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     /// For credentials that consist of `parts`.
-    pub(super) fn of<'a>(place: Place, parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    pub(super) fn of(place: Place, parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
             hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
+            hash.update(&part);
         }
         // A quarter of it tells tokens apart, and is of no use for trying some out.
         let fingerprint = encode::hex(&hash.finalize()[..8]);
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn other_credentials_have_another_file_and_it_shows_none_of_them() {
         let file = |parts: &[&str]| {
-            let parts = parts.iter().map(|part| part.as_bytes());
+            let parts = parts.iter().map(|part| part.as_bytes().to_vec());
             RateLimit::of(Place::default(), parts).file
         };
         let files = [

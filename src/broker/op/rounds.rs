@@ -98,8 +98,8 @@ impl Rounds<'_> {
         } else {
             let frame = Frame::new(part.iter().map(|&at| self.requests[at].reference))?;
             let by_hand = ["read", &first.to_string()];
-            let (words, variables) = (frame::COMMAND, frame.variables());
-            match self.program.call(words, variables, &by_hand).await? {
+            let (words, variables) = (frame::COMMAND, frame.variables()?);
+            match self.program.call(words, &variables, &by_hand).await? {
                 Ok(answer) => values(&frame, answer, part)?,
                 Err(NoAnswer::TooLarge) if by_item(self.requests, &part).len() > 1 => {
                     return Ok(Asked::TooLarge(part));
@@ -115,7 +115,7 @@ impl Rounds<'_> {
         let reference = reference.to_string();
         let words = ["read", "--no-newline", &reference];
         let by_hand = ["read", &reference];
-        let answer = self.program.call(&words, [], &by_hand).await?;
+        let answer = self.program.call(&words, &[], &by_hand).await?;
         if answer
             .as_ref()
             .is_ok_and(|value| **value == *reference.as_bytes())
@@ -150,7 +150,7 @@ impl Rounds<'_> {
         }
         let vault = format!("--vault={vault}");
         let words = ["item", "get", &vault, "--format=json", "--", item];
-        let answer = self.program.call(&words, [], &words).await?;
+        let answer = self.program.call(&words, &[], &words).await?;
         let mut outcomes = Vec::with_capacity(group.len());
         for &index in group {
             let outcome = match &answer {

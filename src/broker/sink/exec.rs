@@ -10,9 +10,10 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::base::environment_block::EnvironmentBlock;
 use crate::base::error::{ENVIRONMENT, Error, Result};
 use crate::base::harden::Hardened;
-use crate::base::locked_memory::Locked;
+use crate::base::own_environment::OwnEnvironment;
 
 /// The longest `NAME=value` that Linux hands to a process, in bytes, its end included.
 /// Source: `MAX_ARG_STRLEN` in execve(2).
@@ -107,30 +108,25 @@ fn c_string(text: OsString) -> Result<CString> {
         .map_err(|_| Error::usage("an argument holds a NUL byte", "remove it"))
 }
 
-/// The environment of the command, `NAME=value` and NUL, one after another in locked memory.
-pub(crate) struct Environment {
-    block: Locked,
-    ends: Vec<usize>,
-}
-
 /// Computes the environment of the command: the variables of `inherited` that are passed on, then
 /// `set`, which replaces inherited variables of the same name.
 ///
 /// # Errors
 /// [`Error::Unwritable`] for a value that the system cannot hand over.
 pub(crate) fn environment(
-    inherited: &[(OsString, OsString)],
+    inherited: &OwnEnvironment,
     set: &[(&str, &[u8])],
     inheritance: Inheritance,
-) -> Result<Environment> {
-    let mut built = Environment {
-        block: Locked::with_capacity(64 * 1024),
-        ends: Vec::with_capacity(inherited.len() + set.len()),
-    };
-    for (name, value) in inherited {
+) -> Result<EnvironmentBlock> {
+    let mut built = EnvironmentBlock::with_capacity(64 * 1024);
+    let variables = inherited.variables.iter();
+    let variables = variables.map(|(name, value)| (name, value.as_bytes()));
+    let keys = inherited.keys.iter();
+    let keys = keys.map(|(name, key)| (name, key.expose()));
+    for (name, value) in variables.chain(keys) {
         let replaced = set.iter().any(|(own, _)| name == own);
         if !replaced && passes(name, inheritance) {
-            built.push(name.as_bytes(), value.as_bytes());
+            built.push(name.as_bytes(), value);
         }
     }
     for (name, value) in set {
@@ -151,31 +147,6 @@ pub(crate) fn environment(
     Ok(built)
 }
 
-impl Environment {
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        for part in [name, b"=", value, b"\0"] {
-            self.block.push(part);
-        }
-        self.ends.push(self.block.len());
-    }
-
-    /// The memory that a child needs in order to execute a command with it.
-    pub(super) fn memory(&self) -> &Locked {
-        &self.block
-    }
-
-    /// The entries, in place.
-    fn entries(&self) -> Vec<&CStr> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let entries = starts
-            .zip(&self.ends)
-            .map(|(start, &end)| &self.block[start..end]);
-        entries
-            .filter_map(|entry| CStr::from_bytes_with_nul(entry).ok())
-            .collect()
-    }
-}
-
 /// Whether an inherited variable is passed on: the credentials of `op` and our own settings are
 /// not.
 fn passes(name: &OsStr, inheritance: Inheritance) -> bool {
@@ -189,7 +160,7 @@ fn passes(name: &OsStr, inheritance: Inheritance) -> bool {
 /// Becomes `command`. Returns only if that fails.
 pub(crate) fn replace(
     command: &Invocation,
-    environment: &Environment,
+    environment: &EnvironmentBlock,
     hardened: Hardened,
 ) -> Error {
     refused(command, execute(command, environment, hardened))
@@ -198,7 +169,7 @@ pub(crate) fn replace(
 /// Becomes `command`, or tells why it cannot.
 pub(super) fn execute(
     command: &Invocation,
-    environment: &Environment,
+    environment: &EnvironmentBlock,
     hardened: Hardened,
 ) -> Errno {
     let entries = environment.entries();
@@ -252,7 +223,7 @@ mod tests {
         inheritance: Inheritance,
     ) -> Vec<Vec<u8>> {
         let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        let inherited: Vec<_> = inherited
+        let inherited: OwnEnvironment = inherited
             .iter()
             .map(|(name, value)| (own(name), own(value)))
             .collect();
@@ -316,11 +287,11 @@ mod tests {
 
     #[test]
     fn what_no_environment_can_carry_is_refused() {
-        let long = vec![b'x'; LONGEST];
+        let (none, long) = (OwnEnvironment::default(), vec![b'x'; LONGEST]);
         for value in [&b"a\0b"[..], &long] {
-            assert!(environment(&[], &[("A", value)], PLAIN).is_err());
+            assert!(environment(&none, &[("A", value)], PLAIN).is_err());
         }
-        assert!(environment(&[], &[("A", &long[..LONGEST - 3])], PLAIN).is_ok());
+        assert!(environment(&none, &[("A", &long[..LONGEST - 3])], PLAIN).is_ok());
     }
 
     #[test]

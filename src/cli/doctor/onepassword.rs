@@ -224,6 +224,7 @@ fn refused(session: &Session, how: &str, error: &Error) -> Row {
 fn stale(session: &Session) -> String {
     let names = session
         .environment
+        .keys
         .iter()
         .filter_map(|(name, _)| name.to_str());
     let names = names.filter(|name| name.starts_with("OP_SESSION"));

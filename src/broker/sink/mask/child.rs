@@ -14,9 +14,10 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, s
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, setpgid, setsid, tcsetpgrp};
 
+use crate::base::environment_block::EnvironmentBlock;
 use crate::base::error::{Error, Result};
 use crate::base::harden::Hardened;
-use crate::broker::sink::exec::{self, Environment, Invocation};
+use crate::broker::sink::exec::{self, Invocation};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Command {
     /// Where it cannot be executed.
     pub(super) fn start(
         command: &Invocation,
-        environment: &Environment,
+        environment: &EnvironmentBlock,
         hardened: Hardened,
         streams: &Streams<'_>,
     ) -> Result<Self> {
@@ -141,7 +142,7 @@ struct Between<'a> {
 }
 
 impl Between<'_> {
-    fn run(&mut self, command: &Invocation, environment: &Environment, hardened: Hardened) {
+    fn run(&mut self, command: &Invocation, environment: &EnvironmentBlock, hardened: Hardened) {
         if let Some(terminal) = self.streams.terminal {
             let _ = setsid();
             // SAFETY: TIOCSCTTY takes a number, and the descriptor is open.
@@ -189,7 +190,7 @@ impl Between<'_> {
     fn become_it(
         &self,
         command: &Invocation,
-        environment: &Environment,
+        environment: &EnvironmentBlock,
         hardened: Hardened,
     ) -> Errno {
         for (number, replaced) in (0..).zip(self.streams.replaced) {

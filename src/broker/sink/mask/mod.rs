@@ -17,9 +17,10 @@ use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use crate::base::environment_block::EnvironmentBlock;
 use crate::base::error::{Error, Result};
 use crate::base::harden::Hardened;
-use crate::broker::sink::exec::{Environment, Invocation};
+use crate::broker::sink::exec::Invocation;
 use child::{Command, Streams};
 use matcher::Matcher;
 use relay::{Relay, Stream};
@@ -35,7 +36,7 @@ pub(crate) use matcher::SHORTEST;
 /// Where it cannot be started, or what it writes cannot be passed on.
 pub(crate) fn run<'a>(
     command: &Invocation,
-    environment: Environment,
+    environment: EnvironmentBlock,
     hardened: Hardened,
     secrets: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Ended> {
