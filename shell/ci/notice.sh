@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tells people that the pipeline failed, in one issue that later failures add to and the next success closes.
+# Tells people that the pipeline failed or was cut off, in one issue that later failures add to and the next success closes.
 #
 # in:  NEEDS       JSON of all jobs and their results, as GitHub gives it
 #      REPOSITORY, RUN_URL, EVENT
@@ -16,13 +16,17 @@ readonly LABEL=image-pipeline TITLE='The OpenClaw image was not published'
 
 results() { jq -r --arg result "$1" 'to_entries[] | select(.value.result == $result) | .key' <<<"$NEEDS" | paste -sd ' '; }
 
+# A job that ran out of time, or whose place a newer run took, is `cancelled`: nothing was published by it either.
+stopped() { jq -r 'to_entries[] | select(.value.result | IN("success", "skipped") | not) | .key' <<<"$NEEDS" | paste -sd ' '; }
+
 message() {
-	printf 'The image pipeline stopped in: **%s**.\n\n' "$(results failure)"
+	printf 'The image pipeline stopped in: **%s**.\n\n' "$(stopped)"
+	[[ -z $(results cancelled) ]] || printf -- '- out of time, replaced by a newer run, or stopped by hand: %s\n' "$(results cancelled)"
 	printf -- '- run: %s (started by %s)\n' "$RUN_URL" "$EVENT"
 	printf -- '- not started because of it: %s\n\n' "$(results skipped)"
 	case $(jq -r '.promote.result' <<<"$NEEDS") in
 	success) printf 'The image itself was published; what failed came after.\n' ;;
-	failure) printf 'Moving the tags failed half-way: the run shows which of them moved. `latest` is the last to move.\n' ;;
+	failure | cancelled) printf 'Moving the tags failed half-way: the run shows which of them moved. `latest` is the last to move.\n' ;;
 	*) printf 'No tag was moved: hosts keep pulling what they pulled before.\n' ;;
 	esac
 }
@@ -43,7 +47,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 number=$(open_issue) || die 'cannot read the issues' 3
 
-if [[ -n $(results failure) ]]; then
+if [[ -n $(stopped) ]]; then
 	[[ -z ${SLACK_WEBHOOK_URL-} ]] || tell_slack
 	jq -n --arg title "$TITLE" --arg body "$(message)" --arg mark "$LABEL" '{$title, $body, labels: [$mark]}' >"$work/issue"
 	if [[ -n $number ]]; then

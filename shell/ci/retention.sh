@@ -3,7 +3,7 @@
 #
 # in:  IMAGE, REPOSITORY   as in resolve.sh
 #      GITHUB_TOKEN, GITHUB_API_URL
-#      KEEP_BUILDS, KEEP_DAYS, GRACE_DAYS   optional: 20 newest builds, 90 days, 7 days for what has no tag
+#      KEEP_BUILDS, KEEP_DAYS, GRACE_DAYS   optional: 10 newest builds, 90 days, 7 days for what has no tag
 #      DRY_RUN   optional, true: only the plan
 #      NOW       optional, seconds
 # out: the plan on the run's page; 1 if a kept image is not whole afterwards
@@ -59,7 +59,7 @@ package=$(package_path)
 api_pages "$package/versions" >"$work/versions" || die 'cannot list the versions' 3
 read_manifests
 jq -n --slurpfile versions "$work/versions" --slurpfile manifests "$work/manifests" '{versions: $versions[0], manifests: $manifests[0]}' |
-	jq --argjson now "${NOW:-$(date +%s)}" --argjson keep_builds "${KEEP_BUILDS:-20}" --argjson keep_days "${KEEP_DAYS:-90}" \
+	jq --argjson now "${NOW:-$(date +%s)}" --argjson keep_builds "${KEEP_BUILDS:-10}" --argjson keep_days "${KEEP_DAYS:-90}" \
 		--argjson grace_days "${GRACE_DAYS:-7}" -f "$here/retention.jq" >"$work/plan"
 jq -e '.keep | length > 0' "$work/plan" >/dev/null || die 'the plan keeps nothing, which cannot be right; nothing was removed' 2
 [[ $(jq '.missing | length' "$work/plan") -eq 0 ]] || warn "kept images lack $(jq '.missing | length' "$work/plan") of their parts already"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Whether a scanned image may be published: no HIGH or CRITICAL finding that has a fix and no dated exception.
-# What nobody has fixed yet is counted and shown, but does not block: it would block for ever.
+# Whether a scanned image may be published: no HIGH or CRITICAL finding in the system's packages that has a fix and no dated
+# exception. What nobody has fixed yet is counted and shown, but does not block: it would block for ever. So is what OpenClaw's
+# own libraries bring: only upstream can update those.
 #
 # in:  REPORT      Trivy's JSON report
 #      IMAGE_REF   what it must be a report of
 #      EXCEPTIONS  file of "ID PACKAGE UNTIL REASON" lines; PACKAGE may be *
+#      LIBRARIES   optional; true: findings in libraries block too
 #      TODAY       optional YYYY-MM-DD
 # out: a table on the run's page; 0 may be published, 1 may not
 set -euo pipefail
@@ -49,6 +51,8 @@ table() { # table KEY: those rows as markdown
 }
 
 need REPORT IMAGE_REF EXCEPTIONS
+libraries=${LIBRARIES:-false}
+matches "$libraries" 'true|false' || die "LIBRARIES is true or false, not $libraries" 2
 TODAY=${TODAY:-$(date -u +%F)}
 last_day=$(date -u -d "$TODAY + $LONGEST_DAYS days" +%F) || die "not a date: $TODAY" 2
 [[ -f $REPORT && -f $EXCEPTIONS ]] || die 'REPORT or EXCEPTIONS is no file' 2
@@ -56,16 +60,19 @@ report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 check_report
 exceptions=$(read_exceptions) || exit 2
-verdict=$(jq --argjson exceptions "$(jq -cs . <<<"$exceptions")" --arg today "$TODAY" -f "$here/scan-verdict.jq" "$REPORT")
+verdict=$(jq --argjson exceptions "$(jq -cs . <<<"$exceptions")" --arg today "$TODAY" --argjson libraries "$libraries" -f "$here/scan-verdict.jq" "$REPORT")
 
 count() { jq --arg key "$1" '.[$key] | length' <<<"$verdict"; }
 {
 	printf '### Scan of `%s`\n\n' "$IMAGE_REF"
-	printf '%s blocking, %s excused, %s without a fix yet (HIGH and CRITICAL).\n' "$(count blocking)" "$(count excused)" "$(count unfixed)"
-	if [[ $(count blocking) -gt 0 ]]; then
+	printf '%s blocking, %s excused, %s without a fix yet, %s in libraries of OpenClaw (HIGH and CRITICAL).\n' \
+		"$(count blocking)" "$(count excused)" "$(count unfixed)" "$(count libraries)"
+	for kind in blocking libraries; do
+		[[ $(count "$kind") -gt 0 ]] || continue
+		[[ $kind == blocking ]] || printf '\nIn libraries of OpenClaw, which do not block (`SCAN_LIBRARIES`):\n'
 		printf '\n| Finding | Severity | Package | Installed | Fixed in | |\n| --- | --- | --- | --- | --- | --- |\n'
-		table blocking
-	fi
+		table "$kind"
+	done
 } | summarise
 jq -r '.unused[] | "line \(.line): \(.id)"' <<<"$verdict" | while read -r line; do note "exception not needed any more, $line"; done
 [[ $(count blocking) -eq 0 ]] || die "$(count blocking) findings that have a fix: $(jq -r '[.blocking[].id] | unique | join(", ")' <<<"$verdict")" 1

@@ -40,7 +40,7 @@ plan() { # plan KEY VARIABLE=VALUE…: part of the tag plan
 }
 
 @test "the numbers are those of the scripts" {
-	for number in 'SMOKE_SECONDS|120|smoke.sh|PATIENCE:-' 'KEEP_BUILDS|20|retention.sh|KEEP_BUILDS:-' 'KEEP_DAYS|90|retention.sh|KEEP_DAYS:-'; do
+	for number in 'SMOKE_SECONDS|120|smoke.sh|PATIENCE:-' 'KEEP_BUILDS|10|retention.sh|KEEP_BUILDS:-' 'KEEP_DAYS|90|retention.sh|KEEP_DAYS:-'; do
 		IFS='|' read -r name value script before <<<"$number"
 		grep -qF "$before$value}" "shell/ci/$script"
 		grep -qE "\`$name\` \([^)]*\b$value\)" <<<"${section//$'\n'/ }"

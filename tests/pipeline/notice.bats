@@ -33,6 +33,16 @@ close_all() { for number in $(issues '.issues[] | select(.state == "open") | .nu
 	[[ $(issues '.issues[-1].comments[-1]') == *'image itself was published'* ]]
 }
 
+@test "a job that ran out of time or was replaced is told like one that failed" {
+	close_all
+	run_ci notice "NEEDS=$(needs resolve=success build=cancelled scan=skipped promote=skipped)"
+	is 0 "$status"
+	body=$(issues '.issues[-1].body')
+	for text in 'stopped in: **build**' 'replaced by a newer run, or stopped by hand: build' 'No tag was moved'; do
+		[[ $body == *"$text"* ]] || { echo "no: $text in $body" && false; }
+	done
+}
+
 @test "success closes the notice; without a notice it says nothing" {
 	run_ci notice "NEEDS=$(needs scan=success promote=success)"
 	is 0 "$status"

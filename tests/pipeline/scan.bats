@@ -15,7 +15,7 @@ judge() {
 	shift
 	[[ $# -eq 0 ]] || printf '%s\n' "$@" >"$EXCEPTIONS"
 	python3 "$TESTS/stand-ins/trivy.py" "$recorded" "$IMAGE_REF" json "$BATS_TEST_TMPDIR/report.json"
-	run_ci scan-verdict "REPORT=$BATS_TEST_TMPDIR/report.json"
+	run_ci scan-verdict "REPORT=$BATS_TEST_TMPDIR/report.json" "LIBRARIES=${LIBRARIES-true}"
 }
 
 @test "a clean image may be published" {
@@ -34,6 +34,17 @@ judge() {
 	judge findings
 	fails 1 '2 findings that have a fix: CVE-2026-25128, CVE-2026-4878'
 	[[ $output == *'| CVE-2026-4878 | HIGH | libcap2 | 1:2.66-4+deb12u1 | 1:2.66-4+deb12u2 |'* ]]
+}
+
+@test "a finding in a library of OpenClaw is listed and does not block, unless that is asked for" {
+	LIBRARIES='' judge findings 'CVE-2026-4878 libcap2 2026-12-31 no capabilities are given'
+	is 0 "$status"
+	[[ $output == *'0 blocking, 1 excused, 3 without a fix yet, 1 in libraries'* ]]
+	[[ $output == *'do not block (`SCAN_LIBRARIES`)'*'| CVE-2026-25128 | HIGH | fast-xml-parser |'* ]]
+	LIBRARIES=true judge findings 'CVE-2026-4878 libcap2 2026-12-31 no capabilities are given'
+	fails 1 'CVE-2026-25128'
+	LIBRARIES=perhaps judge clean
+	fails 2 'true or false'
 }
 
 @test "exceptions excuse until their day, that day included" {
