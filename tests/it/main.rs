@@ -41,6 +41,7 @@ mod proofs;
 mod races;
 mod read;
 mod remembered;
+mod residue;
 mod rounds;
 mod sandbox;
 #[cfg(target_os = "linux")]
