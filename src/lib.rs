@@ -43,6 +43,7 @@
 //! | a new error of a pull | `deploy/docker/pull_error.rs` |
 //! | how the gateway is started, replaced, put back | `deploy/gateway/` |
 //! | how long health may take, what counts as healthy | `deploy/gateway/health/`; the default in `deploy/settings/` |
+//! | what is fuzzed, and what must hold | `fuzzing.rs`, and those beside the parsers |
 //! | a command or a flag | `cli/arguments.rs`; `deploy/cli/` |
 
 #![deny(unreachable_pub, dead_code)]
@@ -56,6 +57,8 @@ mod broker;
 mod credential_helper;
 mod deploy;
 mod cli;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use cli::main as oc_secrets;
 pub use credential_helper::docker::main as docker_credential_oc;

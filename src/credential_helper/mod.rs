@@ -13,3 +13,5 @@ mod program;
 pub(crate) mod docker;
 pub(crate) mod git;
 pub(crate) mod openclaw;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;

@@ -15,6 +15,8 @@ mod peer;
 mod policy;
 mod refusal;
 mod single_flight;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

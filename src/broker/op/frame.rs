@@ -34,7 +34,10 @@ impl Frame {
         Ok(Self::with_nonce(&nonce, references))
     }
 
-    fn with_nonce<'a>(nonce: &str, references: impl IntoIterator<Item = &'a Reference>) -> Self {
+    pub(super) fn with_nonce<'a>(
+        nonce: &str,
+        references: impl IntoIterator<Item = &'a Reference>,
+    ) -> Self {
         Self {
             prefix: format!("OC_{nonce}_"),
             references: references.into_iter().map(Reference::to_string).collect(),

@@ -17,6 +17,8 @@ mod program;
 pub(crate) mod rate_limit;
 mod rounds;
 mod waiting;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -1,0 +1,116 @@
+//! What clients say to the helpers, and their own files, as targets of `tests/fuzz`.
+
+use super::answers::{Answers, Credential};
+use super::client_config::config::{Client, Config, Install};
+use super::{docker, git};
+use crate::base::error::Result;
+use crate::base::secret::Secret;
+use crate::broker::registry::{Asked, Host};
+
+const SECRET: &str = "cAnArY7f3a9b51";
+const HOST: &str = "ghcr.io";
+
+/// Answers for one host.
+struct Fake;
+
+impl Answers for Fake {
+    fn credential(&self, asked: &Asked) -> Result<Option<Credential>> {
+        let ours = asked.host.as_str() == HOST && !asked.plain;
+        Ok(ours.then(|| Credential {
+            username: "x-access-token".to_owned(),
+            chosen: false,
+            secret: Secret::copy_of(SECRET.as_bytes()),
+            fresh: true,
+        }))
+    }
+
+    fn forget(&self, asked: &Asked) -> bool {
+        asked.host.as_str() == HOST
+    }
+
+    fn entries(&self) -> Vec<(String, String)> {
+        vec![(HOST.to_owned(), "x-access-token".to_owned())]
+    }
+
+    fn anonymous_when_locked(&self) -> bool {
+        false
+    }
+}
+
+/// The first byte chooses among `actions`, the rest is what the client says.
+fn split<'a>(bytes: &'a [u8], actions: &[&'static str]) -> Option<(&'static str, &'a [u8])> {
+    let (&choice, input) = bytes.split_first()?;
+    Some((actions[usize::from(choice) % actions.len()], input))
+}
+
+fn has_secret(bytes: &[u8]) -> bool {
+    bytes
+        .windows(SECRET.len())
+        .any(|window| window == SECRET.as_bytes())
+}
+
+/// The secret is given only to who names its host, and a good answer to `get` is JSON.
+pub(crate) fn docker(bytes: &[u8]) {
+    let Some((action, input)) = split(bytes, &["get", "store", "erase", "list"]) else {
+        return;
+    };
+    let reply = docker::handle(&[action], input, || Ok(Fake));
+    if has_secret(&reply.stdout) {
+        assert!(reply.success && action == "get");
+        let answer: serde_json::Value = serde_json::from_slice(&reply.stdout).expect("JSON");
+        let server = answer["ServerURL"].as_str().expect("a server");
+        let asked = Asked::parse(server.trim()).expect("a host");
+        assert!(asked.host.as_str() == HOST && !asked.plain, "{server}");
+    }
+}
+
+/// The secret is given only for its host, in a line of its own.
+pub(crate) fn git(bytes: &[u8]) {
+    let Some((action, input)) = split(bytes, &["get", "store", "erase"]) else {
+        return;
+    };
+    let reply = git::handle(&[action], input, || Ok(Fake));
+    if has_secret(&reply.stdout) {
+        assert_eq!(action, "get");
+        let said = String::from_utf8_lossy(input).to_lowercase();
+        assert!(said.contains(HOST), "{said}");
+        let text = String::from_utf8(reply.stdout.to_vec()).expect("text");
+        let ours = format!("password={SECRET}");
+        assert_eq!(text.lines().filter(|line| **line == ours).count(), 1);
+    }
+}
+
+/// What is understood is written as it was read, and after `install` and `uninstall` nothing of
+/// ours is left and nothing else is gone.
+pub(crate) fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    for client in [Client::Docker, Client::Podman] {
+        let Ok(config) = Config::parse(client, text) else {
+            return;
+        };
+        let written = config.render();
+        let again = Config::parse(client, &written).expect("what we wrote");
+        assert_eq!(again.render(), written);
+        let known = serde_json::from_str::<serde_json::Value>(text);
+        if let Ok(known) = known {
+            let read: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+            assert_eq!(read, known);
+        }
+        round(config, client);
+    }
+}
+
+fn round(mut config: Config, client: Client) {
+    let hosts = [Host::parse(HOST).expect("a host")];
+    let install = Install {
+        hosts: &hosts,
+        ..Install::default()
+    };
+    config.install(&install);
+    assert_eq!(config.overview().asks(&hosts[0]).as_deref(), Some("oc"));
+    config.uninstall(&[]);
+    assert_ne!(config.overview().asks(&hosts[0]).as_deref(), Some("oc"));
+    Config::parse(client, &config.render()).expect("what we wrote");
+}
