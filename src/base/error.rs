@@ -386,7 +386,12 @@ impl Error {
 
 /// `60 s`, `2.5 s`.
 fn seconds(duration: Duration) -> String {
-    format!("{} s", (duration.as_secs_f64() * 100.0).round() / 100.0)
+    let steps = if duration < Duration::from_secs(1) {
+        100.0
+    } else {
+        10.0
+    };
+    format!("{} s", (duration.as_secs_f64() * steps).round() / steps)
 }
 
 /// `58 minutes`, `1 hour`: of what is longer than two minutes the minutes, rounded up.

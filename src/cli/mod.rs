@@ -95,7 +95,12 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),
         Command::Openclaw(openclaw) => match &openclaw.command {
-            None => provider::run(|| session(Caller::Gateway), ui),
+            // One line is all that the gateway's log gets, unless more is asked for.
+            None => {
+                let beside = if global.verbose { ui } else { ui.quiet() };
+                let open = || Session::open(Caller::Gateway, global.clone().settings()?, beside);
+                provider::run(open, ui)
+            }
             Some(config) => openclaw::config(&session(Caller::Gateway)?, &global, config),
         },
         Command::Git(git) => git::run(&session(Caller::Helper)?, git),

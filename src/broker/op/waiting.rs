@@ -26,6 +26,10 @@ impl Waiting {
     pub(crate) async fn announce(&self) -> Infallible {
         let begun = Instant::now();
         if !ui::can_redraw() {
+            if self.timeout < 2 * ELSEWHERE {
+                // The end of the wait says as much, and soon.
+                return std::future::pending().await;
+            }
             tokio::time::sleep(ELSEWHERE).await;
             self.ui.note(&self.text(begun.elapsed(), ""));
             return std::future::pending().await;
