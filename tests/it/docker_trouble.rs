@@ -55,7 +55,8 @@ const TROUBLE: &[&str] = &[
 #[test]
 fn every_trouble_of_op_is_an_error_and_never_not_found() {
     for mode in TROUBLE {
-        let world = World::with("[op]\ntimeout = \"2s\"\n");
+        // Shorter than the time after which it says what it waits for.
+        let world = World::with("[op]\ntimeout = \"1500ms\"\n");
         world.sandbox.mode(mode);
         let done = world.ask("get", "ghcr.io");
         assert_eq!(done.status.code(), Some(1), "{mode}");
