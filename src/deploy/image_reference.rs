@@ -72,6 +72,12 @@ impl ImageRef {
         self.digest.as_deref()
     }
 
+    /// Whether it is the name that the original scripts gave to what they built on the host
+    /// (`openclaw:latest`): no registry is asked for it.
+    pub(crate) fn is_built_here(&self) -> bool {
+        self.name == "openclaw" && self.digest.is_none()
+    }
+
     /// The registry's host, as credentials are kept for it.
     pub(crate) fn registry(&self) -> &str {
         match self.name.split_once('/') {
@@ -139,6 +145,11 @@ fn is_host(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte))
+}
+
+/// Whether a tag is that of a release of OpenClaw: `2026.9.6`, `2026.7.1-2`.
+pub(crate) fn is_version(tag: &str) -> bool {
+    tag.starts_with(|letter: char| letter.is_ascii_digit()) && tag.contains('.')
 }
 
 #[cfg(test)]

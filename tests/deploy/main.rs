@@ -20,6 +20,7 @@ mod disk_full;
 mod docker_host;
 mod engines;
 mod existing_files;
+mod fallback;
 mod first_install;
 mod image_cleanup;
 mod interruption;
@@ -143,6 +144,7 @@ fn all() -> Vec<Check> {
         docker_host::CHECKS,
         engines::CHECKS,
         existing_files::CHECKS,
+        fallback::CHECKS,
         first_install::CHECKS,
         image_cleanup::CHECKS,
         interruption::CHECKS,

@@ -17,7 +17,6 @@ pub const CHECKS: &[Check] = checks![
     a_registry_that_dies_in_mid_pull_leaves_the_old_version,
     a_corrupt_and_a_truncated_layer_are_refused,
     an_image_for_another_machine_is_refused,
-    what_cannot_be_pulled_comes_from_upstream_or_is_built,
 ];
 
 fn private() -> Rule {
@@ -273,100 +272,4 @@ fn an_image_for_another_machine_is_refused(world: &World) -> Outcome {
         asked("/manifests/") && !asked("/blobs/"),
         format!("refused only after a pull had begun: {requests:?}"),
     )
-}
-
-fn what_cannot_be_pulled_comes_from_upstream_or_is_built(world: &World) -> Outcome {
-    from_upstream(world)?;
-    world.reset()?;
-    built_here(world)
-}
-
-/// Upstream's image of the same version is public; ours is private.
-fn from_upstream(world: &World) -> Outcome {
-    world.proxy.rule(private());
-    let wanted = "127.0.0.1:5001/me/openclaw:2026.9.6";
-    let args = [
-        "bootstrap",
-        "--only",
-        STEPS,
-        "--image",
-        wanted,
-        "--upstream-image",
-        "127.0.0.1:5000/me/openclaw",
-    ];
-    let run = finish(world.command(Some("ghp_expired"), &args));
-    run.exits(0)?
-        .says("auth")?
-        .says("trying upstream's 127.0.0.1:5000/me/openclaw:2026.9.6")?
-        .says("(upstream)")?;
-    world
-        .run(&["status"])
-        .exits(0)?
-        .says("source      upstream")?;
-    // Ours is back: it takes the place.
-    finish(world.command(Some(GOOD), &args)).exits(0)?;
-    world
-        .run(&["status"])
-        .exits(0)?
-        .says("source      pulled")
-        .map(drop)
-}
-
-/// Nothing but a build is left.
-fn built_here(world: &World) -> Outcome {
-    let missing = world.image("missing");
-    let place = world.scratch.join("images").display().to_string();
-    let build = |more: &[&str]| {
-        let mut args = vec![
-            "bootstrap",
-            "--only",
-            STEPS,
-            "--image",
-            &missing,
-            "--upstream-image",
-            "127.0.0.1:5000/me/none:1",
-        ];
-        args.extend(more);
-        finish(world.command(Some(GOOD), &args))
-    };
-    build(&[])
-        .exits(4)?
-        .says("not-found")?
-        .says("upstream:")?
-        .says("local build: no build_context")?;
-    // Little memory: on a machine that has less, as this file says.
-    let little = world.scratch.join("meminfo");
-    std::fs::write(&little, "MemTotal: 4000000 kB\nSwapTotal: 0 kB\n")
-        .map_err(|why| why.to_string())?;
-    sh(&format!("mount --bind {} /proc/meminfo", little.display()))?;
-    let refused = build(&["--build-context", &place]);
-    let broken = world.scratch.join("broken");
-    sh(&format!(
-        "mkdir -p {0}; echo 'FROM scratch\nCOPY none /' > {0}/Dockerfile",
-        broken.display()
-    ))?;
-    let failed = build(&[
-        "--build-context",
-        &broken.display().to_string(),
-        "--allow-local-build",
-    ]);
-    let built = build(&["--build-context", &place, "--allow-local-build"]);
-    sh("umount /proc/meminfo")?;
-    refused.exits(4)?.says("6.0 GB")?.says("4.0 GB")?;
-    failed
-        .exits(4)?
-        .says("not-found")?
-        .says("local build: docker exited")?;
-    built.exits(0)?.says("local-build")?;
-    world
-        .run(&["status"])
-        .exits(0)?
-        .says("source      local-build")?;
-    // A pull that works replaces it.
-    world.bootstrap("v1", &[]).exits(0)?;
-    world
-        .run(&["status"])
-        .exits(0)?
-        .says("source      pulled")
-        .map(drop)
 }

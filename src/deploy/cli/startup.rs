@@ -10,7 +10,9 @@ use crate::base::environment::{self, Lookup};
 use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::records::Records;
 use crate::deploy::host::{Host, system};
+use crate::deploy::image_reference::ImageRef;
 use crate::deploy::journal::Journal;
 use crate::deploy::reporter::Reporter;
 use crate::deploy::settings::{CONFIG, ConfigFile, Settings, swarm_secrets};
@@ -50,7 +52,7 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
     let token = check("GHCR_TOKEN", taken.ghcr)?;
     let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
-    let settings = settings(cli)?;
+    let mut settings = settings(cli)?;
     system::can_serve(&settings.engine)?;
     let mut app = taken.app;
     // Those that are named only in the configuration.
@@ -58,6 +60,9 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     token::refuse_unresolved(&app)?;
     let mut host = Host::new(&settings.root)?;
     host.heed_signals()?;
+    if settings.image_is_default {
+        as_before(&host, &mut settings);
+    }
     let journal = settings.records().join("journal.jsonl");
     let journal = (!is_dry_run(cli)).then(|| (host.clone(), journal));
     Ok(Context {
@@ -73,6 +78,15 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
         facts: RefCell::default(),
         started: Instant::now(),
     })
+}
+
+/// Where no image is chosen, the one that runs was: a default must not take its place.
+fn as_before(host: &Host, settings: &mut Settings) {
+    // Records that cannot be read are the business of the step that needs them.
+    let records = Records::load(host, settings).unwrap_or_default();
+    if let Some(Ok(image)) = records.asked_for().map(ImageRef::parse) {
+        settings.image = image;
+    }
 }
 
 fn settings(cli: &Cli) -> Result<Settings> {

@@ -139,6 +139,13 @@ impl Records {
         self.releases.last()
     }
 
+    /// The reference that the current release was asked for as; none for a gateway that others started.
+    pub(crate) fn asked_for(&self) -> Option<&str> {
+        let current = self.current()?;
+        let is_adopted = current.source == ImageSource::Local && current.pinned == current.image;
+        (!is_adopted).then_some(current.requested.as_str())
+    }
+
     /// The release with this id.
     pub(crate) fn release(&self, id: u64) -> Option<&Release> {
         self.releases.iter().find(|release| release.id == id)

@@ -20,7 +20,7 @@ use crate::deploy::docker::images::Image;
 use crate::deploy::docker::pull_error::PullError;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::image::{Attempt, ImageSource, PullFailure};
-use crate::deploy::image_reference::{ImageRef, short};
+use crate::deploy::image_reference::{ImageRef, is_version, short};
 use crate::deploy::settings::EngineAddress;
 
 /// An image that is here and may be run.
@@ -58,37 +58,107 @@ pub(crate) async fn acquire(
     resolved: Resolved,
     running: Option<&Running>,
 ) -> Result<Acquired> {
+    let wanted = resolved.wanted.clone();
+    if matches!(resolved.resolution, Resolution::NotBuilt) {
+        return local_build(cx, engine, &wanted)
+            .await
+            .map_err(|why| not_built(&wanted, why, running));
+    }
     let first = match from_registry(cx, engine, &resolved).await? {
         Ok(acquired) => return Ok(acquired),
         Err(failure) => failure,
     };
-    let wanted = resolved.wanted;
     journal_failed_pull(cx, &wanted, first.error);
-    if first.error.is_final() {
-        return Err(no_image(cx, &wanted, &[first], running));
+    let mut ladder = Ladder {
+        wanted,
+        running,
+        first,
+        rungs: Vec::new(),
+    };
+    if ladder.first.error.is_final() {
+        return Err(no_image(cx, &ladder));
     }
-    if let Some(acquired) = already_here(engine, &wanted, running).await? {
+    if let Some(acquired) = already_here(engine, &ladder.wanted, running).await? {
         cx.reporter.warn(format!(
-            "{first}; using the same image, which is here already"
+            "{}; using the same image, which is here already",
+            ladder.first
         ));
         return Ok(acquired);
     }
-    let mut failures = vec![first];
-    if let Some(acquired) = upstream(cx, engine, &wanted, running, &mut failures).await? {
+    ladder.passed("already here", "no");
+    if let Some(acquired) = upstream(cx, engine, &mut ladder).await? {
         return Ok(acquired);
     }
-    let is_corrupt = failures[0].error == PullError::Integrity;
-    if running.is_some_and(|running| running.healthy) || is_corrupt {
-        return Err(no_image(cx, &wanted, &failures, running));
+    if let Some(why) = ladder.no_build() {
+        ladder.passed("local build", why);
+        return Err(no_image(cx, &ladder));
     }
     cx.reporter
-        .warn(format!("{}; trying a local build", failures[0]));
-    local_build(cx, engine).await.map_err(|why| {
-        let mut failure = no_image(cx, &wanted, &failures, running);
-        failure.what.push_str(&format!("\n  local build: {why}"));
-        failure.hint = both(failure.hint, why.hint);
-        failure
-    })
+        .warn(format!("{}; trying a local build", ladder.first));
+    local_build(cx, engine, &ladder.wanted)
+        .await
+        .map_err(|why| {
+            ladder.passed("local build", &why);
+            let mut failure = no_image(cx, &ladder);
+            failure.hint = both(failure.hint, why.hint);
+            failure
+        })
+}
+
+/// The fallbacks so far, each with the reason why it was passed over.
+struct Ladder<'a> {
+    wanted: ImageRef,
+    running: Option<&'a Running>,
+    first: PullFailure,
+    rungs: Vec<String>,
+}
+
+impl Ladder<'_> {
+    fn passed(&mut self, rung: &str, why: impl std::fmt::Display) {
+        self.rungs.push(format!("{rung}: {why}"));
+    }
+
+    fn gateway_answers(&self) -> bool {
+        self.running.is_some_and(|running| running.healthy)
+    }
+
+    /// Why nothing is built here.
+    fn no_build(&self) -> Option<&'static str> {
+        if self.gateway_answers() {
+            Some("not tried, for the gateway that runs answers")
+        } else if self.first.error == PullError::Integrity {
+            Some("not tried, for ours arrived corrupt")
+        } else {
+            None
+        }
+    }
+
+    /// Upstream's reference, or why there is none to be asked for.
+    fn upstream(&self, cx: &Context) -> std::result::Result<ImageRef, String> {
+        let Some(upstream) = &cx.settings.upstream else {
+            return Err("not asked, for upstream_image is \"\"".to_owned());
+        };
+        if self.first.error == PullError::Integrity && !cx.settings.allow_corrupt_fallback {
+            return Err(
+                "not asked, for ours arrived corrupt (--allow-corrupt-fallback)".to_owned(),
+            );
+        }
+        let Some(image) = same_version(upstream, &self.wanted, self.running) else {
+            let why = format!("not asked, for {} names no version", self.wanted);
+            return Err(why);
+        };
+        match self.running {
+            Some(running) if running.healthy && image.tag() == Some(&running.version) => {
+                Err(keeps(&running.version))
+            }
+            _ => Ok(image),
+        }
+    }
+}
+
+/// A healthy gateway is not stopped for the version that it is.
+fn keeps(version: &str) -> String {
+    format!("not taken, for the gateway that runs is {version} already")
 }
 
 /// How to fix what led here, and how to fix the build.
@@ -114,10 +184,11 @@ async fn from_registry(
 ) -> Result<Attempt<Acquired>> {
     let distribution = match &resolved.resolution {
         Resolution::Unavailable(failure) => return Ok(Err(failure.clone())),
-        Resolution::OnEngine { image, digest } => {
+        Resolution::NotBuilt => return Err(Failure::new("it is built here, not pulled")),
+        Resolution::OnEngine { image, pinned } => {
             return Ok(Ok(Acquired {
                 image: image.clone(),
-                pinned: resolved.wanted.at(digest).to_string(),
+                pinned: pinned.clone(),
                 source: ImageSource::Local,
                 fresh: false,
             }));
@@ -190,35 +261,35 @@ async fn already_here(
 async fn upstream(
     cx: &Context,
     engine: &Engine,
-    wanted: &ImageRef,
-    running: Option<&Running>,
-    failures: &mut Vec<PullFailure>,
+    ladder: &mut Ladder<'_>,
 ) -> Result<Option<Acquired>> {
-    if failures[0].error == PullError::Integrity && !cx.settings.allow_corrupt_fallback {
-        return Ok(None);
-    }
-    let Some(image) = cx
-        .settings
-        .upstream
-        .as_ref()
-        .and_then(|upstream| same_version(upstream, wanted, running))
-    else {
-        return Ok(None);
+    let image = match ladder.upstream(cx) {
+        Ok(image) => image,
+        Err(why) => {
+            ladder.passed("upstream", why);
+            return Ok(None);
+        }
     };
     cx.reporter
-        .warn(format!("{}; trying upstream's {image}", failures[0]));
+        .warn(format!("{}; trying upstream's {image}", ladder.first));
     let resolved = resolve(cx, engine, &image).await?;
-    match from_registry(cx, engine, &resolved).await? {
-        Ok(acquired) => Ok(Some(Acquired {
-            source: ImageSource::Upstream,
-            ..acquired
-        })),
-        Err(mut failure) => {
-            failure.text = format!("{image}: {}", failure.text);
-            failures.push(failure);
-            Ok(None)
+    let acquired = match from_registry(cx, engine, &resolved).await? {
+        Ok(acquired) => acquired,
+        Err(failure) => {
+            ladder.passed("upstream", format!("{image}: {failure}"));
+            return Ok(None);
         }
+    };
+    let version = &acquired.image.version;
+    let is_the_same = |it: &&Running| it.healthy && !version.is_empty() && it.version == *version;
+    if ladder.running.filter(is_the_same).is_some() {
+        ladder.passed("upstream", keeps(version));
+        return Ok(None);
     }
+    Ok(Some(Acquired {
+        source: ImageSource::Upstream,
+        ..acquired
+    }))
 }
 
 /// Upstream's reference for the version that `wanted` names, if it names one.
@@ -230,20 +301,21 @@ pub(crate) fn same_version(
     if upstream.tag().is_some() || upstream.digest().is_some() {
         return Some(upstream.clone());
     }
-    let is_version =
-        |text: &&str| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('.');
     let known = running.map(|running| running.version.as_str());
+    // Both call their newest release so.
+    let newest = wanted.tag().filter(|tag| *tag == "latest");
     wanted
         .tag()
-        .filter(is_version)
-        .or(known.filter(is_version))
-        .map(|version| upstream.tagged(version))
+        .filter(|tag| is_version(tag))
+        .or(known.filter(|version| is_version(version)))
+        .or(newest)
+        .map(|tag| upstream.tagged(tag))
 }
 
 /// What can be built here.
-async fn local_build(cx: &Context, engine: &Engine) -> Result<Acquired> {
-    let name = build::build(cx).await?;
-    let image = engine.image(name).await?;
+async fn local_build(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Acquired> {
+    let name = build::build(cx, wanted).await?;
+    let image = engine.image(&name).await?;
     let image = image.ok_or_else(|| {
         Failure::new("docker build succeeded, but its image was not found")
             .hint("see what is there: docker images")
@@ -256,28 +328,35 @@ async fn local_build(cx: &Context, engine: &Engine) -> Result<Acquired> {
     })
 }
 
-fn no_image(
-    cx: &Context,
-    wanted: &ImageRef,
-    failures: &[PullFailure],
-    running: Option<&Running>,
-) -> Failure {
-    let first = &failures[0];
+fn no_image(cx: &Context, ladder: &Ladder<'_>) -> Failure {
+    let Ladder { wanted, first, .. } = ladder;
     let mut what = format!("cannot pull {wanted}: {first}");
-    for other in &failures[1..] {
-        what.push_str(&format!("\n  upstream: {other}"));
+    for rung in &ladder.rungs {
+        what.push_str(&format!("\n  {rung}"));
     }
-    what.push_str(match running {
+    what.push_str(unchanged(ladder.running));
+    Failure::new(what)
+        .hint(hint(cx, first.error, wanted))
+        .exit(Exit::Image)
+        .cause(first.error)
+}
+
+/// The image is built here and nowhere else, and that did not work.
+fn not_built(wanted: &ImageRef, why: Failure, running: Option<&Running>) -> Failure {
+    let what = format!("cannot build {wanted}: {}{}", why.what, unchanged(running));
+    Failure { what, ..why }
+        .or_hint(|| "take an image from a registry: --image ghcr.io/…".to_owned())
+        .exit(Exit::Image)
+}
+
+fn unchanged(running: Option<&Running>) -> &'static str {
+    match running {
         Some(running) if running.healthy => {
             "\n  nothing was changed; the gateway that ran before still runs"
         }
         Some(_) => "\n  nothing was changed",
         None => "\n  nothing was changed; no gateway runs",
-    });
-    Failure::new(what)
-        .hint(hint(cx, first.error, wanted))
-        .exit(Exit::Image)
-        .cause(first.error)
+    }
 }
 
 fn hint(cx: &Context, error: PullError, wanted: &ImageRef) -> String {
@@ -309,7 +388,9 @@ mod tests {
         let named = same_version(&upstream, &wanted, None).map(|it| it.to_string());
         assert_eq!(named.as_deref(), Some("ghcr.io/openclaw/openclaw:2026.9.6"));
         let latest = image("ghcr.io/me/openclaw:latest");
-        assert_eq!(same_version(&upstream, &latest, None), None);
+        let named = same_version(&upstream, &latest, None).map(|it| it.to_string());
+        assert_eq!(named.as_deref(), Some("ghcr.io/openclaw/openclaw:latest"));
+        assert_eq!(same_version(&upstream, &image("r/me/x:mine"), None), None);
         let running = Running {
             version: "2026.9.3".to_owned(),
             ..Running::default()

@@ -26,14 +26,16 @@ pub(crate) enum Resolution {
     OnEngine {
         /// The image.
         image: Image,
-        /// The digest by which it is named.
-        digest: String,
+        /// How it is named: by digest, or by its id where it was built here.
+        pinned: String,
     },
     /// It has to be pulled.
     InRegistry {
         /// What the registry says.
         distribution: Distribution,
     },
+    /// It is built on this machine, and has not been yet.
+    NotBuilt,
     /// Neither has it.
     Unavailable(PullFailure),
 }
@@ -69,14 +71,20 @@ async fn look_up(
     engine: &Engine,
     wanted: &ImageRef,
 ) -> Result<(Resolution, Option<Auth>)> {
-    if let Some(digest) = wanted.digest()
-        && let Some(image) = engine.image(&wanted.at(digest).to_string()).await?
-    {
-        let digest = digest.to_owned();
-        return Ok((
-            Resolution::OnEngine { image, digest },
-            credentials(cx, wanted),
-        ));
+    if wanted.is_built_here() {
+        let there = engine.image(&wanted.to_string()).await?;
+        let resolution = there.map_or(Resolution::NotBuilt, |image| Resolution::OnEngine {
+            pinned: image.id.clone(),
+            image,
+        });
+        return Ok((resolution, None));
+    }
+    if let Some(digest) = wanted.digest() {
+        let pinned = wanted.at(digest).to_string();
+        if let Some(image) = engine.image(&pinned).await? {
+            let on_engine = Resolution::OnEngine { image, pinned };
+            return Ok((on_engine, credentials(cx, wanted)));
+        }
     }
     let (distribution, auth) = match ask(cx, engine, wanted).await? {
         Ok(found) => found,
@@ -94,10 +102,7 @@ async fn look_up(
     }
     let pinned = wanted.at(&distribution.digest).to_string();
     let resolution = match engine.image(&pinned).await? {
-        Some(image) => Resolution::OnEngine {
-            image,
-            digest: distribution.digest,
-        },
+        Some(image) => Resolution::OnEngine { image, pinned },
         None => Resolution::InRegistry { distribution },
     };
     Ok((resolution, auth))

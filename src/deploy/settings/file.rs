@@ -70,6 +70,7 @@ pub(crate) struct ConfigFile {
     pub(super) pull_timeout: Option<String>,
     pub(super) health_timeout: Option<String>,
     pub(super) build_context: Option<PathBuf>,
+    pub(super) build_source: Option<String>,
     pub(super) swarm: Option<bool>,
     pub(super) swarm_secrets: Option<Vec<String>>,
     pub(super) host: HostSettings,

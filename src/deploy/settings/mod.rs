@@ -22,6 +22,10 @@ pub(crate) use self::file::{ConfigFile, HostSettings};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub(crate) const CONFIG: &str = "/etc/openclaw-deploy.toml";
+/// The name under which the pipeline of the original repository publishes; `shell/ci/image.sh` reads it too.
+const PUBLISHED: &str = include_str!("../../../shell/ci/image-name");
+/// OpenClaw's own repository.
+const SOURCE: &str = "https://github.com/openclaw/openclaw.git";
 /// User and group of the gateway inside its container, and so of its state, by number.
 pub(crate) const STATE_OWNER: (u32, u32) = (1000, 1000);
 
@@ -30,6 +34,8 @@ pub(crate) const STATE_OWNER: (u32, u32) = (1000, 1000);
 pub(crate) struct Settings {
     /// The image that is wanted.
     pub image: ImageRef,
+    /// Nobody chose that image: neither a flag nor the file names one.
+    pub image_is_default: bool,
     /// Upstream's image without a tag, where ours cannot be pulled. `None`: never.
     pub upstream: Option<ImageRef>,
     /// The user name that goes with `GHCR_TOKEN`.
@@ -48,6 +54,8 @@ pub(crate) struct Settings {
     pub allow_local_build: bool,
     /// Where a Dockerfile lies for a local build.
     pub build_context: Option<PathBuf>,
+    /// The git repository that is built where there is no such folder.
+    pub build_source: String,
     /// Fall back to upstream's image even when ours arrived corrupt.
     pub allow_corrupt_fallback: bool,
     /// Try an image again that is remembered as bad.
@@ -118,17 +126,16 @@ impl Settings {
     /// Decides.
     pub(crate) fn decide(flags: Flags, file: ConfigFile) -> Result<Self> {
         let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
-        let owner = flags.github_user.as_deref().unwrap_or("aleccool213");
-        let image = flags
-            .image
-            .or(file.image)
-            .unwrap_or_else(|| format!("ghcr.io/{}/openclaw:latest", owner.to_lowercase()));
+        let chosen = flags.image.or(file.image);
+        let image_is_default = chosen.is_none();
+        let image = chosen.unwrap_or_else(|| default_image(flags.github_user.as_deref()));
         let upstream = flags
             .upstream_image
             .or(file.upstream_image)
             .unwrap_or_else(|| "ghcr.io/openclaw/openclaw".to_owned());
         Ok(Self {
             image: ImageRef::parse(&image)?,
+            image_is_default,
             upstream: (!upstream.is_empty())
                 .then(|| ImageRef::parse(&upstream))
                 .transpose()?,
@@ -150,6 +157,7 @@ impl Settings {
             )?,
             allow_local_build: flags.allow_local_build,
             build_context: flags.build_context.or(file.build_context),
+            build_source: file.build_source.unwrap_or_else(|| SOURCE.to_owned()),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
             runtime: flags.swarm.or(file.swarm).map(RuntimeKind::from),
@@ -220,6 +228,17 @@ impl From<bool> for RuntimeKind {
     fn from(swarm: bool) -> Self {
         if swarm { Self::Swarm } else { Self::Compose }
     }
+}
+
+/// The newest image that the pipeline publishes; that of the same repository of `owner`, where one is named.
+fn default_image(owner: Option<&str>) -> String {
+    let name = PUBLISHED.trim();
+    let mut parts: Vec<_> = name.split('/').collect();
+    let owner = owner.map(str::to_lowercase);
+    if let (Some(owner), Some(part)) = (&owner, parts.get_mut(1)) {
+        *part = owner;
+    }
+    format!("{}:latest", parts.join("/"))
 }
 
 /// `/`, unless the engine is another machine's: then what is kept here about it has a place of
@@ -318,6 +337,33 @@ mod tests {
     }
 
     #[test]
+    fn the_default_image_is_the_one_that_the_pipeline_publishes() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/shell/ci/image.sh");
+        let published = |repository: Option<&str>| {
+            let mut script = std::process::Command::new(script);
+            let script = script.env_remove("REGISTRY").env_remove("REPOSITORY");
+            let script = script.envs(repository.map(|it| ("REPOSITORY", it)));
+            let output = script.output().expect("it runs").stdout;
+            String::from_utf8(output).expect("text").trim().to_owned()
+        };
+        let default = |user: Option<&str>| {
+            let flags = Flags {
+                github_user: user.map(str::to_owned),
+                ..Flags::default()
+            };
+            let settings = Settings::decide(flags, ConfigFile::default()).expect("decided");
+            assert!(settings.image_is_default);
+            assert_eq!(settings.image.tag(), Some("latest"));
+            settings.image.name().to_owned()
+        };
+        assert_eq!(default(None), published(None));
+        assert_eq!(
+            default(Some("Me")),
+            published(Some("Me/open-claw-deployment"))
+        );
+    }
+
+    #[test]
     fn the_gateway_stays_in_its_runtime_unless_another_is_asked_for() {
         let runtime = |flag, text| {
             let flags = Flags {
@@ -343,7 +389,11 @@ mod tests {
         let shown = ConfigFile::parse(Path::new("docs/deploy.md"), text).expect("it is good");
         assert_ne!(shown, ConfigFile::default());
         let decide = |file| Settings::decide(Flags::default(), file).expect("decided");
-        assert_eq!(decide(shown), decide(ConfigFile::default()));
+        let shown = Settings {
+            image_is_default: true,
+            ..decide(shown)
+        };
+        assert_eq!(shown, decide(ConfigFile::default()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::deploy::gateway::runtime::RunPlan;
 use crate::deploy::gateway::upgrade::candidate;
 use crate::deploy::gateway::{container, env, runtime};
 use crate::deploy::image::ImageSource;
+use crate::deploy::image::build;
 use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
 use crate::deploy::image::resolve::{Resolution, Resolved};
 use crate::deploy::image_reference::ImageRef;
@@ -16,8 +17,12 @@ use crate::deploy::step::State;
 
 /// The plan where step 1 has yet to bring the engine, which alone can ask the registry.
 pub(super) fn without_engine(cx: &Context) -> State {
+    let verb = match cx.settings.image.is_built_here() {
+        true => "build",
+        false => "pull",
+    };
     State::of(vec![
-        format!("pull {}, once Docker runs", cx.settings.image),
+        format!("{verb} {}, once Docker runs", cx.settings.image),
         "start the gateway".to_owned(),
     ])
 }
@@ -55,14 +60,20 @@ pub(super) fn decide(
                 [format!("pull {pinned}"), format!("{verb} the gateway")],
             )
         }
-        Resolution::OnEngine { image, digest } => {
-            let pinned = wanted.at(digest).to_string();
+        Resolution::NotBuilt => needed(
+            plan,
+            [
+                format!("build {wanted} from {}", build::source(cx, wanted)),
+                format!("{verb} the gateway"),
+            ],
+        ),
+        Resolution::OnEngine { image, pinned } => {
             let replace = needed(plan, [format!("{verb} the gateway with {pinned}")]);
             if owner_is_planned(cx) {
                 // What a release is made of, such as `.env`, is not there before its owner.
                 return Ok(replace);
             }
-            let got = local(records, image.clone(), pinned);
+            let got = local(records, image.clone(), pinned.clone());
             let release = candidate(cx, records, plan, &wanted.to_string(), &got)?;
             match is_current(observed, records, &release) {
                 true => with_health(plan, observed),
