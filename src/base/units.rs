@@ -44,6 +44,19 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// How long ago a moment was (seconds since 1970): `3 days ago`.
+pub(crate) fn age(moment: u64) -> String {
+    let seconds = now().saturating_sub(moment);
+    let (count, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural} ago")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +73,14 @@ mod tests {
         assert_eq!(size(999), "1 kB");
         assert_eq!(size(12_300_000), "12.3 MB");
         assert_eq!(size(2_340_000_000), "2.34 GB");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let ago = |seconds| age(now() - seconds);
+        assert_eq!(ago(5), "just now");
+        assert_eq!(ago(90), "1 minute ago");
+        assert_eq!(ago(7300), "2 hours ago");
+        assert_eq!(ago(3 * 86_400 + 5), "3 days ago");
     }
 }

@@ -1,4 +1,4 @@
-//! A backup of everything that makes a gateway this one: state, keys of its sidecars, `.env`.
+//! A backup of everything that makes a gateway this one: state, keys of its sidecars, `.env`, records.
 //!
 //! The state holds live SQLite databases, so the gateway is stopped, the state copied, the gateway
 //! started again, and the copy compressed only then. The names of the stopped containers are
@@ -6,7 +6,7 @@
 //! starts them. An archive gets its final name after it was read back completely; only then are
 //! older ones removed, and never one of the last N.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -69,7 +69,16 @@ pub(crate) fn resume(cx: &Context) -> Result<()> {
 
 /// Whether there is anything to back up.
 pub(crate) fn has_source(cx: &Context) -> bool {
-    !members(cx).is_empty()
+    cx.host.exists(cx.settings.state())
+}
+
+/// The newest archive, for people: its name, when it was made, and its bytes.
+pub(crate) fn newest(host: &Host) -> Option<(String, u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let name = archives(host).pop()?;
+    let about = host.metadata(Path::new(PLACE).join(&name))?;
+    let made = u64::try_from(about.mtime()).unwrap_or(0);
+    Some((name, made, about.len()))
 }
 
 /// The good archives, oldest first.
@@ -92,7 +101,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     }
     resume(cx)?;
     let members = members(cx);
-    if members.is_empty() {
+    if !has_source(cx) {
         return Err(Failure::new("there is no state to back up").hint("openclaw-deploy bootstrap"));
     }
     host.directory(PLACE, DIRECTORY)?;
@@ -120,6 +129,7 @@ fn members(cx: &Context) -> Vec<String> {
     let project = cx.settings.project();
     let mut paths = state::of(&cx.settings).directories(&cx.settings);
     paths.extend([project.join(".env"), project.join("compose.yaml")]);
+    paths.push(cx.settings.records().join("records.json"));
     let paths = paths.iter().filter(|path| cx.host.exists(path));
     paths
         .map(|path| path.to_string_lossy().trim_start_matches('/').to_owned())

@@ -147,6 +147,14 @@ fn is_host(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte))
 }
 
+/// `ghcr.io/o/openclaw at 0123456789ab`.
+pub(crate) fn short_name(pinned: &str) -> String {
+    match pinned.split_once('@') {
+        Some((name, digest)) => format!("{name} at {}", short(digest)),
+        None => short(pinned).to_owned(),
+    }
+}
+
 /// Whether a tag is that of a release of OpenClaw: `2026.9.6`, `2026.7.1-2`.
 pub(crate) fn is_version(tag: &str) -> bool {
     tag.starts_with(|letter: char| letter.is_ascii_digit()) && tag.contains('.')

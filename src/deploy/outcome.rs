@@ -29,6 +29,14 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Why it did not work.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
     /// The word in tables and in the journal.
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -46,6 +54,8 @@ impl Outcome {
 pub(crate) struct Ran {
     /// Its number.
     pub number: u8,
+    /// How many there are.
+    pub of: usize,
     /// Its name.
     pub name: &'static str,
     /// What came of it.

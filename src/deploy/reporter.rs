@@ -1,22 +1,19 @@
 //! What `openclaw-deploy` says to people: one line for each step, progress, warnings, errors.
 //!
 //! Step lines go to stdout, unless `--json` wants stdout for itself; everything else goes to
-//! stderr. Foreign text is escaped. Without a terminal there is no cursor movement, and
-//! progress is a plain line every ten seconds.
+//! stderr. Foreign text is escaped. Without a terminal there is no cursor movement.
 
-use std::cell::{Cell, RefCell};
-use std::io::Write;
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
 
 use super::error::{Failure, Result};
+use super::live_line::{LiveLine, stderr};
 use super::outcome::{Outcome, Ran};
 use crate::base::ui::{self, Color, Level, Tone, Ui, clean};
 
-/// How many steps there are.
-pub(crate) const STEPS: u8 = 9;
 /// How it calls itself.
 pub(crate) const PROGRAM: &str = "openclaw-deploy";
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Prints for people, and data where `--json` asks for it.
 pub(crate) struct Reporter {
@@ -24,9 +21,7 @@ pub(crate) struct Reporter {
     json: bool,
     quiet: bool,
     dry_run: bool,
-    live: bool,
-    dirty: Cell<bool>,
-    last: Cell<Option<Instant>>,
+    live: LiveLine,
     warnings: RefCell<Vec<String>>,
     write_error: RefCell<Option<std::io::Error>>,
 }
@@ -40,9 +35,7 @@ impl Reporter {
             json,
             quiet,
             dry_run,
-            live: ui::can_redraw(),
-            dirty: Cell::new(false),
-            last: Cell::new(None),
+            live: LiveLine::new(!quiet, ui::can_redraw()),
             warnings: RefCell::new(Vec::new()),
             write_error: RefCell::default(),
         }
@@ -51,8 +44,7 @@ impl Reporter {
     /// Something that did not stop us but should be known: not with `--quiet`, but always in `--json`.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
-        self.clear();
-        self.ui.warn(text);
+        self.live.over(|| self.ui.warn(text));
         self.warnings.borrow_mut().push(text.to_owned());
     }
 
@@ -64,44 +56,29 @@ impl Reporter {
     /// A line of what is going on.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            self.clear();
-            stderr(&format!("    {}\n", clean(text.as_ref())));
+            let line = format!("    {}\n", clean(text.as_ref()));
+            self.live.over(|| stderr(&line));
         }
     }
 
-    /// Progress: redrawn on a terminal, a plain line every ten seconds elsewhere.
+    /// What the step is at, for its live line.
     pub(crate) fn progress(&self, text: impl FnOnce() -> String) {
-        let now = Instant::now();
-        let wait = if self.live {
-            Duration::from_millis(100)
-        } else {
-            PLAIN_EVERY
-        };
-        let last = self.last.get();
-        if self.quiet || last.is_some_and(|last| now - last < wait) {
-            return;
-        }
-        self.last.set(Some(now));
-        if self.live {
-            stderr(&format!("\r\x1b[K    {}", clean(&text())));
-            self.dirty.set(true);
-        } else if last.is_some() {
-            stderr(&format!("    {}\n", clean(&text())));
-        }
+        self.live.show(text, None);
+    }
+
+    /// The gateway is asked whether it is there; so far `seen`.
+    pub(crate) fn waits_for_gateway(&self, seen: &str, limit: Duration) {
+        self.live.show(|| format!("waiting: {seen}"), Some(limit));
     }
 
     /// A step is about to run.
-    pub(crate) fn step_begins(&self, number: u8, name: &str) {
-        self.last.set(None);
-        if self.live && !self.quiet {
-            stderr(&format!("\r\x1b[K{number}/{STEPS} {name} …"));
-            self.dirty.set(true);
-        }
+    pub(crate) fn step_begins(&self, number: u8, of: usize, name: &str) {
+        self.live.begin(format!("{number}/{of} {name}"));
     }
 
     /// A step is over.
     pub(crate) fn step_ended(&self, ran: &Ran) {
-        self.clear();
+        self.live.end();
         let tone = match ran.outcome {
             Outcome::Unchanged | Outcome::Changed { .. } => Tone::Good,
             Outcome::Planned { .. } => Tone::Notice,
@@ -110,8 +87,9 @@ impl Reporter {
         };
         let word = self.ui.paint(tone, &format!("{:9}", ran.outcome.word()));
         let mut text = format!(
-            "{}/{STEPS}  {:10}  {word}  {:6.1} s",
+            "{}/{}  {:10}  {word}  {:6.1} s",
             ran.number,
+            ran.of,
             ran.name,
             ran.took.as_secs_f64()
         );
@@ -132,7 +110,6 @@ impl Reporter {
 
     /// An error, the end of a log and a hint.
     pub(crate) fn error(&self, failure: &Failure) {
-        self.clear();
         for line in &failure.log {
             stderr(&format!("    | {}\n", clean(line)));
         }
@@ -184,13 +161,16 @@ impl Reporter {
         self.ui.paint(tone, text)
     }
 
-    fn clear(&self) {
-        if self.dirty.replace(false) {
-            stderr("\r\x1b[K");
+    /// Asks on a terminal whether to go on. Where nobody can be asked, that is what we were started for.
+    pub(crate) fn agreed(&self, question: &str) -> Result<bool> {
+        let stdin = std::io::stdin();
+        if self.json || !stdin.is_terminal() {
+            return Ok(true);
         }
+        stderr(&format!("{} [y/N] ", clean(question)));
+        let mut answer = String::new();
+        let read = stdin.lock().read_line(&mut answer);
+        read.map_err(|why| Failure::system("read the answer", why))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
-}
-
-fn stderr(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,4 +1,5 @@
-//! The runner: goes through the steps, times them, and stops at the first that fails.
+//! The runner: goes through the steps, times them, and stops at the first that fails, unless nothing
+//! after it depends on it.
 //!
 //! It knows nothing of what a step does. The journal gets one line for each step, and so does the
 //! reporter.
@@ -62,7 +63,8 @@ fn is_called(step: &NumberedStep, word: &str) -> bool {
     word == step.name || word.parse() == Ok(step.number)
 }
 
-/// Runs the steps in order, up to and including the first that fails.
+/// Runs the steps in order, up to and including the first that fails and that others depend on. A dry
+/// run shows them all.
 pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelection) -> Vec<Ran> {
     let mut all = Vec::new();
     for step in steps {
@@ -72,7 +74,7 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
             .skip_reason(step)
             .or(remote.then_some("the engine is on another machine"));
         if reason.is_none() {
-            cx.reporter.step_begins(step.number, step.name);
+            cx.reporter.step_begins(step.number, steps.len(), step.name);
         }
         let outcome = match reason {
             Some(reason) => Outcome::Skipped {
@@ -82,6 +84,7 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
         };
         let ran = Ran {
             number: step.number,
+            of: steps.len(),
             name: step.name,
             outcome,
             took: start.elapsed(),
@@ -92,7 +95,8 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
         }
         let failed = matches!(ran.outcome, Outcome::Failed(_));
         all.push(ran);
-        if failed {
+        let goes_on = selection.dry_run || !step.is_needed;
+        if failed && (!goes_on || cx.host.is_interrupted()) {
             break;
         }
     }
@@ -174,12 +178,38 @@ mod tests {
             number: 2,
             name: "user",
             reach: Reach::ThisHost,
+            is_needed: true,
             step: Box::new(step),
         };
         match perform(&context(&root), &listed, false) {
             Outcome::Failed(failure) => failure.hint,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn only_a_step_that_others_depend_on_ends_the_run() {
+        let root = tempfile::tempdir().expect("a directory");
+        let list = |needed: [bool; 3]| {
+            let numbered = (1..).zip(needed).map(|(number, is_needed)| NumberedStep {
+                number,
+                name: "it",
+                reach: Reach::ThisHost,
+                is_needed,
+                step: Box::new(Fails(None)) as Box<dyn Step>,
+            });
+            numbered.collect::<Vec<_>>()
+        };
+        let runs = |needed, dry_run| {
+            let selection = StepSelection {
+                dry_run,
+                ..StepSelection::default()
+            };
+            run(&context(&root), &list(needed), &selection).len()
+        };
+        assert_eq!(runs([false, true, true], false), 2);
+        assert_eq!(runs([true, false, true], false), 1);
+        assert_eq!(runs([true, true, true], true), 3, "a dry run shows all");
     }
 
     #[test]

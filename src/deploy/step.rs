@@ -47,12 +47,14 @@ pub(crate) enum Reach {
 
 /// A step, and what the runner knows of it.
 pub(crate) struct NumberedStep {
-    /// 1 to 9.
+    /// 1, 2, 3 …
     pub number: u8,
     /// The word for `--only` and `--skip`, and in the journal.
     pub name: &'static str,
     /// What it works on.
     pub reach: Reach,
+    /// Whether the steps after it have to wait until it worked.
+    pub is_needed: bool,
     /// What it does.
     pub step: Box<dyn Step>,
 }

@@ -30,6 +30,7 @@ mod readiness;
 mod real_gateway;
 mod remote;
 mod restore;
+mod rollback;
 mod swarm;
 mod swarm_lost_image;
 mod swarm_registry;
@@ -153,6 +154,7 @@ fn all() -> Vec<Check> {
         readiness::CHECKS,
         remote::CHECKS,
         restore::CHECKS,
+        rollback::CHECKS,
         swarm::CHECKS,
         swarm_lost_image::CHECKS,
         swarm_registry::CHECKS,

@@ -69,6 +69,12 @@ pub(super) enum Command {
         /// Keep the state as it is now instead of restoring the snapshot
         #[arg(long)]
         keep_state: bool,
+        /// Do not ask, though this is a terminal
+        #[arg(long, short)]
+        yes: bool,
+        /// Let go of the state that an earlier rollback took away, and do nothing else
+        #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["to", "keep_state"])]
+        forget: Option<String>,
         /// Wait for another run to end
         #[arg(long)]
         wait: bool,
@@ -100,6 +106,21 @@ pub(super) enum Command {
         /// Wait for another run to end
         #[arg(long)]
         wait: bool,
+    },
+    /// Put the state of a backup in the place of what is there; on a bare host `.env` and releases too
+    Restore {
+        /// A file, or the name of one in /var/backups/openclaw
+        #[arg(value_name = "FILE", default_value = "latest")]
+        archive: String,
+        /// Do not ask, though this is a terminal
+        #[arg(long, short)]
+        yes: bool,
+        /// Wait for another run to end
+        #[arg(long)]
+        wait: bool,
+        /// When to give up waiting for the gateway [default: 120s]
+        #[arg(long, value_name = "DURATION")]
+        health_timeout: Option<String>,
     },
 }
 
@@ -162,7 +183,7 @@ impl Cli {
         };
         match &self.command {
             Command::Bootstrap(run) | Command::Update(run) => run.fill(&mut flags),
-            Command::Rollback { health_timeout, .. } => {
+            Command::Rollback { health_timeout, .. } | Command::Restore { health_timeout, .. } => {
                 flags.health_timeout.clone_from(health_timeout)
             }
             _ => {}
@@ -186,16 +207,12 @@ impl Run {
     }
 
     /// Which steps.
-    pub(super) fn selection(&self, update: bool) -> StepSelection {
-        let mut selection = StepSelection {
+    pub(super) fn selection(&self) -> StepSelection {
+        StepSelection {
             only: self.only.clone(),
             skip: self.skip.clone(),
             dry_run: self.dry_run,
-        };
-        if update && selection.only.is_empty() {
-            selection.only = ["docker", "files", "gateway"].map(str::to_owned).to_vec();
         }
-        selection
     }
 }
 
@@ -210,12 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_three_steps() {
+    fn an_update_takes_the_same_options() {
         let cli = Cli::try_parse_from(["openclaw-deploy", "update", "--keep", "2"]).expect("valid");
-        let Command::Update(run) = &cli.command else {
-            panic!("it is an update")
-        };
-        assert_eq!(run.selection(true).only, ["docker", "files", "gateway"]);
+        assert!(matches!(cli.command, Command::Update(_)));
         assert_eq!(cli.flags().keep, Some(2));
     }
 }

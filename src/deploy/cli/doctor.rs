@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::base::token_kind;
 use crate::base::ui::Tone;
-use crate::base::units::size;
+use crate::base::units::{age, now, size};
+use crate::deploy::backup;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::client;
@@ -16,7 +17,12 @@ use crate::deploy::gateway::runtime;
 use crate::deploy::gateway::{container, env};
 use crate::deploy::host::disk;
 use crate::deploy::host::lock;
+use crate::deploy::step::{Reach, State};
+use crate::deploy::steps;
 use crate::deploy::token::Token;
+
+/// Two nights without a backup, in seconds.
+const TOO_OLD: u64 = 2 * 86_400 + 3600;
 
 /// How bad a diagnosis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +112,7 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
     // A remote engine does not tell how much its disk has left, and ours does not matter then.
     if !cx.settings.engine.is_remote() {
         all.push(disk(cx));
+        all.extend(this_host(cx));
     }
     print(cx, &all, json);
     let failed = all.iter().any(|it| it.severity == Severity::Fail);
@@ -117,15 +124,67 @@ fn is_useless(cx: &Context, token: &Token) -> bool {
     ghcr && token_kind::of(token.secret()) == token_kind::FINE_GRAINED
 }
 
+/// The least of what is free where the system, the engine and its images lie.
 fn disk(cx: &Context) -> Diagnosis {
-    match disk::free(&cx.host.path("/var")) {
-        Ok(free) if free > 2 << 30 => Diagnosis::ok("disk", format!("{} free in /var", size(free))),
-        Ok(free) => Diagnosis::bad(
+    let places = ["/var", "/var/lib/docker", "/var/lib/containerd"];
+    let there = places.into_iter().filter(|it| cx.host.exists(it));
+    let free = there.map(|it| disk::free(&cx.host.path(it)).map(|free| (free, it)));
+    let least = free.reduce(|one, other| Ok(one?.min(other?)));
+    match least {
+        None => Diagnosis::ok("disk", "there is no /var"),
+        Some(Ok((free, place))) if free > 2 << 30 => {
+            Diagnosis::ok("disk", format!("{} free in {place}", size(free)))
+        }
+        Some(Ok((free, place))) => Diagnosis::bad(
             "disk",
             Severity::Warn,
-            &Failure::new(format!("{} free in /var", size(free))).hint("docker system df"),
+            &Failure::new(format!("{} free in {place}", size(free))).hint("docker system df"),
         ),
-        Err(failure) => Diagnosis::bad("disk", Severity::Fail, &failure),
+        Some(Err(failure)) => Diagnosis::bad("disk", Severity::Fail, &failure),
+    }
+}
+
+/// The steps that concern the host itself, and its backups: what `bootstrap` would do there now.
+fn this_host(cx: &Context) -> Vec<Diagnosis> {
+    if cx.host.is_real_root() && !nix::unistd::geteuid().is_root() {
+        let failure = Failure::new("firewall, SSH, updates and backups can be seen by root alone");
+        let failure = failure.hint("sudo openclaw-deploy doctor");
+        return vec![Diagnosis::bad("host", Severity::Warn, &failure)];
+    }
+    let steps = steps::all().into_iter();
+    let steps = steps.filter(|step| step.reach == Reach::ThisHost);
+    let mut all: Vec<_> = steps
+        .map(|step| match step.step.check(cx) {
+            Ok(State::Done) => Diagnosis::ok(step.name, "as bootstrap leaves it"),
+            Ok(State::Skip { reason }) => Diagnosis::ok(step.name, reason),
+            Ok(State::Needed { what }) => Diagnosis::bad(
+                step.name,
+                Severity::Warn,
+                &Failure::new(format!("to do: {}", what.join("; ")))
+                    .hint(format!("openclaw-deploy bootstrap --only {}", step.name)),
+            ),
+            Err(failure) => Diagnosis::bad(step.name, Severity::Warn, &failure),
+        })
+        .collect();
+    all.push(backups(cx));
+    all
+}
+
+/// Whether there is a backup, and how old it is.
+fn backups(cx: &Context) -> Diagnosis {
+    let warn = |what: String| {
+        let failure = Failure::new(what).hint("openclaw-deploy backup");
+        Diagnosis::bad("backup", Severity::Warn, &failure)
+    };
+    match backup::newest(&cx.host) {
+        None => warn("there is none".to_owned()),
+        Some((_, made, bytes)) => {
+            let text = format!("{}, {}", age(made), size(bytes));
+            match now().saturating_sub(made) > TOO_OLD {
+                true => warn(format!("{text}: no night since has made one")),
+                false => Diagnosis::ok("backup", text),
+            }
+        }
     }
 }
 
@@ -208,9 +267,9 @@ fn print(cx: &Context, all: &[Diagnosis], json: bool) {
         let word = format!("{:4}", it.severity.word());
         let word = cx.reporter.paint(it.severity.tone(), &word);
         cx.reporter
-            .data(&format!("{word}  {:8}  {}", it.name, it.text));
+            .data(&format!("{word}  {:9}  {}", it.name, it.text));
         if let Some(fix) = &it.fix {
-            cx.reporter.data(&format!("{:16}{fix}", ""));
+            cx.reporter.data(&format!("{:17}{fix}", ""));
         }
     }
 }

@@ -6,6 +6,7 @@ mod run_lock;
 mod report;
 mod doctor;
 mod rollback;
+mod restore;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -21,9 +22,10 @@ use super::context::Context;
 use super::docker::Engine;
 use super::error::{Exit, Failure, Result};
 use super::gateway::{container, logs};
-use super::outcome::Outcome;
 use super::reporter::{PROGRAM, Reporter};
 use super::run::{StepSelection, run};
+use super::step::NumberedStep;
+use super::steps::{all, of_update};
 use crate::base::command_line;
 use crate::base::environment;
 use crate::base::harden;
@@ -84,26 +86,44 @@ fn misunderstood(error: &clap::Error) -> Exit {
 
 fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
     match &cli.command {
-        Command::Bootstrap(run) => steps(cx, &run.selection(false), run.wait),
-        Command::Update(run) => steps(cx, &run.selection(true), run.wait),
+        Command::Bootstrap(run) => steps(cx, &all(), &run.selection(), run.wait),
+        Command::Update(run) => steps(cx, &of_update(), &run.selection(), run.wait),
         Command::Rollback {
             to,
             keep_state,
+            yes,
+            forget,
             wait,
             ..
-        } => rollback::rollback(cx, *to, *keep_state, *wait),
+        } => rollback::rollback(
+            cx,
+            &rollback::Wanted {
+                to: *to,
+                keep_state: *keep_state,
+                yes: *yes,
+                forget: forget.as_deref(),
+                wait: *wait,
+            },
+        ),
         Command::Status { show_token } => report::status(cx, *show_token, cli.common.json),
         Command::Stats => report::stats(cx, cli.common.json),
         Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
         Command::Backup { resume, wait } => back_up(cx, *resume, *wait),
+        Command::Restore {
+            archive, yes, wait, ..
+        } => restore::restore(cx, archive, *yes, *wait),
     }
 }
 
 /// `bootstrap` and `update`.
-fn steps(cx: &Context, selection: &StepSelection, wait: bool) -> Result<Exit> {
-    let steps = super::steps::all();
-    selection.refuse_unknown(&steps)?;
+fn steps(
+    cx: &Context,
+    steps: &[NumberedStep],
+    selection: &StepSelection,
+    wait: bool,
+) -> Result<Exit> {
+    selection.refuse_unknown(steps)?;
     let _lock = match selection.dry_run {
         true => None,
         false => Some(run_lock::lock(cx, wait)?),
@@ -117,20 +137,16 @@ fn steps(cx: &Context, selection: &StepSelection, wait: bool) -> Result<Exit> {
     if !selection.dry_run {
         run_lock::prepare(cx)?;
     }
-    let ran = run(cx, &steps, selection);
-    let failure = ran.iter().find_map(|step| match &step.outcome {
-        Outcome::Failed(failure) => Some(failure.clone()),
-        _ => None,
-    });
+    let ran = run(cx, steps, selection);
+    let failures: Vec<&Failure> = ran.iter().filter_map(|it| it.outcome.failure()).collect();
     run_lock::warn_of_journal(cx);
-    report::summary(cx, &ran, failure.as_ref());
-    match failure {
-        Some(failure) => {
-            cx.reporter.error(&failure);
-            Ok(failure.exit)
-        }
-        None => Ok(Exit::Done),
+    let not_run: Vec<_> = steps[ran.len()..].iter().map(|step| step.name).collect();
+    report::summary(cx, &ran, &not_run, failures.first().copied());
+    for failure in &failures {
+        cx.reporter.error(failure);
     }
+    // The first says what went wrong; after the gateway's the others go on.
+    Ok(failures.first().map_or(Exit::Done, |failure| failure.exit))
 }
 
 /// What the timer of step 8 runs.

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use serde_json::{Value, json};
 
 use crate::base::ui::Tone;
-use crate::base::units::clock;
-use crate::base::units::{now, round};
+use crate::base::units::{age, clock, round, size};
+use crate::deploy::backup;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::env_file::EnvFile;
@@ -17,11 +17,15 @@ use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime;
 use crate::deploy::gateway::{container, env};
 use crate::deploy::host::lock;
+use crate::deploy::image_reference::{short, short_name};
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
 
+/// How many releases `status` shows; `--json` has all.
+const SHOWN: usize = 5;
+
 /// The end of `bootstrap` and `update`.
-pub(super) fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
+pub(super) fn summary(cx: &Context, ran: &[Ran], not_run: &[&str], failure: Option<&Failure>) {
     let seconds = round(cx.started.elapsed().as_secs_f64());
     let steps: Vec<Value> = ran.iter().map(step).collect();
     let facts: serde_json::Map<_, _> = cx
@@ -35,18 +39,40 @@ pub(super) fn summary(cx: &Context, ran: &[Ran], failure: Option<&Failure>) {
         "exit": exit,
         "seconds": seconds,
         "steps": steps,
+        "not_run": not_run,
         "facts": facts,
         "warnings": cx.reporter.warnings(),
         "error": failure.map(error),
     }));
-    if failure.is_none() && !cx.reporter.is_dry_run() {
+    if cx.reporter.is_dry_run() {
+        return;
+    }
+    if failure.is_none() {
         for (name, value) in cx.facts.borrow().iter() {
             cx.reporter.line(&format!("{name:10}  {value}"));
         }
-        cx.reporter.line(&format!("{:10}  {seconds:.1} s", "took"));
-        if !cx.settings.engine.is_remote() {
-            what_next(cx, ran);
-        }
+    } else {
+        what_is_done(cx, ran, not_run);
+    }
+    cx.reporter.line(&format!("{:10}  {seconds:.1} s", "took"));
+    if !cx.settings.engine.is_remote() {
+        what_next(cx, ran);
+    }
+}
+
+/// After a failure: which steps are done, and which are not.
+fn what_is_done(cx: &Context, ran: &[Ran], not_run: &[&str]) {
+    let names = |word: &str| {
+        let such = ran.iter().filter(|it| word.contains(it.outcome.word()));
+        such.map(|it| it.name).collect::<Vec<_>>().join(", ")
+    };
+    let lines = [
+        ("done", names("changed unchanged")),
+        ("failed", names("failed")),
+        ("not run", not_run.join(", ")),
+    ];
+    for (word, names) in lines.iter().filter(|(_, names)| !names.is_empty()) {
+        cx.reporter.line(&format!("{word:10}  {names}"));
     }
 }
 
@@ -162,6 +188,7 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
         "interrupted": records.pending.is_some(),
+        "backup": backup::newest(&cx.host).map(|(name, made, bytes)| json!({"name": name, "made": made, "bytes": bytes})),
     })
 }
 
@@ -183,7 +210,7 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
         };
         line("pending", word);
     }
-    for it in records.releases.iter().rev() {
+    for it in records.releases.iter().rev().take(SHOWN) {
         let snapshot = if it.snapshot.is_some() {
             "snapshot"
         } else {
@@ -195,15 +222,41 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
                 "{}  {:11}  {snapshot:8}  {}",
                 clock(it.since),
                 it.source.word(),
-                it.pinned
+                version(it)
             ),
         );
+    }
+    if !records.bad.is_empty() {
+        let bad: Vec<_> = records.bad.iter().map(|id| short(id)).collect();
+        line(
+            "bad",
+            &format!("{} (not tried again without --retry)", bad.join(", ")),
+        );
+    }
+    if !cx.settings.engine.is_remote() {
+        line("backup", &backup_text(cx));
+    }
+}
+
+/// How a release is told from others.
+fn version(release: &Release) -> String {
+    match release.version.is_empty() {
+        true => short(release.pinned.rsplit('@').next().unwrap_or_default()).to_owned(),
+        false => release.version.clone(),
+    }
+}
+
+/// Age and size of the newest backup.
+fn backup_text(cx: &Context) -> String {
+    match backup::newest(&cx.host) {
+        None => "none, or none that this user may see".to_owned(),
+        Some((_, made, bytes)) => format!("{}, {}", age(made), size(bytes)),
     }
 }
 
 /// The release that should be running.
 fn release_text(current: &Release, line: impl Fn(&str, &str)) {
-    line("image", &current.pinned);
+    line("image", &short_name(&current.pinned));
     line("source", current.source.word());
     if let Some(service) = runtime::of(current.runtime).describe(current) {
         line("service", &service);
@@ -211,6 +264,8 @@ fn release_text(current: &Release, line: impl Fn(&str, &str)) {
     if !current.version.is_empty() {
         line("version", &current.version);
     }
-    let days = now().saturating_sub(current.since) / 86_400;
-    line("since", &format!("{} ({days} days)", clock(current.since)));
+    line(
+        "since",
+        &format!("{} ({})", clock(current.since), age(current.since)),
+    );
 }

@@ -3,37 +3,123 @@
 use serde_json::json;
 
 use super::run_lock;
+use crate::base::units::{clock, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Pending, Records, Release};
 use crate::deploy::gateway::{rollback, state};
+use crate::deploy::host::disk;
+use crate::deploy::image_reference::short;
 
-pub(super) fn rollback(
-    cx: &Context,
-    to: Option<u64>,
-    keep_state: bool,
-    wait: bool,
-) -> Result<Exit> {
-    let _lock = run_lock::lock(cx, wait)?;
+/// What was asked for.
+pub(super) struct Wanted<'a> {
+    pub to: Option<u64>,
+    pub keep_state: bool,
+    pub yes: bool,
+    pub forget: Option<&'a str>,
+    pub wait: bool,
+}
+
+pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
+    let _lock = run_lock::lock(cx, wanted.wait)?;
     cx.host.wait(async {
         let engine = Engine::open(&cx.settings.engine).await?;
         let mut records = Records::load(&cx.host, &cx.settings)?;
-        let target = target(&records, to)?.clone();
-        let snapshot = state_of(cx, &engine, &records, &target, keep_state).await?;
+        if let Some(snapshot) = wanted.forget {
+            return forget(cx, &engine, &mut records, snapshot).await;
+        }
+        let target = target(&records, wanted.to)?.clone();
+        let snapshot = state_of(cx, &engine, &records, &target, wanted.keep_state).await?;
+        announce(cx, &records, &target, snapshot.as_deref());
+        if !wanted.yes && !cx.reporter.agreed("go back?")? {
+            cx.reporter.line("nothing was changed");
+            return Ok(Exit::Done);
+        }
+        let before = records.current().map(|it| it.id);
         let new = rollback::run(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
         run_lock::warn_of_journal(cx);
         let new = new?;
+        let kept = before.and_then(|id| records.held_of(id));
         cx.reporter.result(&json!({
-            "exit": 0, "to": target.id, "release": new, "image": target.pinned,
+            "exit": 0, "to": target.id, "release": new, "image": target.pinned, "kept": kept,
             "warnings": cx.reporter.warnings(), "error": null,
         }));
         cx.reporter.line(&format!(
             "release {} runs and answers: {} (as release {new})",
             target.id, target.pinned
         ));
+        if let (Some(before), Some(kept)) = (before, kept) {
+            cx.reporter.line(&format!(
+                "the state as it was is kept as {kept}\n  to have it again    openclaw-deploy rollback --to {before}\n  \
+                 to let it go        openclaw-deploy rollback --forget {kept}"
+            ));
+        }
         Ok(Exit::Done)
     })
+}
+
+/// Which moment comes back, and what goes.
+fn announce(cx: &Context, records: &Records, target: &Release, snapshot: Option<&str>) {
+    let at = short(target.pinned.rsplit('@').next().unwrap_or_default());
+    let Some(snapshot) = snapshot else {
+        cx.reporter.note(format!(
+            "release {} ({at}) comes back; the state stays as it is",
+            target.id
+        ));
+        return;
+    };
+    let pending = records.pending.as_ref().map(|it| &it.release);
+    let mut releases = records.releases.iter().chain(pending);
+    let after = releases.find(|it| it.snapshot.as_deref() == Some(snapshot));
+    // Volumes are named by when they were made, directories by when they were copied.
+    let named = snapshot.split(['.', '-']).next();
+    let moment = after.map(|it| it.since);
+    let moment = moment.or(named.and_then(|it| it.parse().ok())).unwrap_or(0);
+    cx.reporter.note(format!(
+        "release {} ({at}) comes back, with its state of {}",
+        target.id,
+        clock(moment)
+    ));
+    if state::of(&cx.settings).restores_in_place() {
+        let parts = [cx.settings.state(), cx.settings.auth()];
+        let written = parts.map(|path| disk::written_since(&cx.host.path(path), moment));
+        let (files, bytes) = (written[0].0 + written[1].0, written[0].1 + written[1].1);
+        cx.reporter.note(format!(
+            "what was written since goes: {files} {}, {}",
+            if files == 1 { "file" } else { "files" },
+            size(bytes)
+        ));
+    } else {
+        cx.reporter.note("what was written since goes");
+    }
+}
+
+/// Lets go of a state that an earlier rollback took away.
+async fn forget(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    snapshot: &str,
+) -> Result<Exit> {
+    if !records.let_go(snapshot) {
+        let held: Vec<_> = records.held.iter().map(|it| it.snapshot.as_str()).collect();
+        let known = match held.is_empty() {
+            true => "none".to_owned(),
+            false => held.join(", "),
+        };
+        return Err(
+            Failure::new(format!("no state is kept as {snapshot}")).hint(format!("kept: {known}"))
+        );
+    }
+    records.save(&cx.host, &cx.settings)?;
+    state::prune(cx, engine, records).await;
+    cx.reporter
+        .result(&json!({"exit": 0, "forgotten": snapshot, "error": null}));
+    cx.reporter.line(&format!(
+        "{snapshot} is no longer kept for itself; it goes with the others"
+    ));
+    Ok(Exit::Done)
 }
 
 /// The snapshot that holds the state of `target`: the one taken when the release after it began.
@@ -53,7 +139,9 @@ async fn state_of(
     if keep_state || is_back {
         return Ok(None);
     }
-    let snapshot = after.next().and_then(|it| it.snapshot.clone()).or(pending);
+    let held = records.held_of(target.id).map(str::to_owned);
+    let snapshot = after.next().and_then(|it| it.snapshot.clone());
+    let snapshot = held.or(snapshot).or(pending);
     match snapshot {
         Some(id) if storage.has_snapshot(cx, engine, &id).await? => Ok(Some(id)),
         _ => Err(Failure::new(format!(

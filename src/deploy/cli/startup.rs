@@ -44,7 +44,7 @@ pub(super) fn reporter(cli: &Cli) -> Reporter {
 }
 
 fn is_dry_run(cli: &Cli) -> bool {
-    matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.selection(false).dry_run)
+    matches!(&cli.command, Command::Bootstrap(run) | Command::Update(run) if run.selection().dry_run)
 }
 
 /// Everything that a command is given.

@@ -15,7 +15,7 @@ pub(crate) async fn observe(cx: &Context, engine: &Engine) -> Result<Observed> {
     let healthy = match &container {
         Some(container) if container.running => {
             let port = cx.settings.reachable_port();
-            liveness::wait(engine, &container.id, port, Instant::now())
+            liveness::wait(engine, &container.id, port, Instant::now(), |_| {})
                 .await?
                 .is_ok()
                 || matches!(probe(port).await, Some(Liveness::NoEndpoint))

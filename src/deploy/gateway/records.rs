@@ -35,6 +35,9 @@ pub(crate) struct Records {
     pub brought: Vec<Brought>,
     /// A change that has begun and not ended.
     pub pending: Option<Pending>,
+    /// States that a rollback took away, until the user lets them go: neither their snapshots nor the
+    /// releases that wrote them are pruned.
+    pub held: Vec<Held>,
     /// The mark of our volumes on a remote engine: another operator's records have another.
     pub mark: String,
 }
@@ -49,6 +52,15 @@ pub(crate) struct Brought {
     pub image: String,
     /// Where it came from.
     pub source: ImageSource,
+}
+
+/// A state that a rollback took away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// The snapshot that has it.
+    pub snapshot: String,
+    /// The release that wrote it.
+    pub release: u64,
 }
 
 /// A version that ran, and all that is needed to run it again without a registry.
@@ -168,6 +180,20 @@ impl Records {
         self.releases.push(release);
     }
 
+    /// The snapshot of what a rollback took away from this release.
+    pub(crate) fn held_of(&self, release: u64) -> Option<&str> {
+        let held = self.held.iter().rev();
+        let mut such = held.filter(|it| it.release == release);
+        such.next().map(|it| it.snapshot.as_str())
+    }
+
+    /// Lets go of the state in this snapshot.
+    pub(crate) fn let_go(&mut self, snapshot: &str) -> bool {
+        let before = self.held.len();
+        self.held.retain(|it| it.snapshot != snapshot);
+        self.held.len() < before
+    }
+
     /// Remembers an image as bad.
     pub(crate) fn mark_bad(&mut self, image: &str) {
         if !self.bad.iter().any(|bad| bad == image) {
@@ -235,7 +261,11 @@ impl Records {
         }
         others.extend(after.and_then(|it| it.snapshot.clone()));
         ways.extend(others);
+        let held = self.held.iter().map(|it| it.snapshot.clone());
+        let held: Vec<_> = held.collect();
+        ways.retain(|id| !held.contains(id));
         ways.truncate(keep.max(1));
+        ways.extend(held);
         for release in &mut self.releases {
             release.snapshot.take_if(|it| !ways.contains(it));
         }
@@ -252,6 +282,8 @@ impl Records {
             }
         }
         images.truncate(keep.max(1));
+        let held = self.held.iter().filter_map(|it| self.release(it.release));
+        images.extend(held.map(|release| release.image.clone()));
         let (kept, gone) = std::mem::take(&mut self.releases)
             .into_iter()
             .partition(|release| images.contains(&release.image));
@@ -336,6 +368,34 @@ pub(crate) mod tests {
         records.recall_brought();
         let brought: Vec<_> = records.brought.iter().map(|it| it.image.as_str()).collect();
         assert_eq!(brought, ["a"]);
+    }
+
+    #[test]
+    fn what_a_rollback_took_away_stays_until_it_is_let_go() {
+        let mut records = Records::default();
+        for (id, image) in [(1, "a"), (2, "b"), (3, "a"), (4, "c"), (5, "d"), (6, "e")] {
+            let snapshot = Some(format!("s{id}"));
+            let release = Release {
+                snapshot,
+                ..release(id, image)
+            };
+            records.commit(release);
+        }
+        records.held.push(Held {
+            snapshot: "s3".to_owned(),
+            release: 2,
+        });
+        assert_eq!(records.clone().keep_snapshots(1), ["s6", "s3"]);
+        let kept = |mut records: Records| {
+            records.prune(1);
+            let ids = records.releases.iter().map(|it| it.id);
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(kept(records.clone()), [2, 6]);
+        assert_eq!((records.held_of(2), records.held_of(3)), (Some("s3"), None));
+        assert!(records.let_go("s3") && !records.let_go("s3"));
+        assert_eq!(kept(records.clone()), [6]);
+        assert_eq!(records.keep_snapshots(1), ["s6"]);
     }
 
     #[test]

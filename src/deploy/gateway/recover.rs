@@ -64,12 +64,14 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
         pending.release.pinned,
         cx.settings.health_timeout.as_secs()
     ));
-    let deadline = Instant::now() + cx.settings.health_timeout;
+    let timeout = cx.settings.health_timeout;
+    let deadline = Instant::now() + timeout;
     let sign = liveness::wait(
         engine,
         &container.id,
         cx.settings.reachable_port(),
         deadline,
+        |seen| cx.reporter.waits_for_gateway(seen, timeout),
     )
     .await?;
     let known = pending.from.map(|_| Vec::new());

@@ -185,8 +185,11 @@ pub(crate) async fn restore(
         exposure::port_is_free(port)?;
     }
     let id = runtime::of(to.runtime).start(cx, engine, to).await?;
-    let deadline = Instant::now() + cx.settings.health_timeout;
-    match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
+    let timeout = cx.settings.health_timeout;
+    let deadline = Instant::now() + timeout;
+    let port = cx.settings.reachable_port();
+    let each = |seen: &str| cx.reporter.waits_for_gateway(seen, timeout);
+    match liveness::wait(engine, &id, port, deadline, each).await? {
         Ok(_) => runtime::keep_running(cx, engine, to).await?,
         Err(why) => return Err(logs::unhealthy(cx, engine, &id, &why).await),
     }

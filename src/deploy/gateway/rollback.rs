@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::records::{Pending, Records, Release};
+use super::records::{Held, Pending, Records, Release};
 use crate::base::units::now;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -47,10 +47,22 @@ pub(crate) async fn run(
         "event": "rollback", "to": target.id, "cause": "asked", "outcome": "answered",
     }));
     let id = release.id;
+    hold(records, &release, state);
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
     state::prune(cx, engine, records).await;
     Ok(id)
+}
+
+/// The state that was taken away is held until the user lets it go; one that was brought back needs that
+/// no more.
+fn hold(records: &mut Records, release: &Release, state: Option<&str>) {
+    let Some(state) = state else { return };
+    records.let_go(state);
+    let from = records.current().map(|it| it.id);
+    if let (Some(release), Some(snapshot)) = (from, release.snapshot.clone()) {
+        records.held.push(Held { snapshot, release });
+    }
 }
 
 /// Replaces what runs, or restores it.

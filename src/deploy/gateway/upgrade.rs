@@ -227,8 +227,11 @@ async fn attempt(
     let id = runtime::of(release.runtime)
         .start(cx, engine, release)
         .await?;
-    let deadline = Instant::now() + cx.settings.health_timeout;
-    match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
+    let timeout = cx.settings.health_timeout;
+    let deadline = Instant::now() + timeout;
+    let port = cx.settings.reachable_port();
+    let each = |seen: &str| cx.reporter.waits_for_gateway(seen, timeout);
+    match liveness::wait(engine, &id, port, deadline, each).await? {
         Ok(sign) => acceptance::check(cx, engine, &id, release, known.as_deref())
             .await
             .map(|()| sign),

@@ -25,7 +25,7 @@ use crate::deploy::gateway::{container, logs, recover};
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolved, resolve};
-use crate::deploy::image_reference::short;
+use crate::deploy::image_reference::short_name;
 use crate::deploy::step::{State, Step};
 
 /// The gateway.
@@ -166,8 +166,11 @@ async fn start_again(
     let id = runtime::of(container::runtime(container))
         .resume(cx, engine, container, release)
         .await?;
-    let deadline = Instant::now() + cx.settings.health_timeout;
-    match liveness::wait(engine, &id, cx.settings.reachable_port(), deadline).await? {
+    let timeout = cx.settings.health_timeout;
+    let deadline = Instant::now() + timeout;
+    let port = cx.settings.reachable_port();
+    let each = |seen: &str| cx.reporter.waits_for_gateway(seen, timeout);
+    match liveness::wait(engine, &id, port, deadline, each).await? {
         Ok(_) => runtime::keep_running(cx, engine, release).await,
         Err(why) => Err(logs::unhealthy(cx, engine, &id, &why)
             .await
@@ -181,13 +184,5 @@ fn tell(cx: &Context, records: &Records) {
         cx.fact("image", &current.pinned);
         cx.fact("source", current.source.word());
         cx.fact("gateway", cx.settings.address());
-    }
-}
-
-/// `ghcr.io/o/openclaw at 0123456789ab`.
-fn short_name(pinned: &str) -> String {
-    match pinned.split_once('@') {
-        Some((name, digest)) => format!("{name} at {}", short(digest)),
-        None => short(pinned).to_owned(),
     }
 }

@@ -30,11 +30,22 @@ pub(crate) fn all() -> Vec<NumberedStep> {
     ]
 }
 
+/// The steps of an update, with numbers of their own.
+pub(crate) fn of_update() -> Vec<NumberedStep> {
+    vec![
+        list(1, "docker", AnyEngine, docker::Docker),
+        list(2, "files", AnyEngine, files::Files),
+        list(3, "gateway", AnyEngine, gateway::Gateway::default()),
+    ]
+}
+
 fn list(number: u8, name: &'static str, reach: Reach, step: impl Step + 'static) -> NumberedStep {
     NumberedStep {
         number,
         name,
         reach,
+        // A host without a firewall is worse than one without a gateway.
+        is_needed: name != "gateway",
         step: Box::new(step),
     }
 }
@@ -49,5 +60,12 @@ mod tests {
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let names: std::collections::BTreeSet<_> = all().iter().map(|step| step.name).collect();
         assert_eq!(names.len(), 9);
+        let numbers: Vec<_> = of_update().iter().map(|step| step.number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        let free: Vec<_> = all().into_iter().filter(|step| !step.is_needed).collect();
+        assert_eq!(
+            free.iter().map(|it| it.name).collect::<Vec<_>>(),
+            ["gateway"]
+        );
     }
 }

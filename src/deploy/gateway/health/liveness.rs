@@ -198,12 +198,13 @@ impl std::fmt::Display for Unhealthy {
     }
 }
 
-/// Waits until the container answers, exits, or `deadline` passes.
+/// Waits until the container answers, exits, or `deadline` passes. `each` is told what is seen meanwhile.
 pub(crate) async fn wait(
     engine: &Engine,
     id: &str,
     port: Option<u16>,
     deadline: Instant,
+    each: impl Fn(&str),
 ) -> Result<std::result::Result<Sign, Unhealthy>> {
     let mut no_endpoint_since = None;
     let mut restarts = None;
@@ -237,6 +238,7 @@ pub(crate) async fn wait(
         if Instant::now() >= deadline {
             return Ok(Err(Unhealthy::TooLate(seen)));
         }
+        each(&seen);
         let pause = if port.is_some() { EVERY } else { 4 * EVERY };
         tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
     }

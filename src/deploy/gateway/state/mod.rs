@@ -7,7 +7,7 @@
 //! gateway is stopped, and counts once the records name it.
 
 mod interface;
-mod snapshot;
+pub(crate) mod snapshot;
 mod preflight;
 mod directories;
 pub(crate) mod volumes;

@@ -20,7 +20,7 @@ const PRIVATE: Access = Access {
 const SLOW: Duration = Duration::from_secs(1800);
 
 /// Makes sure that there is a directory for snapshots, and returns it.
-pub(super) fn directory(cx: &Context) -> Result<PathBuf> {
+pub(crate) fn directory(cx: &Context) -> Result<PathBuf> {
     let directory = all(cx);
     cx.host.directory(&directory, PRIVATE)?;
     Ok(directory)
@@ -41,7 +41,7 @@ pub(super) fn exists(cx: &Context, id: &str) -> bool {
 }
 
 /// Takes the snapshot `id`. The gateway is stopped.
-pub(super) async fn take(cx: &Context, id: &str) -> Result<()> {
+pub(crate) async fn take(cx: &Context, id: &str) -> Result<()> {
     let directory = directory(cx)?;
     let fresh = directory.join(format!(".{id}.new"));
     wipe(cx, &fresh)?;
@@ -57,7 +57,7 @@ pub(super) async fn take(cx: &Context, id: &str) -> Result<()> {
 
 /// An id that no other snapshot has, for the one that release `id` begins with: a change that failed
 /// within this second, or before the clock was set back, may still need its own.
-pub(super) fn new_id(cx: &Context, now: u64, id: u64) -> String {
+pub(crate) fn new_id(cx: &Context, now: u64, id: u64) -> String {
     let names = (0..).map(|nth: u32| match nth {
         0 => format!("{now}-{id}"),
         nth => format!("{now}.{nth}-{id}"),
@@ -124,7 +124,7 @@ pub(super) fn repair(cx: &Context) -> Result<()> {
 }
 
 /// Removes all snapshots but those in `keep`.
-pub(super) fn prune(cx: &Context, keep: &[String]) {
+pub(crate) fn prune(cx: &Context, keep: &[String]) {
     let Ok(entries) = fs::read_dir(cx.host.path(all(cx))) else {
         return;
     };
@@ -168,7 +168,8 @@ fn rename(cx: &Context, from: &Path, to: &Path) -> Result<()> {
         .map_err(|why| Failure::file("rename", from, why))
 }
 
-fn wipe(cx: &Context, path: &Path) -> Result<()> {
+/// Removes a file or a tree, if it is there.
+pub(crate) fn wipe(cx: &Context, path: &Path) -> Result<()> {
     let there = cx.host.path(path);
     let gone = match there.symlink_metadata() {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(there),

@@ -10,6 +10,7 @@ use crate::deploy::host::{Access, systemd};
 const ACCESS: Access = Access::root(0o644);
 const SERVICE: &str = "/etc/systemd/system/openclaw-backup.service";
 const TIMER: &str = "/etc/systemd/system/openclaw-backup.timer";
+const FAILED: &str = "/etc/systemd/system/openclaw-backup-failed.service";
 const TIMER_UNIT: &str = "openclaw-backup.timer";
 const INSTALLED: &str = "/usr/local/bin/openclaw-deploy";
 const TIMER_TEXT: &str = "\
@@ -26,11 +27,25 @@ Persistent=true
 WantedBy=timers.target
 ";
 
+/// Tells the journal, and whoever has put a hook there; that there is none is no failure.
+const FAILED_TEXT: &str = "\
+# Written by openclaw-deploy.
+[Unit]
+Description=Tells of a backup of the OpenClaw gateway that failed
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-backup \"the nightly backup failed; see: journalctl -u openclaw-backup\"
+Environment=OPENCLAW_EVENT=backup-failed
+ExecStart=-/etc/openclaw-deploy/hooks/post-failure
+";
+
 /// What is missing for backups to happen.
 pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
     let mut what = Vec::new();
     let written = host.holds(SERVICE, service(cx)?.as_bytes(), ACCESS)
+        && host.holds(FAILED, FAILED_TEXT.as_bytes(), ACCESS)
         && host.holds(TIMER, TIMER_TEXT.as_bytes(), ACCESS);
     let ticking = systemd::is_enabled(host, TIMER_UNIT) && systemd::is_active(host, TIMER_UNIT);
     if !written || !ticking {
@@ -46,6 +61,7 @@ pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
 pub(super) fn start(cx: &Context) -> Result<()> {
     let host = &cx.host;
     host.write(SERVICE, service(cx)?.as_bytes(), ACCESS)?;
+    host.write(FAILED, FAILED_TEXT.as_bytes(), ACCESS)?;
     host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
     systemd::systemctl(host, &["daemon-reload"])?;
     systemd::systemctl(host, &["enable", "--now", TIMER_UNIT])
@@ -75,6 +91,7 @@ fn service_text(program: &Path, config: Option<&Path>) -> String {
          [Unit]\n\
          Description=Backup of the OpenClaw gateway\n\
          After=docker.service\n\
+         OnFailure=openclaw-backup-failed.service\n\
          \n\
          [Service]\n\
          Type=oneshot\n\

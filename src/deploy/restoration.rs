@@ -1,0 +1,217 @@
+//! `restore`: a backup becomes the gateway again, on the host that made it or on a bare one.
+//!
+//! The archive is unpacked as a snapshot of the state. Where a gateway is, that snapshot is put in place as
+//! a rollback does it: what is there now is kept, and comes back if the gateway does not answer. On a
+//! bare host `.env` and the records of the releases come back too, and `bootstrap` starts it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::units::size;
+use crate::deploy::backup::{self, PLACE};
+use crate::deploy::context::Context;
+use crate::deploy::docker::Engine;
+use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::gateway::records::{Held, Records};
+use crate::deploy::gateway::state::snapshot;
+use crate::deploy::gateway::{env, rollback, state};
+use crate::deploy::host::{Program, disk};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What came of it.
+pub(crate) struct Restored {
+    /// The archive.
+    pub archive: PathBuf,
+    /// The new release, where a gateway runs with that state; none on a bare host.
+    pub release: Option<u64>,
+    /// The snapshot of what was there.
+    pub kept: Option<String>,
+}
+
+/// Which archive is meant: a path, a name in the place of the backups, or the newest.
+pub(crate) fn find(cx: &Context, named: &str) -> Result<PathBuf> {
+    let archives = backup::archives(&cx.host);
+    let path = match (named, archives.last()) {
+        ("latest", Some(newest)) => Path::new(PLACE).join(newest),
+        ("latest", None) => {
+            return Err(Failure::new(format!("there is no backup in {PLACE}"))
+                .hint("name the file: openclaw-deploy restore FILE"));
+        }
+        (named, _) if named.contains('/') => std::path::absolute(named)
+            .map_err(|why| Failure::file("find", Path::new(named), why))?,
+        (named, _) => Path::new(PLACE).join(named),
+    };
+    match cx.host.exists(&path) {
+        true => Ok(path),
+        false => Err(Failure::new(format!("{} was not found", path.display()))
+            .hint(format!("see what is there: ls {PLACE}"))),
+    }
+}
+
+/// Restores. The deploy user is there.
+pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
+    if cx.settings.engine.is_remote() {
+        return Err(Failure::new(
+            "a backup holds directories, and a remote engine has volumes instead",
+        )
+        .hint("run this on the host of the gateway"));
+    }
+    let (id, unpacked) = unpack(cx, &archive)?;
+    let mut records = Records::load(&cx.host, &cx.settings)?;
+    let done = match records.current().cloned() {
+        Some(current) => cx.host.wait(async {
+            let engine = Engine::open(&cx.settings.engine).await?;
+            let new = rollback::run(cx, &engine, &mut records, &current, Some(&id)).await?;
+            Ok((Some(new), records.held_of(current.id).map(str::to_owned)))
+        }),
+        None => on_bare_host(cx, &id, &unpacked).map(|kept| (None, kept)),
+    };
+    let _ = cx.host.remove(&unpacked.env);
+    let _ = cx.host.remove(&unpacked.records);
+    let (release, kept) = done?;
+    Ok(Restored {
+        archive,
+        release,
+        kept,
+    })
+}
+
+/// The files of an archive that are no state, in the snapshot that it became.
+struct Unpacked {
+    env: PathBuf,
+    records: PathBuf,
+}
+
+/// Unpacks the archive as a snapshot, and returns its id.
+fn unpack(cx: &Context, archive: &Path) -> Result<(String, Unpacked)> {
+    let place = snapshot::directory(cx)?;
+    let packed = cx.host.metadata(archive).map_or(0, |it| it.len());
+    let free = disk::free(&cx.host.path(&place))?;
+    // Twice unpacked: as a snapshot and in its place. What is packed grows about fourfold.
+    if free / 8 < packed {
+        return Err(Failure::expected(
+            format!(
+                "{} free in {}",
+                size(packed.saturating_mul(8)),
+                place.display()
+            ),
+            size(free),
+        )
+        .cause(Cause::Disk)
+        .hint("free some space: df -h"));
+    }
+    let id = snapshot::new_id(cx, crate::base::units::now(), 0);
+    let fresh = place.join(format!(".{id}.new"));
+    cx.host.private_directory(&fresh)?;
+    let done = fill(cx, archive, &fresh);
+    if let Err(why) = done {
+        let _ = snapshot::wipe(cx, &fresh);
+        return Err(why);
+    }
+    cx.host.rename(&fresh, place.join(&id))?;
+    let inside = place.join(&id);
+    let unpacked = Unpacked {
+        env: inside.join("env"),
+        records: inside.join("records"),
+    };
+    Ok((id, unpacked))
+}
+
+/// Unpacks the archive into `fresh`, under the names of a snapshot.
+fn fill(cx: &Context, archive: &Path, fresh: &Path) -> Result<()> {
+    let tree = fresh.join("tree");
+    cx.host.private_directory(&tree)?;
+    let tar = Program::new("tar")
+        .args([
+            "--extract",
+            "--gzip",
+            "--preserve-permissions",
+            "--numeric-owner",
+        ])
+        .args(["--acls", "--xattrs", "--delay-directory-restore", "--file"])
+        .arg(archive)
+        .arg("--directory")
+        .arg(&tree)
+        .deadline(LONG);
+    cx.host.must(&tar).map_err(|why| {
+        Failure {
+            what: format!(
+                "{} cannot be unpacked: {}; nothing was changed",
+                archive.display(),
+                why.what
+            ),
+            ..why
+        }
+        .hint("choose an older one: ls /var/backups/openclaw")
+    })?;
+    let settings = &cx.settings;
+    let env = settings.project().join(".env");
+    let records = settings.records().join("records.json");
+    let parts = [
+        (settings.state(), "state"),
+        (settings.auth(), "auth"),
+        (env, "env"),
+        (records, "records"),
+    ];
+    for (path, name) in parts {
+        let from = tree.join(path.strip_prefix("/").unwrap_or(&path));
+        if cx.host.exists(&from) {
+            cx.host.rename(&from, fresh.join(name))?;
+        }
+    }
+    snapshot::wipe(cx, &tree)?;
+    match cx.host.exists(fresh.join("state")) {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "{} holds no {}; nothing was changed",
+            archive.display(),
+            settings.state().display()
+        ))
+        .hint("it is a backup of another user's gateway, or none: tar -tzf FILE | head")),
+    }
+}
+
+/// No gateway is known here: state, `.env` and records come back, the records last.
+fn on_bare_host(cx: &Context, id: &str, unpacked: &Unpacked) -> Result<Option<String>> {
+    let mut records = told(cx, &unpacked.records)?;
+    let kept = match cx.host.names(cx.settings.state()).is_empty() {
+        true => None,
+        false => {
+            let kept = snapshot::new_id(cx, crate::base::units::now(), 0);
+            cx.host.wait(snapshot::take(cx, &kept))?;
+            records.held.push(Held {
+                snapshot: kept.clone(),
+                release: 0,
+            });
+            Some(kept)
+        }
+    };
+    cx.host.wait(state::of(&cx.settings).restore(cx, id))?;
+    let text = cx.host.read(&unpacked.env)?.unwrap_or_default();
+    let owner = env::owner(cx)?;
+    if env::read(cx, owner)?.is_empty() && !text.is_empty() {
+        let access = crate::deploy::host::Access { mode: 0o755, owner };
+        cx.host.directory(cx.settings.project(), access)?;
+        env::write(cx, &text, owner)?;
+    }
+    records.save(&cx.host, &cx.settings)?;
+    let held: Vec<_> = kept.iter().cloned().collect();
+    snapshot::prune(cx, &held);
+    Ok(kept)
+}
+
+/// The releases that the archive tells of. Of this host they know neither images nor snapshots.
+fn told(cx: &Context, path: &Path) -> Result<Records> {
+    let text = cx.host.read(path)?;
+    let mut records: Records = text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    records.pending = None;
+    records.held.clear();
+    records.brought.clear();
+    for release in &mut records.releases {
+        release.snapshot = None;
+    }
+    Ok(records)
+}

@@ -1,0 +1,91 @@
+//! Going back because a person says so, and having again what that took away.
+
+use crate::world::{STEPS, World, answering, hold, same, sh, text};
+use crate::{Check, Outcome, checks};
+
+/// The checks of this file.
+pub const CHECKS: &[Check] = checks![a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go];
+
+const NOTES: &str = "/home/deploy/.openclaw/notes";
+const SNAPSHOTS: &str = "/var/lib/openclaw-deploy/snapshots";
+
+fn a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    sh(&format!("echo since > {NOTES}"))?;
+    let run = world.run(&["rollback"]);
+    run.exits(0)?
+        .says("release 1 (")?
+        .says("comes back, with its state of ")?
+        .says("what was written since goes: ")?
+        .says("openclaw-deploy rollback --to 2")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    hold(text(NOTES).is_empty(), "the state did not go back")?;
+    let kept = run.out.split("kept as ").nth(1).unwrap_or_default();
+    let kept = kept.lines().next().unwrap_or_default().to_owned();
+    // Others come, more than may stay.
+    for tag in ["v5", "v6"] {
+        world.bootstrap(tag, &["--keep", "1"]).exits(0)?;
+    }
+    let there = |id: &str| sh(&format!("test -d {SNAPSHOTS}/{id}")).is_ok();
+    hold(there(&kept), format!("{kept} was pruned"))?;
+    world.run(&["rollback", "--to", "2"]).exits(0)?;
+    same("who answers", answering(), "v2".to_owned())?;
+    same("what was written", text(NOTES), "since\n".to_owned())?;
+    // What this rollback took away is kept in its turn, until it is let go.
+    let run = world.run(&["rollback", "--forget", &kept]);
+    run.exits(1)?.says("no state is kept as")?;
+    let held = run.err.split("kept: ").nth(1).unwrap_or_default().trim();
+    hold(there(held), format!("{held} is not there"))?;
+    world.run(&["rollback", "--forget", held]).exits(0)?;
+    let again = world.run(&["rollback", "--forget", held]);
+    again.exits(1)?.says("kept: none").map(drop)
+}
+
+fn a_backup_comes_back_where_it_was_made_and_on_a_bare_host(world: &World) -> Outcome {
+    sh("rm -rf /var/backups/openclaw")?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(&format!("echo one > {NOTES}; chown 1000:1000 {NOTES}"))?;
+    let token = sh("grep TOKEN /home/deploy/openclaw/.env")?;
+    let archive = world.run(&["backup"]);
+    let archive = archive.exits(0)?.out.trim().to_owned();
+    same(
+        "its mode",
+        sh(&format!("stat -c %a {archive}"))?,
+        "600".to_owned(),
+    )?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    sh(&format!("echo two > {NOTES}"))?;
+    // One that is cut off changes nothing.
+    sh(&format!("head -c 300 {archive} > /tmp/cut.tar.gz"))?;
+    let cut = world.run(&["restore", "/tmp/cut.tar.gz"]);
+    cut.exits(1)?.says("nothing was changed")?;
+    same("what was written", text(NOTES), "two\n".to_owned())?;
+    let run = world.run(&["restore"]);
+    run.exits(0)?.says("and the gateway answers")?;
+    same("who answers", answering(), "v2".to_owned())?;
+    same("what was written", text(NOTES), "one\n".to_owned())?;
+    let kept = run.out.split("kept as ").nth(1).unwrap_or_default();
+    let kept = kept.lines().next().unwrap_or_default();
+    let before = format!("{SNAPSHOTS}/{kept}/state/notes");
+    same("what it took away", text(&before), "two\n".to_owned())?;
+    world.run(&["rollback", "--forget", kept]).exits(0)?;
+    sh(&format!("cp {archive} /tmp/moved.tar.gz"))?;
+    world.reset()?;
+    sh("rm -rf /var/backups/openclaw")?;
+    world
+        .run(&["restore"])
+        .exits(1)?
+        .says("there is no backup")?;
+    let run = world.run(&["restore", "/tmp/moved.tar.gz"]);
+    run.exits(0)?.says("openclaw-deploy bootstrap")?;
+    let owner = sh(&format!("stat -c '%u' {NOTES}"))?;
+    same("whose it is", owner, "1000".to_owned())?;
+    let args = ["bootstrap", "--only", STEPS, "--upstream-image", ""];
+    world.run(&args).exits(0)?;
+    // The records tell which image that state belongs to.
+    same("who answers", answering(), "v1".to_owned())?;
+    same("what was written", text(NOTES), "one\n".to_owned())?;
+    let now = sh("grep TOKEN /home/deploy/openclaw/.env")?;
+    same("the gateway's token", now, token)
+}
