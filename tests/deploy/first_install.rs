@@ -237,12 +237,20 @@ fn journal_and_stats_tell_of_every_step_and_pull(world: &World) -> Outcome {
         .says("\"median_seconds\":")?
         .says("\"pulled\":1")?
         .says("\"not-found\":1")?
-        .says("\"success_percent\":50.0")?;
+        // A name that nobody has is no failed pull.
+        .says("\"success_percent\":100.0")?
+        .says("\"cpu_percent\":")?;
     world
         .run(&["stats"])
         .exits(0)?
         .says("provisioning  ")?
-        .says("median of 1 runs")?;
+        .says("pull success  100.0 %")?
+        .says("failed: not-found 1")?;
+    world
+        .run(&["stats", "--plan"])
+        .exits(0)?
+        .says("at most 10 min")?
+        .says("GitHub's billing page tells")?;
     let journal = text("/var/lib/openclaw-deploy/journal.jsonl");
     for line in journal.lines() {
         let json: serde_json::Value =

@@ -114,7 +114,7 @@ fn the_same_image_or_no_registry_means_no_restart(world: &World) -> Outcome {
     same("warnings", run.err.matches("warning:").count(), 1)?;
     // What could not be had counts, though nothing came of it.
     let stats = world.run(&["stats"]);
-    stats.exits(0)?.says("failed: network 1, auth 1)")?;
+    stats.exits(0)?.says("failed: network 1, auth 1")?;
     unmoved("token bad")
 }
 

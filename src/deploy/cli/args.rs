@@ -88,8 +88,12 @@ pub(super) enum Command {
         #[arg(long)]
         show_token: bool,
     },
-    /// Provisioning time, pulls, rollbacks
-    Stats,
+    /// Times, pulls, load and rollbacks
+    Stats {
+        /// The plan's five figures with target and verdict
+        #[arg(long)]
+        plan: bool,
+    },
     /// The gateway's last lines, without secrets
     Logs {
         /// How many

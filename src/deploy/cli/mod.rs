@@ -106,7 +106,7 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
             },
         ),
         Command::Status { show_token } => report::status(cx, *show_token, cli.common.json),
-        Command::Stats => report::stats(cx, cli.common.json),
+        Command::Stats { plan } => report::stats(cx, *plan, cli.common.json),
         Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
         Command::Backup { resume, wait } => back_up(cx, *resume, *wait),

@@ -118,12 +118,14 @@ fn step(ran: &Ran) -> Value {
 }
 
 /// `stats`.
-pub(super) fn stats(cx: &Context, json: bool) -> Result<Exit> {
+pub(super) fn stats(cx: &Context, plan: bool, json: bool) -> Result<Exit> {
     let path = cx.settings.records().join("journal.jsonl");
     let text = cx.host.read_at_most(path, u64::MAX)?.unwrap_or_default();
     let stats = Stats::of(&text);
     if json {
         cx.reporter.data(&stats.json().to_string());
+    } else if plan {
+        cx.reporter.data(&stats.plan());
     } else {
         cx.reporter.data(&stats.text());
     }

@@ -13,6 +13,7 @@ mod files;
 mod program;
 mod spawn;
 pub(crate) mod disk;
+pub(crate) mod load;
 pub(crate) mod lock;
 pub(crate) mod keys;
 pub(crate) mod account;

@@ -225,6 +225,7 @@ fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {
     cx.journal.add(json!({
         "event": "pull", "image": image.to_string(), "outcome": "pulled",
         "bytes": fetched.bytes, "seconds": round(fetched.seconds), "tries": fetched.tries,
+        "cpu": fetched.load["cpu"], "cpu_peak": fetched.load["cpu_peak"], "memory": fetched.load["memory"],
     }));
 }
 

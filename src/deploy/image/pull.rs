@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::resolve::{Resolved, refused};
 use super::retry::{retry, too_slow};
@@ -20,6 +20,7 @@ use crate::deploy::docker::images::Image;
 use crate::deploy::docker::pull_error::{PullError, classify};
 use crate::deploy::error::Result;
 use crate::deploy::host::disk::free;
+use crate::deploy::host::load::Load;
 use crate::deploy::image_reference::ImageRef;
 
 /// An image that has arrived.
@@ -33,6 +34,8 @@ pub(crate) struct Fetched {
     pub seconds: f64,
     /// How many tries.
     pub tries: u32,
+    /// What the machine was used for it.
+    pub load: Value,
 }
 
 /// Pulls `image` (by digest), trying again as its [`PullError`] allows. The time that it took to resolve
@@ -46,6 +49,7 @@ pub(crate) async fn pull(
     let auth = resolved.auth.as_ref();
     let start = Instant::now();
     let deadline = start + cx.settings.pull_timeout.saturating_sub(resolved.asked);
+    let load = Load::begin();
     let pulled = retry(cx, deadline, async |left| {
         let mut meter = Meter::default();
         let work = once(cx, engine, image, auth, &mut meter);
@@ -54,11 +58,15 @@ pub(crate) async fn pull(
             Err(_) => Err(too_slow(cx)),
         })
     });
-    Ok(pulled.await?.map(|((image, bytes), tries)| Fetched {
+    let pulled = pulled.await;
+    let mut used = json!({});
+    load.end(&mut used);
+    Ok(pulled?.map(|((image, bytes), tries)| Fetched {
         image,
         bytes,
         seconds: start.elapsed().as_secs_f64(),
         tries,
+        load: used,
     }))
 }
 

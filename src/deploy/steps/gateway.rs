@@ -22,6 +22,7 @@ use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::{self, RunPlan};
 use crate::deploy::gateway::upgrade::{candidate, upgrade};
 use crate::deploy::gateway::{container, logs, recover};
+use crate::deploy::host::load::Load;
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolved, resolve};
@@ -97,8 +98,11 @@ impl Gateway {
 
 /// Makes the gateway run what is wanted.
 async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<String> {
+    let load = Load::begin();
     let mut records = Records::load(&cx.host, &cx.settings)?;
+    let is_recovery = recover::needed(&records);
     recover::recover(cx, engine, &mut records).await?;
+    let before = records.current().map(|it| it.image.clone());
     let observed = observe(cx, engine).await?;
     let plan = runtime::plan(cx, engine, &records, &observed).await?;
     let is_paused = runtime::pause_for_pull(engine, &observed).await?;
@@ -108,9 +112,19 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
         let _ = runtime::resume_after_pull(engine).await;
     }
     let got = got?;
+    let kind = match before {
+        _ if is_recovery => "recovery",
+        None => "provisioning",
+        Some(image) if image == got.image.id => "restart",
+        Some(_) => "update",
+    };
     let seconds = round(cx.started.elapsed().as_secs_f64());
-    cx.journal
-        .add(json!({"event": "provisioned", "image": got.pinned, "seconds": seconds}));
+    let mut line = json!({
+        "event": "provisioned", "kind": kind, "image": got.pinned, "source": got.source.word(),
+        "seconds": seconds,
+    });
+    load.end(&mut line);
+    cx.journal.add(line);
     Ok(format!(
         "{} ({})",
         short_name(&got.pinned),
