@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::registry_proxy::{Harm, Rule, base64};
-use crate::world::{GOOD, STEPS, World, answering, finish, hold, inspect, same, sh};
+use crate::world::{GOOD, STEPS, World, answering, hold, inspect, same, sh};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.

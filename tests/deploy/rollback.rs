@@ -4,7 +4,10 @@ use crate::world::{STEPS, World, answering, hold, same, sh, text};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = checks![a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go];
+pub const CHECKS: &[Check] = checks![
+    a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go,
+    a_backup_comes_back_where_it_was_made_and_on_a_bare_host,
+];
 
 const NOTES: &str = "/home/deploy/.openclaw/notes";
 const SNAPSHOTS: &str = "/var/lib/openclaw-deploy/snapshots";

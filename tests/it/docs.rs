@@ -36,12 +36,13 @@ fn prose(markdown: &str) -> String {
     parts.step_by(2).collect::<Vec<_>>().join("\n")
 }
 
-/// The targets of `[…](…)` that are no addresses.
+/// The targets of `[…](…)` that are no addresses, nor pages that GitHub has beside the files.
 fn links(markdown: &str) -> Vec<String> {
     let prose = prose(markdown);
     let targets = prose.split("](").skip(1);
     let targets = targets.filter_map(|rest| rest.split(')').next());
-    let relative = targets.filter(|target| !target.contains("://"));
+    let is_file = |it: &&str| !it.contains("://") && !it.starts_with("../../actions/");
+    let relative = targets.filter(is_file);
     relative.map(str::to_owned).collect()
 }
 

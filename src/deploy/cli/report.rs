@@ -1,9 +1,11 @@
 //! What `status`, `stats` and the end of a run tell, for people and as JSON.
 
 use std::io::IsTerminal;
+use std::net::UdpSocket;
 
 use serde_json::{Value, json};
 
+use crate::base::environment;
 use crate::base::ui::Tone;
 use crate::base::units::{age, clock, round, size};
 use crate::deploy::backup;
@@ -20,6 +22,7 @@ use crate::deploy::host::lock;
 use crate::deploy::image_reference::{short, short_name};
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
+use crate::deploy::steps::ssh::DROP_IN;
 
 /// How many releases `status` shows; `--json` has all.
 const SHOWN: usize = 5;
@@ -85,21 +88,39 @@ pub(super) fn error(failure: &Failure) -> Value {
 fn what_next(cx: &Context, ran: &[Ran]) {
     let outcome = |name| ran.iter().find(|it| it.name == name).map(|it| &it.outcome);
     let changed = |name| matches!(outcome(name), Some(Outcome::Changed { .. }));
-    let hardened = changed("ssh") || outcome("ssh") == Some(&Outcome::Unchanged);
+    // An update does not look at SSH; the file of an earlier run tells.
+    let hardened = changed("ssh") || cx.host.exists(DROP_IN);
     let user = if hardened { &cx.settings.user } else { "root" };
+    let host = address();
     let port = cx.settings.port;
     if changed("ssh") {
         cx.reporter.line(&format!(
-            "log in      ssh {user}@HOST, then sudo; root and passwords are no longer let in"
+            "log in      ssh {user}@{host}, then sudo; root and passwords are no longer let in"
         ));
     }
     if changed("gateway") {
         cx.reporter.line(&format!(
-            "open it     ssh -N -L {port}:127.0.0.1:{port} {user}@HOST, and there http://127.0.0.1:{port}"
+            "open it     ssh -N -L {port}:127.0.0.1:{port} {user}@{host}, and there http://127.0.0.1:{port}"
         ));
         cx.reporter
             .line("its token   sudo openclaw-deploy status --show-token");
     }
+}
+
+/// This host's address, as the one who logged in knows it, or as the way out of here shows it.
+fn address() -> String {
+    let by_ssh = environment::ours("SSH_CONNECTION").and_then(|it| it.into_string().ok());
+    let by_ssh = by_ssh.and_then(|it| it.split(' ').nth(2).map(str::to_owned));
+    // Connecting a datagram socket sends nothing. The address is one of those that no host has.
+    let by_route = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        socket.local_addr().ok().map(|it| it.ip().to_string())
+    };
+    by_ssh
+        .filter(|it| !it.is_empty())
+        .or_else(by_route)
+        .unwrap_or_else(|| "HOST".to_owned())
 }
 
 fn step(ran: &Ran) -> Value {
@@ -229,7 +250,8 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
         );
     }
     if !records.bad.is_empty() {
-        let bad: Vec<_> = records.bad.iter().map(|id| short(id)).collect();
+        let ids = records.bad.iter().filter(|it| !it.contains('@'));
+        let bad: Vec<_> = ids.map(|id| short(id)).collect();
         line(
             "bad",
             &format!("{} (not tried again without --retry)", bad.join(", ")),

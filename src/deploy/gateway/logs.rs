@@ -8,6 +8,10 @@ use crate::deploy::gateway::health::liveness::Unhealthy;
 /// How many lines a failure shows.
 pub(crate) const LINES: usize = 50;
 
+/// What mends a configuration or a state that a version does not take.
+const REPAIR: &str = "OpenClaw mends that with `openclaw doctor --fix`, run in that version's image on the same \
+    folders while the gateway is stopped; make a backup before it: openclaw-deploy backup; then update --retry";
+
 /// The last `count` lines of container `id`, redacted.
 pub(crate) async fn last(
     cx: &Context,
@@ -33,5 +37,9 @@ pub(crate) async fn unhealthy(cx: &Context, engine: &Engine, id: &str, why: &Unh
         Unhealthy::TooLate(_) => Cause::Unhealthy,
         Unhealthy::Refuses(_) => Cause::State,
     };
-    Failure::new(why.to_string()).cause(cause).log(lines)
+    let failure = Failure::new(why.to_string()).cause(cause).log(lines);
+    match cause {
+        Cause::Configuration => failure.hint(REPAIR),
+        _ => failure,
+    }
 }

@@ -29,7 +29,7 @@ const MOST: usize = 100;
 pub(crate) struct Records {
     /// Releases that answered, the newest last.
     pub releases: Vec<Release>,
-    /// Ids of images that did not become healthy.
+    /// Ids of images that did not become healthy, and their names by digest.
     pub bad: Vec<String>,
     /// Images that were not here before us, the newest last: ours to remove.
     pub brought: Vec<Brought>,
@@ -176,7 +176,8 @@ impl Records {
     /// A release that answered becomes the current one; it is no longer bad.
     pub(crate) fn commit(&mut self, release: Release) {
         self.pending = None;
-        self.bad.retain(|image| *image != release.image);
+        self.bad
+            .retain(|bad| *bad != release.image && *bad != release.pinned);
         self.releases.push(release);
     }
 
@@ -199,7 +200,7 @@ impl Records {
         if !self.bad.iter().any(|bad| bad == image) {
             self.bad.push(image.to_owned());
         }
-        let surplus = self.bad.len().saturating_sub(20);
+        let surplus = self.bad.len().saturating_sub(40);
         self.bad.drain(..surplus);
     }
 

@@ -3,15 +3,19 @@
 //! The records say what was in flight. If the new version is there and answers, it is
 //! committed; otherwise the version before is put back with its state.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::health::liveness::{self, Sign};
 use super::records::{Pending, Records, Release};
 use super::runtime;
+use crate::base::units::now;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::{acceptance, container, restore, state, upgrade};
+
+/// What it has at the least.
+const LEAST: Duration = Duration::from_secs(10);
 
 /// Whether there is something to recover.
 pub(crate) fn needed(records: &Records) -> bool {
@@ -45,6 +49,12 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     Ok(())
 }
 
+/// What is left of its time since it was started: one that is dead is not waited for all over again.
+fn left(timeout: Duration, since: u64, now: u64) -> Duration {
+    let gone = Duration::from_secs(now.saturating_sub(since));
+    timeout.saturating_sub(gone).max(timeout.min(LEAST))
+}
+
 /// Gives the version that was being tried, if it runs, its time to answer.
 async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<Sign>> {
     // While there is no snapshot yet the gateway was not replaced, even if it looks like the new one.
@@ -59,12 +69,12 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
     let Some(container) = ours else {
         return Ok(None);
     };
+    let timeout = left(cx.settings.health_timeout, pending.release.since, now());
     cx.reporter.note(format!(
         "{} was being tried; it has {} s to answer",
         pending.release.pinned,
-        cx.settings.health_timeout.as_secs()
+        timeout.as_secs()
     ));
-    let timeout = cx.settings.health_timeout;
     let deadline = Instant::now() + timeout;
     let sign = liveness::wait(
         engine,
@@ -126,4 +136,18 @@ async fn restore_previous(
         .cause(why.cause)
         .log(why.log)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_had_its_time_gets_little_more() {
+        let timeout = Duration::from_secs(120);
+        assert_eq!(left(timeout, 1000, 1030), Duration::from_secs(90));
+        assert_eq!(left(timeout, 1000, 5000), LEAST);
+        assert_eq!(left(Duration::from_secs(4), 1000, 5000).as_secs(), 4);
+        assert_eq!(left(timeout, 5000, 1000), timeout, "the clock was set back");
+    }
 }

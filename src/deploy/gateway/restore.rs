@@ -29,6 +29,7 @@ pub(crate) async fn after_failure(
     };
     if failure.cause.condemns_the_image() && from.image != release.image {
         records.mark_bad(&release.image);
+        records.mark_bad(&release.pinned);
     }
     let start = Instant::now();
     let snapshot = pending.and_then(|it| it.snapshot);

@@ -124,7 +124,7 @@ async fn preflight(
     observed: &Observed,
     release: &Release,
 ) -> Result<()> {
-    refuse_bad(cx, records, observed, release)?;
+    refuse_bad(cx, records, observed, &release.pinned, &release.image)?;
     if let Some(port) = cx.settings.reachable_port() {
         if !observed.holds_port(port) {
             exposure::port_is_free(port)?;
@@ -135,14 +135,17 @@ async fn preflight(
     runtime::of(release.runtime).preflight(cx, release).await
 }
 
-/// An image that failed before is not tried again by itself.
-fn refuse_bad(
+/// An image that failed before is not tried again by itself. Before it is pulled it is known by its name
+/// alone, and is refused without a download.
+pub(crate) fn refuse_bad(
     cx: &Context,
     records: &Records,
     observed: &Observed,
-    release: &Release,
+    pinned: &str,
+    image: &str,
 ) -> Result<()> {
-    if cx.settings.retry || !records.bad.contains(&release.image) {
+    let is_bad = records.bad.iter().any(|bad| bad == image || bad == pinned);
+    if cx.settings.retry || !is_bad {
         return Ok(());
     }
     let (exit, now) = if observed.healthy {
@@ -151,8 +154,7 @@ fn refuse_bad(
         (Exit::Down, "no version answers")
     };
     Err(Failure::new(format!(
-        "{} did not become healthy before and is not tried again; {now}",
-        release.pinned
+        "{pinned} did not become healthy before and is not tried again; {now}"
     ))
     .hint("try it again with --retry, or choose another with --image")
     .exit(exit)

@@ -140,6 +140,9 @@ mod tests {
     fn a_measurement_that_is_over_has_figures() {
         let mut line = json!({});
         Load::begin().end(&mut line);
-        assert!(line["cpu"].is_number() && line["memory"].is_number(), "{line}");
+        assert!(
+            line["cpu"].is_number() && line["memory"].is_number(),
+            "{line}"
+        );
     }
 }

@@ -135,9 +135,14 @@ impl Stats {
             let runs = self.seconds.get(kind).map_or(0, Vec::len);
             row(kind, times(self.median(kind), runs));
         }
-        row("local build", times(median(&self.built_here), self.built_here.len()));
+        row(
+            "local build",
+            times(median(&self.built_here), self.built_here.len()),
+        );
         let causes = self.failed.iter();
-        let causes: Vec<_> = causes.map(|(cause, count)| format!("{cause} {count}")).collect();
+        let causes: Vec<_> = causes
+            .map(|(cause, count)| format!("{cause} {count}"))
+            .collect();
         let causes = match causes.is_empty() {
             true => "none".to_owned(),
             false => causes.join(", "),
@@ -145,7 +150,11 @@ impl Stats {
         row("pull success", percent(self.success()));
         row(
             "pulled",
-            format!("{} images, {}; failed: {causes}", self.pulled, size(self.bytes)),
+            format!(
+                "{} images, {}; failed: {causes}",
+                self.pulled,
+                size(self.bytes)
+            ),
         );
         row(
             "pull load",
@@ -181,11 +190,31 @@ impl Stats {
         let success = self.success();
         let seconds = |it: Option<f64>| it.map_or("-".to_owned(), |it| format!("{it:.1} s"));
         let rows = [
-            ("provisioning", "at most 10 min", seconds(time), verdict(time.map(|it| it <= 600.0))),
+            (
+                "provisioning",
+                "at most 10 min",
+                seconds(time),
+                verdict(time.map(|it| it <= 600.0)),
+            ),
             ("", "half of a local build", seconds(build), verdict(half)),
-            ("builds", "over 95 %", "-".to_owned(), "GitHub's page of the workflow tells"),
-            ("pulls", "over 99 %", percent(success), verdict(success.map(|it| it > 99.0))),
-            ("CPU of a pull", "under 10 %", percent(cpu), verdict(cpu.map(|it| it < 10.0))),
+            (
+                "builds",
+                "over 95 %",
+                "-".to_owned(),
+                "GitHub's page of the workflow tells",
+            ),
+            (
+                "pulls",
+                "over 99 %",
+                percent(success),
+                verdict(success.map(|it| it > 99.0)),
+            ),
+            (
+                "CPU of a pull",
+                "under 10 %",
+                percent(cpu),
+                verdict(cpu.map(|it| it < 10.0)),
+            ),
             ("cost", "0", "-".to_owned(), "GitHub's billing page tells"),
         ];
         let lines = rows.map(|(name, target, figure, verdict)| {
@@ -256,12 +285,8 @@ mod tests {
 
     #[test]
     fn kinds_of_runs_are_apart_and_a_wrong_name_is_no_failed_pull() {
-        let line = |kind: &str, source: &str, seconds: f64| {
-            json!({"event": "provisioned", "kind": kind, "source": source, "seconds": seconds})
-        };
-        let pull = |outcome: &str, cause: &str| {
-            json!({"event": "pull", "outcome": outcome, "cause": cause, "cpu": 30.0, "cpu_peak": 90.0, "memory": 5})
-        };
+        let line = |kind: &str, source: &str, seconds: f64| json!({"event": "provisioned", "kind": kind, "source": source, "seconds": seconds});
+        let pull = |outcome: &str, cause: &str| json!({"event": "pull", "outcome": outcome, "cause": cause, "cpu": 30.0, "cpu_peak": 90.0, "memory": 5});
         let lines = [
             line("provisioning", "pulled", 100.0),
             line("provisioning", "local-build", 700.0),

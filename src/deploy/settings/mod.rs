@@ -341,7 +341,10 @@ mod tests {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/shell/ci/image.sh");
         let published = |repository: Option<&str>| {
             let mut bash = std::process::Command::new("bash");
-            let script = bash.arg(script).env_remove("REGISTRY").env_remove("REPOSITORY");
+            let script = bash
+                .arg(script)
+                .env_remove("REGISTRY")
+                .env_remove("REPOSITORY");
             let script = script.envs(repository.map(|it| ("REPOSITORY", it)));
             let output = script.output().expect("it runs").stdout;
             String::from_utf8(output).expect("text").trim().to_owned()

@@ -20,12 +20,12 @@ use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::{self, RunPlan};
-use crate::deploy::gateway::upgrade::{candidate, upgrade};
+use crate::deploy::gateway::upgrade::{candidate, refuse_bad, upgrade};
 use crate::deploy::gateway::{container, logs, recover};
 use crate::deploy::host::load::Load;
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
-use crate::deploy::image::resolve::{Resolved, resolve};
+use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
 use crate::deploy::image_reference::short_name;
 use crate::deploy::step::{State, Step};
 
@@ -142,6 +142,10 @@ async fn replace(
     resolved: Resolved,
 ) -> Result<Acquired> {
     let wanted = resolved.wanted.to_string();
+    if let Resolution::InRegistry { distribution } = &resolved.resolution {
+        let pinned = resolved.wanted.at(&distribution.digest).to_string();
+        refuse_bad(cx, records, observed, &pinned, "")?;
+    }
     let running = observed.running(records);
     let got = acquire(cx, engine, resolved, running.as_ref());
     let got = cx.host.unless_interrupted(got).await?;

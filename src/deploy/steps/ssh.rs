@@ -17,7 +17,8 @@ use crate::deploy::step::{State, Step};
 use crate::deploy::host::account::Account;
 use crate::deploy::host::{sshd, systemd};
 use rollback_timer::RollbackTimer;
-use ssh_state::{DROP_IN, SshState};
+pub(crate) use ssh_state::DROP_IN;
+use ssh_state::SshState;
 
 const CANDIDATE: &str = "/run/openclaw-deploy/sshd_config";
 const ACCESS: Access = Access::root(0o600);
