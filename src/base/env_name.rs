@@ -63,6 +63,14 @@ impl EnvName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether `text` is this name as others write it: `telegram-bot-token` for `TELEGRAM_BOT_TOKEN`.
+    pub(crate) fn is_like(&self, text: &str) -> bool {
+        let same = |(theirs, ours): (u8, u8)| {
+            theirs.eq_ignore_ascii_case(&ours) || (theirs == b'-' && ours == b'_')
+        };
+        text.len() == self.0.len() && text.bytes().zip(self.0.bytes()).all(same)
+    }
 }
 
 impl std::fmt::Display for EnvName {
@@ -474,6 +482,15 @@ mod tests {
         }
         for name in ["VERSION", "STATUS", "OPTIONS", "HISTORY"] {
             assert!(EnvName::parse(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_come_in_small_letters_and_hyphens() {
+        let name = EnvName::parse("TELEGRAM_BOT_TOKEN").expect("a name");
+        assert!(name.is_like("telegram-bot-token") && name.is_like("Telegram_Bot-Token"));
+        for other in ["telegram-bot", "telegram.bot.token", "telegrambottoken", ""] {
+            assert!(!name.is_like(other), "{other}");
         }
     }
 

@@ -146,6 +146,20 @@ pub(crate) enum Error {
         /// The command that shows the failure, and nothing of a secret.
         by_hand: String,
     },
+    /// There is no broker at this socket, or none that can be understood.
+    #[error("no broker at {}: {why}", path.display())]
+    Broker {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The broker did not answer in time.
+    #[error("the broker did not answer within {}", seconds(*.after))]
+    BrokerSilent {
+        /// The deadline.
+        after: Duration,
+    },
     /// A local obstacle on `op`'s side: configuration directory, daemon.
     #[error("`op` refuses its configuration directory")]
     OpConfigDirectory,
@@ -366,6 +380,8 @@ impl Error {
             | Self::OpUntrusted { .. }
             | Self::OpTimeout { .. }
             | Self::OpKilled { .. }
+            | Self::Broker { .. }
+            | Self::BrokerSilent { .. }
             | Self::OpNonsense { .. }
             | Self::OpConfigDirectory
             | Self::Network => Exit::OpUnavailable,

@@ -15,7 +15,7 @@ use super::environment::among;
 use super::secret::Secret;
 
 /// Our variables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OwnEnvironment {
     /// All but the keys.
     pub variables: Vec<(OsString, OsString)>,

@@ -107,6 +107,11 @@ impl Ui {
         }
     }
 
+    /// A line as it is, for programs that read a log.
+    pub(crate) fn record(&self, text: &str) {
+        self.line(&clean(text));
+    }
+
     /// What `-v` adds.
     pub(crate) fn detail(&self, text: &str) {
         if self.level >= Level::Verbose {

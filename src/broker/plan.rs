@@ -149,10 +149,15 @@ pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Sele
     }
 }
 
+/// What stands for the name of a reference that has none.
+pub(crate) fn unnamed_name() -> EnvName {
+    EnvName::parse("secret").expect("a name")
+}
+
 /// A reference that no manifest names.
 pub(crate) fn unnamed(reference: Reference) -> Wanted {
     Wanted {
-        name: EnvName::parse("secret").expect("a name"),
+        name: unnamed_name(),
         reference,
         required: true,
         default: None,
@@ -249,6 +254,7 @@ fn describe(origin: &Origin) -> String {
     match origin {
         Origin::BuiltIn => "a manifest of your own".to_owned(),
         Origin::File(path) | Origin::Found(path) => path.display().to_string(),
+        Origin::Broker(_) => "the broker's manifest".to_owned(),
     }
 }
 

@@ -5,14 +5,15 @@
 //! environment is read once, here.
 
 mod settings;
+mod remote;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
-use crate::base::environment::Lookup;
+use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::own_environment::OwnEnvironment;
@@ -25,13 +26,14 @@ use crate::broker::dotenv::{self, Definition, Value};
 use crate::broker::manifest::{self, Manifest, Origin, Start};
 use crate::broker::op::{Op, Options};
 use crate::broker::plan::{self, Plan, Selection};
-use crate::broker::provider::{Provider, Request};
+use crate::broker::provider::{Outcome, Provider, Request};
 use crate::broker::reference::Reference;
 use crate::broker::resolve::{self, Finding, Resolved};
 
 pub(crate) use settings::{CacheUse, Settings, timeout};
 
 /// Decided settings, and the manifest they apply to.
+#[derive(Clone)]
 pub(crate) struct Session {
     /// Where messages go.
     pub ui: Ui,
@@ -50,9 +52,10 @@ pub(crate) struct Session {
 }
 
 /// Who has the secrets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Backend {
     Op,
+    Socket(PathBuf),
     Demo,
 }
 
@@ -125,11 +128,14 @@ impl Session {
     ) -> Result<Self> {
         let environment = OwnEnvironment::take();
         let lookup = |name: &str| environment.variable(name).map(OsStr::to_owned);
-        let manifest = load(
-            settings.manifest.as_deref(),
-            &settings::start(caller)?,
-            &lookup,
-        )?;
+        let asked = settings.manifest.as_deref();
+        let socket =
+            environment::path(&lookup, remote::SOCKET).filter(|_| caller != Caller::Broker);
+        let named = asked.is_some() || lookup("OC_SECRETS_MANIFEST").is_some();
+        let manifest = match &socket {
+            Some(path) if !named => remote::manifest(path, settings.selection.timeout)?,
+            _ => load(asked, &settings::start(caller)?, &lookup)?,
+        };
         let env_file = dotenv::load(&settings.env_file, &lookup)?;
         let policy = settings::policy(caller, settings.cache, &manifest, &lookup)?;
         let selection = settings::selection(caller, settings.selection, &manifest, &lookup)?;
@@ -143,9 +149,9 @@ impl Session {
             // A gateway does not wait any longer than it says.
             grace: match caller {
                 Caller::Gateway => Duration::ZERO,
-                Caller::Helper | Caller::Command => cache::GRACE,
+                Caller::Helper | Caller::Broker | Caller::Command => cache::GRACE,
             },
-            backend: Backend::Op,
+            backend: socket.map_or(Backend::Op, Backend::Socket),
             before_op: || {},
             asked_op: Cell::new(false),
             without_prompts: None,
@@ -316,6 +322,17 @@ impl Session {
         self.survey_by(plan, || self.cached(plan))
     }
 
+    /// What `op` says of the secrets of these names, past everything that is kept.
+    pub(crate) fn fetch(&self, names: &[EnvName]) -> Result<Vec<(EnvName, Outcome)>> {
+        let plan = self.plan_of(&Selection {
+            only: names.iter().map(EnvName::to_string).collect(),
+            ..self.selection.clone()
+        })?;
+        let findings = self.survey(&plan)?.into_iter();
+        let pair = |finding: Finding<'_>| (finding.wanted.name.clone(), finding.outcome);
+        Ok(findings.map(pair).collect())
+    }
+
     /// Everything that `plan` wants, or nothing; warns of optional secrets that are absent.
     pub(crate) fn resolve<'a>(&self, plan: &'a Plan) -> Result<Vec<Resolved<'a>>> {
         let findings = self.ask(plan)?;
@@ -370,7 +387,7 @@ impl Session {
 
     /// The provider, behind the cache.
     fn cached<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
-        if self.backend == Backend::Demo {
+        if self.backend != Backend::Op {
             return self.provider(plan);
         }
         let inner = move || {
@@ -396,8 +413,10 @@ impl Session {
     }
 
     fn provider<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
-        if self.backend == Backend::Demo {
-            return Ok(Box::new(Demo));
+        match &self.backend {
+            Backend::Op => {}
+            Backend::Demo => return Ok(Box::new(Demo)),
+            Backend::Socket(path) => return remote::provider(path, plan),
         }
         let options = Options {
             path: plan.op_path.as_deref(),

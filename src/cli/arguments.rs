@@ -156,9 +156,17 @@ pub(super) enum Command {
     /// Check everything that a run needs, and show the command that mends it
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
-    /// Delete all cached secrets from the kernel's keyring
+    /// Serve secrets to the clients of the manifest, each by a socket of its own
+    Serve(Serve),
+    /// Show who asked the broker for what
+    Clients(Clients),
+    /// Delete all cached secrets from the kernel's keyring, and those of a running broker
     #[command(after_help = examples::LOCK)]
-    Lock,
+    Lock {
+        /// The directory of the broker's sockets, as for `serve`
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// Print what completes our programs in a shell: eval "$(oc-secrets completions bash)"
     Completions {
         /// The shell
@@ -321,6 +329,28 @@ pub(super) struct Explain {
     /// A name from the manifest
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `serve`.
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    /// Make the sockets below this directory [default: /run/oc-secrets, or in XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// How the log is written
+    #[arg(long, value_name = "STYLE", value_parser = ["text", "json"], default_value = "text")]
+    pub log: String,
+}
+
+/// `clients`.
+#[derive(Args, Debug)]
+pub(super) struct Clients {
+    /// The directory of the broker's sockets, as for `serve`
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `openclaw`.

@@ -127,7 +127,7 @@ fn found_here(ui: Ui) -> Option<String> {
     match manifest::inspect(None, &start, &environment::ours) {
         Ok(manifest) => match manifest.origin {
             Origin::Found(path) => path.to_str().map(str::to_owned),
-            Origin::BuiltIn | Origin::File(_) => None,
+            Origin::BuiltIn | Origin::File(_) | Origin::Broker(_) => None,
         },
         Err(error) => {
             ui.note(&format!("nothing is loaded: {error}"));

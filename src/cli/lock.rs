@@ -1,18 +1,43 @@
-//! `oc-secrets lock`: deletes everything that is cached.
+//! `oc-secrets lock`: deletes everything that is cached, here and in a running broker.
+
+use std::path::Path;
+use std::time::Duration;
 
 use super::stdout;
 use crate::base::environment::Lookup;
-use crate::base::error::{Exit, Result};
+use crate::base::error::{Error, Exit, Result};
 use crate::base::runtime_directory::Place;
 use crate::broker::cache;
+use crate::broker::serve::listen::{self, CONTROL};
+use crate::broker::socket;
+use crate::broker::wire::Question;
 
-/// Empties the cache of this user, whichever manifest it is from.
-pub(super) fn run(environment: Lookup<'_>) -> Result<Exit> {
+/// How long the broker may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Empties the cache of this user, whichever manifest it is from. A broker that was not named need
+/// not be there.
+pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<Exit> {
     let text = match cache::forget_all(&Place::of(environment)) {
         0 => "the cache is empty\n".to_owned(),
         1 => "1 entry forgotten\n".to_owned(),
         many => format!("{many} entries forgotten\n"),
     };
     stdout::print(text.as_bytes())?;
+    match broker(directory, environment) {
+        Ok(text) => stdout::print(text.as_bytes())?,
+        Err(error) if directory.is_some() => return Err(error),
+        Err(_) => {}
+    }
     Ok(Exit::Done)
+}
+
+fn broker(directory: Option<&Path>, environment: Lookup<'_>) -> Result<String> {
+    let control = listen::folder(directory, environment)?.join(CONTROL);
+    if directory.is_none() && !control.exists() {
+        return Err(Error::usage("no broker runs here", ""));
+    }
+    let answer = socket::ask(&control, &Question::Lock, PATIENCE)?;
+    let count = std::str::from_utf8(answer.expose()).unwrap_or("?");
+    Ok(format!("the broker forgot {count} values\n"))
 }

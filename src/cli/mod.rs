@@ -21,6 +21,7 @@ mod exec;
 mod ls;
 mod explain;
 mod doctor;
+mod clients;
 mod lock;
 mod openclaw;
 mod read;
@@ -38,6 +39,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::harden::{self, Hardened};
 use crate::base::ui::{self, Color, Level, Ui};
 use crate::broker::cache::Caller;
+use crate::broker::serve::{self, Style};
 use crate::broker::session::Session;
 use crate::credential_helper::openclaw as provider;
 use arguments::{Arguments, Command, Global};
@@ -105,12 +107,21 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         },
         Command::Git(git) => git::run(&session(Caller::Helper)?, git),
         Command::Doctor(doctor) => doctor::run(&global.clone().settings()?, ui, doctor),
-        Command::Lock => lock::run(&environment::ours),
         Command::Completions { shell } => completion::script(*shell),
         Command::Complete { words } => completion::complete(words),
         Command::Shell { shell } => hook::script(*shell),
         Command::Hook { shell } => hook::run(*shell, global.clone().settings()?, ui),
         Command::Man { words } => man::run(words),
+        Command::Serve(serve) => {
+            let style = match serve.log.as_str() {
+                "json" => Style::Json,
+                _ => Style::Text,
+            };
+            let open = || session(Caller::Broker);
+            serve::run(&open, serve.directory.clone(), style, ui)
+        }
+        Command::Clients(clients) => clients::run(ui, clients, &environment::ours),
+        Command::Lock { directory } => lock::run(directory.as_deref(), &environment::ours),
         Command::Demo => demo::run(&Session::demo(ui.quiet()), hardened),
     }
 }

@@ -177,7 +177,7 @@ fn find(id: &str, session: &Session, wanted: &[Wanted]) -> Found {
         };
     }
     let exact = wanted.iter().find(|wanted| wanted.name.as_str() == id);
-    let alike = |wanted: &&Wanted| is_alike(id, wanted.name.as_str());
+    let alike = |wanted: &&Wanted| wanted.name.is_like(id);
     let mut others = wanted.iter().filter(alike);
     match (exact, others.next(), others.next()) {
         (Some(one), ..) | (None, Some(one), None) => Found::Secret(Box::new(one.clone())),
@@ -187,13 +187,6 @@ fn find(id: &str, session: &Session, wanted: &[Wanted]) -> Found {
         ),
         (None, None, _) => Found::None(Refusal::NotFound, "no such name in the manifest"),
     }
-}
-
-/// `telegram-bot-token` for `TELEGRAM_BOT_TOKEN`.
-fn is_alike(id: &str, name: &str) -> bool {
-    let same =
-        |(id, name): (u8, u8)| id.eq_ignore_ascii_case(&name) || (id == b'-' && name == b'_');
-    id.len() == name.len() && id.bytes().zip(name.bytes()).all(same)
 }
 
 fn refusal(trouble: &Trouble) -> Refusal {
@@ -207,15 +200,6 @@ fn refusal(trouble: &Trouble) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_may_come_in_small_letters_and_hyphens() {
-        assert!(is_alike("telegram-bot-token", "TELEGRAM_BOT_TOKEN"));
-        assert!(is_alike("Telegram_Bot-Token", "TELEGRAM_BOT_TOKEN"));
-        for other in ["telegram-bot", "telegram.bot.token", "telegrambottoken", ""] {
-            assert!(!is_alike(other, "TELEGRAM_BOT_TOKEN"), "{other}");
-        }
-    }
 
     #[test]
     fn an_id_that_comes_twice_is_answered_once() {

@@ -46,6 +46,7 @@ mod rounds;
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod seccomp;
+mod serve;
 mod shells;
 mod single_flight;
 mod terminal;

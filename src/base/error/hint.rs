@@ -35,6 +35,12 @@ impl Error {
             Self::OpUnknown { by_hand, .. } => {
                 return Some(format!("run `{by_hand}` yourself to see what it says"));
             }
+            Self::Broker { .. } => {
+                "look at the broker on the host: systemctl status oc-secrets; is its folder mounted, and OC_SECRETS_SOCKET the socket in it?"
+            }
+            Self::BrokerSilent { .. } => {
+                "its log says what it waits for: journalctl -u oc-secrets; allow more time with --timeout"
+            }
             Self::OpConfigDirectory => {
                 "op's configuration must be yours alone: chmod 700 ~/.config/op, and check its owner"
             }

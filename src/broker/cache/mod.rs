@@ -289,7 +289,7 @@ impl Cached<'_> {
 }
 
 /// Every outcome, each preceded by its length, or the one failure.
-fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
+pub(crate) fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
     let mut bytes = Locked::with_capacity(4096);
     match answers {
         Err(error) => Entry::push_fatal(&mut bytes, error),
@@ -307,7 +307,7 @@ fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
 }
 
 /// Parses what [`relay`] wrote in another process; `None` for anything else.
-fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
+pub(crate) fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
     if answer.expose().first() != Some(&b'*') {
         return match Entry::parse(answer) {
             Some(Entry::Fatal(error)) => Err(error),

@@ -61,6 +61,7 @@ impl Identity {
         }
         let mut all = who.clone();
         match origin {
+            Origin::Broker(path) => add(&mut all, [&b"broker"[..], path.as_os_str().as_bytes()]),
             Origin::BuiltIn => add(&mut all, [&b"built-in"[..]]),
             Origin::File(path) | Origin::Found(path) => {
                 add(&mut all, [&b"file"[..], path.as_os_str().as_bytes()])

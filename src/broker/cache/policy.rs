@@ -17,6 +17,8 @@ pub(crate) enum Caller {
     Helper,
     /// A gateway that asks for its keys, and gives up after five seconds.
     Gateway,
+    /// The broker, which keeps values itself.
+    Broker,
     /// A command that a person or a script typed.
     Command,
 }
@@ -50,7 +52,7 @@ impl Policy {
         caller: Caller,
         root: bool,
     ) -> Self {
-        let refusals = caller != Caller::Command;
+        let refusals = matches!(caller, Caller::Helper | Caller::Gateway);
         let allowed = !root || settings.is_some_and(|settings| settings.allow_root);
         if !allowed {
             return Self {

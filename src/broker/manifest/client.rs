@@ -60,7 +60,9 @@ pub(super) fn client<'a>(
 
 fn fits(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= LONGEST_NAME
+    // The control socket has that name among those that systemd makes.
+    name != "control"
+        && name.len() <= LONGEST_NAME
         && name.starts_with(plain)
         && name.chars().all(|c| plain(c) || c == '-' || c == '_')
 }

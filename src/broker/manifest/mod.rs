@@ -35,6 +35,8 @@ pub(crate) enum Origin {
     File(PathBuf),
     /// A file that was found by the working directory, by its real path.
     Found(PathBuf),
+    /// None: the broker of this socket says which names there are.
+    Broker(PathBuf),
 }
 
 impl fmt::Display for Origin {
@@ -42,6 +44,7 @@ impl fmt::Display for Origin {
         match self {
             Self::BuiltIn => f.write_str("built-in"),
             Self::File(path) | Self::Found(path) => write!(f, "{}", path.display()),
+            Self::Broker(path) => write!(f, "the broker {}", path.display()),
         }
     }
 }

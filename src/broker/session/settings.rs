@@ -17,6 +17,9 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(25);
 /// The default deadline for a gateway: it kills us after 5 s, and takes that for a broken provider.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The default deadline for the broker, where others wait meanwhile.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// What the user chose on the command line. The environment fills in what is left open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -46,7 +49,7 @@ pub(crate) enum CacheUse {
 /// working directory's.
 pub(super) fn start(caller: Caller) -> Result<Start> {
     Ok(match caller {
-        Caller::Helper | Caller::Gateway => Start::Environment,
+        Caller::Helper | Caller::Gateway | Caller::Broker => Start::Environment,
         Caller::Command => Start::WorkingDirectory(
             std::env::current_dir()
                 .map_err(|why| Error::system("read the working directory", why))?,
@@ -98,6 +101,10 @@ pub(super) fn selection(
         Caller::Helper => Selection {
             prefer_env: true,
             timeout: limit.or(manifest.op.timeout).or(Some(HELPER_TIMEOUT)),
+            ..selection
+        },
+        Caller::Broker => Selection {
+            timeout: limit.or(manifest.op.timeout).or(Some(BROKER_TIMEOUT)),
             ..selection
         },
         Caller::Gateway => Selection {

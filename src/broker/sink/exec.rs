@@ -154,7 +154,9 @@ fn passes(name: &OsStr, inheritance: Inheritance) -> bool {
     let key = name == b"OP_SERVICE_ACCOUNT_TOKEN"
         || name.starts_with(b"OP_CONNECT_")
         || name.starts_with(b"OP_SESSION");
-    !inheritance.clean && !name.starts_with(b"OC_SECRETS_") && (inheritance.keep_op_env || !key)
+    // The socket is no key: whoever can connect needs no variable to be told where it is.
+    let own = name.starts_with(b"OC_SECRETS_") && name != b"OC_SECRETS_SOCKET";
+    !inheritance.clean && !own && (inheritance.keep_op_env || !key)
 }
 
 /// Becomes `command`. Returns only if that fails.
@@ -261,16 +263,20 @@ mod tests {
             (b"OP_CONNECT_HOST", b"h"),
             (b"OP_SESSION_abc", b"s"),
             (b"OC_SECRETS_OP", b"/x"),
+            (b"OC_SECRETS_SOCKET", b"/s"),
             (b"OP_ACCOUNT", b"a"),
         ];
-        assert_eq!(built(keys, &[], PLAIN), [b"OP_ACCOUNT=a".to_vec()]);
+        assert_eq!(
+            built(keys, &[], PLAIN),
+            [b"OC_SECRETS_SOCKET=/s".to_vec(), b"OP_ACCOUNT=a".to_vec()]
+        );
         let keep = Inheritance {
             keep_op_env: true,
             ..PLAIN
         };
-        assert_eq!(built(keys, &[], keep).len(), 5);
+        assert_eq!(built(keys, &[], keep).len(), 6);
         let named = built(keys, &[("OP_SERVICE_ACCOUNT_TOKEN", b"named")], PLAIN);
-        assert_eq!(named[1], b"OP_SERVICE_ACCOUNT_TOKEN=named");
+        assert_eq!(named[2], b"OP_SERVICE_ACCOUNT_TOKEN=named");
     }
 
     #[test]

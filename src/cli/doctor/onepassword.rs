@@ -295,7 +295,7 @@ fn rename(session: &Session, vault: &str) -> Option<String> {
         return Some("unset OP_VAULT".to_owned());
     }
     match &session.manifest.origin {
-        Origin::BuiltIn => None,
+        Origin::BuiltIn | Origin::Broker(_) => None,
         Origin::File(path) | Origin::Found(path) => {
             let path = shell_quote::word(&path.display().to_string());
             Some(format!("${{EDITOR:-vi}} {path}"))

@@ -1,0 +1,362 @@
+//! One connection of a client: who it is, what it asks, what it is told.
+//!
+//! A client is told of its own names and of nothing else: what it may not have and what does not
+//! exist have the same answer, and why `op` fails is told in few words, since its reasons name
+//! items and accounts.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::asker;
+use super::listen;
+use super::log::Event;
+use super::moment::Moment;
+use super::state::{Client, State};
+use crate::base::env_name::EnvName;
+use crate::base::error::{Error, Exit, Trouble};
+use crate::base::locked_memory::Locked;
+use crate::broker::cache;
+use crate::broker::provider::Outcome;
+use crate::broker::wire::{self, Misunderstood, Question};
+
+/// How long a client may take to ask, and to hear.
+const ASKING: Duration = Duration::from_secs(5);
+const HEARING: Duration = Duration::from_secs(10);
+
+/// How long `op` is waited for where an old value would do.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What an answer consists of.
+#[derive(Default)]
+struct Told {
+    kept: usize,
+    asked: usize,
+    stale: usize,
+    why: String,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(state: Rc<State>, client: Rc<Client>, mut stream: UnixStream) {
+    let begun = Instant::now();
+    let mut event = Event {
+        client: client.spec.name.clone(),
+        ..Event::default()
+    };
+    let answer = answer(&state, &client, &mut stream, &mut event).await;
+    if let Some(answer) = &answer {
+        let written = timeout(HEARING, async {
+            stream.write_all(answer).await?;
+            stream.shutdown().await
+        });
+        if !matches!(written.await, Ok(Ok(()))) {
+            event.why = "the client did not listen".to_owned();
+        }
+    }
+    event.took = begun.elapsed();
+    if event.outcome == "refused" && client.told.replace(true) {
+        // A flood of what is refused anyway is not to flood the journal.
+        client.seen.borrow_mut().refused += 1;
+        return;
+    }
+    client.told.set(event.outcome == "refused");
+    client.saw(state.log, event);
+}
+
+/// What to send, if anything.
+async fn answer(
+    state: &Rc<State>,
+    client: &Client,
+    stream: &mut UnixStream,
+    event: &mut Event,
+) -> Option<Locked> {
+    let refuse = |event: &mut Event, why: &str| {
+        event.outcome = "refused";
+        event.why = why.to_owned();
+    };
+    let peer = stream.peer_cred().ok();
+    event.uid = peer.map_or(u32::MAX, |peer| peer.uid());
+    event.pid = peer.and_then(|peer| peer.pid()).unwrap_or_default();
+    let loads = credential(stream).filter(|_| event.uid == 0);
+    if event.uid != client.uid && loads.is_none() {
+        refuse(event, "another user");
+        return None;
+    }
+    if !client.questions.borrow_mut().take(Moment::now()) {
+        refuse(event, "too many questions");
+        let wait = client.questions.borrow().wait().as_secs() + 1;
+        let text = format!("too many questions in a minute; retry in {wait} s");
+        return Some(wire::refused(Exit::RateLimited, &text));
+    }
+    if let Some(name) = loads {
+        return load(state, client, &name, event).await;
+    }
+    let question = match timeout(ASKING, read(stream)).await {
+        Ok(Ok(question)) => question,
+        Ok(Err(Some(Misunderstood::Version))) => {
+            refuse(event, "another version of the protocol");
+            let text = "this broker speaks version 1 of the protocol: update the older one of the two programs";
+            return Some(wire::refused(Exit::Usage, text));
+        }
+        Ok(Err(Some(Misunderstood::Nonsense))) => {
+            refuse(event, "no question");
+            return Some(wire::refused(
+                Exit::Usage,
+                "this is no question for a broker",
+            ));
+        }
+        Ok(Err(None)) | Err(_) => {
+            refuse(event, "it did not ask");
+            return None;
+        }
+    };
+    match question {
+        Question::Get(names) => Some(get(state, client, stream, names, event).await),
+        Question::Names => {
+            event.outcome = "ok";
+            let names: Vec<&str> = client.spec.secrets.iter().map(EnvName::as_str).collect();
+            Some(wire::ok(names.join("\n").as_bytes()))
+        }
+        Question::Lock | Question::Clients => {
+            refuse(event, "not a client's question");
+            Some(wire::refused(
+                Exit::Usage,
+                "this is no question for a broker",
+            ))
+        }
+    }
+}
+
+/// The whole question; `None` for what is wrong where the client has gone.
+async fn read(stream: &mut UnixStream) -> Result<Question, Option<Misunderstood>> {
+    let mut bytes = Vec::with_capacity(512);
+    loop {
+        match Question::parse(&bytes) {
+            Ok(Some(question)) => return Ok(question),
+            Err(wrong) => return Err(Some(wrong)),
+            Ok(None) if bytes.len() >= wire::LONGEST_QUESTION => {
+                return Err(Some(Misunderstood::Nonsense));
+            }
+            Ok(None) => {}
+        }
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => return Err(None),
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn get(
+    state: &Rc<State>,
+    client: &Client,
+    stream: &mut UnixStream,
+    names: Vec<String>,
+    event: &mut Event,
+) -> Locked {
+    let mut told = Told::default();
+    let found = tokio::select! {
+        found = find(state, client, &names, &mut told) => found,
+        () = gone(stream) => Err(Error::system("answer", "the client has gone")),
+    };
+    event.names = names;
+    event.kept = told.kept;
+    event.asked = told.asked;
+    event.stale = told.stale;
+    event.why = told.why;
+    event.outcome = outcome(&found);
+    if let Err(error) = &found {
+        event.why = error.to_string();
+    }
+    wire::ok(&cache::relay(&found.map_err(|error| in_few_words(&error))))
+}
+
+fn outcome(found: &Result<Vec<Outcome>, Error>) -> &'static str {
+    let Ok(found) = found else { return "failed" };
+    match found.iter().filter(|outcome| outcome.is_ok()).count() {
+        all if all == found.len() => "ok",
+        0 => "not found",
+        _ => "partial",
+    }
+}
+
+/// Ends when the client has hung up, so that nobody waits for it. What it still says is dropped; one
+/// that has only said that it says no more still listens.
+async fn gone(stream: &mut UnixStream) {
+    let mut rest = [0; 64];
+    while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+    while !matches!(stream.ready(Interest::WRITABLE).await, Ok(ready) if ready.is_write_closed()) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// An outcome for each of `names`.
+async fn find(
+    state: &Rc<State>,
+    client: &Client,
+    names: &[String],
+    told: &mut Told,
+) -> Result<Vec<Outcome>, Error> {
+    let own = |name: &String| client.spec.secrets.iter().find(|own| own.as_str() == name);
+    let now = state.tidy();
+    let fresh = |name: &EnvName| state.store.borrow().fresh(name, client.spec.ttl, now);
+    let mut missing: Vec<EnvName> = vec![];
+    for name in names.iter().filter_map(own) {
+        if fresh(name).is_none() && !missing.contains(name) {
+            missing.push(name.clone());
+        }
+    }
+    let mut got: Vec<(EnvName, Outcome)> = vec![];
+    if !missing.is_empty() {
+        got = ask(state, client, &missing, told).await?;
+    }
+    let mut outcomes = Vec::with_capacity(names.len());
+    for name in names {
+        let outcome = match own(name) {
+            None => Err(ABSENT),
+            Some(own) => match got.iter().find(|(name, _)| name == own) {
+                Some((_, outcome)) => outcome.clone(),
+                None => {
+                    told.kept += 1;
+                    fresh(own).unwrap_or(Err(ABSENT))
+                }
+            },
+        };
+        outcomes.push(outcome.map_err(plain));
+    }
+    Ok(outcomes)
+}
+
+/// The same for what may not be had and for what does not exist.
+const ABSENT: Trouble = Trouble::Missing {
+    part: "secret",
+    near: None,
+};
+
+/// Without the names of other items.
+fn plain(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Missing { .. } => ABSENT,
+        other => other,
+    }
+}
+
+/// What `op` says of `missing`, or old values where it cannot be asked.
+async fn ask(
+    state: &Rc<State>,
+    client: &Client,
+    missing: &[EnvName],
+    told: &mut Told,
+) -> Result<Vec<(EnvName, Outcome)>, Error> {
+    let now = Moment::now();
+    let held_up = state.store.borrow().held_up(missing, now);
+    let failure = match held_up {
+        Some(error) => error,
+        None if !client.calls.borrow_mut().take(now) => Error::Relayed {
+            text: "too many calls of `op` in a minute".to_owned(),
+            hint: None,
+            exit: Exit::RateLimited,
+        },
+        None => {
+            let answer = asker::submit(state, missing.to_vec());
+            // Whoever has something else waits no longer than that.
+            let patience = match old(state, client, missing) {
+                Some(_) => PATIENCE,
+                None => Duration::from_secs(24 * 60 * 60),
+            };
+            match timeout(patience, answer).await {
+                Ok(Ok(answer)) => match &*answer {
+                    Ok(outcomes) => {
+                        told.asked = missing.len();
+                        let wanted = |(name, _): &&(EnvName, Outcome)| missing.contains(name);
+                        return Ok(outcomes.iter().filter(wanted).cloned().collect());
+                    }
+                    Err(error) => relayed(error),
+                },
+                Ok(Err(_)) => Error::system("answer", "the broker is ending"),
+                Err(_) => Error::OpTimeout { after: PATIENCE },
+            }
+        }
+    };
+    match old(state, client, missing) {
+        Some(values) => {
+            told.stale = values.len();
+            told.why = failure.to_string();
+            Ok(values)
+        }
+        None => Err(failure),
+    }
+}
+
+/// The last values of all of them, where this client may have old ones.
+fn old(state: &State, client: &Client, names: &[EnvName]) -> Option<Vec<(EnvName, Outcome)>> {
+    let (now, store) = (Moment::now(), state.store.borrow());
+    let value = |name: &EnvName| Some((name.clone(), store.last(name, client.spec.stale, now)?));
+    names.iter().map(value).collect()
+}
+
+fn relayed(error: &Error) -> Error {
+    Error::Relayed {
+        text: error.to_string(),
+        hint: error.hint(),
+        exit: error.exit(),
+    }
+}
+
+/// What a client hears of a failure.
+fn in_few_words(error: &Error) -> Error {
+    let exit = error.exit();
+    let text = match exit {
+        Exit::RateLimited => error.to_string(),
+        Exit::NotSignedIn => "the broker is not signed in to 1Password, or not allowed".to_owned(),
+        Exit::OpUnavailable => "the broker cannot ask 1Password now".to_owned(),
+        _ => "the broker has no answer".to_owned(),
+    };
+    Error::Relayed {
+        text,
+        hint: Some("the broker's log says why: journalctl -u oc-secrets".to_owned()),
+        exit,
+    }
+}
+
+/// The name of the credential that systemd loads by this connection.
+fn credential(stream: &UnixStream) -> Option<String> {
+    use std::os::unix::ffi::OsStrExt;
+    let address = abstract_name(stream)?;
+    listen::credential(std::ffi::OsStr::from_bytes(&address)).map(str::to_owned)
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(stream: &UnixStream) -> Option<Vec<u8>> {
+    use std::os::fd::AsRawFd;
+    let address = nix::sys::socket::getpeername::<nix::sys::socket::UnixAddr>(stream.as_raw_fd());
+    Some(address.ok()?.as_abstract()?.to_vec())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &UnixStream) -> Option<Vec<u8>> {
+    None
+}
+
+/// One value without any frame, as systemd reads it.
+async fn load(state: &Rc<State>, client: &Client, name: &str, event: &mut Event) -> Option<Locked> {
+    let mut told = Told::default();
+    let own = client.spec.secrets.iter().find(|own| own.is_like(name));
+    let names = vec![own.map_or(name.to_owned(), EnvName::to_string)];
+    let found = find(state, client, &names, &mut told).await;
+    event.names = names;
+    event.outcome = outcome(&found);
+    (event.kept, event.asked, event.stale) = (told.kept, told.asked, told.stale);
+    match found {
+        Ok(outcomes) => {
+            let value = outcomes.into_iter().next()?.ok()?;
+            Some(Locked::copy_of(value.expose()))
+        }
+        Err(error) => {
+            event.why = error.to_string();
+            None
+        }
+    }
+}

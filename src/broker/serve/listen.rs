@@ -1,0 +1,264 @@
+//! The folders and sockets of the clients, and those that systemd hands us.
+//!
+//! `clients/` is for us alone and `NAME/` can be entered and not written: what a container mounts
+//! is the folder, in which it can connect and replace nothing. Folders stay when we end, since a
+//! mount holds them; a socket is made anew in its folder. Each socket is its client's, 0600.
+
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, Permissions};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg, OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
+
+use crate::base::environment::{self, Lookup};
+use crate::base::error::{Error, Result};
+
+/// The control socket's name, in our folder and among what systemd hands us.
+pub(crate) const CONTROL: &str = "control";
+
+/// The first descriptor that systemd hands on. Source: sd_listen_fds(3).
+const FIRST: RawFd = 3;
+
+/// Our folder: `/run/oc-secrets` for root, else `oc-secrets` in `$XDG_RUNTIME_DIR`.
+///
+/// # Errors
+/// Where there is no such folder for this user.
+pub(crate) fn folder(asked: Option<&Path>, lookup: Lookup<'_>) -> Result<PathBuf> {
+    let system = Path::new("/run/oc-secrets");
+    if let Some(asked) = asked {
+        return std::path::absolute(asked).map_err(|why| Error::system("find the directory", why));
+    }
+    if geteuid().is_root() {
+        return Ok(system.to_owned());
+    }
+    match environment::absolute(lookup, "XDG_RUNTIME_DIR") {
+        Some(runtime) => Ok(runtime.join("oc-secrets")),
+        None => Err(Error::usage(
+            "no directory for the sockets: XDG_RUNTIME_DIR is not set",
+            "name one: --directory DIR",
+        )),
+    }
+}
+
+/// Our folder, in which nobody else makes sockets as long as this lives.
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: Flock<OwnedFd>,
+}
+
+impl Folder {
+    /// Makes what is not there, and takes the lock.
+    pub(super) fn open(path: PathBuf) -> Result<Self> {
+        let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
+        directory(&path, mode, false)?;
+        let clients = path.join("clients");
+        directory(&clients, 0o700, true)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = open(&clients, flags, Mode::empty());
+        let opened = opened.map_err(|why| unusable(&clients, why.desc()))?;
+        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self { path, _lock: lock }),
+            Err(_) => Err(Error::usage(
+                format!("another broker serves {}", path.display()),
+                "end it, or serve another directory: --directory DIR",
+            )),
+        }
+    }
+
+    /// The socket of a client, for that user alone.
+    pub(super) fn client(&self, name: &str, uid: u32) -> Result<Bound> {
+        let folder = self.path.join("clients").join(name);
+        directory(&folder, 0o755, true)?;
+        bind(folder.join("socket"), uid)
+    }
+
+    /// The socket for whoever runs the broker.
+    pub(super) fn control(&self) -> Result<Bound> {
+        bind(self.path.join(CONTROL), geteuid().as_raw())
+    }
+
+    /// Whether the folders are still those that we made.
+    pub(super) fn is_there(&self) -> bool {
+        self.path.join("clients").is_dir()
+    }
+}
+
+/// A socket that we made, which goes when this does.
+pub(super) struct Bound {
+    pub listener: UnixListener,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Another broker may have made its own there meanwhile.
+        let ours = |file: &std::fs::Metadata| file.ino() == self.inode;
+        if self.path.symlink_metadata().is_ok_and(|file| ours(&file)) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn bind(path: PathBuf, uid: u32) -> Result<Bound> {
+    let us = geteuid();
+    if uid != us.as_raw() && !us.is_root() {
+        return Err(Error::usage(
+            format!(
+                "only root can make a socket for uid {uid}: {}",
+                path.display()
+            ),
+            "run the broker as root, or have systemd make the sockets: docs/broker.md",
+        ));
+    }
+    match path.symlink_metadata() {
+        Ok(file) if file.file_type().is_socket() => {
+            std::fs::remove_file(&path).map_err(|why| unusable(&path, &why.to_string()))?;
+        }
+        Ok(_) => return Err(unusable(&path, "it is there and no socket")),
+        Err(_) => {}
+    }
+    let failed = |why: std::io::Error| unusable(&path, &why.to_string());
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    // Whoever was quicker is refused by who it is.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+    if uid != us.as_raw() {
+        chown(&path, Some(uid), None).map_err(failed)?;
+    }
+    // The standard library's queue is short for many who come at once.
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXCONN)
+        .map_err(|why| unusable(&path, why.desc()))?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let inode = path.symlink_metadata().map_err(failed)?.ino();
+    Ok(Bound {
+        listener,
+        path,
+        inode,
+    })
+}
+
+/// Makes a directory, or makes sure that the one that is there is ours and as it should be.
+fn directory(path: &Path, mode: u32, exactly: bool) -> Result<()> {
+    let failed = |why: std::io::Error| unusable(path, &why.to_string());
+    let made = match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => true,
+        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => false,
+        Err(why) => return Err(failed(why)),
+    };
+    let found = path.symlink_metadata().map_err(failed)?;
+    if !found.is_dir() || found.uid() != geteuid().as_raw() {
+        return Err(unusable(path, "it is no directory of ours"));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(unusable(path, "others can write it"));
+    }
+    // Whatever the umask took away.
+    if (made || exactly) && found.mode() & 0o7777 != mode {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::usage(
+        format!("cannot use {}: {why}", path.display()),
+        "look at what is there, or serve another directory: --directory DIR",
+    )
+}
+
+/// The sockets that systemd made for us, by their names; `None` where it made none.
+pub(super) fn inherited(lookup: Lookup<'_>) -> Option<Vec<(String, UnixListener)>> {
+    let number = |name: &str| lookup(name)?.to_str()?.parse::<u32>().ok();
+    let ours = number("LISTEN_PID")? == std::process::id();
+    let count = number("LISTEN_FDS").filter(|&count| ours && (1..=512).contains(&count))?;
+    let names = lookup("LISTEN_FDNAMES").unwrap_or_default();
+    let names = names.to_string_lossy().into_owned();
+    let mut names = names.split(':');
+    let socket = |at: u32| {
+        let name = names.next().unwrap_or_default().to_owned();
+        let descriptor = FIRST.checked_add(at.try_into().ok()?)?;
+        // SAFETY: systemd says by LISTEN_PID and LISTEN_FDS that this descriptor is open and ours;
+        // nothing else here has taken it.
+        let listener = unsafe { UnixListener::from_raw_fd(descriptor) };
+        listener.set_nonblocking(true).ok()?;
+        Some((name, listener))
+    };
+    Some((0..count).filter_map(socket).collect())
+}
+
+/// The name in `…/unit/UNIT/NAME`, to which systemd binds its end of the connection where it loads
+/// a credential from a socket. Source: systemd.exec(5), `LoadCredential=`.
+pub(super) fn credential(address: &OsStr) -> Option<&str> {
+    let mut parts = address.to_str()?.splitn(4, '/');
+    let (random, unit) = (parts.next()?, parts.next()?);
+    let (name, credential) = (parts.next()?, parts.next()?);
+    let hexadecimal = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hexadecimal && unit == "unit" && !name.is_empty()).then_some(credential)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_sockets_are_for_whom_they_should_be() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let path = parent.path().join("x");
+        let folder = Folder::open(path.clone()).expect("made");
+        let us = geteuid().as_raw();
+        let bound = folder.client("gateway", us).expect("bound");
+        let mode = |path: &Path| path.symlink_metadata().expect("there").mode() & 0o7777;
+        assert_eq!(mode(&path.join("clients")), 0o700);
+        assert_eq!(mode(&path.join("clients/gateway")), 0o755);
+        assert_eq!(mode(&path.join("clients/gateway/socket")), 0o600);
+        assert!(Folder::open(path.clone()).is_err(), "one at a time");
+        drop(bound);
+        assert!(!path.join("clients/gateway/socket").exists());
+        assert!(path.join("clients/gateway").is_dir(), "a mount holds it");
+        drop(folder);
+        std::fs::write(path.join("clients/gateway/socket"), "x").expect("written");
+        let folder = Folder::open(path.clone()).expect("again");
+        assert!(
+            folder.client("gateway", us).is_err(),
+            "a file is not replaced"
+        );
+        std::fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("a mode");
+        drop(folder);
+        assert!(Folder::open(path).is_err(), "others could exchange it");
+    }
+
+    #[test]
+    fn the_socket_of_a_later_one_stays() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let folder = Folder::open(parent.path().join("x")).expect("made");
+        let us = geteuid().as_raw();
+        let first = folder.client("a", us).expect("bound");
+        let _second = folder.client("a", us).expect("bound again");
+        drop(first);
+        assert!(parent.path().join("x/clients/a/socket").exists());
+    }
+
+    #[test]
+    fn systemd_names_the_credential_by_its_own_address() {
+        let name = |text: &'static str| credential(OsStr::new(text));
+        assert_eq!(
+            name("adf9d86b6eda275e/unit/foobar.service/credx"),
+            Some("credx")
+        );
+        for other in [
+            "",
+            "credx",
+            "adf9/unit/x.service/c",
+            "adf9d86b6eda275e/user/x/c",
+            "adf9d86b6eda275e/unit//c",
+            "adf9d86b6eda275e/unit/x",
+        ] {
+            assert_eq!(name(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The broker: a process on the host that gives clients their secrets, each by a socket of its own.
+//!
+//! ```text
+//!  listen: folders, sockets ──▶ connection: who asks for what ──▶ store: what is known
+//!                                                            └──▶ asker: one `op` for all who wait
+//!  control: lock, clients       log: who asked, never a value
+//! ```
+//!
+//! One thread does all of it but for the call of `op`, and sleeps where there is nothing to do.
+//! Nothing outlives it but the folders, which containers may have mounted.
+
+mod moment;
+mod store;
+mod bucket;
+mod log;
+mod notify;
+pub(crate) mod listen;
+mod state;
+mod asker;
+mod connection;
+mod control;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, LocalSet};
+
+use crate::base::environment::ours;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::ui::Ui;
+use crate::broker::session::Session;
+use listen::{Bound, CONTROL, Folder};
+use log::Log;
+use state::State;
+
+pub(crate) use log::Style;
+
+/// Descriptors for the rest: the event loop, signals, and the pipes of `op`.
+const RESERVED: usize = 24;
+
+/// How many connections a client may have, if there are descriptors enough.
+const CONNECTIONS: usize = 256;
+
+/// How long those may take who are being answered when we end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Serves until a signal ends it. `open` reads the manifest, again at every SIGHUP.
+///
+/// # Errors
+/// When the manifest has no clients, or their sockets cannot be made.
+pub(crate) fn run(
+    open: &dyn Fn() -> Result<Session>,
+    directory: Option<PathBuf>,
+    style: Style,
+    ui: Ui,
+) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Error::system("start the event loop", why))?;
+    let local = LocalSet::new();
+    let done = local.block_on(&runtime, serve(open, directory, Log { ui, style }));
+    drop(local);
+    // A call of `op` was ended by the same signal, and its thread with it.
+    runtime.shutdown_timeout(GRACE);
+    done.map(|()| Exit::Done)
+}
+
+async fn serve(
+    open: &dyn Fn() -> Result<Session>,
+    directory: Option<PathBuf>,
+    log: Log,
+) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let session = checked(open()?)?;
+    let manifest = session.manifest.clone();
+    let (sender, mut interrupted) = mpsc::unbounded_channel();
+    let state = Rc::new(State::new(log, session, sender));
+    let mut sockets = Sockets::new(directory)?;
+    state.admit(&manifest, slots(manifest.clients.len()));
+    sockets.open(&state)?;
+    tokio::task::spawn_local(asker::run(Rc::clone(&state)));
+    tokio::task::spawn_local(expire(Rc::clone(&state)));
+    notify::notify(&ours, "READY=1");
+    log.note(&format!(
+        "serving {} clients of {}",
+        manifest.clients.len(),
+        manifest.origin
+    ));
+    loop {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            Some(signal) = interrupted.recv() => signal,
+        };
+        if signal != libc::SIGHUP {
+            break;
+        }
+        reload(open, &state, &mut sockets);
+    }
+    notify::notify(&ours, "STOPPING=1");
+    sockets.close();
+    end(&state).await;
+    log.note("ended; nothing is kept");
+    Ok(())
+}
+
+/// The manifest anew, with nothing kept. One that cannot be used leaves the former in force.
+fn reload(open: &dyn Fn() -> Result<Session>, state: &Rc<State>, sockets: &mut Sockets) {
+    let values = state.forget();
+    let opened = open().and_then(checked);
+    let outcome = opened.and_then(|session| {
+        state.admit(&session.manifest, slots(session.manifest.clients.len()));
+        *state.session.borrow_mut() = session;
+        sockets.close();
+        sockets.open(state)
+    });
+    match outcome {
+        Ok(()) => state
+            .log
+            .note(&format!("reloaded: {values} values forgotten")),
+        Err(error) => state.log.warn(&format!(
+            "{values} values forgotten, but not reloaded: {error}"
+        )),
+    }
+}
+
+/// A manifest without clients serves nobody.
+fn checked(session: Session) -> Result<Session> {
+    match session.manifest.clients.is_empty() {
+        false => Ok(session),
+        true => Err(Error::usage(
+            format!("no clients in the manifest ({})", session.manifest.origin),
+            "add them: [clients.NAME] with secrets = [\"…\"] and uid = 1000",
+        )),
+    }
+}
+
+/// Lets those be answered who are being answered, and ends a call of `op`.
+async fn end(state: &State) {
+    let until = tokio::time::Instant::now() + GRACE;
+    while state.flight.borrow().is_some() && tokio::time::Instant::now() < until {
+        // The call takes signals for itself while it runs, and ends `op` with all it has started.
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    while state.active.get() > 0 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Drops values when their time is over, without waking up for anything else.
+async fn expire(state: Rc<State>) {
+    loop {
+        let now = state.tidy();
+        let next = state.store.borrow().next(now);
+        match next {
+            None => state.kept.notified().await,
+            Some(left) => {
+                let left = left + Duration::from_millis(10);
+                let _ = tokio::time::timeout(left, state.kept.notified()).await;
+            }
+        }
+    }
+}
+
+/// How many connections each client may have, so that all together leave room for `op`.
+fn slots(clients: usize) -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let rest = limit.saturating_sub(RESERVED + clients) / clients.max(1);
+    rest.clamp(1, CONNECTIONS)
+}
+
+/// Who listens where.
+struct Sockets {
+    /// Ours, unless systemd made them.
+    folder: Option<PathBuf>,
+    held: Option<Folder>,
+    inherited: Vec<(String, std::os::unix::net::UnixListener)>,
+    bound: Vec<Bound>,
+    accepting: Vec<AbortHandle>,
+}
+
+impl Sockets {
+    fn new(directory: Option<PathBuf>) -> Result<Self> {
+        let inherited = listen::inherited(&ours);
+        let folder = match inherited {
+            Some(_) => None,
+            None => Some(listen::folder(directory.as_deref(), &ours)?),
+        };
+        Ok(Self {
+            folder,
+            held: None,
+            inherited: inherited.unwrap_or_default(),
+            bound: vec![],
+            accepting: vec![],
+        })
+    }
+
+    fn open(&mut self, state: &Rc<State>) -> Result<()> {
+        match &self.folder {
+            None => self.take_over(state),
+            Some(path) => {
+                let folder = match self.held.take().filter(Folder::is_there) {
+                    Some(folder) => folder,
+                    None => Folder::open(path.clone())?,
+                };
+                let control = folder.control()?;
+                self.listen(state, CONTROL, &control.listener)?;
+                self.bound.push(control);
+                let clients: Vec<_> = state.clients.borrow().values().cloned().collect();
+                for client in clients {
+                    let bound = folder.client(&client.spec.name, client.uid)?;
+                    self.listen(state, &client.spec.name, &bound.listener)?;
+                    self.bound.push(bound);
+                }
+                self.held = Some(folder);
+                Ok(())
+            }
+        }
+    }
+
+    /// Listens on what systemd has made, and says what does not fit the manifest.
+    fn take_over(&mut self, state: &Rc<State>) -> Result<()> {
+        let inherited = std::mem::take(&mut self.inherited);
+        for (name, listener) in &inherited {
+            if name != CONTROL && state.client(name).is_none() {
+                state.log.warn(&format!(
+                    "systemd has a socket for {name:?}, which is no client in the manifest"
+                ));
+            }
+            self.listen(state, name, listener)?;
+        }
+        for name in state.clients.borrow().keys() {
+            if !inherited.iter().any(|(other, _)| other == name) {
+                state.log.warn(&format!("client {name} has no socket: systemctl enable --now oc-secrets-client@{name}.socket"));
+            }
+        }
+        self.inherited = inherited;
+        Ok(())
+    }
+
+    fn listen(
+        &mut self,
+        state: &Rc<State>,
+        name: &str,
+        listener: &std::os::unix::net::UnixListener,
+    ) -> Result<()> {
+        let failed = |why: std::io::Error| Error::system("listen on a socket", why);
+        let listener = listener.try_clone().map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let accepting = accept(Rc::clone(state), name.to_owned(), listener);
+        self.accepting
+            .push(tokio::task::spawn_local(accepting).abort_handle());
+        Ok(())
+    }
+
+    /// Nobody new is let in; those who are in are answered.
+    fn close(&mut self) {
+        for accepting in self.accepting.drain(..) {
+            accepting.abort();
+        }
+        self.bound.clear();
+    }
+}
+
+/// Lets in whoever comes, as long as there is room; the others wait outside, where they cost
+/// nothing.
+async fn accept(state: Rc<State>, name: String, listener: UnixListener) {
+    let for_control = Arc::new(Semaphore::new(4));
+    loop {
+        let client = state.client(&name);
+        let room = client.as_ref().map_or(&for_control, |client| &client.slots);
+        let Ok(permit) = Arc::clone(room).acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(why) => {
+                state.log.warn(&format!("cannot let anybody in: {why}"));
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        let state = Rc::clone(&state);
+        let is_control = name == CONTROL;
+        state.active.set(state.active.get() + 1);
+        tokio::task::spawn_local(async move {
+            let state_too = Rc::clone(&state);
+            match client {
+                Some(client) => connection::serve(state, client, stream).await,
+                None if is_control => control::serve(state, stream).await,
+                None => {}
+            }
+            drop(permit);
+            state_too.active.set(state_too.active.get() - 1);
+        });
+    }
+}
+
+/// The signals that end or reload us.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let on = |kind| signal(kind).map_err(|why| Error::system("watch for signals", why));
+        Ok(Self {
+            hangup: on(SignalKind::hangup())?,
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            quit: on(SignalKind::quit())?,
+        })
+    }
+
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.hangup.recv() => libc::SIGHUP,
+            _ = self.terminate.recv() => libc::SIGTERM,
+            _ = self.interrupt.recv() => libc::SIGINT,
+            _ = self.quit.recv() => libc::SIGQUIT,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What all connections share: the clients, what is known, and who waits for `op`. One thread has
+//! it, so that nothing here is locked.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+
+use super::bucket::Bucket;
+use super::log::{Event, Log};
+use super::moment::Moment;
+use super::store::Store;
+use crate::base::env_name::EnvName;
+use crate::base::error::Error;
+use crate::base::units;
+use crate::broker::manifest::{ClientSpec, Manifest};
+use crate::broker::provider::Outcome;
+use crate::broker::session::Session;
+
+/// How many questions a client may ask in a minute, and how many of them may need `op`.
+const QUESTIONS: u32 = 6000;
+const CALLS: u32 = 60;
+
+/// What `op` said, for all who wait for it.
+pub(super) type Answer = Rc<Result<Vec<(EnvName, Outcome)>, Error>>;
+
+/// One who waits for `op`.
+pub(super) struct Waiting {
+    pub names: Vec<EnvName>,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What is being asked of `op` now, and who waits for it.
+#[derive(Default)]
+pub(super) struct Flight {
+    pub names: Vec<EnvName>,
+    pub waiting: Vec<Waiting>,
+}
+
+/// What all connections share.
+pub(super) struct State {
+    pub log: Log,
+    pub session: RefCell<Session>,
+    pub clients: RefCell<BTreeMap<String, Rc<Client>>>,
+    pub store: RefCell<Store>,
+    pub queue: RefCell<Vec<Waiting>>,
+    pub flight: RefCell<Option<Flight>>,
+    /// Somebody waits in the queue.
+    pub asked: Notify,
+    /// Something is kept that has an end.
+    pub kept: Notify,
+    /// How many connections are served.
+    pub active: Cell<usize>,
+    /// How often everything was forgotten: what was asked before that is not kept.
+    pub generation: Cell<u64>,
+    /// Signals that came while `op` ran.
+    pub signals: mpsc::UnboundedSender<i32>,
+}
+
+/// One client, as long as the manifest has it.
+pub(super) struct Client {
+    pub spec: ClientSpec,
+    pub uid: u32,
+    /// How many connections it may have at a time.
+    pub slots: Arc<Semaphore>,
+    pub questions: RefCell<Bucket>,
+    pub calls: RefCell<Bucket>,
+    /// Its excess has been logged.
+    pub told: Cell<bool>,
+    pub seen: RefCell<Seen>,
+}
+
+/// What is known of what a client asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub questions: u64,
+    pub refused: u64,
+    /// Seconds since 1970.
+    pub last: Option<u64>,
+    pub event: Event,
+}
+
+impl Client {
+    fn new(spec: ClientSpec, slots: usize) -> Self {
+        let now = Moment::now();
+        Self {
+            uid: spec.uid.unwrap_or(geteuid().as_raw()),
+            spec,
+            slots: Arc::new(Semaphore::new(slots)),
+            questions: RefCell::new(Bucket::new(QUESTIONS, now)),
+            calls: RefCell::new(Bucket::new(CALLS, now)),
+            told: Cell::new(false),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Counts and logs what happened.
+    pub(super) fn saw(&self, log: Log, event: Event) {
+        log.event(&event);
+        let mut seen = self.seen.borrow_mut();
+        seen.questions += 1;
+        seen.refused += u64::from(event.outcome == "refused");
+        seen.last = Some(units::now());
+        seen.event = event;
+    }
+}
+
+impl State {
+    /// With no clients yet.
+    pub(super) fn new(log: Log, session: Session, signals: mpsc::UnboundedSender<i32>) -> Self {
+        Self {
+            log,
+            session: RefCell::new(session),
+            clients: RefCell::default(),
+            store: RefCell::default(),
+            queue: RefCell::default(),
+            flight: RefCell::default(),
+            asked: Notify::new(),
+            kept: Notify::new(),
+            active: Cell::new(0),
+            generation: Cell::new(0),
+            signals,
+        }
+    }
+
+    /// Takes the clients of `manifest`, which may have changed; `slots` for each. Nothing is kept.
+    pub(super) fn admit(&self, manifest: &Manifest, slots: usize) {
+        let mut longest: HashMap<EnvName, Duration> = HashMap::new();
+        for spec in &manifest.clients {
+            for name in &spec.secrets {
+                let kept = longest.entry(name.clone()).or_default();
+                *kept = (*kept).max(spec.ttl).max(spec.stale);
+            }
+        }
+        self.store.borrow_mut().reset(longest);
+        let mut clients = self.clients.borrow_mut();
+        let former = std::mem::take(&mut *clients);
+        for spec in &manifest.clients {
+            let client = Rc::new(Client::new(spec.clone(), slots));
+            if let Some(former) = former.get(&spec.name) {
+                client.seen.swap(&former.seen);
+            }
+            clients.insert(spec.name.clone(), client);
+        }
+    }
+
+    /// The client of this name.
+    pub(super) fn client(&self, name: &str) -> Option<Rc<Client>> {
+        self.clients.borrow().get(name).cloned()
+    }
+
+    /// Forgets every value; tells how many there were.
+    pub(super) fn forget(&self) -> usize {
+        self.generation.set(self.generation.get() + 1);
+        self.store.borrow_mut().forget()
+    }
+
+    /// What is known, without what is too old.
+    pub(super) fn tidy(&self) -> Moment {
+        let now = Moment::now();
+        self.store.borrow_mut().tidy(now);
+        now
+    }
+}
