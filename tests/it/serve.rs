@@ -368,7 +368,8 @@ fn all_who_ask_at_once_share_one_op() {
             .collect();
         for one in all {
             let answer = one.join().expect("asked");
-            assert!(String::from_utf8_lossy(&answer).contains(CANARY));
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.contains(CANARY), "{answer}\n{}", broker.log());
         }
     });
     assert_eq!(sandbox.calls().len(), 1);
@@ -674,6 +675,7 @@ fn systemd_makes_the_sockets_and_hears_that_we_are_ready() {
     let descriptors = sockets.each_ref().map(AsRawFd::as_raw_fd);
     let hand_on = move || {
         // First out of the way of one another.
+        // SAFETY: fcntl is async-signal-safe, and the descriptors are the child's own.
         let high = descriptors.map(|one| unsafe { libc::fcntl(one, libc::F_DUPFD, 100) });
         for (at, one) in high.into_iter().enumerate() {
             let target = i32::try_from(at).map_err(std::io::Error::other)? + 3;

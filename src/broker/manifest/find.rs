@@ -318,6 +318,7 @@ mod tests {
                             assert_eq!(*path, self.at(&vault));
                         }
                         Origin::BuiltIn => assert_eq!(manifest, builtin()),
+                        Origin::Broker(_) => panic!("no broker was asked"),
                     }
                     vault
                 }

@@ -42,7 +42,7 @@ use state::State;
 pub(crate) use log::Style;
 
 /// Descriptors for the rest: the event loop, signals, and the pipes of `op`.
-const RESERVED: usize = 24;
+const RESERVED: usize = 28;
 
 /// How many connections a client may have, if there are descriptors enough.
 const CONNECTIONS: usize = 256;
