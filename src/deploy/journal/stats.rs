@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(stats.seconds["provisioning"], [34.5]);
         assert_eq!(stats.failed, failed.map(|(cause, n)| (cause.to_owned(), n)));
         assert_eq!((stats.pulled, stats.bytes), (1, 734_003_200));
-        assert_eq!(stats.rollbacks, (2, 1));
+        assert_eq!((stats.rollbacks, stats.asked), ((1, 1), 1));
         // The words by which failures are counted have not changed since.
         let causes = [Cause::AuthMissing, Cause::Network].map(Cause::word);
         assert_eq!(causes, failed.map(|(cause, _)| cause));
