@@ -463,7 +463,7 @@ fn silent_slow_and_endless_clients_cost_the_others_nothing() {
 }
 
 #[test]
-fn with_thirty_two_descriptors_everybody_is_served_in_turn() {
+fn with_forty_descriptors_everybody_is_served_in_turn() {
     let sandbox = sandbox();
     let mut run = command(&sandbox, &[]);
     let words: Vec<_> = run
@@ -473,7 +473,7 @@ fn with_thirty_two_descriptors_everybody_is_served_in_turn() {
         .collect();
     let mut limited = sandbox.run(
         Path::new("/bin/sh"),
-        ["-c", "ulimit -n 32; exec \"$@\"", "sh", OC],
+        ["-c", "ulimit -n 40; exec \"$@\"", "sh", OC],
     );
     for word in words {
         limited = limited.arg(word);

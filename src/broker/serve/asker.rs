@@ -35,6 +35,15 @@ pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<An
     answer
 }
 
+/// Whether `names` come with a call that somebody waits for already.
+pub(super) fn is_under_way(state: &State, names: &[EnvName]) -> bool {
+    let (flight, queue) = (state.flight.borrow(), state.queue.borrow());
+    names.iter().all(|name| {
+        let asked = flight.as_ref().is_some_and(|it| it.names.contains(name));
+        asked || queue.iter().any(|waiting| waiting.names.contains(name))
+    })
+}
+
 /// Asks as long as there is somebody who waits.
 pub(super) async fn run(state: Rc<State>) {
     loop {

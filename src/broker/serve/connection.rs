@@ -254,11 +254,13 @@ async fn ask(
     let held_up = state.store.borrow().held_up(missing, now);
     let failure = match held_up {
         Some(error) => error,
-        None if !client.calls.borrow_mut().take(now) => Error::Relayed {
-            text: "too many calls of `op` in a minute".to_owned(),
-            hint: None,
-            exit: Exit::RateLimited,
-        },
+        None if !asker::is_under_way(state, missing) && !client.calls.borrow_mut().take(now) => {
+            Error::Relayed {
+                text: "too many calls of `op` in a minute".to_owned(),
+                hint: None,
+                exit: Exit::RateLimited,
+            }
+        }
         None => {
             let answer = asker::submit(state, missing.to_vec());
             // Whoever has something else waits no longer than that.
