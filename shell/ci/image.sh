@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
-# Prints the name under which images are published: REGISTRY/REPOSITORY/NAME, in lower case as registries want it.
+# shellcheck shell=bash
+# Run by resolve.sh, in a process of its own. Prints the name under which images are published: REGISTRY/REPOSITORY/NAME, in lower case as registries want it.
 # image-name beside this script holds NAME, and what is meant where neither variable is set. `openclaw-deploy` is built with
 # the same file, so that a host asks for what this pipeline pushes.
 #
