@@ -5,19 +5,18 @@
 //! broker whose queue is full is asked again, one that is silent is given up.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::socket::UnixAddr;
 
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
+use crate::base::unix_socket;
 use crate::broker::cache;
 use crate::broker::provider::{Outcome, Provider, Request};
 use crate::broker::wire::{Head, Question, head};
@@ -130,7 +129,7 @@ fn unreachable(path: &Path, why: &str) -> Error {
 fn dial(path: &Path, begun: Instant, deadline: Instant) -> Result<UnixStream> {
     let address = UnixAddr::new(path).map_err(|why| unreachable(path, why.desc()))?;
     loop {
-        let why = match dial_once(&address) {
+        let why = match unix_socket::dial(&address) {
             Ok(stream) => return Ok(stream),
             Err(why) => why,
         };
@@ -149,19 +148,4 @@ fn dial(path: &Path, begun: Instant, deadline: Instant) -> Result<UnixStream> {
         }
         std::thread::sleep(AGAIN);
     }
-}
-
-fn dial_once(address: &UnixAddr) -> nix::Result<UnixStream> {
-    let end = socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        SockFlag::empty(),
-        None,
-    )?;
-    // macOS has no flag for it at the call itself.
-    fcntl(&end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    let stream = UnixStream::from(end);
-    stream.set_nonblocking(true).map_err(|_| Errno::EIO)?;
-    connect(stream.as_raw_fd(), address)?;
-    Ok(stream)
 }

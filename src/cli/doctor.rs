@@ -13,12 +13,13 @@ use super::arguments;
 use super::stdout;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::file_ownership;
+use crate::base::severity::Severity;
 use crate::base::shell_quote;
 use crate::base::ui::Ui;
 use crate::broker::cache::Caller;
 use crate::broker::manifest::{Manifest, Origin};
 use crate::broker::session::{Session, Settings};
-use row::{Row, State, render};
+use row::{Row, render};
 
 /// Prints what was found; exit 1 if anything is `fail`.
 pub(super) fn run(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Result<Exit> {
@@ -28,7 +29,7 @@ pub(super) fn run(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) ->
         false => render(ui, &rows),
     };
     stdout::print(text.as_bytes())?;
-    let failed = rows.iter().any(|row| row.state == State::Fail);
+    let failed = rows.iter().any(|row| row.severity == Severity::Fail);
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
@@ -41,7 +42,7 @@ fn examine(settings: &Settings, ui: Ui, deep: bool) -> Vec<Row> {
     let contents = session.contents();
     let contents = contents.as_ref().ok().filter(|_| seen.is_ok());
     let mut rows = onepassword::rows(session, contents);
-    let signed_in = rows.iter().all(|row| row.state != State::Fail);
+    let signed_in = rows.iter().all(|row| row.severity != Severity::Fail);
     rows.push(manifest(&opened, contents));
     if let (true, true, Ok(opened)) = (deep, signed_in, &opened) {
         rows.push(
@@ -127,7 +128,7 @@ fn editor(path: &str) -> Option<String> {
 }
 
 fn as_json(rows: &[Row]) -> String {
-    let row = |row: &Row| json!({ "check": row.name, "state": row.state.word(), "text": row.text, "fix": row.fix });
+    let row = |row: &Row| json!({ "check": row.name, "state": row.severity.word(), "text": row.text, "fix": row.fix });
     let report = json!({ "checks": rows.iter().map(row).collect::<Vec<_>>() });
     format!("{report:#}\n")
 }

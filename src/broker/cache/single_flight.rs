@@ -7,19 +7,19 @@
 //! deadline, and a leader that is of no use costs no more than to ask for oneself.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::socket::UnixAddr;
 
 use super::peer::{self, Peer};
 use crate::base::locked_memory::Locked;
 use crate::base::runtime_directory::RuntimeDirectory;
 use crate::base::secret::Secret;
+use crate::base::unix_socket::dial;
 
 /// How long all who waited together may take to be handed the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -124,7 +124,8 @@ pub(super) fn lock<'a>(
 
 /// `None` where nobody listens.
 fn follow(directory: &RuntimeDirectory, name: &str) -> Option<Role<'static>> {
-    let mut stream = match dial(directory, name) {
+    let address = UnixAddr::new(&directory.socket(name));
+    let mut stream = match address.and_then(|address| dial(&address)) {
         Ok(stream) => stream,
         Err(Errno::ENOENT | Errno::ECONNREFUSED) => return None,
         // Above all, a queue that is full.
@@ -141,22 +142,6 @@ fn follow(directory: &RuntimeDirectory, name: &str) -> Option<Role<'static>> {
             _ => Role::Again,
         },
     })
-}
-
-/// Connects without ever waiting.
-fn dial(directory: &RuntimeDirectory, name: &str) -> nix::Result<UnixStream> {
-    let end = socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        SockFlag::empty(),
-        None,
-    )?;
-    // macOS has no flag for it at the call itself.
-    fcntl(&end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    let stream = UnixStream::from(end);
-    stream.set_nonblocking(true).map_err(|_| Errno::EIO)?;
-    connect(stream.as_raw_fd(), &UnixAddr::new(&directory.socket(name))?)?;
-    Ok(stream)
 }
 
 impl Follower {
@@ -333,6 +318,10 @@ fn wait(events: &[(BorrowedFd<'_>, PollFlags)], deadline: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType};
+
     use super::*;
     use crate::base::runtime_directory::tests::scratch;
 
@@ -499,7 +488,8 @@ mod tests {
     fn one_that_never_greets_keeps_nobody_from_the_answer() {
         let (_parent, directory) = scratch();
         let leader = leader(&directory);
-        let mute = dial(&directory, "flight").expect("connected");
+        let address = UnixAddr::new(&directory.socket("flight")).expect("an address");
+        let mute = dial(&address).expect("connected");
         let mut follower = follower(&directory);
         let begun = Instant::now();
         leader.hand_out(b"answer");

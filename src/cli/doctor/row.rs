@@ -1,41 +1,15 @@
 //! What one check came to, and how it is shown.
 
+use crate::base::severity::Severity;
 use crate::base::ui::{Tone, Ui, clean};
-
-/// How it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl State {
-    /// The word for it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-
-    fn tone(self) -> Tone {
-        match self {
-            Self::Ok => Tone::Good,
-            Self::Warn => Tone::Notice,
-            Self::Fail => Tone::Bad,
-        }
-    }
-}
 
 /// One check.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     /// What was looked at.
     pub name: &'static str,
-    /// How it stands.
-    pub state: State,
+    /// How bad it is.
+    pub severity: Severity,
     /// What was seen.
     pub text: String,
     /// The command that mends it, to be typed as it is.
@@ -44,21 +18,21 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Self::new(name, State::Ok, text)
+        Self::new(name, Severity::Ok, text)
     }
 
     pub(super) fn warn(name: &'static str, text: impl Into<String>) -> Self {
-        Self::new(name, State::Warn, text)
+        Self::new(name, Severity::Warn, text)
     }
 
     pub(super) fn fail(name: &'static str, text: impl Into<String>) -> Self {
-        Self::new(name, State::Fail, text)
+        Self::new(name, Severity::Fail, text)
     }
 
-    fn new(name: &'static str, state: State, text: impl Into<String>) -> Self {
+    fn new(name: &'static str, severity: Severity, text: impl Into<String>) -> Self {
         Self {
             name,
-            state,
+            severity,
             text: text.into(),
             fix: None,
         }
@@ -71,17 +45,17 @@ impl Row {
     }
 }
 
-/// How far a text stands behind its state and name.
+/// How far a text stands behind its severity and name.
 const INDENT: usize = 18;
 
 /// All rows, in lines of at most 80 characters but for paths and commands.
 pub(super) fn render(ui: Ui, rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
-        let state = ui.paint(row.state.tone(), &format!("{:4}", row.state.word()));
+        let severity = ui.paint(row.severity.tone(), &format!("{:4}", row.severity.word()));
         let body = wrapped(&clean(&row.text), 80 - INDENT);
         let body = body.join(&format!("\n{}", " ".repeat(INDENT)));
-        text.push_str(&format!("{state}  {:10}  {body}\n", row.name));
+        text.push_str(&format!("{severity}  {:10}  {body}\n", row.name));
         if let Some(fix) = &row.fix {
             let fix = clean(fix);
             text.push_str(&format!(

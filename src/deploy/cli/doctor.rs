@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use crate::base::severity::Severity;
 use crate::base::token_kind;
-use crate::base::ui::Tone;
 use crate::base::units::{age, now, size};
 use crate::deploy::backup;
 use crate::deploy::context::Context;
@@ -23,32 +23,6 @@ use crate::deploy::token::Token;
 
 /// Two nights without a backup, in seconds.
 const TOO_OLD: u64 = 2 * 86_400 + 3600;
-
-/// How bad a diagnosis is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl Severity {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-
-    fn tone(self) -> Tone {
-        match self {
-            Self::Ok => Tone::Good,
-            Self::Warn => Tone::Notice,
-            Self::Fail => Tone::Bad,
-        }
-    }
-}
 
 /// What one check came to.
 struct Diagnosis {

@@ -1,25 +1,13 @@
 //! Signals as bytes in a pipe, so that one loop waits for them and for output alike.
 
 use std::io::{PipeReader, Read as _};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, IntoRawFd as _};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::Signal;
 
 use crate::base::error::{Error, Result};
-use crate::base::harden;
-
-/// Where the handler writes.
-static NOTES: AtomicI32 = AtomicI32::new(-1);
-
-extern "C" fn note(signal: libc::c_int) {
-    let before = nix::errno::Errno::last_raw();
-    let byte = signal.to_le_bytes()[0];
-    // SAFETY: write(2) may be called from a handler, and the byte outlives the call.
-    unsafe { libc::write(NOTES.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
-    nix::errno::Errno::set_raw(before);
-}
+use crate::base::signal_notes;
 
 /// The signals that came, until the end of the process.
 pub(super) struct Signals {
@@ -37,13 +25,11 @@ impl Signals {
             let set = fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
             set.map_err(|why| failed(&why))?;
         }
-        NOTES.store(writer.into_raw_fd(), Ordering::Relaxed);
-        let handler = SigHandler::Handler(note);
-        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-        for &signal in signals.iter().filter(|&&signal| !harden::ignored(signal)) {
-            // SAFETY: the handler calls nothing but write(2).
-            unsafe { sigaction(signal, &action) }.map_err(|why| failed(&why))?;
-        }
+        let writer = OwnedFd::from(writer);
+        signal_notes::write_into(writer.as_fd(), signals.iter().copied())
+            .map_err(|why| failed(&why))?;
+        // Open as long as the handlers are there: until the end of the process.
+        std::mem::forget(writer);
         Ok(Self { notes })
     }
 
