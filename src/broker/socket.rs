@@ -27,6 +27,9 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// How long one that is not there may take to come back, as in a restart.
 const RESTART: Duration = Duration::from_millis(500);
 
+/// Whom it does not serve it does not answer.
+const HUNG_UP: &str = "it hung up, as it does on a user who is not this client's";
+
 /// A broker, and what is asked of it.
 pub(crate) struct Socket {
     path: PathBuf,
@@ -79,6 +82,7 @@ pub(crate) fn ask(path: &Path, question: &Question, timeout: Duration) -> Result
     let deadline = begun + timeout;
     let failed = |why: std::io::Error| match why.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::BrokerSilent { after: timeout },
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => unreachable(path, HUNG_UP),
         _ => unreachable(path, &why.to_string()),
     };
     let mut stream = dial(path, begun, deadline)?;
@@ -101,7 +105,7 @@ pub(crate) fn ask(path: &Path, question: &Question, timeout: Duration) -> Result
             .set_read_timeout(Some(left(deadline)))
             .map_err(failed)?;
         match stream.read(heard.spare()) {
-            Ok(0) => return Err(unreachable(path, "it hung up")),
+            Ok(0) => return Err(unreachable(path, HUNG_UP)),
             Ok(bytes) => heard.advance(bytes),
             Err(why) if why.kind() == ErrorKind::Interrupted => {}
             Err(why) => return Err(failed(why)),

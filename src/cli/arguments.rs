@@ -340,6 +340,9 @@ pub(super) struct Serve {
     /// How the log is written
     #[arg(long, value_name = "STYLE", value_parser = ["text", "json"], default_value = "text")]
     pub log: String,
+    /// Give the socket that systemd made for this client to its user, and end
+    #[arg(long, value_name = "CLIENT", hide = true)]
+    pub own: Option<String>,
 }
 
 /// `clients`.

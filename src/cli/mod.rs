@@ -118,6 +118,9 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
                 _ => Style::Text,
             };
             let open = || session(Caller::Broker);
+            if let Some(client) = &serve.own {
+                return serve::own(&open()?, serve.directory.as_deref(), client);
+            }
             serve::run(&open, serve.directory.clone(), style, ui)
         }
         Command::Clients(clients) => clients::run(ui, clients, &environment::ours),

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, Permissions};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown, lchown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +85,16 @@ impl Folder {
     /// Whether the folders are still those that we made.
     pub(super) fn is_there(&self) -> bool {
         self.path.join("clients").is_dir()
+    }
+}
+
+/// Makes `uid` the owner of a client's socket in `folder`, which others cannot write.
+pub(super) fn own(folder: &Path, name: &str, uid: u32) -> Result<()> {
+    let path = folder.join("clients").join(name).join("socket");
+    let failed = |why: std::io::Error| unusable(&path, &why.to_string());
+    match path.symlink_metadata().map_err(failed)?.file_type() {
+        kind if kind.is_socket() => lchown(&path, Some(uid), None).map_err(failed),
+        _ => Err(unusable(&path, "it is no socket")),
     }
 }
 

@@ -20,7 +20,7 @@ mod asker;
 mod connection;
 mod control;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,36 @@ pub(crate) fn run(
     // A call of `op` was ended by the same signal, and its thread with it.
     runtime.shutdown_timeout(GRACE);
     done.map(|()| Exit::Done)
+}
+
+/// Gives the socket that systemd made for a client to the client's user. The units' broker has no
+/// right to do that, and `SocketUser=` would name the user a second time.
+///
+/// # Errors
+/// When the manifest has no such client, or there is no such socket.
+pub(crate) fn own(session: &Session, directory: Option<&Path>, name: &str) -> Result<Exit> {
+    let clients = &session.manifest.clients;
+    let Some(spec) = clients.iter().find(|spec| spec.name == name) else {
+        return Err(Error::usage(
+            format!(
+                "no client {name} in the manifest ({})",
+                session.manifest.origin
+            ),
+            format!("add it: [clients.{name}] with secrets = [\"…\"] and uid = 1000"),
+        ));
+    };
+    // The broker's own user would be another one each time.
+    let Some(uid) = spec.uid else {
+        return Err(Error::usage(
+            format!(
+                "client {name} has no uid in the manifest ({})",
+                session.manifest.origin
+            ),
+            "say which user may connect, as the host sees it: uid = 1000",
+        ));
+    };
+    listen::own(&listen::folder(directory, &ours)?, name, uid)?;
+    Ok(Exit::Done)
 }
 
 async fn serve(
