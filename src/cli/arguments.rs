@@ -438,6 +438,9 @@ pub(super) enum DockerCommand {
         /// Remove plaintext credentials for the same hosts from the files
         #[arg(long)]
         remove_plaintext: bool,
+        /// Also for a host that is not in the manifest
+        #[arg(long)]
+        force: bool,
     },
     /// Remove it again
     Uninstall(Wiring),

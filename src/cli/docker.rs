@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::{Docker, DockerCommand, Wiring};
 use super::stdout;
+use crate::base::environment::Lookup;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{Tone, clean};
-use crate::broker::registry::Host;
+use crate::broker::registry::{DOCKER_HUB, Host};
 use crate::broker::session::Session;
+use crate::credential_helper::client_config::before::{self, Before};
 use crate::credential_helper::client_config::config::{Client, Config, Install, Overview, SUFFIX};
 use crate::credential_helper::client_config::{disabled_hosts, file, location};
 
@@ -22,7 +24,11 @@ pub(super) fn run(session: &Session, arguments: &Docker) -> Result<Exit> {
         DockerCommand::Install {
             wiring,
             remove_plaintext,
-        } => install(session, wiring, *remove_plaintext)?,
+            force,
+        } => {
+            let hosts = wanted(session, &wiring.registry, *force)?;
+            install(session, &hosts, wiring.podman, *remove_plaintext)?;
+        }
         DockerCommand::Uninstall(wiring) => uninstall(session, wiring)?,
         DockerCommand::Status(wiring) => status(session, wiring)?,
         DockerCommand::Off { hosts } => switch(session, hosts, true)?,
@@ -45,46 +51,111 @@ fn registries(session: &Session) -> Vec<Host> {
     registries.map(|spec| spec.host.clone()).collect()
 }
 
-fn install(session: &Session, wiring: &Wiring, remove_plaintext: bool) -> Result<()> {
+/// The hosts to wire: without `force` those alone that the helper has an answer for.
+fn wanted(session: &Session, named: &[String], force: bool) -> Result<Vec<Host>> {
+    let mut hosts = hosts(session, named)?;
+    if force {
+        return Ok(hosts);
+    }
+    let known: HashSet<Host> = registries(session).into_iter().collect();
+    let strangers: Vec<Host> = hosts.extract_if(.., |host| !known.contains(host)).collect();
+    let source = session.source();
+    if hosts.is_empty() {
+        let host = &strangers[0];
+        return Err(Error::usage(
+            format!("{host} is not in the manifest of docker-credential-oc ({source})"),
+            format!("add [registries.\"{host}\"] with its secret, or use --force"),
+        ));
+    }
+    for host in strangers {
+        session.ui.warn(&format!(
+            "{host} is left out: it is not in the manifest of docker-credential-oc ({source}); add [registries.\"{host}\"], or use --force"
+        ));
+    }
+    Ok(hosts)
+}
+
+fn install(session: &Session, hosts: &[Host], podman: bool, remove_plaintext: bool) -> Result<()> {
     let lookup = session.lookup();
-    let hosts = hosts(session, &wiring.registry)?;
     let install = Install {
-        hosts: &hosts,
+        hosts,
         remove_plaintext,
         default_store: location::default_store(&lookup),
     };
     // All files are parsed before the first is changed.
-    for found in files(session, wiring.podman)? {
-        for note in edit(&found, |config| config.install(&install))? {
+    for found in files(session, podman)? {
+        let notes = edit(&found, |config, absent| {
+            let old = config.clone();
+            let notes = config.install(&install);
+            let before = old.before(config, absent, before::recall(&lookup, &found.path));
+            before::keep(&lookup, &found.path, Some(&before))?;
+            Ok(notes)
+        })?;
+        for note in notes {
             session
                 .ui
                 .warn(&format!("{}: {note}", found.path.display()));
         }
     }
-    warn_of_obstacles(session, &hosts)
+    say(&answers(session, hosts))?;
+    warn_of_obstacles(session, hosts)
+}
+
+/// What the helper answers each host with.
+fn answers(session: &Session, hosts: &[Host]) -> String {
+    let specs = session.manifest.registries.iter();
+    let specs = specs.filter(|spec| hosts.contains(&spec.host));
+    let lines: String = specs
+        .map(|spec| format!("  {}  {}\n", spec.host, spec.secret))
+        .collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("\nanswered from {}\n{lines}", clean(&session.source())),
+    }
 }
 
 fn uninstall(session: &Session, wiring: &Wiring) -> Result<()> {
+    let lookup = session.lookup();
     let hosts: Vec<Host> = wiring
         .registry
         .iter()
         .map(|text| host(text))
         .collect::<Result<_>>()?;
     for found in files(session, wiring.podman)? {
-        edit(&found, |config| {
-            config.uninstall(&hosts);
-            vec![]
+        let known = before::recall(&lookup, &found.path).unwrap_or_default();
+        let mut none_left = false;
+        edit(&found, |config, _| {
+            none_left = config.uninstall(&hosts, &known);
+            Ok(vec![])
         })?;
+        if none_left {
+            forget(&found, &known, &lookup)?;
+        }
     }
     Ok(())
 }
 
-/// Changes the file, and says whether; returns the notes of the last change.
-fn edit(found: &ClientFile, change: impl Fn(&mut Config) -> Vec<String>) -> Result<Vec<String>> {
+/// Nothing of ours is left in the file: one that we made goes, and so does what is known of it.
+fn forget(found: &ClientFile, known: &Before, lookup: Lookup<'_>) -> Result<()> {
+    if known.absent {
+        file::remove_empty(&found.path)?;
+    }
+    if *known != Before::default() {
+        before::keep(lookup, &found.path, None)?;
+    }
+    Ok(())
+}
+
+/// Changes the file, and says whether; returns the notes of the last change. `change` is told whether
+/// there was no file.
+fn edit(
+    found: &ClientFile,
+    mut change: impl FnMut(&mut Config, bool) -> Result<Vec<String>>,
+) -> Result<Vec<String>> {
     let mut notes = None;
     let changed = file::edit(&found.path, |old| {
         let mut config = parse(found.client, &found.path, old)?;
-        let said = change(&mut config);
+        let said = change(&mut config, old.is_none())?;
         let text = config.render();
         let unchanged = match old {
             Some(old) => same(found.client, old, &text),
@@ -118,7 +189,24 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
     for host in hosts.iter().filter(|host| !known.contains(host)) {
         ui.warn(&format!("{host} is not in the manifest that docker-credential-oc uses: add [registries.\"{host}\"]"));
     }
+    if hosts.iter().any(|host| host.docker_key() == DOCKER_HUB) && has_podman(session) {
+        ui.warn(REMOTE_PODMAN);
+    }
     Ok(())
+}
+
+/// Docker Hub has one key for Docker alone, and Podman's remote client asks for all keys of Docker's
+/// file, whichever image is pulled.
+const REMOTE_PODMAN: &str = "Docker's file names Docker Hub as https://index.docker.io/v1/, its only key there, and \
+    `podman --remote` refuses to pull anything while it does; give that one DOCKER_CONFIG=DIR, where DIR/config.json \
+    holds {}. Podman without --remote is not concerned";
+
+fn has_podman(session: &Session) -> bool {
+    let lookup = session.lookup();
+    let on_path = |name: &&str| location::on_path(&lookup, name).is_some();
+    ["podman", "podman-remote"]
+        .iter()
+        .any(|name| on_path(&name))
 }
 
 fn status(session: &Session, wiring: &Wiring) -> Result<()> {
@@ -137,7 +225,9 @@ fn status(session: &Session, wiring: &Wiring) -> Result<()> {
             )
         }
     };
+    let mut hub = false;
     for found in files(session, true)? {
+        hub |= found.client == Client::Docker && found.config.names(DOCKER_HUB);
         let absent = if found.absent { " (not found)" } else { "" };
         text.push_str(&format!(
             "\n{}  {}{absent}\n",
@@ -150,7 +240,11 @@ fn status(session: &Session, wiring: &Wiring) -> Result<()> {
         }
     }
     text.push_str(&disabled_elsewhere(session, &hosts, disabled));
-    say(&text)
+    say(&text)?;
+    if hub && has_podman(session) {
+        session.ui.warn(REMOTE_PODMAN);
+    }
+    Ok(())
 }
 
 /// Disabled hosts that no other line shows, such as a mistyped one.

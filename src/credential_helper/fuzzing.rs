@@ -108,9 +108,11 @@ fn round(mut config: Config, client: Client) {
         hosts: &hosts,
         ..Install::default()
     };
+    let old = config.clone();
     config.install(&install);
+    let before = old.before(&config, false, None);
     assert_eq!(config.overview().asks(&hosts[0]).as_deref(), Some("oc"));
-    config.uninstall(&[]);
+    assert!(config.uninstall(&[], &before));
     assert_ne!(config.overview().asks(&hosts[0]).as_deref(), Some("oc"));
     Config::parse(client, &config.render()).expect("what we wrote");
 }

@@ -33,7 +33,12 @@ fn install_names_us_for_the_hosts_of_the_manifest_and_uninstall_undoes_it() {
     let path = world.path("home/.docker/config.json");
     fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("its mode");
     let said = format!("{}: changed\n", path.display());
-    assert_eq!(docker(&world, &["install"]).succeeds(), said);
+    let answers = format!(
+        "\nanswered from {}\n  ghcr.io  GHCR_TOKEN\n  docker.io  GHCR_TOKEN\n  localhost:5000  GHCR_TOKEN\n",
+        world.path("work/oc-secrets.toml").display()
+    );
+    let installed = format!("{said}{answers}");
+    assert_eq!(docker(&world, &["install"]).succeeds(), installed);
     let helpers = "\t\"credHelpers\": {\n\t\t\"ghcr.io\": \"oc\",\n\t\t\"https://index.docker.io/v1/\": \"oc\",\n\t\t\"localhost:5000\": \"oc\"\n\t}";
     assert_eq!(
         config(&world),
@@ -43,7 +48,7 @@ fn install_names_us_for_the_hosts_of_the_manifest_and_uninstall_undoes_it() {
     let inode = path.metadata().expect("metadata").ino();
     assert_eq!(
         docker(&world, &["install"]).succeeds(),
-        said.replace("changed", "unchanged")
+        installed.replace("changed", "unchanged")
     );
     assert_eq!(
         path.metadata().expect("metadata").ino(),
@@ -86,7 +91,7 @@ fn install_names_the_store_that_docker_would_find_by_itself() {
     assert!(
         docker(&world, &["install", "--registry", "ghcr.io"])
             .succeeds()
-            .ends_with("changed\n")
+            .ends_with("\n  ghcr.io  GHCR_TOKEN\n")
     );
     assert!(config(&world).contains("\"credsStore\": \"pass\""));
 }
@@ -130,8 +135,90 @@ fn install_podman_names_us_in_the_file_it_writes_and_in_the_one_that_lasts() {
         "home/run/containers/auth.json",
         "home/.config/containers/auth.json",
     ] {
-        assert_eq!(fs::read_to_string(world.path(file)).expect("a file"), "{}");
+        assert!(!world.path(file).exists(), "{file} was not there before");
     }
+}
+
+#[test]
+fn uninstall_leaves_the_file_as_it_was_before_install() {
+    let world = World::new();
+    for program in ["pass", "docker-credential-pass"] {
+        world
+            .sandbox
+            .place(Path::new("/bin/true"), &format!("bin/{program}"));
+    }
+    for before in [
+        "{\n\t\"auths\": {}\n}\n",
+        "{\n  \"credHelpers\": {\n    \"ghcr.io\": \"gh\",\n    \"quay.io\": \"q\"\n  },\n  \"credsStore\": \"desktop\"\n}",
+        "{\n\t\"credsStore\": \"\",\n\t\"psFormat\": \"x\"\n}",
+    ] {
+        put(&world, before);
+        assert!(docker(&world, &["install"]).status.success());
+        assert_ne!(config(&world), before, "the control");
+        assert!(docker(&world, &["install"]).status.success());
+        docker(&world, &["uninstall"]).succeeds();
+        assert_eq!(config(&world), before);
+    }
+    fs::remove_file(world.path("home/.docker/config.json")).expect("removed");
+    docker(&world, &["install"]).succeeds();
+    assert!(config(&world).contains("\"credsStore\": \"pass\""));
+    docker(&world, &["uninstall", "--registry", "ghcr.io"]).succeeds();
+    assert!(config(&world).contains("pass"), "two hosts still ask us");
+    docker(&world, &["uninstall"]).succeeds();
+    assert!(!world.path("home/.docker/config.json").exists());
+    let kept = world.path("home/.local/state/oc-secrets/docker-before.json");
+    assert_eq!(fs::read_to_string(kept).expect("a record"), "{}");
+}
+
+#[test]
+fn a_host_that_the_manifest_does_not_have_is_wired_by_force_alone() {
+    let world = World::new();
+    put(&world, "{\"credsStore\":\"pass\"}");
+    let manifest = world.path("work/oc-secrets.toml");
+    let manifest = manifest.display();
+    docker(&world, &["install", "--registry", "quay.io"]).fails(2, &format!(
+        "oc-secrets: error: quay.io is not in the manifest of docker-credential-oc ({manifest})\n\
+         hint: add [registries.\"quay.io\"] with its secret, or use --force\n"
+    ));
+    assert_eq!(config(&world), "{\"credsStore\":\"pass\"}");
+    let both = ["install", "--registry", "quay.io", "--registry", "ghcr.io"];
+    let done = docker(&world, &both);
+    assert_eq!(done.status.code(), Some(0));
+    assert_eq!(
+        done.stderr,
+        format!(
+            "oc-secrets: warning: quay.io is left out: it is not in the manifest of docker-credential-oc ({manifest}); add [registries.\"quay.io\"], or use --force\n"
+        )
+    );
+    assert!(config(&world).contains("ghcr.io") && !config(&world).contains("quay.io"));
+    let done = docker(&world, &["install", "--registry", "quay.io", "--force"]);
+    assert!(
+        done.stderr.contains("quay.io is not in the manifest"),
+        "{}",
+        done.stderr
+    );
+    assert!(config(&world).contains("quay.io"));
+}
+
+#[test]
+fn what_podman_s_remote_client_refuses_is_said() {
+    let world = World::new();
+    put(&world, "{\"credsStore\":\"pass\"}");
+    let said =
+        "`podman --remote` refuses to pull anything while it does; give that one DOCKER_CONFIG=DIR";
+    assert!(
+        !docker(&world, &["install"]).stderr.contains(said),
+        "without Podman"
+    );
+    world.sandbox.place(Path::new("/bin/true"), "bin/podman");
+    assert!(docker(&world, &["install"]).stderr.contains(said));
+    assert!(docker(&world, &["status"]).stderr.contains(said));
+    docker(&world, &["uninstall"]).succeeds();
+    assert_eq!(
+        docker(&world, &["install", "--registry", "ghcr.io"]).stderr,
+        ""
+    );
+    assert_eq!(docker(&world, &["status"]).stderr, "");
 }
 
 #[test]
@@ -278,7 +365,10 @@ fn a_helper_that_is_not_on_path_is_named_with_the_command_that_mends_it() {
     let world = World::new();
     put(&world, "{\"credsStore\":\"pass\"}");
     let run = world
-        .program("oc-secrets", &["docker", "install"])
+        .program(
+            "oc-secrets",
+            &["docker", "install", "--registry", "ghcr.io"],
+        )
         .env("PATH", "/usr/bin:/bin");
     let done = run.done();
     let own = world.path("bin/docker-credential-oc");

@@ -99,13 +99,13 @@ fn two_commands_side_by_side_lose_nothing_of_each_other() {
         let started = [one("ghcr.io"), one("quay.io")];
         started.into_iter().for_each(succeeds);
     };
-    let config = || fs::read_to_string(world.path(CONFIG)).expect("a file");
+    let config = || fs::read_to_string(world.path(CONFIG)).unwrap_or_default();
     let list = world.path("home/.config/oc-secrets/docker-off");
     let off = || fs::read_to_string(&list).expect("a list").lines().count();
     let mut kept = [0; 4];
     for _ in 0..ROUNDS / 2 {
         let _ = fs::remove_dir_all(world.path("home/.docker"));
-        both("install", &["--registry"]);
+        both("install", &["--force", "--registry"]);
         kept[0] += u32::from(config().contains("ghcr.io") && config().contains("quay.io"));
         both("uninstall", &["--registry"]);
         kept[1] += u32::from(!config().contains("ghcr.io") && !config().contains("quay.io"));
@@ -131,6 +131,9 @@ fn what_a_killed_install_left_is_gone_after_the_next_one() {
         let world = World::new();
         fs::create_dir(world.path("home/.docker")).expect("made");
         let before = r#"{"auths":{"quay.io":{"auth":"eDp5"}},"credsStore":"pass"}"#;
+        fs::write(world.path(CONFIG), before).expect("written");
+        // What it remembers of the file is written by then.
+        docker(&world, &["install"]).done().succeeds();
         fs::write(world.path(CONFIG), before).expect("written");
         let inject = format!("inject={call}:signal=KILL");
         let program = world.path("bin/oc-secrets");

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::before::Before;
 use super::json::{Object, indentation};
 use crate::broker::registry::{Asked, Host};
 
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     client: Client,
     object: Object,
     indent: String,
+    /// What stands behind the object: a newline, or nothing.
+    end: String,
 }
 
 /// What to install.
@@ -67,12 +70,13 @@ impl Config {
             client,
             object,
             indent: indentation(text).to_owned(),
+            end: text[text.trim_end().len()..].to_owned(),
         })
     }
 
     /// The file's text.
     pub(crate) fn render(&self) -> String {
-        self.object.render(&self.indent, 1)
+        self.object.render(&self.indent, 1) + &self.end
     }
 
     /// Adds our helper; returns notes for the user.
@@ -109,18 +113,74 @@ impl Config {
         notes
     }
 
-    /// Removes our helper: for `hosts`, or for all if that is empty.
-    pub(crate) fn uninstall(&mut self, hosts: &[Host]) {
+    /// What `uninstall` needs to put back, where `install` has made `after` of this. What is known
+    /// from an `earlier` one stays, as long as entries of ours do.
+    pub(crate) fn before(&self, after: &Self, absent: bool, earlier: Option<Before>) -> Before {
+        let ours = self.ours();
+        let mut before = match earlier.filter(|_| !ours.is_empty()) {
+            Some(earlier) => earlier,
+            None => Before {
+                absent,
+                helpers: self.object.get("credHelpers").map(str::to_owned),
+                store: self.object.get("credsStore").map(str::to_owned),
+                named: None,
+            },
+        };
+        if self.object.text("credsStore") != after.object.text("credsStore") {
+            before.named = after.object.text("credsStore");
+        }
+        if !ours.is_empty() {
+            let now = self.table("credHelpers");
+            let mut helpers = parsed(before.helpers.as_deref());
+            for key in after.ours().iter().filter(|key| !ours.contains(key)) {
+                if let Some(value) = now.get(key).filter(|_| helpers.get(key).is_none()) {
+                    helpers.set(key, value);
+                    before.helpers = Some(helpers.render(&self.indent, 2));
+                }
+            }
+        }
+        before
+    }
+
+    /// Removes our helper: for `hosts`, or for all if that is empty. What stood there before comes back.
+    /// Returns whether nothing of ours is left.
+    pub(crate) fn uninstall(&mut self, hosts: &[Host], before: &Before) -> bool {
         let mut helpers = self.table("credHelpers");
+        let earlier = parsed(before.helpers.as_deref());
         for key in self.ours() {
             let named = Asked::parse(&key).is_some_and(|asked| hosts.contains(&asked.host));
             if hosts.is_empty() || named {
-                helpers.remove(&key);
+                match earlier.get(&key) {
+                    Some(value) if earlier.text(&key).as_deref() != Some(SUFFIX) => {
+                        helpers.set(&key, value);
+                    }
+                    _ => helpers.remove(&key),
+                }
             }
         }
-        self.set_table("credHelpers", &helpers);
+        match &before.helpers {
+            Some(text) if same(&earlier, &helpers) => self.object.set("credHelpers", text.as_str()),
+            _ => self.set_table("credHelpers", &helpers),
+        }
         if hosts.is_empty() && self.object.text("credsStore").as_deref() == Some(SUFFIX) {
             self.object.remove("credsStore");
+        }
+        let left = !self.ours().is_empty();
+        if !left {
+            self.restore_store(before);
+        }
+        !left
+    }
+
+    /// Takes out the store that `install` named. Where somebody has logged in since, Docker would not
+    /// find that store by itself any more, so it stays.
+    fn restore_store(&mut self, before: &Before) {
+        let ours = before.named.is_some() && self.object.text("credsStore") == before.named;
+        if ours && self.is_empty("auths") && self.is_empty("credHelpers") {
+            match &before.store {
+                Some(text) => self.object.set("credsStore", text.as_str()),
+                None => self.object.remove("credsStore"),
+            }
         }
     }
 
@@ -135,6 +195,11 @@ impl Config {
             store,
             plaintext: self.plaintext(),
         }
+    }
+
+    /// Whether `credHelpers` names `key`.
+    pub(crate) fn names(&self, key: &str) -> bool {
+        self.table("credHelpers").get(key).is_some()
     }
 
     /// The keys of `auths` under which a secret is stored unencrypted, by the hosts that they name.
@@ -201,6 +266,20 @@ impl Config {
             self.object.set(key, table.render(&self.indent, 2));
         }
     }
+}
+
+/// An object of a record; one that is not there, or no object, is empty.
+fn parsed(text: Option<&str>) -> Object {
+    Object::parse(text.unwrap_or_default()).unwrap_or_default()
+}
+
+/// Whether both name the same helpers.
+fn same(one: &Object, other: &Object) -> bool {
+    let pairs = |object: &Object| {
+        let pairs = object.keys().map(|key| (key.to_owned(), object.text(key)));
+        pairs.collect::<HashMap<_, _>>()
+    };
+    pairs(one) == pairs(other)
 }
 
 /// Whether the entry `key` of `auths` holds a secret.
@@ -281,7 +360,7 @@ mod tests {
             config.overview().asks(&host("quay.io")).as_deref(),
             Some("desktop")
         );
-        config.uninstall(&[]);
+        config.uninstall(&[], &Before::default());
         assert_eq!(config.render(), text);
     }
 
@@ -333,7 +412,7 @@ mod tests {
             let mut config = Config::parse(client, "{\"credsStore\": \"x\"}").expect("parses");
             let _ = config.install(&install);
             assert_eq!(config.ours(), [key]);
-            config.uninstall(&hosts);
+            config.uninstall(&hosts, &Before::default());
             assert_eq!(config.ours(), Vec::<String>::new());
         }
     }
@@ -394,7 +473,7 @@ mod tests {
         let (file, notes) = installed(Client::Docker, text, Install::default());
         assert_eq!(notes, ["ghcr.io used docker-credential-gh before"]);
         let mut config = Config::parse(Client::Docker, &file).expect("parses");
-        config.uninstall(&[]);
+        config.uninstall(&[], &Before::default());
         assert_eq!(
             config.overview().asks(&host("quay.io")).as_deref(),
             Some("q")
@@ -417,5 +496,83 @@ mod tests {
         ] {
             assert!(Config::parse(Client::Docker, text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn uninstall_puts_back_what_install_replaced() {
+        let hosts = [host("ghcr.io"), host("docker.io")];
+        let install = Install {
+            hosts: &hosts,
+            default_store: Some("pass"),
+            ..Install::default()
+        };
+        for text in [
+            "{\n\t\"credHelpers\": {\n\t\t\"quay.io\": \"q\",\n\t\t\"ghcr.io\": \"gh\"\n\t},\n\t\"credsStore\": \"desktop\"\n}\n",
+            "{\n  \"credHelpers\": {},\n  \"credsStore\": \"\",\n  \"psFormat\": \"x\"\n}",
+            "{}",
+            "{\n\t\"auths\": {}\n}",
+        ] {
+            let old = Config::parse(Client::Docker, text).expect("parses");
+            let mut new = old.clone();
+            let _ = new.install(&install);
+            let before = old.before(&new, false, None);
+            // Once more, as a user does: that it is ours already is not what was there before.
+            let again = new.before(&new, false, Some(before.clone()));
+            assert_eq!(again, before);
+            assert!(new.uninstall(&[], &before));
+            assert_eq!(new.render(), text);
+        }
+    }
+
+    #[test]
+    fn what_one_host_s_install_replaced_comes_back_with_it_alone() {
+        let (ghcr, quay) = ([host("ghcr.io")], [host("quay.io")]);
+        let text = r#"{"credHelpers":{"ghcr.io":"gh"},"credsStore":"x"}"#;
+        let first = Config::parse(Client::Docker, text).expect("parses");
+        let mut second = first.clone();
+        let _ = second.install(&Install {
+            hosts: &ghcr,
+            ..Install::default()
+        });
+        let before = first.before(&second, false, None);
+        let theirs = second.render().replace(
+            "\"ghcr.io\": \"oc\"",
+            "\"ghcr.io\": \"oc\", \"quay.io\": \"q\"",
+        );
+        let theirs = Config::parse(Client::Docker, &theirs).expect("parses");
+        let mut both = theirs.clone();
+        let _ = both.install(&Install {
+            hosts: &quay,
+            ..Install::default()
+        });
+        let before = theirs.before(&both, false, Some(before));
+        assert!(!both.uninstall(&quay, &before));
+        let asks = |config: &Config, host: &Host| config.overview().asks(host);
+        assert_eq!(asks(&both, &quay[0]).as_deref(), Some("q"));
+        assert_eq!(asks(&both, &ghcr[0]).as_deref(), Some("oc"));
+        assert!(both.uninstall(&[], &before));
+        assert_eq!(asks(&both, &ghcr[0]).as_deref(), Some("gh"));
+    }
+
+    #[test]
+    fn a_store_that_was_logged_in_to_stays() {
+        let install = Install {
+            default_store: Some("pass"),
+            ..Install::default()
+        };
+        let old = Config::parse(Client::Docker, "{}").expect("parses");
+        let mut new = old.clone();
+        let hosts = [host("ghcr.io")];
+        let _ = new.install(&Install {
+            hosts: &hosts,
+            ..install
+        });
+        let before = old.before(&new, false, None);
+        let text = new
+            .render()
+            .replacen('{', "{\"auths\": {\"quay.io\": {}},", 1);
+        let mut new = Config::parse(Client::Docker, &text).expect("parses");
+        assert!(new.uninstall(&[], &before));
+        assert_eq!(new.object.text("credsStore").as_deref(), Some("pass"));
     }
 }

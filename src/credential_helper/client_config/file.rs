@@ -108,6 +108,34 @@ pub(crate) fn edit(
     ))
 }
 
+/// Removes the file at `path` where it holds an empty object and nothing else.
+///
+/// # Errors
+/// [`Error::ClientConfig`] when it cannot be removed.
+pub(crate) fn remove_empty(path: &Path) -> Result<()> {
+    let target = resolve(path)?;
+    let _lock = lock(parent(&target));
+    if !holds(&target, "{}") {
+        return Ok(());
+    }
+    set_aside(&target).map_err(|why| {
+        let hint = "make its directory writable for you";
+        unusable(path, format!("cannot be removed: {}", reason(&why)), hint)
+    })
+}
+
+/// Takes the file away, and looks at what was taken: somebody may have written it just then.
+fn set_aside(target: &Path) -> std::io::Result<()> {
+    let aside = tempfile::Builder::new()
+        .prefix(&temporary_prefix(target))
+        .tempfile_in(parent(target))?;
+    fs::rename(target, aside.path())?;
+    if !holds(aside.path(), "{}") {
+        rustix::fs::renameat_with(CWD, aside.path(), CWD, target, RenameFlags::NOREPLACE)?;
+    }
+    Ok(())
+}
+
 /// How often a file is changed before we give up.
 const MOST_ATTEMPTS: u32 = 50;
 

@@ -4,5 +4,6 @@ pub(crate) mod location;
 mod json;
 pub(crate) mod file;
 pub(crate) mod disabled_hosts;
+pub(crate) mod before;
 pub(crate) mod config;
 pub(crate) mod git;

@@ -1,0 +1,72 @@
+//! What `install` replaced in the files of Docker and Podman, so that `uninstall` can put it back.
+//!
+//! It is kept outside of these files, since Docker drops keys that it does not know. Names of helpers
+//! are kept, and nothing else: neither passwords nor user names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::file;
+use crate::base::environment::{self, Lookup};
+use crate::base::error::Result;
+
+/// The part of one file that names helpers, as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    /// There was no file.
+    #[serde(default)]
+    pub absent: bool,
+    /// The text of `credHelpers`.
+    #[serde(default)]
+    pub helpers: Option<String>,
+    /// The text of `credsStore`.
+    #[serde(default)]
+    pub store: Option<String>,
+    /// The store that we named instead.
+    #[serde(default)]
+    pub named: Option<String>,
+}
+
+/// All that is kept, by the paths of the files.
+type Files = BTreeMap<String, Before>;
+
+/// What is kept of the file at `path`.
+pub(crate) fn recall(lookup: Lookup<'_>, path: &Path) -> Option<Before> {
+    let text = file::read(&place(lookup)?).ok()??;
+    parse(Some(&text)).remove(&key(path))
+}
+
+/// Keeps `before` of the file at `path`, or nothing any more. Returns whether there is a place for it.
+///
+/// # Errors
+/// When the record cannot be written.
+pub(crate) fn keep(lookup: Lookup<'_>, path: &Path, before: Option<&Before>) -> Result<bool> {
+    let Some(place) = place(lookup) else {
+        return Ok(false);
+    };
+    file::edit(&place, |old| {
+        let mut files = parse(old);
+        let found = match before {
+            Some(before) => files.insert(key(path), before.clone()),
+            None => files.remove(&key(path)),
+        };
+        let text = || serde_json::to_string_pretty(&files).unwrap_or_default();
+        Ok((found.as_ref() != before).then(text))
+    })?;
+    Ok(true)
+}
+
+fn place(lookup: Lookup<'_>) -> Option<PathBuf> {
+    Some(environment::state_home(lookup)?.join("oc-secrets/docker-before.json"))
+}
+
+/// A record that cannot be read is none.
+fn parse(text: Option<&str>) -> Files {
+    serde_json::from_str(text.unwrap_or_default()).unwrap_or_default()
+}
+
+fn key(path: &Path) -> String {
+    path.display().to_string()
+}
