@@ -204,9 +204,7 @@ const REMOTE_PODMAN: &str = "Docker's file names Docker Hub as https://index.doc
 fn has_podman(session: &Session) -> bool {
     let lookup = session.lookup();
     let on_path = |name: &&str| location::on_path(&lookup, name).is_some();
-    ["podman", "podman-remote"]
-        .iter()
-        .any(|name| on_path(&name))
+    ["podman", "podman-remote"].iter().any(on_path)
 }
 
 fn status(session: &Session, wiring: &Wiring) -> Result<()> {
