@@ -1,6 +1,7 @@
 //! The command line of `oc-secrets`, as clap sees it. Its types never leave `cli`.
 
 mod examples;
+mod applies;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use crate::base::error::Result;
 use crate::broker::plan::Selection;
 use crate::broker::session::{self, CacheUse, Settings};
 use crate::broker::sink::text::Format;
+
+pub(super) use applies::shown;
 
 /// Not a [`Format`]: it prints masks and appends the values to a file.
 const GITHUB: &str = "github";

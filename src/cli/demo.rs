@@ -26,7 +26,7 @@ const SHELL: &str = "echo \"$EMAIL_APP_PASSWORD\"";
 /// # Errors
 /// When a step fails, which is then a bug of ours.
 pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
-    say("This is the real program on a vault of made-up secrets: none of them opens anything.\n")?;
+    say("This is the real program on a vault of made-up secrets: none opens anything.\n")?;
 
     step(session, "1. See what is found", "oc-secrets check")?;
     in_a_child(session.ui, "step 1", None, || {
@@ -44,7 +44,7 @@ pub(super) fn run(session: &Session, hardened: Hardened) -> Result<Exit> {
     step(
         session,
         "4. Answer Docker",
-        "echo ghcr.io | docker-credential-oc get",
+        "echo ghcr.io | docker-credential-oc get | tr , '\\n'",
     )?;
     registry(session)?;
 
@@ -162,7 +162,11 @@ fn registry(session: &Session) -> Result<()> {
     let resolved = session.resolve(&plan)?;
     for secret in &resolved {
         let answer = docker::answer("ghcr.io", "x-access-token", &secret.value)?;
-        stdout::print(&answer)?;
+        // The answer is one line, wider than the screen.
+        for part in answer.trim_ascii_end().split(|byte| *byte == b',') {
+            stdout::print(part)?;
+            say("\n")?;
+        }
     }
     Ok(())
 }

@@ -152,7 +152,10 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
-        let text = error.render().to_string();
+        let text = match arguments::shown().try_get_matches_from(words) {
+            Err(shown) if shown.kind() == error.kind() => shown.render().to_string(),
+            _ => error.render().to_string(),
+        };
         return match stdout::print(text.as_bytes()) {
             Ok(()) => Exit::Done,
             Err(_) => Exit::Failed,

@@ -1,8 +1,8 @@
 //! All programs of this package, as clap sees them: for completion and man pages.
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
-use super::arguments::Arguments;
+use super::arguments;
 use crate::deploy;
 
 /// Their names; ours is the first.
@@ -16,7 +16,7 @@ pub(super) const NAMES: [&str; 4] = [
 /// The command line of the program `name`, with what all of its commands have in common in each.
 pub(super) fn command(name: &str) -> Option<Command> {
     let mut command = match name {
-        "oc-secrets" => Arguments::command(),
+        "oc-secrets" => arguments::shown(),
         "openclaw-deploy" => deploy::cli::command_line(),
         "docker-credential-oc" => helper(
             "docker-credential-oc",

@@ -46,6 +46,7 @@ impl From<String> for Cell {
 }
 
 /// The rows, each a line behind `indent` blanks; `width` is that of the screen, where there is one.
+/// From the first column that does not fit, each cell has lines of its own.
 pub(super) fn lay_out(ui: Ui, rows: &[Vec<Cell>], indent: usize, width: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| {
@@ -53,40 +54,53 @@ pub(super) fn lay_out(ui: Ui, rows: &[Vec<Cell>], indent: usize, width: Option<u
         cells.map(Cell::width).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(widest).collect();
-    let before = indent
-        + widths
-            .iter()
-            .rev()
-            .skip(1)
-            .map(|width| width + 2)
-            .sum::<usize>();
-    // Of a pair each row stands for itself; in a table all rows look alike.
-    let of_table = widths.last().copied().unwrap_or(0);
-    let folds = |last: usize| {
-        let last = if columns > 2 { of_table } else { last };
-        width.is_some_and(|width| before + last > width) && columns > 1
-    };
+    let start = |column: usize| indent + widths[..column].iter().map(|it| it + 2).sum::<usize>();
+    let fits = |column: usize, own: usize| width.is_none_or(|most| start(column) + own <= most);
+    let first_folded = (1..columns).find(|&column| !fits(column, widths[column]));
     let mut text = String::new();
     for row in rows {
         let mut line = " ".repeat(indent);
         for (column, cell) in row.iter().enumerate() {
-            let last = column + 1 == columns;
-            if last && cell.width() > 0 && folds(cell.width()) {
-                line.truncate(line.trim_end().len());
-                line.push_str(&format!("\n{}", " ".repeat(indent + FOLDED)));
-            }
-            let padding = if last {
-                0
-            } else {
-                widths[column] - cell.width() + 2
+            // Of a pair each row stands for itself; in a table all rows look alike.
+            let folds = match columns {
+                2 => column == 1 && !fits(1, cell.width()),
+                _ => first_folded.is_some_and(|first| column >= first),
             };
-            line.push_str(&painted(ui, cell));
-            line.push_str(&" ".repeat(padding));
+            match folds {
+                // A reference is not broken: it is copied.
+                true if column + 1 == columns => fold(&mut line, ui, cell, indent, None),
+                true => fold(&mut line, ui, cell, indent, width),
+                false => {
+                    line.push_str(&painted(ui, cell));
+                    line.push_str(&" ".repeat(widths[column] - cell.width() + 2));
+                }
+            }
         }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+/// Puts `cell` on lines of its own below `line`, its words as many a line as fit.
+fn fold(line: &mut String, ui: Ui, cell: &Cell, indent: usize, width: Option<usize>) {
+    let before = indent + FOLDED;
+    let most = width.map_or(usize::MAX, |width| width.saturating_sub(before));
+    let mut lines: Vec<String> = vec![];
+    for word in cell.text.split(' ').filter(|_| cell.width() > 0) {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= most => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    for text in lines {
+        let part = Cell { text, ..*cell };
+        line.truncate(line.trim_end().len());
+        line.push_str(&format!("\n{}{}", " ".repeat(before), painted(ui, &part)));
+    }
 }
 
 fn painted(ui: Ui, cell: &Cell) -> String {
@@ -123,6 +137,22 @@ mod tests {
         assert_eq!(
             lay_out(ui, &rows, 0, Some(20)),
             "item       short\nreference\n    op://v/i/field\n"
+        );
+    }
+
+    #[test]
+    fn from_the_first_column_that_does_not_fit_each_cell_has_lines_of_its_own() {
+        let ui = Ui::new("oc-secrets", Level::Normal, Color::Never);
+        let row = [
+            "NAME",
+            "missing",
+            "the item has: one, two",
+            "op://v/an item/f",
+        ];
+        let rows = [row.map(Cell::from).to_vec()];
+        assert_eq!(
+            lay_out(ui, &rows, 0, Some(22)),
+            "NAME  missing\n    the item has: one,\n    two\n    op://v/an item/f\n"
         );
     }
 

@@ -13,10 +13,12 @@ fn the_demo_shows_the_whole_pipeline_without_op() {
         "GHCR_TOKEN                found",
         "\naleccool213 has ghp_MadeUpForTheDemoAndGoodForNothing0000\n",
         "\ntwo lines,\nboth of them made up\n",
-        "\n{\"ServerURL\":\"ghcr.io\",\"Username\":\"x-access-token\",\"Secret\":\"ghp_MadeUpForTheDemoAndGoodForNothing0000\"}\n",
+        "\n{\"ServerURL\":\"ghcr.io\"\n\"Username\":\"x-access-token\"\n\"Secret\":\"ghp_MadeUpForTheDemoAndGoodForNothing0000\"}\n",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+    let wide = text.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None);
 }
 
 #[test]

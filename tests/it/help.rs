@@ -27,7 +27,7 @@ fn every_command_a_person_types_has_examples_in_its_help() {
             "{command}: {shown}"
         );
         assert!(
-            shown.lines().all(|line| line.chars().count() <= 88),
+            shown.lines().all(|line| line.chars().count() <= 80),
             "{shown}"
         );
         let help = sandbox.oc(["help", command]).done().succeeds();
@@ -61,4 +61,66 @@ fn the_examples_are_command_lines_that_the_program_takes() {
     assert!(seen > 20, "only {seen} examples");
     let wrong = sandbox.oc(["ls", "--jsn", "--help"]).done();
     assert!(!wrong.status.success(), "the control");
+}
+
+/// The help of `command` in a terminal of so many columns.
+fn help(sandbox: &Sandbox, command: &str, columns: &str) -> String {
+    let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    let run = sandbox.oc(words).env("COLUMNS", columns);
+    run.done().succeeds()
+}
+
+#[test]
+fn help_wraps_at_the_width_of_the_terminal() {
+    let sandbox = Sandbox::new();
+    for command in COMMANDS {
+        for (columns, most) in [("60", 60), ("80", 80), ("200", 100)] {
+            let text = help(&sandbox, command, columns);
+            let text = text.split("\nExamples:").next().unwrap_or_default();
+            let long = text.lines().find(|line| line.chars().count() > most);
+            assert_eq!(long, None, "{command} at {columns}");
+        }
+    }
+    // No word is lost on the narrowest of screens.
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (wide, narrow) = (help(&sandbox, "env", "200"), help(&sandbox, "env", "20"));
+    assert_eq!(words(&wide), words(&narrow));
+    assert_ne!(wide, narrow, "the control");
+}
+
+#[test]
+fn help_shows_the_options_that_apply_and_the_others_are_taken_all_the_same() {
+    let sandbox = Sandbox::new();
+    for (command, shown, hidden) in [
+        ("exec", "--strict --only --refresh --manifest", ""),
+        ("check", "--strict --only --timeout", "--refresh --no-cache"),
+        ("ls", "--manifest --profile", "--timeout --refresh --strict"),
+        (
+            "docker status",
+            "--manifest --quiet --color",
+            "--only --vault --timeout",
+        ),
+        (
+            "git install",
+            "--manifest --quiet",
+            "--only --vault --timeout",
+        ),
+        ("demo", "--color", "--manifest --only --timeout"),
+    ] {
+        let text = help(&sandbox, command, "100");
+        for option in shown.split_whitespace() {
+            assert!(
+                text.contains(&format!("{option} ")) || text.contains(&format!("{option}\n")),
+                "{command}: {option}: {text}"
+            );
+        }
+        for option in hidden.split_whitespace() {
+            assert!(!text.contains(option), "{command}: {option}: {text}");
+        }
+    }
+    sandbox.oc(["demo", "--timeout", "5s"]).done().succeeds();
 }

@@ -15,8 +15,8 @@ Examples:
 pub(super) const READ: &str = "\
 Examples:
   oc-secrets read API_KEY
-  oc-secrets read 'op://Private/Laptop key/private key?ssh-format=openssh' | ssh-add -
-  RESTIC_PASSWORD_COMMAND='oc-secrets read op://Private/Backup/password' restic backup ~";
+  oc-secrets read 'op://Private/Key/private key?ssh-format=openssh' | ssh-add -
+  RESTIC_PASSWORD_COMMAND='oc-secrets read RESTIC' restic backup ~";
 
 pub(super) const ENV: &str = "\
 Examples:
