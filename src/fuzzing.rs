@@ -13,6 +13,7 @@ use crate::broker::op::fuzzing as op;
 use crate::broker::reference::Reference;
 use crate::broker::registry::Asked;
 use crate::broker::sink::text::{Format, Variable, render};
+use crate::broker::wire::{self, Head, Question};
 use crate::credential_helper::fuzzing as helper;
 
 /// A parser, and what must hold of it.
@@ -30,6 +31,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("docker", helper::docker),
     ("git", helper::git),
     ("config", helper::config),
+    ("openclaw", helper::openclaw),
+    ("broker", broker),
     ("entry", cache::entry),
     ("duration", length),
     ("shell", shell),
@@ -94,6 +97,22 @@ fn length(bytes: &[u8]) {
     if let Ok(timeout) = duration::timeout(text) {
         assert_eq!(duration::parse(text), Some(timeout));
         assert!(timeout.as_secs() <= 24 * 60 * 60);
+    }
+}
+
+/// What both ends of the broker's socket read: a question is written as it was understood, and an
+/// answer arrives as it was sent.
+fn broker(bytes: &[u8]) {
+    if let Ok(Some(question)) = Question::parse(bytes) {
+        assert_eq!(Question::parse(&question.written()), Ok(Some(question)));
+    }
+    if let Ok(Some(Head::Ok { start, length })) = wire::head(bytes) {
+        assert!(start <= bytes.len() && length <= wire::LONGEST_ANSWER);
+    }
+    let sent = wire::ok(bytes);
+    match wire::head(&sent) {
+        Ok(Some(Head::Ok { start, length })) => assert_eq!(&sent[start..start + length], bytes),
+        other => panic!("{other:?}"),
     }
 }
 

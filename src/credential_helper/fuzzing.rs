@@ -2,10 +2,11 @@
 
 use super::answers::{Answers, Credential};
 use super::client_config::config::{Client, Config, Install};
-use super::{docker, git};
+use super::{docker, git, openclaw as provider};
 use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::broker::registry::{Asked, Host};
+use crate::broker::sink::openclaw as sink;
 
 const SECRET: &str = "cAnArY7f3a9b51";
 const HOST: &str = "ghcr.io";
@@ -115,4 +116,33 @@ fn round(mut config: Config, client: Client) {
     assert!(config.uninstall(&[], &before));
     assert_ne!(config.overview().asks(&hosts[0]).as_deref(), Some("oc"));
     Config::parse(client, &config.render()).expect("what we wrote");
+}
+
+/// Whatever a gateway asks, each id has one answer, all of them are within its limit, and none is
+/// what makes it exit: an empty text, a number, `values` that are missing.
+pub(crate) fn openclaw(bytes: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<provider::Request>(bytes) else {
+        return;
+    };
+    let (mut answers, _) = provider::refuse_all(&request.ids, "why");
+    for (id, outcome) in &mut answers {
+        if id.len() % 2 == 1 {
+            let long = id.repeat(1 + id.len() * 64);
+            *outcome = Ok(Secret::copy_of(long.as_bytes()));
+        }
+    }
+    sink::fit(&mut answers);
+    let text = sink::render(&answers);
+    assert!(text.len() <= sink::LONGEST || answers.iter().all(|(_, outcome)| outcome.is_err()));
+    let answer: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let values = answer["values"].as_object().expect("values");
+    assert!(
+        values
+            .values()
+            .all(|it| it.as_str().is_some_and(|it| !it.is_empty()))
+    );
+    let refused = answer["errors"]
+        .as_object()
+        .map_or(0, |errors| errors.len());
+    assert_eq!(values.len() + refused, answers.len());
 }

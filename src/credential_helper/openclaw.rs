@@ -31,9 +31,9 @@ const VERSION: u64 = 1;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Request {
-    protocol_version: u64,
-    ids: Vec<String>,
+pub(super) struct Request {
+    pub protocol_version: u64,
+    pub ids: Vec<String>,
 }
 
 /// Answers the request on standard input; `open` reads the manifest.
@@ -81,7 +81,7 @@ pub(crate) fn run(open: impl FnOnce() -> Result<Session>, ui: Ui) -> Result<Exit
 }
 
 /// Every id is told the same, and people why.
-fn refuse_all(ids: &[String], why: &str) -> (Vec<Answer>, Vec<String>) {
+pub(super) fn refuse_all(ids: &[String], why: &str) -> (Vec<Answer>, Vec<String>) {
     let refused = |id: &String| (id.clone(), Err(Refusal::Unavailable));
     (distinct(ids).map(refused).collect(), vec![why.to_owned()])
 }
