@@ -39,6 +39,26 @@ release() {
 		OUT=/target/dist SOURCE_DATE_EPOCH=1000000000 shell/ci/release-build.sh
 }
 
+DIST=$SID/target/dist
+TARGETS='x86_64-unknown-linux-musl aarch64-unknown-linux-musl'
+
+# packages: those of a release, of both Linux archives, by the script that makes releases; once in a run
+packages() {
+	[[ ! -e $DIST/oc-secrets-extras.tar.gz ]] || return 0
+	local target
+	for target in $TARGETS; do
+		release "$target"
+	done
+	inside CARGO_NET_OFFLINE=true OUT=/target/dist "TARGETS=$TARGETS" "TAG=v$(version)" SOURCE_DATE_EPOCH=1000000000 shell/ci/release-package.sh
+}
+
+guest_of() { # guest_of SUITE: a fresh one that runs; guest_stop ends it
+	export OC_HOST_SUITE=$1 OC_HOST_BIN=/bin/true
+	BATS_TEST_DIRNAME=$PROJECT/tests/host guest_start
+}
+
+apt() { fine guest env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "$@"; }
+
 unpack() { # unpack TARGET FOLDER: what release made
 	mkdir -p "$2"
 	tar -xzf "$SID/target/dist/oc-secrets-$1.tar.gz" --strip-components 1 -C "$2"

@@ -6,25 +6,9 @@ load helpers
 bats_require_minimum_version 1.5.0
 load ../host/guest.bash
 
-DIST=$SID/target/dist
-TARGETS='x86_64-unknown-linux-musl aarch64-unknown-linux-musl'
-
-# Units of the broker as a release may have them, where this project has none yet.
-units() {
-	mkdir -p "$SOURCE/shell/systemd"
-	[[ -e $SOURCE/shell/systemd/oc-secrets.service ]] ||
-		printf '[Unit]\nDescription=Stand-in\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' >"$SOURCE/shell/systemd/oc-secrets.service"
-}
-
 setup_file() {
 	copy_project "$BATS_FILE_TMPDIR/project"
-	units
-	local target
-	for target in $TARGETS; do
-		fine release "$target"
-	done
-	rm -f "$DIST"/*.deb "$DIST"/*.rpm
-	fine inside CARGO_NET_OFFLINE=true OUT=/target/dist "TARGETS=$TARGETS" "TAG=v$(version)" SOURCE_DATE_EPOCH=1000000000 shell/ci/release-package.sh
+	fine packages
 }
 
 deb() { echo "$DIST/oc-secrets_$(version)_$1.deb"; } # deb ARCHITECTURE
@@ -53,7 +37,9 @@ deb() { echo "$DIST/oc-secrets_$(version)_$1.deb"; } # deb ARCHITECTURE
 	[[ -s $BATS_TEST_TMPDIR/deb/usr/share/zsh/vendor-completions/_oc-secrets ]]
 	[[ -s $BATS_TEST_TMPDIR/deb/usr/share/man/man1/oc-secrets-docker-install.1.gz ]]
 	[[ -s $BATS_TEST_TMPDIR/deb/usr/share/doc/oc-secrets/copyright ]]
-	find "$BATS_TEST_TMPDIR/deb" -name oc-secrets.service | grep -q .
+	for unit in "$PROJECT"/shell/systemd/*; do
+		cmp "$unit" "$BATS_TEST_TMPDIR/deb/usr/lib/systemd/system/${unit##*/}"
+	done
 	is arm64 "$(dpkg-deb --field "$(deb arm64)" Architecture)"
 	dpkg-deb --extract "$(deb arm64)" "$BATS_TEST_TMPDIR/arm"
 	[[ $(readelf --file-header "$BATS_TEST_TMPDIR/arm/usr/bin/oc-secrets") == *AArch64* ]]
@@ -110,13 +96,6 @@ life() {
 	apt purge oc-secrets
 	is '' "$(guest find / -xdev -name '*oc-secrets*' -not -path '/proc/*' -not -path '/var/log/*' -not -path '/root/*')"
 }
-
-guest_of() { # guest_of SUITE: a fresh one that runs; guest_stop ends it
-	export OC_HOST_SUITE=$1 OC_HOST_BIN=/bin/true
-	BATS_TEST_DIRNAME=$PROJECT/tests/host guest_start
-}
-
-apt() { fine guest env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "$@"; }
 
 teardown() {
 	[[ -z ${GUEST-} ]] || guest_stop

@@ -64,7 +64,7 @@ everything() {
 @test "no two runs lie at the same address" {
 	root addresses
 	echo latency=3000 >"$ROOT/opt/double/mode"
-	for run in 1 2 3; do
+	for _ in 1 2 3; do
 		within oc-secrets read ONE &
 		sleep 1
 		map=/proc/$(pgrep --newest --exact oc-secrets)/maps
@@ -72,6 +72,17 @@ everything() {
 		wait
 	done
 	is 3 "$(sort -u "$BATS_TEST_TMPDIR/bases" | grep -c '^[0-9a-f]')"
+}
+
+@test "the vault's key is in locked memory while op runs" {
+	root locked
+	echo latency=3000 >"$ROOT/opt/double/mode"
+	within oc-secrets read ONE &
+	sleep 1
+	locked() { sed -n 's/^VmLck:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
+	[[ $(locked "$(pgrep --newest --exact oc-secrets)") -gt 0 ]]
+	is 0 "$(locked $$)" # the control
+	wait
 }
 
 @test "in an empty root, as FROM scratch makes it" {
