@@ -172,10 +172,10 @@ fn problem(wanted: &Wanted, trouble: Trouble) -> Problem {
 fn look(reference: &Reference, trouble: &Trouble) -> String {
     let Reference { vault, item, .. } = reference;
     match trouble {
-        Trouble::Missing { part: "vault", .. } | Trouble::Ambiguous { part: "vault" } => {
+        Trouble::Missing { part: "vault", .. } | Trouble::Ambiguous { part: "vault", .. } => {
             "op vault list".to_owned()
         }
-        Trouble::Missing { part: "item", .. } | Trouble::Ambiguous { part: "item" } => {
+        Trouble::Missing { part: "item", .. } | Trouble::Ambiguous { part: "item", .. } => {
             shell_quote::command(["op", "item", "list", "--vault", vault])
         }
         _ => shell_quote::command(["op", "item", "get", item, "--vault", vault]),

@@ -43,6 +43,7 @@ pub(crate) struct Session {
     env_file: Option<Vec<Definition>>,
     selection: Selection,
     policy: Policy,
+    cache_off: Option<&'static str>,
     grace: Duration,
     backend: Backend,
     before_op: fn(),
@@ -178,7 +179,15 @@ impl Session {
 
     /// The outcome of every secret of `plan`, which others may have asked for already.
     pub(crate) fn ask<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
-        self.survey_by(plan, || self.cached(plan))
+        let findings = self.survey_by(plan, || self.cached(plan))?;
+        let asked = !plan.wanted.is_empty() && self.backend == Backend::Op;
+        match self.cache_off {
+            _ if !asked => {}
+            Some(why) => self.ui.detail(&format!("nothing is cached: {why}")),
+            None if self.asked_op.get() => {}
+            None => self.ui.detail("`op` was not started: the cache, or somebody who asked at the same time, had the answers"),
+        }
+        Ok(findings)
     }
 
     /// What `op` says of the secrets of these names, past everything that is kept.

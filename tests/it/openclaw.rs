@@ -76,7 +76,7 @@ fn what_is_not_there_is_told_of_each_id_and_to_people_in_one_line() {
     assert_eq!(
         done.succeeds_saying(
             "oc-secrets: error: 4 of 5 ids not answered: EMPTY: unusable: it is empty; \
-             GONE: missing: no such item; TWIN: ambiguous: more than one item has this name; \
+             GONE: missing: no such item; TWIN: ambiguous: more than one item has this name, name one by its id: twintwintwintwintwintwintw; \
              NOBODY: no such name in the manifest\n"
         ),
         "{\"protocolVersion\":1,\"values\":{\"GOOD\":\"1\"},\"errors\":{\

@@ -231,7 +231,7 @@ fn missing_items_and_vaults_and_ambiguous_ones_are_told_apart() {
         "oc-secrets: error: 3 secrets not resolved\n  \
            NO_ITEM   op://Vault/None/credential  missing: no such item\n  \
            NO_VAULT  op://None/Item/credential  missing: no such vault\n  \
-           TWICE     op://Vault/Twin/credential  ambiguous: more than one item has this name\n\
+           TWICE     op://Vault/Twin/credential  ambiguous: more than one item has this name, name one by its id: otherotherotherotherother0, twintwintwintwintwintwintw\n\
          hint: compare with `op item list --vault Vault`, `op vault list`, or mark what may be absent with `required = false`\n",
     );
 }
@@ -243,7 +243,7 @@ fn an_ambiguous_item_is_named_alone_and_first() {
     let mut other = twin.clone();
     other["id"] = json!("otherotherotherotherother0");
     sandbox.vault(json!([item("Item", &[("credential", "x")]), twin, other]));
-    let told = "TWICE  op://Vault/Twin/credential  ambiguous: more than one item has this name";
+    let told = "TWICE  op://Vault/Twin/credential  ambiguous: more than one item has this name, name one by its id: otherotherotherotherother0, twintwintwintwintwintwintw";
     for rest in ["", "GOOD = 'op://Vault/Item/credential'\n"] {
         sandbox.manifest(&format!(
             "[secrets]\nTWICE = 'op://Vault/Twin/credential'\n{rest}"

@@ -70,7 +70,7 @@ impl Error {
                 "unset OP_DEVICE if it is set, and compare the account of the token with --account, OP_ACCOUNT and `account = …` in the manifest"
             }
             Self::TokenInvalid { .. } => {
-                "make a new token (op service-account create) and set OP_SERVICE_ACCOUNT_TOKEN"
+                "make a new token (op service-account create) and put it in the place of this one; oc-secrets doctor shows where that is"
             }
             Self::Forbidden { .. } => {
                 "give the account or service account read access to the vault: op vault list shows what it sees"

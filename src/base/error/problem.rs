@@ -31,6 +31,8 @@ pub(crate) enum Trouble {
     Ambiguous {
         /// What there is more than one of.
         part: &'static str,
+        /// Their ids, in words, where `op` told them.
+        which: Option<String>,
     },
     /// It exists, but its value cannot be what was asked for.
     Unusable {
@@ -63,7 +65,11 @@ impl Trouble {
                 part,
                 near: Some(near),
             } => format!("no such {part}, {near}"),
-            Self::Ambiguous { part } => format!("more than one {part} has this name"),
+            Self::Ambiguous { part, which: None } => format!("more than one {part} has this name"),
+            Self::Ambiguous {
+                part,
+                which: Some(which),
+            } => format!("more than one {part} has this name, name one by its id: {which}"),
             Self::Unusable { why } => (*why).to_owned(),
         }
     }
@@ -130,7 +136,13 @@ mod tests {
                     near: None,
                 },
             ),
-            problem("LONGER", Trouble::Ambiguous { part: "item" }),
+            problem(
+                "LONGER",
+                Trouble::Ambiguous {
+                    part: "item",
+                    which: None,
+                },
+            ),
         ]);
         assert_eq!(
             error,

@@ -44,7 +44,10 @@ impl Entry {
                     ],
                 );
             }
-            Err(Trouble::Ambiguous { part }) => push(bytes, AMBIGUOUS, [part.as_bytes()]),
+            Err(Trouble::Ambiguous { part, which }) => {
+                let which = which.as_deref().unwrap_or_default();
+                push(bytes, AMBIGUOUS, [part.as_bytes(), which.as_bytes()]);
+            }
             Err(Trouble::Unusable { why }) => push(bytes, UNUSABLE, [why.as_bytes()]),
         }
     }
@@ -83,6 +86,7 @@ impl Entry {
             }
             AMBIGUOUS => Self::One(Err(Trouble::Ambiguous {
                 part: forever(part()?),
+                which: part().filter(|it| !it.is_empty()).map(str::to_owned),
             })),
             UNUSABLE => Self::One(Err(Trouble::Unusable {
                 why: forever(part()?),
@@ -158,7 +162,14 @@ mod tests {
                 part: "field",
                 near: Some("näher".to_owned()),
             },
-            Trouble::Ambiguous { part: "item" },
+            Trouble::Ambiguous {
+                part: "item",
+                which: None,
+            },
+            Trouble::Ambiguous {
+                part: "vault",
+                which: Some("a, b".to_owned()),
+            },
             Trouble::Unusable { why: "it is empty" },
         ] {
             assert_eq!(

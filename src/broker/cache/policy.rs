@@ -72,6 +72,24 @@ impl Policy {
         }
     }
 
+    /// Why no value is cached, where none is.
+    pub(crate) fn why_nothing(
+        self,
+        settings: Option<CacheSettings>,
+        variable: Option<Duration>,
+        root: bool,
+    ) -> Option<&'static str> {
+        Some(match (settings, variable) {
+            _ if self.values.is_some() => return None,
+            (settings, _) if root && !settings.is_some_and(|settings| settings.allow_root) => {
+                "root keeps nothing without `allow_root = true` under [cache] of a named manifest"
+            }
+            (_, Some(Duration::ZERO)) => "OC_SECRETS_CACHE_TTL is 0",
+            (Some(_), _) => "`ttl` under [cache] is 0",
+            (None, _) => "the manifest has no [cache]",
+        })
+    }
+
     /// The same, but cached values are replaced instead of used.
     pub(crate) fn refreshing(self) -> Self {
         Self {

@@ -5,9 +5,10 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::base::environment;
 use crate::base::error::{Error, Result};
 use crate::base::file_ownership;
 
@@ -131,12 +132,23 @@ fn check(path: &Path, file: &File, metadata: &Metadata, kind: Kind) -> Result<()
         return Err(refuse(path, "is not a regular file", "name a regular file"));
     }
     file_ownership::file(file).map_err(|why| {
-        let hint = format!(
-            "whoever writes it decides what is fetched; look at it, then: {}",
-            file_ownership::fix(path, metadata)
-        );
+        let hint = match is_the_callers(metadata) {
+            true => "under sudo, what is yours is another user's: put sudo behind instead, \
+                     oc-secrets exec -- sudo --preserve-env=NAMES CMD"
+                .to_owned(),
+            false => format!(
+                "whoever writes it decides what is fetched; look at it, then: {}",
+                file_ownership::fix(path, metadata)
+            ),
+        };
         refuse(path, why, hint)
     })
+}
+
+/// Whether it belongs to the user who called us through sudo.
+fn is_the_callers(metadata: &Metadata) -> bool {
+    let caller = environment::ours("SUDO_UID").and_then(|uid| uid.to_str()?.parse().ok());
+    nix::unistd::geteuid().is_root() && caller == Some(metadata.uid())
 }
 
 fn unreadable(path: &Path, why: &std::io::Error) -> Error {

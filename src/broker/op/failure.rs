@@ -90,10 +90,18 @@ fn not_there(message: &str) -> Option<Trouble> {
 fn told(message: &str) -> Option<Trouble> {
     let missing = |part| Some(Trouble::Missing { part, near: None });
     if message.starts_with("More than one item matches") {
-        return Some(Trouble::Ambiguous { part: "item" });
+        let which = ids(message);
+        return Some(Trouble::Ambiguous {
+            part: "item",
+            which,
+        });
     }
     if message.starts_with("More than one vault matches") {
-        return Some(Trouble::Ambiguous { part: "vault" });
+        let which = ids(message);
+        return Some(Trouble::Ambiguous {
+            part: "vault",
+            which,
+        });
     }
     let gone = message.starts_with("could not find item ")
         && message.contains("because it has been deleted or archived");
@@ -125,6 +133,33 @@ fn told(message: &str) -> Option<Trouble> {
     .find(|(claimed, _)| claim.contains(claimed))
     .and_then(|(_, part)| missing(part))
 }
+
+/// The ids at the ends of the lines that list what matches: 26 letters and digits, and no other word.
+fn ids(message: &str) -> Option<String> {
+    let last = |line: &str| {
+        line.trim_end()
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let is_id = |word: &String| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        word.len() == 26 && word.bytes().all(plain)
+    };
+    let lines = message
+        .lines()
+        .skip(1)
+        .filter(|line| line.trim_start().starts_with("* "));
+    let mut ids: Vec<String> = lines.map(last).filter(is_id).take(MOST_IDS).collect();
+    // `op` lists them in another order each time.
+    ids.sort();
+    ids.dedup();
+    (!ids.is_empty()).then(|| ids.join(", "))
+}
+
+/// How many ids are told.
+const MOST_IDS: usize = 5;
 
 fn sign_in(message: &str, call: FailedCall<'_>) -> Option<Error> {
     const SIGNED_OUT: &[&str] = &[
@@ -353,6 +388,10 @@ mod tests {
             (
                 "More than one item matches \"T\". Try again and specify the item by its ID: \n\t* for the item",
                 "ambiguous: more than one item has this name",
+            ),
+            (
+                "More than one item matches \"T\". Try again and specify the item by its ID: \n\t* for the item \"T\" in vault V: tttttttttttttttttttttttttt\n\t* for the item \"T\nhunter2\" in vault V: hunter2\n\t* for the item \"T\" in vault W: a1a1a1a1a1a1a1a1a1a1a1a1a1\n",
+                "ambiguous: more than one item has this name, name one by its id: a1a1a1a1a1a1a1a1a1a1a1a1a1, tttttttttttttttttttttttttt",
             ),
             (
                 "could not read secret 'op://V/T/F': could not get item V/T: More than one item matches \"T\". Try again …",

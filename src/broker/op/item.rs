@@ -173,7 +173,10 @@ impl Item<'_> {
                 part: "field",
                 near: self.instead_of(&reference.field),
             }),
-            [..] => Err(Trouble::Ambiguous { part: "field" }),
+            [..] => Err(Trouble::Ambiguous {
+                part: "field",
+                which: None,
+            }),
         }
     }
 }
@@ -327,7 +330,10 @@ mod tests {
         assert!(near.starts_with(all), "{near}");
         assert_eq!(
             ask("op://v/i/Keys/twice"),
-            Err(Trouble::Ambiguous { part: "field" })
+            Err(Trouble::Ambiguous {
+                part: "field",
+                which: None
+            })
         );
         assert_eq!(
             ask("op://v/i/number"),

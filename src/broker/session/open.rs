@@ -94,7 +94,7 @@ impl Session {
             _ => load(asked, &settings::start(caller)?, &lookup)?,
         };
         let env_file = dotenv::load(&settings.env_file, &lookup)?;
-        let policy = settings::policy(caller, settings.cache, &manifest, &lookup)?;
+        let (policy, cache_off) = settings::policy(caller, settings.cache, &manifest, &lookup)?;
         let selection = settings::selection(caller, settings.selection, &manifest, &lookup)?;
         Ok(Self {
             ui,
@@ -103,6 +103,7 @@ impl Session {
             env_file,
             selection,
             policy,
+            cache_off,
             // A gateway does not wait any longer than it says.
             grace: match caller {
                 Caller::Gateway => Duration::ZERO,
@@ -133,6 +134,7 @@ impl Session {
             env_file: None,
             selection: Selection::default(),
             policy: Policy::NOTHING,
+            cache_off: None,
             grace: cache::GRACE,
             backend: Backend::Demo,
             before_op: || {},

@@ -62,14 +62,15 @@ pub(super) fn policy(
     cache: CacheUse,
     manifest: &Manifest,
     lookup: Lookup<'_>,
-) -> Result<Policy> {
+) -> Result<(Policy, Option<&'static str>)> {
     let ttl = cache::ttl_variable(text(lookup, "OC_SECRETS_CACHE_TTL").as_deref())?;
     let root = nix::unistd::geteuid().is_root();
     let policy = Policy::decide(manifest.cache, ttl, caller, root);
+    let why = policy.why_nothing(manifest.cache, ttl, root);
     Ok(match cache {
-        CacheUse::Normal => policy,
-        CacheUse::Refresh => policy.refreshing(),
-        CacheUse::Off => Policy::NOTHING,
+        CacheUse::Normal => (policy, why),
+        CacheUse::Refresh => (policy.refreshing(), why),
+        CacheUse::Off => (Policy::NOTHING, Some("--no-cache is given")),
     })
 }
 

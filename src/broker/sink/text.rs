@@ -71,7 +71,12 @@ pub(crate) fn unset(format: Format, names: &[&EnvName]) -> Option<String> {
             "Remove-Item -LiteralPath Env:",
             " -ErrorAction SilentlyContinue",
         ),
-        Format::Nu | Format::Json | Format::Systemd | Format::Docker => return None,
+        // Nushell evaluates no text, and its `hide-env` takes a list of names.
+        Format::Nu => {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            return Some(format!("{}\n", serde_json::json!(names)));
+        }
+        Format::Json | Format::Systemd | Format::Docker => return None,
     };
     let line = |name: &&EnvName| format!("{before}{name}{after}\n");
     Some(names.iter().map(line).collect())
@@ -185,7 +190,11 @@ mod tests {
             unset(Format::Sh, &[&a, &b]).as_deref(),
             Some("unset -v A\nunset -v B\n")
         );
-        for format in [Format::Nu, Format::Json, Format::Systemd, Format::Docker] {
+        assert_eq!(
+            unset(Format::Nu, &[&a, &b]).as_deref(),
+            Some("[\"A\",\"B\"]\n")
+        );
+        for format in [Format::Json, Format::Systemd, Format::Docker] {
             assert_eq!(unset(format, &[&a]), None);
         }
     }

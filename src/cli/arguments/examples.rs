@@ -21,8 +21,14 @@ Examples:
 pub(super) const ENV: &str = "\
 Examples:
   eval \"$(oc-secrets env)\"
+  eval \"$(oc-secrets env --unset)\"
   oc-secrets env --format fish | source
-  eval \"$(oc-secrets env --unset)\"";
+  eval \"`oc-secrets env --format tcsh`\"
+  eval (oc-secrets env --format elvish | slurp)
+  execx($(oc-secrets env --format xonsh))
+  oc-secrets env --format powershell | Out-String | Invoke-Expression
+  oc-secrets env --format nu | from json | load-env
+  hide-env ...(oc-secrets env --format nu --unset | from json)";
 
 pub(super) const INIT: &str = "\
 Examples:
