@@ -390,6 +390,9 @@ pub(super) struct Doctor {
     /// Also look whether every secret of the manifest is found
     #[arg(long)]
     pub deep: bool,
+    /// Have the Docker engine ask whether the registry's password may pull this image
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,8 @@ mod onepassword;
 mod clients;
 mod passwords;
 mod machine;
+mod registry;
+mod completion;
 
 use serde_json::json;
 
@@ -23,7 +25,7 @@ use row::{Row, render};
 
 /// Prints what was found; exit 1 if anything is `fail`.
 pub(super) fn run(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Result<Exit> {
-    let rows = examine(settings, ui, arguments.deep);
+    let rows = examine(settings, ui, arguments);
     let text = match arguments.json {
         true => as_json(&rows),
         false => render(ui, &rows),
@@ -33,7 +35,7 @@ pub(super) fn run(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) ->
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-fn examine(settings: &Settings, ui: Ui, deep: bool) -> Vec<Row> {
+fn examine(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Vec<Row> {
     let quiet = ui.quiet();
     let opened = Session::open(Caller::Command, settings.clone(), quiet);
     let seen = Session::inspect(settings.clone(), quiet);
@@ -44,7 +46,7 @@ fn examine(settings: &Settings, ui: Ui, deep: bool) -> Vec<Row> {
     let mut rows = onepassword::rows(session, contents);
     let signed_in = rows.iter().all(|row| row.severity != Severity::Fail);
     rows.push(manifest(&opened, contents));
-    if let (true, true, Ok(opened)) = (deep, signed_in, &opened) {
+    if let (true, true, Ok(opened)) = (arguments.deep, signed_in, &opened) {
         rows.push(
             onepassword::deep(opened)
                 .unwrap_or_else(|error| Row::fail("secrets", error.to_string())),
@@ -57,12 +59,15 @@ fn examine(settings: &Settings, ui: Ui, deep: bool) -> Vec<Row> {
     match Session::open(Caller::Helper, helpers, quiet) {
         Ok(helpers) => {
             rows.extend(clients::rows(&helpers));
+            let image = arguments.image.as_deref().filter(|_| signed_in);
+            rows.extend(image.map(|image| registry::row(&helpers, image)));
             rows.extend(machine::rows(&helpers));
         }
         Err(error) if opened.is_err() => drop(error),
         Err(error) => rows.push(Row::fail("helper", error.to_string()).fix(mend(&error))),
     }
     rows.extend(passwords::rows(&session.lookup()));
+    rows.extend(completion::row(&session.lookup()));
     rows
 }
 

@@ -477,3 +477,122 @@ fn a_limit_that_is_nearly_reached_is_told() {
         "{rows:#?}"
     );
 }
+
+#[test]
+fn completion_that_is_not_there_is_a_line_away() {
+    let mut patient = Patient::healthy();
+    for shell in ["bash", "zsh", "fish"] {
+        patient.set("SHELL", &format!("/usr/bin/{shell}"));
+        let fix = patient.fix("completion", shell);
+        assert!(fix.contains("oc-secrets completions"), "{fix}");
+        let mended = patient.rows(&fix);
+        let row = mended.iter().find(|row| row["check"] == "completion");
+        assert_eq!(row.expect("a row")["state"], "ok", "{fix}");
+    }
+    patient.set("SHELL", "/bin/sh");
+    let rows = patient.rows("true");
+    assert!(!rows.iter().any(|row| row["check"] == "completion"));
+}
+
+/// A stand-in for the engine at this socket, which takes one password for the registry.
+fn engine(socket: &Path) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::os::unix::net::UnixListener::bind(socket).expect("a socket");
+    let good = data_encoding::BASE64URL.encode(
+        json!({"username": "x-access-token", "password": CANARY, "serveraddress": "ghcr.io"})
+            .to_string()
+            .as_bytes(),
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            let mut lines = BufReader::new(stream.try_clone().expect("its other end")).lines();
+            let mut head: Vec<String> = vec![];
+            while let Some(Ok(line)) = lines.next() {
+                if !line.is_empty() {
+                    head.push(line);
+                    continue;
+                }
+                let auth = head.iter().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    name.eq_ignore_ascii_case("x-registry-auth")
+                        .then(|| value.to_owned())
+                });
+                let reads = |text: &str| data_encoding::BASE64URL.decode(text.as_bytes()).ok();
+                let is_good = auth.is_some_and(|auth| {
+                    let value = |text: &str| serde_json::from_slice::<Value>(&reads(text)?).ok();
+                    value(&auth) == value(&good)
+                });
+                let (status, body) = match head.remove(0) {
+                    path if path.contains("/version") => (
+                        "200 OK",
+                        json!({"Version": "26.1", "ApiVersion": "1.45", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"}),
+                    ),
+                    path if path.contains("/info") => {
+                        ("200 OK", json!({"DockerRootDir": "/var/lib/docker"}))
+                    }
+                    path if path.contains("/distribution/ghcr.io/you/none") && is_good => {
+                        ("404 Not Found", json!({"message": "manifest unknown"}))
+                    }
+                    path if path.contains("/distribution/ghcr.io/you/app") && is_good => (
+                        "200 OK",
+                        json!({"Descriptor": {"digest": "sha256:0"}, "Platforms": []}),
+                    ),
+                    _ => ("403 Forbidden", json!({"message": "denied: denied"})),
+                };
+                head.clear();
+                let body = body.to_string();
+                let text = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                if stream.write_all(text.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_engine_is_asked_whether_the_password_may_pull_an_image() {
+    let mut patient = Patient::healthy();
+    let row = |patient: &Patient, image: &str| {
+        let done = patient.types(&format!("oc-secrets doctor --json --image {image}"));
+        let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+        assert!(!done.text().contains(CANARY), "{}", done.text());
+        let rows = report["checks"].as_array().expect("rows").clone();
+        let row = rows
+            .into_iter()
+            .find(|row| row["check"] == "image")
+            .expect("a row");
+        (
+            row["state"].as_str().expect("a state").to_owned(),
+            row["text"].to_string(),
+        )
+    };
+    let socket = patient.at("engine.sock");
+    patient.set("DOCKER_HOST", &format!("unix://{}", socket.display()));
+    let (state, text) = row(&patient, "ghcr.io/you/app:1");
+    assert!(state == "warn" && text.contains("not asked"), "{text}");
+    engine(&socket);
+    let (state, text) = row(&patient, "ghcr.io/you/app:1");
+    assert_eq!(
+        (state.as_str(), text.contains("can be pulled with TOKEN")),
+        ("ok", true),
+        "{text}"
+    );
+    let (state, text) = row(&patient, "ghcr.io/you/none");
+    assert!(state == "fail" && text.contains("no such image"), "{text}");
+    let (state, text) = row(&patient, "quay.io/you/app");
+    assert!(
+        state == "warn" && text.contains("no password for quay.io"),
+        "{text}"
+    );
+    patient
+        .sandbox
+        .vault(json!([item("Item", &[("TOKEN", "expired")])]));
+    patient.types("oc-secrets lock");
+    let (state, text) = row(&patient, "ghcr.io/you/app:1");
+    assert!(state == "fail" && text.contains("refuses TOKEN"), "{text}");
+}

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::base::encode;
+use crate::base::{encode, environment};
 use crate::deploy::error::{Failure, Result};
 
 /// Which Docker engine to talk to.
@@ -16,6 +16,15 @@ pub(crate) enum EngineAddress {
 }
 
 impl EngineAddress {
+    /// The engine of `DOCKER_CONTEXT`, `DOCKER_HOST`, or else this machine's.
+    pub(crate) fn of_environment() -> Result<Self> {
+        let text = |name: &str| environment::ours(name).and_then(|it| it.into_string().ok());
+        let host = text("DOCKER_HOST");
+        // As the Docker client does it, a host outdoes a context.
+        let context = text("DOCKER_CONTEXT").filter(|_| host.is_none());
+        choose(context.as_deref(), host.as_deref())
+    }
+
     /// Whether the engine may be on another machine: steps 2 and 5 to 9 are then skipped.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Client(_))
