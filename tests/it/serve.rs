@@ -473,7 +473,7 @@ fn with_forty_descriptors_everybody_is_served_in_turn() {
         .collect();
     let mut limited = sandbox.run(
         Path::new("/bin/sh"),
-        ["-c", "ulimit -n 40; exec \"$@\"", "sh", OC],
+        ["-c", "ulimit -n 32; exec \"$@\"", "sh", OC],
     );
     for word in words {
         limited = limited.arg(word);

@@ -71,14 +71,14 @@ impl Folder {
     }
 
     /// The socket of a client, for that user alone.
-    pub(super) fn client(&self, name: &str, uid: u32) -> Result<Bound> {
+    pub(super) fn client(&self, name: &str, uid: u32) -> Result<(Bound, UnixListener)> {
         let folder = self.path.join("clients").join(name);
         directory(&folder, 0o755, true)?;
         bind(folder.join("socket"), uid)
     }
 
     /// The socket for whoever runs the broker.
-    pub(super) fn control(&self) -> Result<Bound> {
+    pub(super) fn control(&self) -> Result<(Bound, UnixListener)> {
         bind(self.path.join(CONTROL), geteuid().as_raw())
     }
 
@@ -98,9 +98,8 @@ pub(super) fn own(folder: &Path, name: &str, uid: u32) -> Result<()> {
     }
 }
 
-/// A socket that we made, which goes when this does.
+/// The place of a socket that we made, which goes when this does.
 pub(super) struct Bound {
-    pub listener: UnixListener,
     path: PathBuf,
     inode: u64,
 }
@@ -115,7 +114,7 @@ impl Drop for Bound {
     }
 }
 
-fn bind(path: PathBuf, uid: u32) -> Result<Bound> {
+fn bind(path: PathBuf, uid: u32) -> Result<(Bound, UnixListener)> {
     let us = geteuid();
     if uid != us.as_raw() && !us.is_root() {
         return Err(Error::usage(
@@ -145,11 +144,7 @@ fn bind(path: PathBuf, uid: u32) -> Result<Bound> {
         .map_err(|why| unusable(&path, why.desc()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     let inode = path.symlink_metadata().map_err(failed)?.ino();
-    Ok(Bound {
-        listener,
-        path,
-        inode,
-    })
+    Ok((Bound { path, inode }, listener))
 }
 
 /// Makes a directory, or makes sure that the one that is there is ours and as it should be.
@@ -221,7 +216,7 @@ mod tests {
         let path = parent.path().join("x");
         let folder = Folder::open(path.clone()).expect("made");
         let us = geteuid().as_raw();
-        let bound = folder.client("gateway", us).expect("bound");
+        let (bound, _listener) = folder.client("gateway", us).expect("bound");
         let mode = |path: &Path| path.symlink_metadata().expect("there").mode() & 0o7777;
         assert_eq!(mode(&path.join("clients")), 0o700);
         assert_eq!(mode(&path.join("clients/gateway")), 0o755);

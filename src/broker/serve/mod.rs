@@ -241,14 +241,14 @@ impl Sockets {
                     Some(folder) => folder,
                     None => Folder::open(path.clone())?,
                 };
-                let control = folder.control()?;
-                self.listen(state, CONTROL, &control.listener)?;
+                let (control, listener) = folder.control()?;
                 self.bound.push(control);
+                self.listen(state, CONTROL, listener)?;
                 let clients: Vec<_> = state.clients.borrow().values().cloned().collect();
                 for client in clients {
-                    let bound = folder.client(&client.spec.name, client.uid)?;
-                    self.listen(state, &client.spec.name, &bound.listener)?;
+                    let (bound, listener) = folder.client(&client.spec.name, client.uid)?;
                     self.bound.push(bound);
+                    self.listen(state, &client.spec.name, listener)?;
                 }
                 self.held = Some(folder);
                 Ok(())
@@ -265,7 +265,9 @@ impl Sockets {
                     "systemd has a socket for {name:?}, which is no client in the manifest"
                 ));
             }
-            self.listen(state, name, listener)?;
+            // Ours stays for the next reload.
+            let again = listener.try_clone().map_err(cannot_listen)?;
+            self.listen(state, name, again)?;
         }
         for name in state.clients.borrow().keys() {
             if !inherited.iter().any(|(other, _)| other == name) {
@@ -280,11 +282,9 @@ impl Sockets {
         &mut self,
         state: &Rc<State>,
         name: &str,
-        listener: &std::os::unix::net::UnixListener,
+        listener: std::os::unix::net::UnixListener,
     ) -> Result<()> {
-        let failed = |why: std::io::Error| Error::system("listen on a socket", why);
-        let listener = listener.try_clone().map_err(failed)?;
-        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(cannot_listen)?;
         let accepting = accept(Rc::clone(state), name.to_owned(), listener);
         self.accepting
             .push(tokio::task::spawn_local(accepting).abort_handle());
@@ -298,6 +298,10 @@ impl Sockets {
         }
         self.bound.clear();
     }
+}
+
+fn cannot_listen(why: std::io::Error) -> Error {
+    Error::system("listen on a socket", why)
 }
 
 /// Lets in whoever comes, as long as there is room; the others wait outside, where they cost
