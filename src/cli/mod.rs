@@ -158,7 +158,10 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
         };
         return match stdout::print(text.as_bytes()) {
             Ok(()) => Exit::Done,
-            Err(_) => Exit::Failed,
+            Err(error) => {
+                Ui::new("oc-secrets", Level::Normal, Color::Auto).error(&error);
+                Exit::Failed
+            }
         };
     }
     let error = usage::explain(error, words, intent);

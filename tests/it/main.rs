@@ -5,6 +5,7 @@
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 mod allow;
+mod bad_input;
 mod check;
 mod completion;
 mod demo;
