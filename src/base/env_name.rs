@@ -182,6 +182,7 @@ const DENIED: &[(&str, &[&str])] = &[
             "EDITOR",
             "VISUAL",
             "PAGER",
+            "FCEDIT",
             "MANPAGER",
             "LESSOPEN",
             "LESSCLOSE",
@@ -328,9 +329,12 @@ const FAMILIES: &[(Pattern, &str)] = &[
     (Begins("ZSH"), "steers zsh"),
     (Begins("ZDOT"), "steers zsh"),
     (Begins("FISH_"), "steers fish"),
+    (Begins("XONSH"), "steers xonsh"),
     (Begins("KSH_"), "steers ksh"),
     (Begins("HIST"), "steers a shell's history"),
     (Begins("LESS"), "steers less"),
+    (Begins("APT_"), "steers apt"),
+    (Begins("PSQL"), "steers psql"),
     (Is("MANPATH"), "steers man"),
     (Is("MANOPT"), "steers man"),
     (Begins("VIM"), "steers Vim"),
@@ -512,6 +516,9 @@ mod tests {
             "FOO_EDITOR",
             "no_proxy",
             "PYTHONVERBOSE",
+            "XONSHRC",
+            "APT_CONFIG",
+            "PSQLRC",
         ] {
             assert!(refused(name, Carries::Plain), "{name}");
             assert!(refused(name, Carries::Secret), "{name}");

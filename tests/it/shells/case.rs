@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use super::text::{self, Variable};
-use super::values::TRACE;
+use super::values::{self, TRACE};
 
 /// A locale in which shells decode.
 pub const UTF8: &str = "C.UTF-8";
@@ -58,6 +58,7 @@ impl Case<'_> {
         }
         assert_same(&sandbox.environment("env"), &text.variables);
         assert!(!sandbox.was_trespassed(), "a value was executed");
+        values::tell(self.format, self.command[0], text.variables.len());
         if self.script.contains("gone") {
             let left = sandbox.environment("gone");
             let mut names = text.variables.iter().map(|(name, _)| name);

@@ -1,5 +1,7 @@
 //! Values that break naive quoting: the known awkward ones and a fixed pseudo-random lot.
 
+use std::io::Write as _;
+
 /// What every value would run if a quote of ours came undone; the file must never appear.
 pub const TRACE: &str = "pwned";
 
@@ -109,11 +111,11 @@ const PIECES: &[&[u8]] = &[
     b"\xef\x98\x80",
 ];
 
-/// All values: awkward, generated, and two of 64 KiB.
+/// All values: awkward and generated ones, and two of 64 KiB.
 pub fn all() -> Vec<Vec<u8>> {
     let mut next = generator();
     let mut values: Vec<_> = AWKWARD.iter().map(|value| value.to_vec()).collect();
-    for _ in 0..200 {
+    for _ in AWKWARD.len()..number() {
         let length = 1 + next() % 24;
         values.push(
             (0..length)
@@ -125,6 +127,22 @@ pub fn all() -> Vec<Vec<u8>> {
     values.push(vec![b'\''; 64 * 1024]);
     values.push((0..64 * 1024).map(|_| b' ' + (next() % 95) as u8).collect());
     values
+}
+
+/// How many: `tests/proofs/run --all` asks for a thousand, which takes its time.
+fn number() -> usize {
+    let asked = std::env::var("OC_TEST_VALUES");
+    asked.map_or(240, |text| text.parse().expect("a number"))
+}
+
+/// Says how many arrived, where a number was asked for.
+pub fn tell(format: &str, reader: &str, count: usize) {
+    if std::env::var_os("OC_TEST_VALUES").is_some() {
+        let line = format!("figure: {format} by {reader}: {count} values\n");
+        std::io::stdout()
+            .write_all(line.as_bytes())
+            .expect("written");
+    }
 }
 
 /// SplitMix64 with a fixed seed.
