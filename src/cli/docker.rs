@@ -103,6 +103,7 @@ fn install(session: &Session, hosts: &[Host], podman: bool, remove_plaintext: bo
 
 /// What the helper answers each host with.
 fn answers(session: &Session, hosts: &[Host]) -> String {
+    let hosts: HashSet<&Host> = hosts.iter().collect();
     let specs = session.manifest.registries.iter();
     let specs = specs.filter(|spec| hosts.contains(&spec.host));
     let lines: String = specs

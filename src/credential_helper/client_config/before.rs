@@ -29,6 +29,9 @@ pub(crate) struct Before {
     pub named: Option<String>,
 }
 
+/// How many bytes of `credHelpers` are kept of one file; no person has as many helpers.
+const LARGEST: usize = 64 * 1024;
+
 /// All that is kept, by the paths of the files.
 type Files = BTreeMap<String, Before>;
 
@@ -46,6 +49,8 @@ pub(crate) fn keep(lookup: Lookup<'_>, path: &Path, before: Option<&Before>) -> 
     let Some(place) = place(lookup) else {
         return Ok(false);
     };
+    let helpers = before.and_then(|before| before.helpers.as_deref());
+    let before = before.filter(|_| helpers.is_none_or(|text| text.len() <= LARGEST));
     file::edit(&place, |old| {
         let mut files = parse(old);
         let found = match before {

@@ -4,7 +4,7 @@
 //! registries keep their helper. One trap is handled: Docker detects its default store only if the
 //! file names no helper at all, so `install` writes it down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::before::Before;
 use super::json::{Object, indentation};
@@ -130,13 +130,18 @@ impl Config {
             before.named = after.object.text("credsStore");
         }
         if !ours.is_empty() {
+            let known: HashSet<&String> = ours.iter().collect();
             let now = self.table("credHelpers");
             let mut helpers = parsed(before.helpers.as_deref());
-            for key in after.ours().iter().filter(|key| !ours.contains(key)) {
+            let mut more = false;
+            for key in after.ours().iter().filter(|key| !known.contains(key)) {
                 if let Some(value) = now.get(key).filter(|_| helpers.get(key).is_none()) {
                     helpers.set(key, value);
-                    before.helpers = Some(helpers.render(&self.indent, 2));
+                    more = true;
                 }
+            }
+            if more {
+                before.helpers = Some(helpers.render(&self.indent, 2));
             }
         }
         before
@@ -147,8 +152,9 @@ impl Config {
     pub(crate) fn uninstall(&mut self, hosts: &[Host], before: &Before) -> bool {
         let mut helpers = self.table("credHelpers");
         let earlier = parsed(before.helpers.as_deref());
+        let these: HashSet<&Host> = hosts.iter().collect();
         for key in self.ours() {
-            let named = Asked::parse(&key).is_some_and(|asked| hosts.contains(&asked.host));
+            let named = Asked::parse(&key).is_some_and(|asked| these.contains(&asked.host));
             if hosts.is_empty() || named {
                 match earlier.get(&key) {
                     Some(value) if earlier.text(&key).as_deref() != Some(SUFFIX) => {
