@@ -108,6 +108,12 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
         &["exec", "--keep-op-env", "--", "/bin/true"],
         "",
     ),
+    ("oc-secrets", &["exec", "--mask", "--", "/bin/true"], ""),
+    (
+        "oc-secrets",
+        &["openclaw"],
+        "{\"protocolVersion\":1,\"provider\":\"oc\",\"ids\":[\"GHCR_TOKEN\"]}",
+    ),
     ("oc-secrets", &["check"], ""),
     ("docker-credential-oc", &["get"], "ghcr.io\n"),
     (
@@ -121,6 +127,14 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
 fn world() -> World {
     let world = World::with("[cache]\nttl = \"0\"\n");
     world.token(VALUE);
+    // `openclaw` takes no manifest from the environment or the working directory.
+    let own = world.path("home/.config/oc-secrets");
+    std::fs::create_dir_all(&own).expect("made");
+    std::fs::copy(
+        world.path("work/oc-secrets.toml"),
+        own.join("oc-secrets.toml"),
+    )
+    .expect("copied");
     world
 }
 
@@ -247,7 +261,7 @@ fn held(world: &World, program: &str, words: &[&str], input: &str, call: &str) -
 fn at_the_last_system_call_a_secret_lies_in_locked_memory_or_nowhere() {
     for (program, words, input) in COMMANDS {
         let world = world();
-        let becomes = words[0] == "exec";
+        let becomes = words[0] == "exec" && words[1] != "--mask";
         let call = if becomes { "execve" } else { "exit_group" };
         let (pid, mut strace) = held(&world, program, words, input, call);
         let what = format!("{program} {words:?} at {call}");
