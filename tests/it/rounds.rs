@@ -150,7 +150,7 @@ fn where_a_prompt_can_appear_one_runs_after_the_other() {
         .without("OP_SERVICE_ACCOUNT_TOKEN")
         .done();
     done.succeeds();
-    assert_eq!(sandbox.commands().len(), 4);
+    assert_eq!(sandbox.commands().len(), 3);
     assert_eq!(at_once(&sandbox), 1);
 }
 
@@ -285,4 +285,107 @@ fn with_everything_in_the_environment_op_is_not_even_looked_for() {
         .done()
         .succeeds();
     assert_eq!(text, "S0=mine\n");
+}
+
+/// Eight secrets, each of an item of its own; of these items some are not there, some lack the field.
+fn queue(absent: &[usize], fieldless: &[usize]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let items = (0..8).filter(|index| !absent.contains(index)).map(|index| {
+        let field = if fieldless.contains(&index) { "g" } else { "f" };
+        item(
+            &format!("Item {index}"),
+            &[(field, format!("value {index}"))],
+        )
+    });
+    sandbox.vault(Value::Array(items.collect()));
+    let line = |index: usize| {
+        format!("S{index} = {{ ref = 'op://Vault/Item {index}/f', required = false }}\n")
+    };
+    sandbox.manifest(&format!(
+        "[secrets]\n{}",
+        (0..8).map(line).collect::<String>()
+    ));
+    sandbox
+}
+
+/// What `check --json` says, signed in by the app or by a token, and what it asked `op`.
+fn told(sandbox: &Sandbox, app: bool) -> (String, Vec<String>) {
+    let before = sandbox.commands().len();
+    let check = sandbox.oc(["check", "--json"]);
+    let done = match app {
+        true => check.without("OP_SERVICE_ACCOUNT_TOKEN").done(),
+        false => check.done(),
+    };
+    let commands = sandbox.commands();
+    (done.text(), commands[before..].to_vec())
+}
+
+#[test]
+fn in_a_queue_missing_items_cost_three_calls_and_the_answers_are_the_same() {
+    let cases: [(&[usize], &[usize], &[&str]); 4] = [
+        (&[1, 4, 7], &[], &["run", "item list", "run"]),
+        (&[], &[3], &["run", "item get", "run"]),
+        (
+            &[0, 1],
+            &[3],
+            &["run", "item list", "run", "item get", "run"],
+        ),
+        (
+            &[0, 1, 2, 3, 4, 5, 6],
+            &[],
+            &["run", "item list", "item get"],
+        ),
+    ];
+    for (absent, fieldless, expected) in cases {
+        let sandbox = queue(absent, fieldless);
+        let (answers, commands) = told(&sandbox, true);
+        assert_eq!(commands, expected, "{absent:?} {fieldless:?}");
+        // The list came along here, and so did the nearest title.
+        let near = |line: &str| line.contains("no such item, did you mean `Item ");
+        assert_eq!(
+            answers.lines().any(near),
+            expected.contains(&"item list"),
+            "{answers}"
+        );
+        let plain: Vec<&str> = answers.lines().map(without_near).collect();
+        let (others, _) = told(&sandbox, false);
+        let others: Vec<&str> = others.lines().map(without_near).collect();
+        assert_eq!(plain, others, "{absent:?} {fieldless:?}");
+    }
+}
+
+/// The line up to the title that was probably meant.
+fn without_near(line: &str) -> &str {
+    let line = line.split(", did you mean `Item ").next().unwrap_or(line);
+    line.strip_suffix('"').unwrap_or(line)
+}
+
+#[test]
+fn in_a_queue_a_vault_that_is_not_there_costs_one_call_for_all_its_items() {
+    let sandbox = queue(&[], &[]);
+    let line = |index: usize| {
+        format!("S{index} = {{ ref = 'op://None/Item {index}/f', required = false }}\n")
+    };
+    sandbox.manifest(&format!(
+        "[secrets]\n{}",
+        (0..8).map(line).collect::<String>()
+    ));
+    let (answers, commands) = told(&sandbox, true);
+    assert_eq!(commands, ["run", "item list", "item get"]);
+    assert_eq!(answers, told(&sandbox, false).0);
+}
+
+#[test]
+fn text_of_notes_in_the_list_is_shown_nowhere() {
+    let sandbox = queue(&[1, 4, 7], &[]);
+    sandbox.mode("invalid-json");
+    let (answers, commands) = told(&sandbox, true);
+    assert!(
+        commands.len() > 3,
+        "a list that is none is not used: {commands:?}"
+    );
+    assert!(
+        answers.is_empty() || !answers.contains("value"),
+        "{answers}"
+    );
 }

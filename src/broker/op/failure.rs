@@ -75,6 +75,13 @@ pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
     Failure::Fatal(error)
 }
 
+/// Whether `op` says that a field is missing in this `vault/item`, the names as we gave them.
+pub(super) fn lacks_a_field(stderr: &[u8], item: &str) -> bool {
+    let path = diagnostic::message(stderr).strip_prefix("item '");
+    let rest = path.and_then(|path| path.strip_prefix(item));
+    rest.is_some_and(|rest| rest.starts_with("' does not have a field '"))
+}
+
 fn not_there(message: &str) -> Option<Trouble> {
     // Behind `could not get item V/I: `, whose names may hold a colon of their own.
     let wrapped = message

@@ -13,6 +13,7 @@ pub(crate) mod interrupt;
 pub(crate) mod item;
 pub(crate) mod list;
 pub(crate) mod process;
+mod presence;
 mod program;
 pub(crate) mod rate_limit;
 mod rounds;

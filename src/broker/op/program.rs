@@ -64,6 +64,19 @@ impl Program {
         variables: &[CString],
         by_hand: &[&str],
     ) -> Result<Answered> {
+        let called = self.call_for(arguments, variables, by_hand, &[]).await?;
+        Ok(called.0)
+    }
+
+    /// The same for several `items`, each `vault/item`; also the one of them, if `op` says so, that
+    /// lacks a field.
+    pub(super) async fn call_for(
+        &self,
+        arguments: &[&str],
+        variables: &[CString],
+        by_hand: &[&str],
+        items: &[String],
+    ) -> Result<(Answered, Option<usize>)> {
         let own = self.environment.entries();
         let begun = Instant::now();
         let answer = Call {
@@ -91,7 +104,7 @@ impl Program {
                 let what = "it is empty, and there is a diagnostic instead";
                 return Err(Error::OpNonsense { what });
             }
-            return Ok(Ok(answer.stdout));
+            return Ok((Ok(answer.stdout), None));
         }
         let context = FailedCall {
             code: answer.status.code().unwrap_or_default(),
@@ -100,12 +113,14 @@ impl Program {
             account: self.account.as_deref(),
             by_hand: &self.by_hand(by_hand),
         };
-        match failure::classify(&answer.stderr, context) {
-            Failure::NotThere(trouble) => Ok(Err(NoAnswer::Trouble(trouble))),
-            Failure::TooLarge => Ok(Err(NoAnswer::TooLarge)),
-            Failure::NotHandedOver => Ok(Err(NoAnswer::NotHandedOver)),
-            Failure::Fatal(error) => Err(error),
-        }
+        let why = match failure::classify(&answer.stderr, context) {
+            Failure::NotThere(trouble) => NoAnswer::Trouble(trouble),
+            Failure::TooLarge => NoAnswer::TooLarge,
+            Failure::NotHandedOver => NoAnswer::NotHandedOver,
+            Failure::Fatal(error) => return Err(error),
+        };
+        let lacks = |item: &String| failure::lacks_a_field(&answer.stderr, item);
+        Ok((Err(why), items.iter().position(lacks)))
     }
 
     /// The program's name, the account and `words`.

@@ -6,18 +6,23 @@
 //! carry is asked for in halves. What the syntax cannot carry, and secrets marked `exact`, come from
 //! `op item get --format json`, one process per item. When the batch fails because something in it
 //! is missing, the same items are asked for one by one, which names everything that is missing at
-//! once. Processes run side by side only where no prompt can appear.
+//! once. Processes run side by side only where no prompt can appear; where they stand in a queue, a
+//! list of all items says what to leave out of a second batch (see `presence`).
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::frame::{self, Frame};
 use super::item;
+use super::presence::{ITEMS, Listing, Presence};
 use super::program::{NoAnswer, Program};
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::{self, Locked};
 use crate::base::secret::Secret;
 use crate::broker::provider::{Outcome, Request};
 use crate::broker::reference::Reference;
+
+/// So many items are asked for by themselves: with a list and a second batch it would be no fewer.
+const FEW: usize = 2;
 
 /// Everything that is asked of `op` for some requests.
 pub(super) struct Rounds<'a> {
@@ -96,18 +101,135 @@ impl Rounds<'_> {
                 }
             }
         } else {
-            let frame = Frame::new(part.iter().map(|&at| self.requests[at].reference))?;
-            let by_hand = ["read", &first.to_string()];
-            let (words, variables) = (frame::COMMAND, frame.variables()?);
-            match self.program.call(words, &variables, &by_hand).await? {
-                Ok(answer) => values(&frame, answer, part)?,
-                Err(NoAnswer::TooLarge) if by_item(self.requests, &part).len() > 1 => {
+            match self.together(&part).await? {
+                Ok(values) => values,
+                Err((NoAnswer::TooLarge, _)) if by_item(self.requests, &part).len() > 1 => {
                     return Ok(Asked::TooLarge(part));
+                }
+                Err((NoAnswer::Trouble(_), lacking)) if self.at_once == 1 => {
+                    self.refused(part, lacking).await?
                 }
                 Err(_) => self.items(&part).await?,
             }
         };
         Ok(Asked::Done(outcomes))
+    }
+
+    /// After a refused batch, where one process runs after the other: leaves out what is not there
+    /// and asks for the rest together. `lacking` names one of the batch's items without a field.
+    async fn refused(
+        &self,
+        mut rest: Vec<usize>,
+        mut lacking: Option<usize>,
+    ) -> Result<Vec<(usize, Outcome)>> {
+        let mut found = vec![];
+        let mut listed = false;
+        while by_item(self.requests, &rest).len() > FEW {
+            match lacking {
+                // By itself it tells its labels.
+                Some(lacking) => {
+                    let group = by_item(self.requests, &rest).swap_remove(lacking);
+                    found.extend(self.item(&group).await?);
+                    rest.retain(|index| !group.contains(index));
+                }
+                None if listed => break,
+                None => {
+                    listed = true;
+                    rest = self.without_absent(rest, &mut found).await?;
+                }
+            }
+            if by_item(self.requests, &rest).len() <= 1 {
+                break;
+            }
+            match self.together(&rest).await? {
+                Ok(values) => return Ok([found, values].concat()),
+                Err(next) => lacking = next.1,
+            }
+        }
+        found.extend(self.items(&rest).await?);
+        Ok(found)
+    }
+
+    /// What of `part` is listed; for the rest there is an outcome in `found` afterwards.
+    async fn without_absent(
+        &self,
+        part: Vec<usize>,
+        found: &mut Vec<(usize, Outcome)>,
+    ) -> Result<Vec<usize>> {
+        let answer = match self.program.call(ITEMS, &[], ITEMS).await {
+            Ok(Ok(answer)) => answer,
+            // Whoever may not list may still read.
+            Ok(Err(_)) | Err(Error::OpUnknown { .. } | Error::Forbidden { .. }) => return Ok(part),
+            Err(error) => return Err(error),
+        };
+        let Ok(listing) = Listing::parse(&answer) else {
+            return Ok(part);
+        };
+        let (mut there, mut unclear, mut unlisted) = (vec![], vec![], vec![]);
+        for index in part {
+            match listing.presence(self.requests[index].reference) {
+                Presence::There => there.push(index),
+                Presence::Trouble(trouble) => found.push((index, Err(trouble))),
+                Presence::NothingInVault => unlisted.push(index),
+                Presence::Unclear => unclear.push(index),
+            }
+        }
+        locked_memory::burn_stack();
+        found.extend(self.unlisted(unlisted).await?);
+        found.extend(self.items(&unclear).await?);
+        Ok(there)
+    }
+
+    /// What is in vaults of which nothing is listed: one question tells whether a vault is there,
+    /// and so what is missing.
+    async fn unlisted(&self, mut rest: Vec<usize>) -> Result<Vec<(usize, Outcome)>> {
+        let mut found = vec![];
+        while let Some(&first) = rest.first() {
+            let vault = self.requests[first].reference.vault.to_lowercase();
+            let (same, others): (Vec<usize>, Vec<usize>) = rest
+                .into_iter()
+                .partition(|&index| self.requests[index].reference.vault.to_lowercase() == vault);
+            rest = others;
+            let told = self.item(&[first]).await?;
+            match told.into_iter().next() {
+                Some((
+                    _,
+                    Err(
+                        trouble @ Trouble::Missing {
+                            part: "vault" | "item",
+                            ..
+                        },
+                    ),
+                )) => {
+                    found.extend(same.into_iter().map(|at| (at, Err(trouble.clone()))));
+                }
+                _ => found.extend(self.items(&same).await?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks for all of `part` by one `op run`; or why there is no answer, and which item of
+    /// [`by_item`] lacks a field, if `op` says so.
+    async fn together(
+        &self,
+        part: &[usize],
+    ) -> Result<std::result::Result<Vec<(usize, Outcome)>, (NoAnswer, Option<usize>)>> {
+        let frame = Frame::new(part.iter().map(|&at| self.requests[at].reference))?;
+        let by_hand = ["read", &self.requests[part[0]].reference.to_string()];
+        let path = |group: &Vec<usize>| {
+            let Reference { vault, item, .. } = self.requests[group[0]].reference;
+            format!("{vault}/{item}")
+        };
+        let items: Vec<String> = by_item(self.requests, part).iter().map(path).collect();
+        let variables = frame.variables()?;
+        let called = self
+            .program
+            .call_for(frame::COMMAND, &variables, &by_hand, &items);
+        Ok(match called.await? {
+            (Ok(answer), _) => Ok(values(&frame, answer, part.to_vec())?),
+            (Err(why), lacking) => Err((why, lacking)),
+        })
     }
 
     /// The value of one reference, as it is stored: it passes through no other program.

@@ -1,0 +1,186 @@
+//! What the list of all items says about a reference: one call that saves a call for every item.
+//!
+//! `op` finds an item by its id, its title or its website, and archived ones by their id. Only what
+//! the list decides for certain is taken from it; for the rest `op` is asked as before.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::base::error::{Error, Result, Trouble};
+use crate::base::suggest;
+use crate::broker::reference::Reference;
+
+/// The words that ask for the items of all vaults. The answer carries text of notes.
+pub(super) const ITEMS: &[&str] = &["item", "list", "--format=json"];
+
+/// How many characters an id has.
+const ID_LENGTH: usize = 26;
+
+/// Every item's names, borrowed from `op`'s answer.
+pub(super) struct Listing<'a>(Vec<Entry<'a>>);
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    title: Cow<'a, str>,
+    #[serde(borrow, default)]
+    updated_at: Cow<'a, str>,
+    #[serde(borrow)]
+    vault: Vault<'a>,
+}
+
+#[derive(Deserialize)]
+struct Vault<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+}
+
+/// What is known of the item of a reference.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is there once.
+    There,
+    /// It is not, or more than once.
+    Trouble(Trouble),
+    /// Nothing is listed in its vault, which may be empty or not be there.
+    NothingInVault,
+    /// `op` may know it by another name.
+    Unclear,
+}
+
+impl<'a> Listing<'a> {
+    /// Reads the answer to [`ITEMS`].
+    ///
+    /// # Errors
+    /// [`Error::OpNonsense`] without a word of it.
+    pub(super) fn parse(answer: &'a [u8]) -> Result<Self> {
+        serde_json::from_slice(answer)
+            .map(Self)
+            .map_err(|_| Error::OpNonsense {
+                what: "it is not the JSON of a list",
+            })
+    }
+
+    /// What the list says about the item of `reference`.
+    pub(super) fn presence(&self, reference: &Reference) -> Presence {
+        let Reference { vault, item, .. } = reference;
+        let in_vault =
+            |entry: &&Entry<'_>| entry.vault.id == vault.as_str() || same(&entry.vault.name, vault);
+        let entries: Vec<&Entry<'_>> = self.0.iter().filter(in_vault).collect();
+        let vaults = entries.iter().map(|entry| &entry.vault.id);
+        let one_vault = vaults.clone().min() == vaults.max();
+        let titled = |entry: &&&Entry<'_>| same(&entry.title, item);
+        let exact = |entry: &&&Entry<'_>| entry.title == item.as_str();
+        match entries.iter().filter(titled).count() {
+            _ if !one_vault => Presence::Unclear,
+            _ if entries.iter().any(|entry| entry.id == item.as_str()) => Presence::There,
+            0 if item.contains('.') || is_like_an_id(item) => Presence::Unclear,
+            0 if entries.is_empty() => Presence::NothingInVault,
+            0 => Presence::Trouble(Trouble::Missing {
+                part: "item",
+                near: nearest(item, &entries),
+            }),
+            1 => Presence::There,
+            _ if entries.iter().filter(exact).count() > 1 => {
+                Presence::Trouble(Trouble::Ambiguous {
+                    part: "item",
+                    which: twins(entries.iter().copied().filter(|entry| exact(&entry))),
+                })
+            }
+            _ => Presence::Unclear,
+        }
+    }
+}
+
+/// The title that was probably meant.
+fn nearest(item: &str, entries: &[&Entry<'_>]) -> Option<String> {
+    let titles = entries.iter().map(|entry| entry.title.as_ref());
+    let near = suggest::nearest(item, titles.filter(|title| !title.is_empty()))?;
+    Some(format!("did you mean `{near}`?"))
+}
+
+/// The ids of items of one title, with the day on which each was edited last.
+fn twins<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Option<String> {
+    let told = |entry: &Entry<'_>| match entry.updated_at.get(..10) {
+        Some(day) => format!("{} (edited {day})", entry.id),
+        None => entry.id.to_string(),
+    };
+    let told: Vec<String> = entries.take(MOST_TWINS).map(told).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// How many items of one title are told.
+const MOST_TWINS: usize = 5;
+
+fn is_like_an_id(text: &str) -> bool {
+    let is_of_ids = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() == ID_LENGTH && text.bytes().all(is_of_ids)
+}
+
+/// `op` ignores case when it looks a name up.
+fn same(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"[
+        {"id":"a","title":"One","vault":{"id":"v","name":"Vault"},"additional_information":"note"},
+        {"id":"b","title":"Twin","updated_at":"2026-11-28T01:52:11Z","vault":{"id":"v","name":"Vault"}},
+        {"id":"c","title":"Twin","vault":{"id":"v","name":"Vault"}},
+        {"id":"d","title":"Case","vault":{"id":"v","name":"Vault"}},
+        {"id":"e","title":"CASE","vault":{"id":"v","name":"Vault"}},
+        {"id":"f","title":"One","vault":{"id":"w","name":"Same"}},
+        {"id":"g","title":"Two","vault":{"id":"x","name":"Same"}}]"#;
+
+    fn presence(vault: &str, item: &str) -> Presence {
+        let listing = Listing::parse(LIST.as_bytes()).expect("a list");
+        listing.presence(&Reference {
+            vault: vault.to_owned(),
+            item: item.to_owned(),
+            section: None,
+            field: "f".to_owned(),
+            query: None,
+        })
+    }
+
+    #[test]
+    fn only_what_is_certain_is_taken_from_the_list() {
+        let missing = Presence::Trouble(Trouble::Missing {
+            part: "item",
+            near: None,
+        });
+        let twice = Presence::Trouble(Trouble::Ambiguous {
+            part: "item",
+            which: Some("b (edited 2026-11-28), c".to_owned()),
+        });
+        assert_eq!(presence("vault", "one"), Presence::There);
+        assert_eq!(presence("v", "a"), Presence::There);
+        assert_eq!(presence("Vault", "Three"), missing);
+        let near = Presence::Trouble(Trouble::Missing {
+            part: "item",
+            near: Some("did you mean `Twin`?".to_owned()),
+        });
+        assert_eq!(presence("Vault", "Twinn"), near);
+        assert_eq!(presence("Vault", "Twin"), twice);
+        assert_eq!(presence("Vault", "case"), Presence::Unclear);
+        assert_eq!(presence("Same", "One"), Presence::Unclear);
+        assert_eq!(presence("None", "One"), Presence::NothingInVault);
+        assert_eq!(presence("Vault", "example.com"), Presence::Unclear);
+        assert_eq!(presence("Vault", &"x".repeat(26)), Presence::Unclear);
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for text in ["", "{}", "[1]", r#"[{"id":"hunter2"}]"#] {
+            assert!(Listing::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}
