@@ -10,8 +10,10 @@
 #                      while the pinned ref is still the one of that branch
 #      RUN_NUMBER, RUN_ATTEMPT     of the workflow run
 #      GITHUB_TOKEN, GITHUB_API_URL
+#      ARM64           optional; false builds for amd64 alone
 # out: commit, kind (tag, branch, commit), name, version, channel (default, manual, trial), image, build,
 #      public (true, false): whether this repository is
+#      platforms, with blanks between, and matrix: the same with the runner and the artifact of each, as JSON
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -93,6 +95,13 @@ need REF_FILE UPSTREAM REGISTRY REPOSITORY GIT_REF RUN_NUMBER RUN_ATTEMPT GITHUB
 matches "$REPOSITORY" '[A-Za-z0-9._-]+/[A-Za-z0-9._-]+' || die 'REPOSITORY is not owner/name' 2
 matches "$RUN_NUMBER.$RUN_ATTEMPT" '[0-9]+\.[0-9]+' || die 'RUN_NUMBER and RUN_ATTEMPT are not numbers' 2
 
+platforms='linux/amd64 linux/arm64'
+case ${ARM64-} in
+'' | true) ;;
+false) platforms=linux/amd64 ;;
+*) die "ARM64 is true or false, not $ARM64" 2 ;;
+esac
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 listing=$work/refs clone=$work/clone
@@ -131,3 +140,6 @@ answer channel "$channel"
 answer image "$(bash "${BASH_SOURCE[0]%/*}/image.sh")"
 answer build "$build"
 answer public "$(jq '.private == false' <<<"$repository")"
+answer platforms "$platforms"
+answer matrix "$(jq -cn --arg platforms "$platforms" '{"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"} as $runners |
+	$platforms / " " | map({platform: ., runner: $runners[.], artifact: sub("/"; "-")})')"

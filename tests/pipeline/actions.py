@@ -37,7 +37,7 @@ class Action:
     def setup_buildx(self):
         self.only("driver-opts")
         # The builder that stands in for it is not an image; that the real one is pinned can be checked all the same.
-        pinned = r"image=moby/buildkit:v[0-9.]+@sha256:[0-9a-f]{64}"
+        pinned = r"image=moby/buildkit:v[0-9.]+@sha256:[0-9a-f]{64}(\nnetwork=host\n)?"
         assert re.fullmatch(pinned, self.given["driver-opts"]), "BuildKit is not pinned by digest"
         command = ["docker", "buildx", "create", "--use", "--driver", "remote", f"unix://{os.environ['BUILDKIT_SOCKET']}"]
         subprocess.run(command, env=self.job.environment, check=True, stdout=subprocess.DEVNULL)

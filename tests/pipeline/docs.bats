@@ -34,8 +34,8 @@ plan() { # plan KEY VARIABLE=VALUE…: part of the tag plan
 
 @test "every repository variable of the workflow is explained, and every explained one exists" {
 	local used explained
-	used=$(grep -ohE '(vars|secrets)\.[A-Z_]+' .github/workflows/docker-build.yml | sed 's/.*\.//' | sort -u)
-	explained=$(grep -oE '`[A-Z]+_[A-Z_]+`' <<<"$section" | tr -d '`' | sort -u)
+	used=$(grep -ohE '(vars|secrets)\.[A-Z0-9_]+' .github/workflows/docker-build.yml | sed 's/.*\.//' | sort -u)
+	explained=$(grep -oE '`[A-Z]+_[A-Z0-9_]+`' <<<"$section" | tr -d '`' | sort -u)
 	is "$used" "$explained"
 }
 

@@ -83,6 +83,8 @@ class Expression:
             self.take(",")
         if name == "toJSON":
             return json.dumps(arguments[0])
+        if name == "fromJSON":
+            return json.loads(arguments[0])
         status = self.context["status"]
         known = {"success": not status, "failure": status == "failure", "always": True, "cancelled": False}
         if name not in known:
@@ -97,6 +99,11 @@ def text(value):
 def fill(template, context):
     """A text with ${{ … }} in it."""
     return re.sub(r"\$\{\{(.*?)\}\}", lambda match: text(Expression(match[1], context).value()), text(template))
+
+
+def worth(template, context):
+    """The value of a template that is one expression and nothing else."""
+    return Expression(re.fullmatch(r"\$\{\{(.*)\}\}", template)[1], context).value()
 
 
 def holds(condition, context):

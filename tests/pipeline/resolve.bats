@@ -132,3 +132,14 @@ commit_of() { git --git-dir "$WORLD/git/openclaw.git" rev-parse "$1^{commit}"; }
 	run_ci resolve GITHUB_TOKEN=wrong
 	fails 3 'cannot read about Owner/Repo'
 }
+
+@test "both platforms are built, each on its own runner, unless arm64 is switched off" {
+	run_ci resolve
+	is 'linux/amd64 linux/arm64' "$(value platforms)"
+	is 'ubuntu-24.04 ubuntu-24.04-arm' "$(value matrix | jq -r '[.[].runner] | join(" ")')"
+	run_ci resolve ARM64=false
+	is linux/amd64 "$(value platforms)"
+	is '[{"platform":"linux/amd64","runner":"ubuntu-24.04","artifact":"linux-amd64"}]' "$(value matrix)"
+	run_ci resolve ARM64=no
+	fails 2 'ARM64 is true or false'
+}

@@ -18,7 +18,7 @@ import sys
 import yaml
 
 from actions import ACTIONS, Action
-from expressions import fill, holds
+from expressions import fill, holds, worth
 
 TOKEN = "test-token"
 
@@ -125,17 +125,18 @@ class Run:
         if not holds(spec.get("if", ""), context):
             return "skipped", {}
         result, outputs = "success", {}
-        for number, matrix in enumerate(self.matrix(spec)):
+        for number, matrix in enumerate(self.matrix(spec, context)):
             one, answers = Job(self, name, spec, matrix, number).execute()
             outputs |= answers
             result = one if one == "failure" else result
         return result, outputs
 
     @staticmethod
-    def matrix(spec):
+    def matrix(spec, context):
         matrix = dict(spec.get("strategy", {}).get("matrix", {}))
         if "include" in matrix:
-            return matrix["include"]
+            chosen = matrix["include"]
+            return worth(chosen, context) if isinstance(chosen, str) else chosen
         return [dict(zip(matrix, choice)) for choice in itertools.product(*matrix.values())]
 
 

@@ -49,7 +49,7 @@ caught() {
 	caught 'does not say why' 's/issues: write # open, add to or close the notice/issues: write/'
 	caught 'starts with permissions' 's/^permissions: {}/permissions: write-all/'
 	caught 'keeps its credentials' '0,/persist-credentials: false/s//persist-credentials: true/'
-	caught 'has no permissions of its own' '/^  notify:/,/steps/{/permissions:/d;/contents: read/d;/issues: write/d}'
+	caught 'has no permissions of its own' '/^  notify:/,/steps/{/permissions:/d;/contents: read/d;/actions: read/d;/issues: write/d}'
 }
 
 @test "a promotion that does not wait, or goes on after a failure, is caught" {

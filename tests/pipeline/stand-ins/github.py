@@ -100,6 +100,14 @@ def delete_version(match, _query, _body):
     return 204, None
 
 
+def list_runs(match, query, _body):
+    """The finished runs of the default branch; of another there are none."""
+    assert query["status"] == "completed" and query["created"].startswith(">=")
+    size, page = int(query["per_page"]), int(query["page"])
+    runs = [{"conclusion": conclusion} for conclusion in getattr(server, "runs", {}).get(match[1], []) if query["branch"] == "main"]
+    return 200, {"total_count": len(runs), "workflow_runs": runs[(page - 1) * size : page * size]}
+
+
 def list_issues(_match, query, _body):
     return 200, [i for i in issues if i["state"] == query["state"] and query["labels"] in i["labels"]][: int(query["per_page"])]
 
@@ -144,6 +152,7 @@ ROUTES = [
     ("GET", OWNER, list_versions),
     ("DELETE", OWNER + r"/(\d+)", delete_version),
     ("GET", REPO + "/issues", list_issues),
+    ("GET", REPO + r"/actions/workflows/([a-z-]+\.yml)/runs", list_runs),
     ("POST", REPO + "/issues", open_issue),
     ("POST", REPO + r"/issues/(\d+)/comments", comment),
     ("PATCH", REPO + r"/issues/(\d+)", change_issue),
@@ -153,6 +162,7 @@ ROUTES = [
     # For the tests alone: what happened so far.
     ("GET", "/test/state", lambda *_: (200, {"issues": issues, "releases": releases, "slack": getattr(server, "slack", None)})),
     ("POST", "/test/pinned", lambda _m, _q, body: (200, setattr(server, "pinned", base64.encodebytes(body).decode()))),
+    ("POST", "/test/runs", lambda _m, _q, body: (200, setattr(server, "runs", json.loads(body)))),
     ("POST", "/test/also-remove", lambda _m, _q, body: (200, setattr(server, "also", json.loads(body)))),
     ("POST", "/test/repository", lambda _m, _q, body: (200, REPOSITORY.update(json.loads(body)))),
 ]
