@@ -115,6 +115,7 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
         "{\"protocolVersion\":1,\"provider\":\"oc\",\"ids\":[\"GHCR_TOKEN\"]}",
     ),
     ("oc-secrets", &["check"], ""),
+    ("oc-secrets", &["doctor"], ""),
     ("docker-credential-oc", &["get"], "ghcr.io\n"),
     (
         "git-credential-oc",
@@ -230,7 +231,13 @@ fn held(world: &World, program: &str, words: &[&str], input: &str, call: &str) -
         .display()
         .to_string();
     let inject = format!("--inject={call}:delay_enter=60s");
-    let options = ["-qq", "-o/dev/null", &inject, &path];
+    // Of writes those to its output alone, which is thrown away.
+    let only = if call == "write" {
+        "-P/dev/null"
+    } else {
+        "-qq"
+    };
+    let options = ["-qq", "-o/dev/null", only, &inject, &path];
     let run = world
         .sandbox
         .run(Path::new("/usr/bin/strace"), options.iter().chain(words));
@@ -240,6 +247,7 @@ fn held(world: &World, program: &str, words: &[&str], input: &str, call: &str) -
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     let number = match call {
         "execve" => libc::SYS_execve,
+        "write" => libc::SYS_write,
         _ => libc::SYS_exit_group,
     };
     let pid = || -> Option<u32> {
@@ -274,4 +282,72 @@ fn at_the_last_system_call_a_secret_lies_in_locked_memory_or_nowhere() {
         assert_eq!(key.loose, Vec::<String>::new(), "{what}: the key");
         assert_eq!(value.locked > 0, becomes, "{what}: the secret is handed on");
     }
+}
+
+/// What is printed is written from where it was read to.
+#[test]
+fn while_a_secret_is_written_it_lies_in_locked_memory_only() {
+    let prints = |words: &[&str]| matches!(words[0], "read" | "env" | "openclaw" | "get");
+    for (program, words, input) in COMMANDS.iter().filter(|(_, words, _)| prints(words)) {
+        let world = world();
+        let (pid, mut strace) = held(&world, program, words, input, "write");
+        let what = format!("{program} {words:?} at its write");
+        let [value, key, planted] = [VALUE, KEY, PLANTED].map(|text| search(pid, text));
+        signal("KILL", pid);
+        strace.kill().expect("killed");
+        strace.wait().expect("ends");
+        assert!(!planted.loose.is_empty(), "{what}: the control is found");
+        assert!(value.locked > 0, "{what}: it is about to be written");
+        assert_eq!(value.loose, Vec::<String>::new(), "{what}: the secret");
+        assert_eq!(key.loose, Vec::<String>::new(), "{what}: the key");
+    }
+}
+
+/// The broker holds both for as long as it runs.
+#[test]
+fn the_broker_has_key_and_values_in_locked_memory_only() {
+    let world = World::with("[cache]\nttl = \"0\"\n[clients.me]\nsecrets = [\"GHCR_TOKEN\"]\n");
+    world.token(VALUE);
+    world.sandbox.mode("hang");
+    let directory = world.path("run");
+    let manifest = world.path("work/oc-secrets.toml");
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let words = [
+        "--manifest",
+        &text(&manifest),
+        "--timeout",
+        "1s",
+        "serve",
+        "--directory",
+        &text(&directory),
+    ];
+    let run = with_key(
+        &world,
+        world.program("oc-secrets", &words),
+        Source::Environment,
+    );
+    let mut broker = start(run, "");
+    let socket = directory.join("clients/me/socket");
+    until("it serves", || socket.exists());
+    let ask = || {
+        let run = world.program("oc-secrets", &["read", "GHCR_TOKEN"]);
+        start(run.env("OC_SECRETS_SOCKET", &socket), "")
+    };
+    let mut waits = ask();
+    world.sandbox.wait_for_calls(1);
+    let [key, planted] = [KEY, PLANTED].map(|text| search(broker.id(), text));
+    assert!(!planted.loose.is_empty(), "the control is found");
+    assert!(key.locked > 0, "it is there");
+    assert_eq!(key.loose, Vec::<String>::new(), "while `op` runs");
+    assert!(!waits.wait().expect("ends").success(), "`op` hangs");
+
+    world.sandbox.mode("");
+    signal("HUP", broker.id());
+    until("it has an answer", || ask().wait().expect("ends").success());
+    let [value, key] = [VALUE, KEY].map(|text| search(broker.id(), text));
+    assert!(value.locked > 0, "it is kept");
+    assert_eq!(value.loose, Vec::<String>::new(), "kept");
+    assert_eq!(key.loose, Vec::<String>::new(), "after `op` has run");
+    signal("TERM", broker.id());
+    broker.wait().expect("ends");
 }
