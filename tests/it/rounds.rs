@@ -377,15 +377,35 @@ fn in_a_queue_a_vault_that_is_not_there_costs_one_call_for_all_its_items() {
 
 #[test]
 fn text_of_notes_in_the_list_is_shown_nowhere() {
+    let sandbox = Sandbox::new();
+    let note = "the beginning of a note";
+    let items = (0..3).map(|index| {
+        let mut item = item(&format!("Item {index}"), &[("f", "value")]);
+        item["additional_information"] = json!(note);
+        item
+    });
+    sandbox.vault(Value::Array(items.collect()));
+    let line = |index: usize| {
+        format!("S{index} = {{ ref = 'op://Vault/Item {index}/f', required = false }}\n")
+    };
+    sandbox.manifest(&format!(
+        "[secrets]\n{}",
+        (0..5).map(line).collect::<String>()
+    ));
+    for words in [&["-v", "env"][..], &["-v", "check"]] {
+        let run = sandbox.oc(words).without("OP_SERVICE_ACCOUNT_TOKEN");
+        let done = run.done();
+        assert!(!(done.text() + &done.stderr).contains("note"), "{words:?}");
+    }
+    let commands = sandbox.commands();
+    assert_eq!(commands[..3], ["run", "item list", "run"]);
+}
+
+#[test]
+fn a_list_that_is_none_is_not_used() {
     let sandbox = queue(&[1, 4, 7], &[]);
     sandbox.mode("invalid-json");
-    let (answers, commands) = told(&sandbox, true);
-    assert!(
-        commands.len() > 3,
-        "a list that is none is not used: {commands:?}"
-    );
-    assert!(
-        answers.is_empty() || !answers.contains("value"),
-        "{answers}"
-    );
+    let check = sandbox.oc(["check"]).without("OP_SERVICE_ACCOUNT_TOKEN");
+    assert_eq!(check.done().status.code(), Some(5));
+    assert_eq!(sandbox.commands(), ["run", "item list", "item get"]);
 }

@@ -135,7 +135,10 @@ impl Rounds<'_> {
                 None if listed => break,
                 None => {
                     listed = true;
-                    rest = self.without_absent(rest, &mut found).await?;
+                    match self.without_absent(&rest, &mut found).await? {
+                        Some(there) => rest = there,
+                        None => break,
+                    }
                 }
             }
             if by_item(self.requests, &rest).len() <= 1 {
@@ -150,23 +153,24 @@ impl Rounds<'_> {
         Ok(found)
     }
 
-    /// What of `part` is listed; for the rest there is an outcome in `found` afterwards.
+    /// What of `part` is listed; for the rest there is an outcome in `found` afterwards. `None`
+    /// where there is no list.
     async fn without_absent(
         &self,
-        part: Vec<usize>,
+        part: &[usize],
         found: &mut Vec<(usize, Outcome)>,
-    ) -> Result<Vec<usize>> {
+    ) -> Result<Option<Vec<usize>>> {
         let answer = match self.program.call(ITEMS, &[], ITEMS).await {
             Ok(Ok(answer)) => answer,
             // Whoever may not list may still read.
-            Ok(Err(_)) | Err(Error::OpUnknown { .. } | Error::Forbidden { .. }) => return Ok(part),
+            Ok(Err(_)) | Err(Error::OpUnknown { .. } | Error::Forbidden { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let Ok(listing) = Listing::parse(&answer) else {
-            return Ok(part);
+            return Ok(None);
         };
         let (mut there, mut unclear, mut unlisted) = (vec![], vec![], vec![]);
-        for index in part {
+        for &index in part {
             match listing.presence(self.requests[index].reference) {
                 Presence::There => there.push(index),
                 Presence::Trouble(trouble) => found.push((index, Err(trouble))),
@@ -177,7 +181,7 @@ impl Rounds<'_> {
         locked_memory::burn_stack();
         found.extend(self.unlisted(unlisted).await?);
         found.extend(self.items(&unclear).await?);
-        Ok(there)
+        Ok(Some(there))
     }
 
     /// What is in vaults of which nothing is listed: one question tells whether a vault is there,
