@@ -260,7 +260,28 @@ fn reader(format: &'static str, control: (&str, &str)) {
 fn json_is_read_as_json() {
     let control = ("{\"CONTROL\":\"say \"hi\"\"}", "say \"hi\"");
     reader("json", control);
-    reader("nu", control);
+}
+
+/// Nushell itself where `OC_TEST_NU` names it, as in `tests/proofs/run --all`: no distribution that these
+/// tests run on has a package of it.
+#[test]
+fn nu_loads_nu() {
+    let control = ("{\"CONTROL\":\"say \"hi\"\"}", "say \"hi\"");
+    let Ok(nu) = std::env::var("OC_TEST_NU") else {
+        return reader("nu", control);
+    };
+    Case {
+        format: "nu",
+        package: "nushell",
+        command: &[&nu, "--no-config-file", "-c"],
+        script: "open --raw text | from json | load-env
+                 ^/usr/bin/env -0 | save --raw env
+                 hide-env ...(open --raw unset | from json)
+                 ^/usr/bin/env -0 | save --raw gone",
+        locale: UTF8,
+        control,
+    }
+    .check();
 }
 
 #[test]

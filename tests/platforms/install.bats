@@ -42,6 +42,7 @@ by_the_readme() { # by_the_readme WORD…: its line, with the release's files fr
 follow() {
 	guest_of "$1"
 	serve_files "$GUEST_PID"
+	apt update
 	apt install curl
 	guest find / -xdev -type f -path '*oc-secrets*' -not -path '/proc/*' | sort >"$BATS_TEST_TMPDIR/before"
 

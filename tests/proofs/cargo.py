@@ -24,6 +24,10 @@ FILTERS = (
 
 
 def asked_of_cargo(name, environment=None):
+    if name == "shells::":
+        nu = subprocess.run([ROOT / "tests" / "proofs" / "nu"], capture_output=True, text=True)
+        check(nu.returncode == 0, nu.stderr)
+        environment = {**environment, "OC_TEST_NU": nu.stdout.strip()}
     words = ["cargo", "test", "--locked", "--quiet", "--test", "it", "--", name, "--nocapture"]
     done = subprocess.run(words, cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
     text = done.stdout + done.stderr

@@ -59,7 +59,7 @@ pub fn carried(format: &str, mut variables: Vec<Variable>) -> Text {
             assert_eq!(done.stderr, "");
             let unset = world.oc(["env", "--format", format, "--unset"]).done();
             let unset = match format {
-                "nu" | "json" | "systemd" | "docker" => Vec::new(),
+                "json" | "systemd" | "docker" => Vec::new(),
                 _ => unset.succeeds().into_bytes(),
             };
             let set = done.stdout;
