@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Stdio;
 
 use nix::pty::openpty;
@@ -124,8 +125,15 @@ fn what_would_move_the_cursor_or_turn_the_text_is_shown_escaped() {
 fn another_copy_of_the_same_manifest_asks_for_itself() {
     let sandbox = cloned(MANIFEST);
     sandbox.oc(["allow", "--yes"]).done();
-    std::fs::create_dir(sandbox.path("worktree")).expect("made");
-    sandbox.file("worktree/oc-secrets.toml", MANIFEST);
+    let git = |words: &[&str]| {
+        let run = sandbox.run(Path::new("git"), words);
+        run.in_directory(&sandbox.path("work")).done().succeeds();
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "oc-secrets.toml"]);
+    let author = ["-c", "user.name=me", "-c", "user.email=me@example.org"];
+    git(&[&author[..], &["commit", "--quiet", "--message=first"]].concat());
+    git(&["worktree", "add", "--quiet", "../worktree"]);
     let elsewhere = sandbox.path("worktree");
     let run = sandbox.oc(["read", "A"]).in_directory(&elsewhere);
     assert_eq!(run.done().status.code(), Some(2));

@@ -9,6 +9,9 @@ from world import PYTHON, World, check, until
 
 OURS, OTHER = 4265, 4266
 
+# Rootless podman on the host's network, where an abstract socket would be in reach; its files are the host's programs alone.
+PODMAN = "podman --log-level error --runtime runc --cgroup-manager cgroupfs --storage-driver vfs run --rm --network host --volume /usr:/usr:ro --rootfs"
+
 # Becomes the user argv[1] in user, mount, IPC and UTS namespaces of its own whose numbers are the
 # host's, as in a container, and there the program of the other words.
 CONTAINER = """
@@ -118,6 +121,20 @@ print(*(int.from_bytes(buffer.raw[at : at + 4], "little") for at in range(0, len
 """
 
 
+def root_of(world):
+    """An empty root file system for podman, in which the host's programs are found."""
+    root = world.directory / "container"
+    for name in ("usr", "proc", "sys", "dev", "tmp", "etc", "run"):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (root / name).symlink_to(f"usr/{name}")
+    run = world.directory / "podman"
+    run.mkdir(mode=0o700)
+    for path in (run, *root.rglob("*"), root):
+        os.chown(path, OURS, OURS, follow_symlinks=False)
+    return root
+
+
 def another_user_and_another_namespace(thorough):
     """Another user, and our user number in another namespace, reach no memory, key, socket or token"""
     with World(user=OURS, cache='[cache]\nttl = "1m"\n') as world:
@@ -153,8 +170,8 @@ def another_user_and_another_namespace(thorough):
         thief = [PYTHON, "-c", THIEF]
         contained = [PYTHON, "-c", CONTAINER, OURS, *thief]
 
-        def steals(words, told, user):
-            child = world.start([*words, json.dumps(told)], user=user, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        def steals(words, told, user, env=None):
+            child = world.start([*words, json.dumps(told)], user=user, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             text, said = child.communicate(timeout=60)
             check(child.returncode == 0, f"the thief failed: {said.decode()[-800:]}")
             return json.loads(text)
@@ -162,10 +179,12 @@ def another_user_and_another_namespace(thorough):
         other = steals(thief, told, OTHER)
         # A container sees the files that are mounted into it: the token's is not among them.
         namespaced = steals(contained, {**told, "files": []}, 0)
-        for who, opened in (("another user", other), ("our number in another namespace", namespaced)):
+        podman = steals([*PODMAN.split(), root_of(world), *thief], {**told, "files": []}, OURS, {"XDG_RUNTIME_DIR": str(world.directory / "podman")})
+        three = (("another user", other), ("our number in another namespace", namespaced), ("rootless podman", podman))
+        for who, opened in three:
             check(not any(opened.values()), f"{who} opened {opened}")
         same = steals(thief, {**told, "theirs": [*told["theirs"], ordinary.pid]}, OURS)
         through = sorted(door for door, count in same.items() if count)
         check({"environ of op", "memory of op", "keys", "token file"} <= set(through), f"the control opened {same}")
         check(not same["our environ"] and not same["our memory"], f"the same user opened {same}")
-        return f"{len(other)} and {len(namespaced)} doors, 0 opened", f"our own user opens {', '.join(through)}"
+        return f"another user, our number in namespaces, rootless podman: {len(other)}, {len(namespaced)} and {len(podman)} doors, 0 opened", f"our own user opens {', '.join(through)}"
