@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::docker_world::World;
 use crate::sandbox::{CANARY, Run, Sandbox};
 use crate::terminal::Terminal;
 
@@ -65,6 +66,19 @@ fn elsewhere_it_is_said_once() {
     let done = sandbox.oc(["read", "A"]).done();
     let note = "oc-secrets: 1Password has not answered for 2 s\n";
     assert_eq!(done.succeeds_saying(note), format!("{CANARY}\n"));
+}
+
+/// Docker passes what its helper says on stderr.
+#[test]
+fn a_credential_helper_says_it_too() {
+    let world = World::with("[cache]\nttl = \"0\"\n");
+    world.sandbox.mode("latency=3600");
+    let done = world.helper(&["get"]).input("ghcr.io").done();
+    assert_eq!(
+        done.stderr,
+        "docker-credential-oc: 1Password has not answered for 2 s\n"
+    );
+    assert!(done.status.success(), "{}", done.text());
 }
 
 #[test]
