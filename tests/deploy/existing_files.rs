@@ -44,14 +44,7 @@ fn an_env_file_of_the_users_own_is_kept(world: &World) -> Outcome {
     same(
         "what was added",
         keys.as_slice(),
-        &[
-            "GOG_KEYRING_PASSWORD",
-            "OPENCLAW_GATEWAY_BIND",
-            "OPENCLAW_GATEWAY_PORT",
-            "OPENCLAW_CONFIG_DIR",
-            "OPENCLAW_WORKSPACE_DIR",
-            "",
-        ],
+        &["GOG_KEYRING_PASSWORD", ""],
     )?;
     // And Compose reads it as before.
     let now = environment()?;

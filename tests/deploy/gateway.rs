@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 fn main() {
     let mode = std::env::var("GATEWAY_MODE").unwrap_or_else(|_| "good".into());
     let version = std::env::var("GATEWAY_VERSION").unwrap_or_else(|_| "1".into());
+    if std::env::args().any(|word| word == "say") {
+        println!("{}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+        std::process::exit(7);
+    }
     if std::env::args().nth(1).as_deref() == Some("probe") {
         let up = std::net::TcpStream::connect("127.0.0.1:18789").and_then(|mut s| {
             s.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;

@@ -9,6 +9,8 @@ use crate::{Check, Outcome, checks};
 /// The checks of this file.
 pub const CHECKS: &[Check] = checks![
     a_gateway_that_was_published_elsewhere_or_paused_is_put_right,
+    compose_works_in_the_folder_and_its_file_is_put_right,
+    an_image_written_into_env_is_taken_by_update,
     a_service_that_was_scaled_or_removed_is_put_right,
     a_changed_env_file_still_rolls_back_and_answers_in_json,
 ];
@@ -42,6 +44,50 @@ fn a_gateway_that_was_published_elsewhere_or_paused_is_put_right(world: &World) 
         .exits(0)?
         .says("4/9  gateway     unchanged")
         .map(drop)
+}
+
+fn compose_works_in_the_folder_and_its_file_is_put_right(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    let started = inspect("{{.State.StartedAt}}")?;
+    let here = |line: &str| sh(&format!("cd {PROJECT} && docker compose {line}"));
+    hold(here("ps")?.contains("openclaw-gateway"), "ps shows nothing")?;
+    here("logs")?;
+    here("exec -T openclaw-gateway node probe")?;
+    for change in ["rm", "sed -i s/pids_limit/x_limit/"] {
+        sh(&format!("{change} {PROJECT}/compose.yaml"))?;
+        world
+            .run(&["doctor"])
+            .says("compose.yaml is missing or was edited")?;
+        world.run(&["update"]).exits(0)?;
+        hold(
+            here("config")?.contains("pids_limit"),
+            "it is not written again",
+        )?;
+    }
+    same("not restarted", inspect("{{.State.StartedAt}}")?, started)?;
+    here("down")?;
+    here("up --detach")?;
+    world.run(&["update"]).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    let inside = world.run(&["exec", "--", "node", "say", "--json"]);
+    inside.exits(7)?.says("say --json")?;
+    let console = world.run(&["console", "say", "--help"]);
+    console.exits(7)?.says("openclaw.mjs say --help").map(drop)
+}
+
+fn an_image_written_into_env_is_taken_by_update(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    let write = format!("s|^OPENCLAW_IMAGE=.*|OPENCLAW_IMAGE={}|", world.image("v2"));
+    sh(&format!("sed -i '{write}' {PROJECT}/.env"))?;
+    world.run(&["update"]).exits(0)?;
+    same("who answers", answering(), "v2".to_owned())?;
+    let pinned = world.images.digest("v2");
+    hold(
+        sh(&format!("cat {PROJECT}/.env"))?.contains(&*pinned),
+        "it is not pinned",
+    )?;
+    world.run(&["update"]).exits(0)?;
+    same("who answers after another", answering(), "v2".to_owned())
 }
 
 fn a_service_that_was_scaled_or_removed_is_put_right(world: &World) -> Outcome {

@@ -1,5 +1,6 @@
 //! The command line. Clap's types end here: they become [`Flags`] and a [`StepSelection`] once.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -99,6 +100,27 @@ pub(super) enum Command {
         /// How many
         #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
         lines: usize,
+    },
+    /// Run a command in the gateway's container
+    Exec {
+        /// The command and its arguments
+        #[arg(
+            required = true,
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "CMD"
+        )]
+        command: Vec<OsString>,
+    },
+    /// OpenClaw's own command line, in the gateway's container
+    Console {
+        /// Its arguments, such as `doctor` or `channels login`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
+        args: Vec<OsString>,
     },
     /// Check what a run needs, and say how to fix it
     Doctor,

@@ -12,7 +12,7 @@ use crate::deploy::docker::client;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::health::exposure;
 use crate::deploy::gateway::observe::observe;
-use crate::deploy::gateway::records::Records;
+use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime;
 use crate::deploy::gateway::{container, env};
 use crate::deploy::host::disk;
@@ -78,6 +78,12 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
                 Severity::Warn,
                 &Failure::new("there is no .env yet")
                     .hint("openclaw-deploy bootstrap --only files"),
+            ),
+            Ok(_) if !env::without_effect(cx).is_empty() => Diagnosis::bad(
+                "env",
+                Severity::Warn,
+                &Failure::new(env::without_effect(cx).join("; "))
+                    .hint(format!("remove the line from {}", env::path(cx).display())),
             ),
             Ok(_) => Diagnosis::ok("env", env::path(cx).display().to_string()),
             Err(failure) => Diagnosis::bad("env", Severity::Fail, &failure),
@@ -223,8 +229,21 @@ fn records(cx: &Context) -> Option<Diagnosis> {
                 &Failure::new("an earlier run was interrupted").hint("openclaw-deploy bootstrap"),
             ))
         }
-        Ok(_) => None,
+        Ok(records) => its_file(cx, records.current()?),
         Err(failure) => Some(Diagnosis::bad("records", Severity::Fail, &failure)),
+    }
+}
+
+/// The file from which people steer the gateway by hand, where it is not as it was written.
+fn its_file(cx: &Context, current: &Release) -> Option<Diagnosis> {
+    match runtime::of(current.runtime).has_its_file(cx, current) {
+        Ok(true) => None,
+        Ok(false) => {
+            let failure = Failure::new("compose.yaml is missing or was edited");
+            let failure = failure.hint("openclaw-deploy update");
+            Some(Diagnosis::bad("compose", Severity::Warn, &failure))
+        }
+        Err(failure) => Some(Diagnosis::bad("compose", Severity::Fail, &failure)),
     }
 }
 

@@ -7,6 +7,7 @@ mod report;
 mod doctor;
 mod rollback;
 mod restore;
+mod inside;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -108,6 +109,8 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
         Command::Status { show_token } => report::status(cx, *show_token, cli.common.json),
         Command::Stats { plan } => report::stats(cx, *plan, cli.common.json),
         Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
+        Command::Exec { command } => inside::exec(cx, command),
+        Command::Console { args } => inside::console(cx, args),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
         Command::Backup { resume, wait } => back_up(cx, *resume, *wait),
         Command::Restore {

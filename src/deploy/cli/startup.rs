@@ -10,6 +10,7 @@ use crate::base::environment::{self, Lookup};
 use crate::base::secret::Secret;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::gateway::env;
 use crate::deploy::gateway::records::Records;
 use crate::deploy::host::{Host, system};
 use crate::deploy::image_reference::ImageRef;
@@ -52,7 +53,7 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
     let token = check("GHCR_TOKEN", taken.ghcr)?;
     let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
-    let mut settings = settings(cli)?;
+    let settings = settings(cli)?;
     system::can_serve(&settings.engine)?;
     let mut app = taken.app;
     // Those that are named only in the configuration.
@@ -60,12 +61,9 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     token::refuse_unresolved(&app)?;
     let mut host = Host::new(&settings.root)?;
     host.heed_signals()?;
-    if settings.image_is_default {
-        as_before(&host, &mut settings);
-    }
     let journal = settings.records().join("journal.jsonl");
     let journal = (!is_dry_run(cli)).then(|| (host.clone(), journal));
-    Ok(Context {
+    let mut cx = Context {
         journal: Journal::new(journal),
         host,
         settings,
@@ -77,16 +75,33 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
         planned: RefCell::default(),
         facts: RefCell::default(),
         started: Instant::now(),
-    })
+    };
+    if cx.settings.image_is_default {
+        let runs_steps = matches!(&cli.command, Command::Bootstrap(_) | Command::Update(_));
+        choose_image(&mut cx, runs_steps)?;
+    }
+    Ok(cx)
 }
 
-/// Where no image is chosen, the one that runs was: a default must not take its place.
-fn as_before(host: &Host, settings: &mut Settings) {
+/// Where neither flag nor configuration names one: what was written into `.env`, or else what the
+/// gateway that runs was asked for as. A default must not take its place.
+fn choose_image(cx: &mut Context, runs_steps: bool) -> Result<()> {
     // Records that cannot be read are the business of the step that needs them.
-    let records = Records::load(host, settings).unwrap_or_default();
+    let records = Records::load(&cx.host, &cx.settings).unwrap_or_default();
     if let Some(Ok(image)) = records.asked_for().map(ImageRef::parse) {
-        settings.image = image;
+        cx.settings.image = image;
     }
+    let ours: Vec<_> = records
+        .releases
+        .iter()
+        .map(|it| it.pinned.clone())
+        .collect();
+    if let Some(name) = env::chosen_image(cx, &ours).filter(|_| runs_steps) {
+        cx.settings.image = ImageRef::parse(&name)?;
+        // For what was chosen there are no stand-ins that were meant for the default.
+        cx.settings.image_is_default = false;
+    }
+    Ok(())
 }
 
 fn settings(cli: &Cli) -> Result<Settings> {

@@ -14,12 +14,35 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::Access;
 use crate::deploy::redact::Redact;
 
-/// The key that names the image, for people who use compose by hand.
+/// The key that names the image that runs; another one written there is what the next run takes.
 pub(crate) const IMAGE: &str = "OPENCLAW_IMAGE";
 /// The gateway's own token.
 pub(crate) const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
 /// The password of the keyring of `gog`.
 pub(crate) const KEYRING: &str = "GOG_KEYRING_PASSWORD";
+
+/// What an earlier version wrote there and nothing reads: it is decided elsewhere.
+const DECIDED_ELSEWHERE: [(&str, &str); 3] = [
+    (
+        "OPENCLAW_GATEWAY_PORT",
+        "`port` in /etc/openclaw-deploy.toml decides",
+    ),
+    (
+        "OPENCLAW_CONFIG_DIR",
+        "`user` in /etc/openclaw-deploy.toml decides whose home it is",
+    ),
+    (
+        "OPENCLAW_WORKSPACE_DIR",
+        "`user` in /etc/openclaw-deploy.toml decides whose home it is",
+    ),
+];
+
+/// The beginning of a new one.
+const HEAD: &str = "\
+# Variables of the OpenClaw gateway. Yours to edit; openclaw-deploy only adds what is missing.
+# After a change: openclaw-deploy update. OPENCLAW_IMAGE chooses the image, unless --image or
+# /etc/openclaw-deploy.toml does. Port and directories are decided there (port, user), not here.
+";
 
 /// Where it lies.
 pub(crate) fn path(cx: &Context) -> PathBuf {
@@ -40,24 +63,13 @@ pub(crate) fn read(cx: &Context, owner: Option<(u32, u32)>) -> Result<String> {
 }
 
 /// `text` with every key that has to be there.
-pub(crate) fn complete(cx: &Context, text: &str) -> Result<String> {
+pub(crate) fn complete(text: &str) -> Result<String> {
     let mut file = EnvFile::parse(text);
     if text.is_empty() {
-        file = EnvFile::parse(
-            "# Variables of the OpenClaw gateway. Yours to edit; openclaw-deploy only adds what is missing.\n",
-        );
+        file = EnvFile::parse(HEAD);
     }
-    let settings = &cx.settings;
     file.set_if_missing(TOKEN, random_hex)?;
     file.set_if_missing(KEYRING, random_hex)?;
-    file.set_if_missing("OPENCLAW_GATEWAY_BIND", || Ok("lan".to_owned()))?;
-    file.set_if_missing("OPENCLAW_GATEWAY_PORT", || Ok(settings.port.to_string()))?;
-    for (key, path) in [
-        ("OPENCLAW_CONFIG_DIR", settings.state()),
-        ("OPENCLAW_WORKSPACE_DIR", settings.workspace()),
-    ] {
-        file.set_if_missing(key, || Ok(path.to_string_lossy().into_owned()))?;
-    }
     Ok(file.text())
 }
 
@@ -84,6 +96,45 @@ pub(crate) fn name_image(cx: &Context, pinned: &str, ours: &[String]) -> Result<
     }
     file.set(IMAGE, pinned);
     write(cx, &file.text(), owner).map(drop)
+}
+
+/// The image that the user has written there in the place of ours. An account that is not root anyway
+/// cannot choose: what runs as root in a container can leave files of root's in the state.
+pub(crate) fn chosen_image(cx: &Context, ours: &[String]) -> Option<String> {
+    let host = &cx.settings.host;
+    let may_choose = cx.settings.engine.is_remote() || host.sudo || host.docker_group;
+    // What cannot be read is the business of the step that needs it.
+    let text = owner(cx).and_then(|owner| read(cx, owner)).ok()?;
+    let file = EnvFile::parse(&text);
+    let there = file.value(IMAGE)?;
+    (may_choose && is_chosen(there, ours)).then(|| there.to_owned())
+}
+
+/// `openclaw:latest` is how the original plan asks for a build on the host.
+fn is_chosen(name: &str, ours: &[String]) -> bool {
+    !is_ours(name, ours) || (name == "openclaw:latest" && !ours.iter().any(|our| our == name))
+}
+
+/// What stands in `.env` and has no effect, as it is not what was decided elsewhere.
+pub(crate) fn without_effect(cx: &Context) -> Vec<String> {
+    let text = owner(cx)
+        .and_then(|owner| read(cx, owner))
+        .unwrap_or_default();
+    let settings = &cx.settings;
+    let decided = [
+        settings.port.to_string(),
+        settings.state().to_string_lossy().into_owned(),
+        settings.workspace().to_string_lossy().into_owned(),
+    ];
+    idle_keys(&text, &decided)
+}
+
+fn idle_keys(text: &str, decided: &[String; 3]) -> Vec<String> {
+    let file = EnvFile::parse(text);
+    let keys = DECIDED_ELSEWHERE.iter().zip(decided);
+    keys.filter(|((key, _), value)| file.value(key).is_some_and(|there| there != value.as_str()))
+        .map(|((key, place), value)| format!("{key} in .env has no effect: it is {value}, {place}"))
+        .collect()
 }
 
 /// Whether we, or the script that this program replaces, wrote that image's name.
@@ -144,6 +195,42 @@ mod tests {
                 && is_ours("r/x@sha256:1", &ours)
         );
         assert!(!is_ours("me/fork:1", &ours));
+    }
+
+    #[test]
+    fn what_the_user_wrote_in_the_place_of_our_image_is_chosen() {
+        let ours = ["r/x@sha256:1".to_owned(), "r/x:latest".to_owned()];
+        assert!(is_chosen("me/fork:1", &ours) && is_chosen("openclaw:latest", &ours));
+        for name in ["", "openclaw:v2026.2.6", "r/x@sha256:1", "r/x:latest"] {
+            assert!(!is_chosen(name, &ours), "{name}");
+        }
+        assert!(!is_chosen(
+            "openclaw:latest",
+            &["openclaw:latest".to_owned()]
+        ));
+    }
+
+    #[test]
+    fn a_new_file_has_secrets_only_and_says_where_the_rest_is_decided() {
+        let text = complete("").expect("random");
+        let file = EnvFile::parse(&text);
+        let keys: Vec<_> = file.pairs().map(|(key, _)| key.to_owned()).collect();
+        assert_eq!(keys, [TOKEN, KEYRING]);
+        assert!(text.starts_with(HEAD) && HEAD.contains("/etc/openclaw-deploy.toml"));
+    }
+
+    #[test]
+    fn what_another_file_decides_is_named_where_it_differs() {
+        let decided = ["18789", "/s", "/s/w"].map(str::to_owned);
+        let same = "OPENCLAW_GATEWAY_PORT=18789\nOPENCLAW_CONFIG_DIR=/s\n";
+        assert_eq!(idle_keys(same, &decided), [""; 0]);
+        let idle = idle_keys("OPENCLAW_GATEWAY_PORT=1\n", &decided);
+        assert_eq!(
+            idle,
+            [
+                "OPENCLAW_GATEWAY_PORT in .env has no effect: it is 18789, `port` in /etc/openclaw-deploy.toml decides"
+            ]
+        );
     }
 
     #[test]

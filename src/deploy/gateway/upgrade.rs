@@ -255,11 +255,9 @@ pub(crate) async fn finish(
             .warn("this version has no health endpoint; only its port was checked");
     }
     image_cleanup::tag(engine, &release).await?;
-    let ours: Vec<_> = records
-        .releases
-        .iter()
-        .map(|it| it.pinned.clone())
-        .collect();
+    let pinned = records.releases.iter().map(|it| it.pinned.clone());
+    // What `.env` asked for gives way to what that was.
+    let ours: Vec<_> = pinned.chain([release.requested.clone()]).collect();
     env::name_image(cx, &release.pinned, &ours)?;
     cx.journal.add(json!({
         "event": "release", "release": release.id, "image": release.pinned,

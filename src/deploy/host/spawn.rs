@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -79,6 +80,18 @@ impl Host {
             stdout,
             stderr,
         })
+    }
+
+    /// Becomes `program`, with our input and output. Returns only when that fails.
+    pub(crate) fn become_program(&self, program: &Program) -> Failure {
+        let mut command = match self.command(program) {
+            Ok(command) => command,
+            Err(failure) => return failure,
+        };
+        command.stdin(Stdio::inherit());
+        command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        let why = command.exec();
+        program.with_command_hint(Failure::system(format!("run {}", program.label()), why))
     }
 
     fn command(&self, program: &Program) -> Result<Command> {

@@ -49,7 +49,7 @@ impl Step for Files {
         }
         let text = env::read(cx, owner)?;
         let access = Access { mode: 0o600, owner };
-        if env::complete(cx, &text)? != text {
+        if env::complete(&text)? != text {
             what.push(format!("complete {}", env::path(cx).display()));
         } else if !cx.host.holds(env::path(cx), text.as_bytes(), access) {
             what.push(format!("make {} private (0600)", env::path(cx).display()));
@@ -72,7 +72,7 @@ impl Step for Files {
         }
         let owner = env::owner(cx)?;
         let text = env::read(cx, owner)?;
-        env::write(cx, &env::complete(cx, &text)?, owner)?;
+        env::write(cx, &env::complete(&text)?, owner)?;
         if let Some(path) = missing_config(cx) {
             let access = Access {
                 mode: 0o600,

@@ -21,7 +21,7 @@ use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::{self, RunPlan};
 use crate::deploy::gateway::upgrade::{candidate, refuse_bad, upgrade};
-use crate::deploy::gateway::{container, logs, recover};
+use crate::deploy::gateway::{container, env, logs, recover};
 use crate::deploy::host::load::Load;
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
@@ -39,6 +39,9 @@ pub(crate) struct Gateway {
 impl Step for Gateway {
     fn check(&self, cx: &Context) -> Result<State> {
         stored_logins::warn(cx);
+        for line in env::without_effect(cx) {
+            cx.reporter.warn(line);
+        }
         cx.host.wait(cx.host.unless_interrupted(self.look(cx)))
     }
 
@@ -167,6 +170,9 @@ async fn replace(
         upgrade(cx, engine, records, observed, release).await?;
     } else if !observed.healthy {
         start_again(cx, engine, observed, &release).await?;
+    }
+    if let Some(current) = records.current() {
+        runtime::of(current.runtime).write_its_file(cx, current)?;
     }
     Ok(got)
 }

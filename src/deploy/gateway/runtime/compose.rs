@@ -97,6 +97,18 @@ impl Runtime for Compose {
         })
     }
 
+    fn has_its_file(&self, cx: &Context, release: &Release) -> Result<bool> {
+        let text = compose_file::render(release, ENV_FILE);
+        let path = cx.settings.project().join("compose.yaml");
+        Ok(cx.host.holds(path, text.as_bytes(), access(cx)?))
+    }
+
+    fn write_its_file(&self, cx: &Context, release: &Release) -> Result<()> {
+        let text = compose_file::render(release, ENV_FILE);
+        let path = cx.settings.project().join("compose.yaml");
+        cx.host.write(path, text.as_bytes(), access(cx)?).map(drop)
+    }
+
     fn can_be_adopted(&self) -> bool {
         true
     }
@@ -106,15 +118,17 @@ impl Runtime for Compose {
     }
 }
 
-/// Writes `compose.yaml` and has Compose create the container, not started. Returns its id.
-async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
-    let access = Access {
+/// Of `compose.yaml`.
+fn access(cx: &Context) -> Result<Access> {
+    Ok(Access {
         mode: 0o644,
         owner: env::owner(cx)?,
-    };
-    let path = cx.settings.project().join("compose.yaml");
-    let text = compose_file::render(release, ENV_FILE);
-    cx.host.write(path, text.as_bytes(), access)?;
+    })
+}
+
+/// Writes `compose.yaml` and has Compose create the container, not started. Returns its id.
+async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<String> {
+    Compose.write_its_file(cx, release)?;
     let up = ["up", "--no-start", "--remove-orphans"];
     let answer = compose(cx, release, &up).await?;
     if !answer.ok() {

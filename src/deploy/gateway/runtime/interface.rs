@@ -3,6 +3,7 @@
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
+use crate::deploy::error::Result;
 use crate::deploy::gateway::boxed::Boxed;
 use crate::deploy::gateway::records::Release;
 use crate::deploy::settings::RuntimeKind;
@@ -70,6 +71,16 @@ pub(crate) trait Runtime {
     /// Whether a container that runs is not run as we made it: by a service that was scaled or removed.
     fn is_altered<'a>(&self, _: &'a Engine) -> Boxed<'a, bool> {
         Box::pin(async { Ok(false) })
+    }
+
+    /// Whether the file from which people steer it by hand is there and is as `release` has it.
+    fn has_its_file(&self, _: &Context, _: &Release) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Writes that file.
+    fn write_its_file(&self, _: &Context, _: &Release) -> Result<()> {
+        Ok(())
     }
 
     /// Whether a gateway that we did not start is remembered, to go back to.

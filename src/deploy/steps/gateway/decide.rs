@@ -76,7 +76,7 @@ pub(super) fn decide(
             let got = local(records, image.clone(), pinned.clone());
             let release = candidate(cx, records, plan, &wanted.to_string(), &got)?;
             match is_current(observed, records, &release) {
-                true => with_health(plan, observed),
+                true => in_order(cx, plan, observed, records)?,
                 false => replace,
             }
         }
@@ -84,14 +84,18 @@ pub(super) fn decide(
 }
 
 /// What has to be done to a gateway that runs what is wanted.
-fn with_health(plan: &RunPlan, observed: &Observed) -> State {
-    match observed.healthy {
-        true => State::Done,
-        false => needed(
-            plan,
-            ["start the gateway, which does not answer".to_owned()],
-        ),
+fn in_order(cx: &Context, plan: &RunPlan, observed: &Observed, records: &Records) -> Result<State> {
+    if !observed.healthy {
+        let start = "start the gateway, which does not answer".to_owned();
+        return Ok(needed(plan, [start]));
     }
+    Ok(match records.current() {
+        Some(current) if !runtime::of(current.runtime).has_its_file(cx, current)? => needed(
+            plan,
+            ["write compose.yaml, which is missing or was edited".to_owned()],
+        ),
+        _ => State::Done,
+    })
 }
 
 /// Whether the deploy user is not there yet: a dry run has only planned the step that creates it.
