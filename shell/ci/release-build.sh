@@ -44,7 +44,7 @@ programs=$(jq -r '.targets[] | select(.kind == ["bin"]) | .name' <<<"$package")
 
 # No path of this machine in the programs.
 read -ra flags <<<"${RUSTFLAGS-}"
-flags+=("--remap-path-prefix=$PWD=/oc-secrets" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+flags+=("--remap-path-prefix=$PWD=/oc-secrets" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/crates")
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 if [[ -z ${BUILD-} ]]; then

@@ -44,11 +44,13 @@ mod proofs;
 mod races;
 mod read;
 mod remembered;
+#[cfg(target_os = "linux")] // /proc
 mod residue;
 mod rounds;
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod seccomp;
+#[cfg(target_os = "linux")] // systemd's sockets
 mod serve;
 mod shells;
 mod single_flight;

@@ -69,7 +69,7 @@ stand_in() {
 	local target=x86_64-unknown-linux-musl words
 	read -ra words <<<"$ZIG_BUILD"
 	# The flags of release-build.sh, so that cargo need not build everything twice.
-	inside RUSTC_BOOTSTRAP=1 "RUSTFLAGS=$ZIG_FLAGS --remap-path-prefix=/src=/oc-secrets --remap-path-prefix=/cargo=/cargo" \
+	inside RUSTC_BOOTSTRAP=1 "RUSTFLAGS=$ZIG_FLAGS --remap-path-prefix=/src=/oc-secrets --remap-path-prefix=/cargo=/crates" \
 		cargo "${words[@]}" --locked --offline --quiet --release --example op-double --target "$target"
 	export STAND_IN=$SID/target/$target/release/examples/op-double
 }
