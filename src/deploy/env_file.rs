@@ -87,6 +87,12 @@ impl EnvFile {
         }
     }
 
+    /// Removes every entry of `key`.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.entries
+            .retain(|entry| entry.key.as_deref() != Some(key));
+    }
+
     /// [`EnvFile::set`] unless the key has a value already. If `word` fails, nothing is set.
     pub(crate) fn set_if_missing<E>(
         &mut self,
@@ -222,6 +228,13 @@ mod tests {
         let mut file = EnvFile::parse(HOSTILE);
         file.set("Z", "7");
         assert!(file.text().ends_with("not a line\r\nZ=7\r\n"));
+    }
+
+    #[test]
+    fn a_key_goes_with_all_its_lines_and_nothing_else() {
+        let mut file = EnvFile::parse("# c\nA=1\nB=\"two\nA=3\n\"\nexport A=4\n");
+        file.remove("A");
+        assert_eq!(file.text(), "# c\nB=\"two\nA=3\n\"\n");
     }
 
     #[test]

@@ -296,7 +296,7 @@ fn chosen(world: &World) -> Outcome {
     same("what is mounted", seen.collect::<Vec<_>>(), vec![other])?;
     with("\"GHCR_TOKEN\"", "x")?
         .exits(2)?
-        .says("swarm_secrets: GHCR_TOKEN cannot be one")?;
+        .says("app_secrets: GHCR_TOKEN cannot be one")?;
     with("\"OTHER\"", "op://vault/item/field")?
         .exits(2)?
         .says("OTHER is not the secret")

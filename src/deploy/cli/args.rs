@@ -122,6 +122,8 @@ pub(super) enum Command {
         )]
         args: Vec<OsString>,
     },
+    /// Have the gateway ask for its keys again, after one was changed in 1Password
+    ReloadSecrets,
     /// Check what a run needs, and say how to fix it
     Doctor,
     /// Stop the gateway, copy its state, start it again; every night by itself (step 8)

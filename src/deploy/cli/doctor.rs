@@ -14,9 +14,10 @@ use crate::deploy::gateway::health::exposure;
 use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime;
-use crate::deploy::gateway::{container, env};
+use crate::deploy::gateway::{container, env, secrets};
 use crate::deploy::host::disk;
 use crate::deploy::host::lock;
+use crate::deploy::settings::Deliver;
 use crate::deploy::step::{Reach, State};
 use crate::deploy::steps;
 use crate::deploy::token::Token;
@@ -184,6 +185,7 @@ async fn engine(cx: &Context) -> Vec<Diagnosis> {
         },
     );
     all.extend(gateway(cx, &engine).await);
+    all.extend(secrets(cx).await);
     all.extend(records(cx));
     all
 }
@@ -218,6 +220,19 @@ async fn gateway(cx: &Context, engine: &Engine) -> Vec<Diagnosis> {
         all.push(Diagnosis::bad("exposure", Severity::Fail, &failure));
     }
     all
+}
+
+/// The broker, where the gateway is to ask it.
+async fn secrets(cx: &Context) -> Option<Diagnosis> {
+    let records = Records::load(&cx.host, &cx.settings).ok()?;
+    let recorded = records.current().map(Release::delivers);
+    if cx.settings.deliver.or(recorded) != Some(Deliver::Broker) {
+        return None;
+    }
+    Some(match secrets::diagnose(cx).await {
+        Ok(text) => Diagnosis::ok("secrets", text),
+        Err(failure) => Diagnosis::bad("secrets", Severity::Fail, &failure),
+    })
 }
 
 fn records(cx: &Context) -> Option<Diagnosis> {

@@ -11,6 +11,7 @@ mod inside;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -21,10 +22,14 @@ use self::startup::Taken;
 use super::backup;
 use super::context::Context;
 use super::docker::Engine;
+use super::docker::client::docker;
 use super::error::{Exit, Failure, Result};
-use super::gateway::{container, logs};
+use super::gateway::records::Records;
+use super::gateway::{container, logs, secrets};
+use super::host::good;
 use super::reporter::{PROGRAM, Reporter};
 use super::run::{StepSelection, run};
+use super::settings::Deliver;
 use super::step::NumberedStep;
 use super::steps::{all, of_update};
 use crate::base::command_line;
@@ -111,6 +116,7 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
         Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
         Command::Exec { command } => inside::exec(cx, command),
         Command::Console { args } => inside::console(cx, args),
+        Command::ReloadSecrets => reload_secrets(cx),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
         Command::Backup { resume, wait } => back_up(cx, *resume, *wait),
         Command::Restore {
@@ -166,6 +172,34 @@ fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
             .result(&json!({"exit": 0, "archive": path, "error": null}));
         cx.reporter.line(&path);
     }
+    Ok(Exit::Done)
+}
+
+/// The broker forgets, and the gateway asks again; nothing is restarted.
+fn reload_secrets(cx: &Context) -> Result<Exit> {
+    let records = Records::load(&cx.host, &cx.settings)?;
+    let current = records.current();
+    let current = current.filter(|it| it.delivers() == Deliver::Broker);
+    let current = current.ok_or_else(|| {
+        Failure::usage("the gateway does not ask the broker for its keys")
+            .hint("a changed key reaches it by: oc-secrets exec -- openclaw-deploy bootstrap")
+    })?;
+    cx.host.wait(async {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        let container = container::find(&engine).await?.filter(|it| it.running);
+        let container = container.ok_or_else(|| {
+            Failure::new("the gateway does not run").hint("openclaw-deploy bootstrap")
+        })?;
+        secrets::reload(cx).await?;
+        let openclaw = current.spec.openclaw().unwrap_or_default();
+        let program = docker(&cx.settings.engine)
+            .args(["exec", &container.id])
+            .args(openclaw)
+            .args(["secrets", "reload"])
+            .deadline(Duration::from_secs(120));
+        good(&program, cx.host.run_async(&program).await?)
+    })?;
+    cx.reporter.line("the gateway has asked for its keys again");
     Ok(Exit::Done)
 }
 

@@ -17,11 +17,12 @@ use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime;
-use crate::deploy::gateway::{container, env};
+use crate::deploy::gateway::{container, env, secrets};
 use crate::deploy::host::lock;
 use crate::deploy::image_reference::{short, short_name};
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
+use crate::deploy::settings::Deliver;
 use crate::deploy::steps::ssh::DROP_IN;
 
 /// How many releases `status` shows; `--json` has all.
@@ -201,6 +202,7 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
             "id": it.id, "requested": it.requested, "image": it.pinned, "source": it.source.word(),
             "version": it.version, "revision": it.revision, "since": it.since, "seconds": it.seconds,
             "snapshot": it.snapshot, "runtime": it.runtime, "secrets": it.secrets,
+            "deliver": it.delivers(),
         })
     };
     json!({
@@ -225,6 +227,7 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     );
     if let Some(current) = records.current() {
         release_text(current, line);
+        line("keys", &keys_text(cx, current));
     }
     if records.pending.is_some() {
         let word = match lock::is_held(&cx.host) {
@@ -259,6 +262,15 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     }
     if !cx.settings.engine.is_remote() {
         line("backup", &backup_text(cx));
+    }
+}
+
+/// How the gateway gets its keys.
+fn keys_text(cx: &Context, current: &Release) -> String {
+    match current.delivers() {
+        Deliver::Broker => format!("by the broker: {}", secrets::names(cx)),
+        Deliver::Swarm => "as secrets of the swarm".to_owned(),
+        Deliver::Env => "in .env, and so on the engine's disk".to_owned(),
     }
 }
 

@@ -152,13 +152,15 @@ async fn state_of(
     }
 }
 
-/// The release to go back to: `to`, or the newest with another image than the current one.
+/// The release to go back to: `to`, or the newest with another image than the current one, or whose keys
+/// come by another way.
 fn target(records: &Records, to: Option<u64>) -> Result<&Release> {
     let found = match to {
         Some(id) => records.release(id),
         None => records.current().and_then(|current| {
-            let others = records.releases.iter().rev();
-            others.into_iter().find(|it| it.image != current.image)
+            let differs =
+                |it: &&Release| it.image != current.image || it.delivers() != current.delivers();
+            records.releases.iter().rev().find(differs)
         }),
     };
     found.ok_or_else(|| {

@@ -16,7 +16,7 @@ use crate::deploy::host::{Host, system};
 use crate::deploy::image_reference::ImageRef;
 use crate::deploy::journal::Journal;
 use crate::deploy::reporter::Reporter;
-use crate::deploy::settings::{CONFIG, ConfigFile, Settings, swarm_secrets};
+use crate::deploy::settings::{CONFIG, ConfigFile, Settings, app_secrets};
 use crate::deploy::token::{self, Token, take};
 
 /// The secrets that were in our environment.
@@ -32,7 +32,7 @@ impl Taken {
         Self {
             ghcr: take("GHCR_TOKEN"),
             tailscale: take("TAILSCALE_AUTH_KEY"),
-            app: token::take_all(swarm_secrets::by_default()),
+            app: token::take_all(app_secrets::by_default()),
         }
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     system::can_serve(&settings.engine)?;
     let mut app = taken.app;
     // Those that are named only in the configuration.
-    app.extend(token::take_all(settings.swarm_secrets.clone()));
+    app.extend(token::take_all(settings.app_secrets.clone()));
     token::refuse_unresolved(&app)?;
     let mut host = Host::new(&settings.root)?;
     host.heed_signals()?;

@@ -17,6 +17,7 @@ pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod observed;
 pub(crate) mod state;
+pub(crate) mod secrets;
 pub(crate) mod runtime;
 pub(crate) mod observe;
 mod acceptance;

@@ -12,7 +12,7 @@ use crate::deploy::gateway::spec::Spec;
 use crate::deploy::host::{Access, Host};
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::Acquired;
-use crate::deploy::settings::{RuntimeKind, Settings};
+use crate::deploy::settings::{Deliver, RuntimeKind, Settings};
 
 /// Root only: the fingerprint of `.env` is in it.
 const ACCESS: Access = Access {
@@ -89,6 +89,9 @@ pub(crate) struct Release {
     /// The names of the secrets of the swarm that it was given.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// How it got its keys; not known of what earlier versions started.
+    #[serde(default)]
+    pub deliver: Option<Deliver>,
     /// The fingerprint of `.env` as it was started with.
     pub env: String,
     /// Seconds since 1970.
@@ -111,6 +114,16 @@ pub(crate) struct Pending {
     pub from: Option<u64>,
     /// The snapshot of its state, once it is complete.
     pub snapshot: Option<String>,
+}
+
+impl Release {
+    /// How it gets its keys.
+    pub(crate) fn delivers(&self) -> Deliver {
+        self.deliver.unwrap_or(match self.runtime {
+            RuntimeKind::Compose => Deliver::Env,
+            RuntimeKind::Swarm => Deliver::Swarm,
+        })
+    }
 }
 
 impl Records {
@@ -311,6 +324,7 @@ pub(crate) mod tests {
             runtime: RuntimeKind::Compose,
             spec: Spec::default(),
             secrets: Vec::new(),
+            deliver: None,
             env: String::new(),
             since: 0,
             seconds: 0.0,

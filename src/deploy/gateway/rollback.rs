@@ -12,6 +12,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::labels;
 use crate::deploy::gateway::{env, restore, runtime, state};
+use crate::deploy::settings::Deliver;
 
 /// Runs `target` again with the state of `snapshot`. Returns the id of the new release.
 ///
@@ -100,7 +101,10 @@ async fn next_release(
         id,
         since: now(),
         env: env::fingerprint(cx)?,
-        secrets: plan.secrets,
+        secrets: match target.delivers() {
+            Deliver::Swarm => plan.secrets,
+            Deliver::Broker | Deliver::Env => Vec::new(),
+        },
         snapshot: None,
         state: own.and_then(|_| state::of(&cx.settings).name_for(id)),
         ..target.clone()

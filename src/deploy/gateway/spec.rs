@@ -37,6 +37,12 @@ impl Spec {
         }
         command
     }
+
+    /// The words before `gateway`, which are OpenClaw's command line.
+    pub(crate) fn openclaw(&self) -> Option<&[String]> {
+        let gateway = self.command.iter().position(|it| it == "gateway")?;
+        (gateway > 0).then(|| &self.command[..gateway])
+    }
 }
 
 /// The arguments that [`Spec::command`] adds.

@@ -23,6 +23,7 @@ use crate::deploy::gateway::spec::Spec;
 use crate::deploy::gateway::{acceptance, container, env, image_cleanup, logs, restore, state};
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::Acquired;
+use crate::deploy::settings::Deliver;
 
 /// Decides all that a release is made of. Changes nothing.
 ///
@@ -54,6 +55,7 @@ pub(crate) fn candidate(
             mounts: storage.mounts(&cx.settings),
         },
         secrets: plan.secrets.clone(),
+        deliver: plan.deliver,
         env: env::fingerprint(cx)?,
         since: now(),
         seconds: 0.0,
@@ -226,6 +228,9 @@ async fn attempt(
         release.pinned,
         release.source.word()
     ));
+    if release.delivers() == Deliver::Broker {
+        runtime::set_provider(cx, release).await?;
+    }
     let id = runtime::of(release.runtime)
         .start(cx, engine, release)
         .await?;
@@ -262,6 +267,7 @@ pub(crate) async fn finish(
     cx.journal.add(json!({
         "event": "release", "release": release.id, "image": release.pinned,
         "source": release.source.word(), "seconds": release.seconds, "sign": sign.word(),
+        "deliver": release.delivers().word(),
     }));
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;

@@ -3,12 +3,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket};
 use nix::sys::stat::{major, minor};
 use nix::unistd::{Gid, Uid, fchownat};
 
@@ -47,6 +49,20 @@ pub(super) fn give(top: &impl AsFd, within: &Path, owner: (u32, u32)) -> io::Res
     let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
     fchownat(&found, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH)?;
     Ok(())
+}
+
+/// A connection to the socket at `path` from one with the abstract name `us`, as systemd makes for
+/// `LoadCredential=`.
+pub(crate) fn connect_as(us: &[u8], path: &Path) -> io::Result<UnixStream> {
+    let stream = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    bind(stream.as_raw_fd(), &UnixAddr::new_abstract(us)?)?;
+    connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(stream.into())
 }
 
 /// Waits until all of the file system of `directory` is on its disk.

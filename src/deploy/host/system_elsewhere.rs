@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -34,6 +35,11 @@ pub(crate) fn can_serve(engine: &EngineAddress) -> Result<()> {
 
 /// Never asked for: nothing of a gateway lies here.
 pub(super) fn give(_top: &impl AsFd, _within: &Path, _owner: (u32, u32)) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Never asked for: the broker's gateway is on Linux.
+pub(crate) fn connect_as(_us: &[u8], _path: &Path) -> io::Result<UnixStream> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

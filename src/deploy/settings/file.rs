@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::base::file_ownership;
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::settings::Deliver;
 
 /// `[host]` in the configuration: steps 1, 2 and 5 to 9.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -72,7 +73,9 @@ pub(crate) struct ConfigFile {
     pub(super) build_context: Option<PathBuf>,
     pub(super) build_source: Option<String>,
     pub(super) swarm: Option<bool>,
-    pub(super) swarm_secrets: Option<Vec<String>>,
+    #[serde(alias = "swarm_secrets")]
+    pub(super) app_secrets: Option<Vec<String>>,
+    pub(super) deliver: Option<Deliver>,
     pub(super) host: HostSettings,
 }
 

@@ -3,9 +3,9 @@
 //! Pure. Everything later in the pipeline reads [`Settings`] and never a flag, a file or the
 //! environment again. Unknown keys of the file are errors.
 
+pub(crate) mod app_secrets;
 mod engine;
 mod file;
-pub(crate) mod swarm_secrets;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::image_reference::ImageRef;
 use crate::base::duration;
 use crate::base::env_name::EnvName;
 
+pub(crate) use self::app_secrets::Deliver;
 pub(crate) use self::engine::EngineAddress;
 pub(crate) use self::file::{ConfigFile, HostSettings};
 
@@ -68,8 +69,12 @@ pub(crate) struct Settings {
     pub engine: EngineAddress,
     /// How the gateway is run; `None`: as it is run now.
     pub runtime: Option<RuntimeKind>,
-    /// The variables of our environment that a Swarm service is given as secrets.
-    pub swarm_secrets: Vec<EnvName>,
+    /// The gateway's keys, by the names of their variables.
+    pub app_secrets: Vec<EnvName>,
+    /// Whether somebody chose those names.
+    pub app_secrets_are_chosen: bool,
+    /// How it gets them; `None`: as it got them before.
+    pub deliver: Option<Deliver>,
     /// What steps 1, 2 and 5 to 9 may be told.
     pub host: HostSettings,
 }
@@ -161,7 +166,9 @@ impl Settings {
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
             runtime: flags.swarm.or(file.swarm).map(RuntimeKind::from),
-            swarm_secrets: swarm_secrets::names(file.swarm_secrets)?,
+            app_secrets_are_chosen: file.app_secrets.is_some(),
+            app_secrets: app_secrets::names(file.app_secrets)?,
+            deliver: deliverable(file.deliver, &engine)?,
             config: file.path.filter(|path| path != Path::new(CONFIG)),
             root: root(flags.root, flags.state_home, &engine),
             engine,
@@ -262,6 +269,17 @@ fn user(name: String) -> Result<String> {
     } else {
         Err(Failure::usage(format!("not a user name: {name}")))
     }
+}
+
+/// The broker and its folder are this host's: another machine's engine has neither.
+fn deliverable(deliver: Option<Deliver>, engine: &EngineAddress) -> Result<Option<Deliver>> {
+    if deliver == Some(Deliver::Broker) && engine.is_remote() {
+        return Err(Failure::usage(
+            "deliver = \"broker\" is for this host's engine: a container on another machine cannot reach the broker here",
+        )
+        .hint("run openclaw-deploy on that machine, or write deliver = \"env\""));
+    }
+    Ok(deliver)
 }
 
 /// 0 would have the engine choose another port each time, at which nobody looks for the gateway.

@@ -21,12 +21,13 @@ use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::{self, RunPlan};
 use crate::deploy::gateway::upgrade::{candidate, refuse_bad, upgrade};
-use crate::deploy::gateway::{container, env, logs, recover};
+use crate::deploy::gateway::{container, env, logs, recover, secrets};
 use crate::deploy::host::load::Load;
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
 use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
 use crate::deploy::image_reference::short_name;
+use crate::deploy::settings::Deliver;
 use crate::deploy::step::{State, Step};
 
 /// The gateway.
@@ -91,6 +92,10 @@ impl Gateway {
         } else {
             decide::decide(cx, &records, &plan, &observed, &resolved)?
         };
+        let state = match plan.deliver == Some(Deliver::Broker) {
+            true => decide::with_broker(cx, state).await?,
+            false => state,
+        };
         if state == State::Done {
             tell(cx, &records);
         }
@@ -108,6 +113,10 @@ async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<St
     let before = records.current().map(|it| it.image.clone());
     let observed = observe(cx, engine).await?;
     let plan = runtime::plan(cx, engine, &records, &observed).await?;
+    if plan.deliver == Some(Deliver::Broker) {
+        secrets::provide(cx).await?;
+        secrets::leave_env(cx)?;
+    }
     let is_paused = runtime::pause_for_pull(engine, &observed).await?;
     let got = replace(cx, engine, &mut records, &observed, &plan, resolved).await;
     if is_paused && got.is_err() {

@@ -15,9 +15,9 @@ use crate::deploy::gateway::boxed::Boxed;
 use crate::deploy::gateway::labels::{self, PROJECT};
 use crate::deploy::gateway::records::Release;
 use crate::deploy::gateway::state;
-use crate::deploy::gateway::{container, env};
+use crate::deploy::gateway::{container, env, secrets};
 use crate::deploy::host::{Access, Host, ProgramOutput};
-use crate::deploy::settings::RuntimeKind;
+use crate::deploy::settings::{Deliver, RuntimeKind};
 
 /// Compose.
 pub(super) struct Compose;
@@ -53,6 +53,9 @@ impl Runtime for Compose {
         release: &'a Release,
     ) -> Boxed<'a, String> {
         Box::pin(async move {
+            if release.delivers() == Deliver::Broker {
+                secrets::before_start(cx).await?;
+            }
             let id = create(cx, engine, release).await?;
             state::of(&cx.settings).prepare(cx, engine, &id).await?;
             engine.restart_policy(&id, "no").await?;
@@ -62,12 +65,15 @@ impl Runtime for Compose {
 
     fn resume<'a>(
         &self,
-        _: &'a Context,
+        cx: &'a Context,
         engine: &'a Engine,
         container: &'a Container,
-        _: &'a Release,
+        release: &'a Release,
     ) -> Boxed<'a, String> {
         Box::pin(async move {
+            if release.delivers() == Deliver::Broker {
+                secrets::before_start(cx).await?;
+            }
             if !container.running {
                 engine.start(&container.id).await?;
             }
@@ -115,6 +121,36 @@ impl Runtime for Compose {
 
     fn left_behind(&self) -> &'static str {
         "its container is left stopped for inspection"
+    }
+}
+
+/// The gateway, which does not run, is told whom to ask for its keys. OpenClaw writes that itself where
+/// its configuration is no JSON, in a container of `release`.
+pub(crate) async fn set_provider(cx: &Context, release: &Release) -> Result<()> {
+    if secrets::edit(cx)? == secrets::Edit::Done {
+        return Ok(());
+    }
+    let by_hand = || {
+        Failure::new(
+            "openclaw.json is not JSON, and OpenClaw could not add the secret provider to it",
+        )
+        .hint("see the lines to add: oc-secrets openclaw config")
+    };
+    let openclaw = release.spec.openclaw().ok_or_else(by_hand)?;
+    let mut words = vec![
+        "run",
+        "--rm",
+        "--no-deps",
+        "--no-TTY",
+        "--interactive=false",
+    ];
+    words.push(labels::COMPOSE_SERVICE);
+    let set = secrets::provider_words();
+    words.extend(openclaw.iter().chain(&set).map(String::as_str));
+    secrets::before_start(cx).await?;
+    match compose(cx, release, &words).await?.ok() {
+        true => Ok(()),
+        false => Err(by_hand()),
     }
 }
 

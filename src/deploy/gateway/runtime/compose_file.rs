@@ -7,7 +7,9 @@ use std::fmt::Write;
 use crate::base::checksum::fnv1a;
 use crate::deploy::gateway::labels::{self, COMPOSE_SERVICE, INSIDE, PROJECT};
 use crate::deploy::gateway::records::Release;
+use crate::deploy::gateway::secrets;
 use crate::deploy::gateway::state::volumes;
+use crate::deploy::settings::Deliver;
 
 /// The `.env` beside the file.
 pub(super) const ENV_FILE: &str = ".env";
@@ -62,6 +64,9 @@ fn service(release: &Release, env_file: &str) -> String {
     };
     let _ = writeln!(text, "    env_file: [{env_file}]");
     text.push_str("    environment:\n      HOME: /home/node\n      OPENCLAW_GATEWAY_BIND: lan\n      OPENCLAW_NO_AUTO_UPDATE: \"1\"\n");
+    if release.delivers() == Deliver::Broker {
+        let _ = writeln!(text, "      OC_SECRETS_SOCKET: {}", secrets::SOCKET);
+    }
     let _ = writeln!(text, "    ports: [\"127.0.0.1:{}:{INSIDE}\"]", spec.port);
     text.push_str(&mounts(release));
     text.push_str("    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    init: true\n    pids_limit: 512\n    restart: unless-stopped\n    stop_grace_period: 30s\n");
@@ -83,6 +88,14 @@ fn mounts(release: &Release) -> String {
             text,
             "      - {{type: bind, source: {source}, target: {target}, bind: {{create_host_path: false}}}}"
         );
+    }
+    if release.delivers() == Deliver::Broker {
+        for (source, target) in [(secrets::FOLDER, secrets::MOUNTED), secrets::PROGRAM] {
+            let _ = writeln!(
+                text,
+                "      - {{type: bind, source: {source}, target: {target}, read_only: true, bind: {{create_host_path: false}}}}"
+            );
+        }
     }
     for (name, inside) in volumes::PARTS.iter().filter(|_| release.state.is_some()) {
         let _ = writeln!(
@@ -131,6 +144,24 @@ mod tests {
         assert!(text.contains("pull_policy: never") && text.contains("cap_drop: [ALL]"));
         assert!(text.contains("\"gateway\", \"--bind\", \"lan\", \"--port\", \"18789\""));
         assert_eq!(fingerprint(&here("r/x@sha256:00")).len(), 16);
+    }
+
+    #[test]
+    fn what_asks_the_broker_has_its_folder_read_only_and_is_another_gateway() {
+        let mut broker = here("a");
+        broker.deliver = Some(Deliver::Broker);
+        let text = render(&broker, ENV_FILE);
+        assert!(text.contains("      OC_SECRETS_SOCKET: /run/oc-secrets/socket\n"));
+        for mount in [
+            "source: /run/oc-secrets/clients/gateway, target: /run/oc-secrets, read_only: true",
+            "target: /usr/local/lib/oc-secrets/oc-secrets, read_only: true",
+        ] {
+            assert!(text.contains(mount), "{text}");
+        }
+        assert_ne!(fingerprint(&broker), fingerprint(&here("a")));
+        let mut env = here("a");
+        env.deliver = Some(Deliver::Env);
+        assert_eq!(fingerprint(&env), fingerprint(&here("a")));
     }
 
     #[test]

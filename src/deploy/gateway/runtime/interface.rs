@@ -6,7 +6,7 @@ use crate::deploy::docker::containers::Container;
 use crate::deploy::error::Result;
 use crate::deploy::gateway::boxed::Boxed;
 use crate::deploy::gateway::records::Release;
-use crate::deploy::settings::RuntimeKind;
+use crate::deploy::settings::{Deliver, RuntimeKind};
 
 /// How the gateway is to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct RunPlan {
     pub secrets: Vec<String>,
     /// Those of them that have to be created.
     pub fresh: Vec<String>,
+    /// How it gets its keys.
+    pub deliver: Option<Deliver>,
 }
 
 /// What runs the gateway.

@@ -9,6 +9,7 @@ mod compose_file;
 mod compose;
 mod swarm;
 
+pub(crate) use self::compose::set_provider;
 pub(crate) use self::interface::RunPlan;
 use self::interface::Runtime;
 pub(crate) use self::swarm::{is_up as service_is_up, start_again as start_service};
@@ -16,10 +17,10 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::gateway::container;
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
-use crate::deploy::settings::RuntimeKind;
+use crate::deploy::gateway::{container, secrets};
+use crate::deploy::settings::{Deliver, RuntimeKind};
 
 pub(crate) const ALL: [RuntimeKind; 2] = [RuntimeKind::Compose, RuntimeKind::Swarm];
 
@@ -58,7 +59,21 @@ pub(crate) async fn plan(
     let running = observed.container.as_ref().map(container::runtime);
     let current = records.current().map(|it| it.runtime);
     let kind = cx.settings.runtime.or(running).or(current);
-    of(kind.unwrap_or_default()).plan(cx, engine).await
+    let kind = kind.unwrap_or_default();
+    let deliver = secrets::choose(cx, records, kind)?;
+    let plan = of(kind).plan(cx, engine).await?;
+    let plan = match deliver {
+        Deliver::Swarm => plan,
+        Deliver::Broker | Deliver::Env => RunPlan {
+            secrets: Vec::new(),
+            fresh: Vec::new(),
+            ..plan
+        },
+    };
+    Ok(RunPlan {
+        deliver: Some(deliver),
+        ..plan
+    })
 }
 
 /// Stops the gateway, whatever runs it.

@@ -7,7 +7,7 @@ use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::RunPlan;
 use crate::deploy::gateway::upgrade::candidate;
-use crate::deploy::gateway::{container, env, runtime};
+use crate::deploy::gateway::{container, env, runtime, secrets};
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::build;
 use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
@@ -83,6 +83,23 @@ pub(super) fn decide(
     })
 }
 
+/// What has to be done for the broker, and then to the gateway. What stays in `.env` is told.
+pub(super) async fn with_broker(cx: &Context, state: State) -> Result<State> {
+    if owner_is_planned(cx) {
+        return Ok(state);
+    }
+    let mut what = secrets::to_do(cx).await?;
+    if what.is_empty() {
+        for line in secrets::stays(cx)? {
+            cx.reporter.warn(line);
+        }
+    }
+    if let State::Needed { what: more } = state {
+        what.extend(more);
+    }
+    Ok(State::of(what))
+}
+
 /// What has to be done to a gateway that runs what is wanted.
 fn in_order(cx: &Context, plan: &RunPlan, observed: &Observed, records: &Records) -> Result<State> {
     if !observed.healthy {
@@ -121,7 +138,9 @@ fn runs_wanted(
     let Some(current) = current.filter(|it| it.requested == wanted.to_string()) else {
         return Ok(false);
     };
-    let as_wanted = current.runtime == plan.runtime && current.secrets == plan.secrets;
+    let as_wanted = current.runtime == plan.runtime
+        && current.secrets == plan.secrets
+        && Some(current.delivers()) == plan.deliver;
     Ok(observed.healthy
         && runs(observed, current)
         && as_wanted

@@ -46,6 +46,7 @@ impl Runtime for Swarm {
                 runtime: RuntimeKind::Swarm,
                 secrets,
                 fresh,
+                deliver: None,
             })
         })
     }

@@ -3,7 +3,7 @@
 //! A secret cannot be changed or read back there. So its name carries a version
 //! (`openclaw_NAME_v3`), and its label a salted fingerprint by which the next run sees whether
 //! the value is still the same. What is not in our environment stays as it is in the swarm;
-//! what is no longer in `swarm_secrets` goes.
+//! what is no longer in `app_secrets` goes.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::deploy::settings::STATE_OWNER;
 /// The names of the secrets that the gateway is to be given, and those of them to be made.
 pub(crate) async fn wanted(cx: &Context, engine: &Engine) -> Result<(Vec<String>, Vec<String>)> {
     let there = engine.secrets().await?;
-    let names = &cx.settings.swarm_secrets;
+    let names = &cx.settings.app_secrets;
     let wanted = choose(names, &cx.app_secrets, &there);
     let fresh = wanted.iter().filter(|name| find(&there, name).is_none());
     let fresh = fresh.cloned().collect();
@@ -80,7 +80,7 @@ pub(crate) async fn mount(cx: &Context, engine: &Engine, objects: &[String]) -> 
             "File": {"Name": name, "UID": uid.to_string(), "GID": gid.to_string(), "Mode": 0o400},
         }));
     }
-    if mounts.is_empty() && !cx.settings.swarm_secrets.is_empty() {
+    if mounts.is_empty() && !cx.settings.app_secrets.is_empty() {
         cx.reporter
             .warn("no app secret is in the environment or the swarm; the gateway is given none");
     }

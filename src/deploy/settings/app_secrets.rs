@@ -1,9 +1,34 @@
-//! Which variables become secrets of the swarm: those of `swarm_secrets`, or of the built-in
-//! manifest.
+//! The gateway's keys: which they are, those of `app_secrets` or of the built-in manifest, and how it
+//! gets them.
+
+use serde::{Deserialize, Serialize};
 
 use crate::base::env_name::EnvName;
 use crate::broker::manifest::builtin;
 use crate::deploy::error::{Failure, Result};
+
+/// How the gateway gets its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Deliver {
+    /// It asks the broker of this host for them.
+    Broker,
+    /// As secrets of the swarm.
+    Swarm,
+    /// The user writes them into `.env`.
+    Env,
+}
+
+impl Deliver {
+    /// The word in the configuration and in the journal.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Swarm => "swarm",
+            Self::Env => "env",
+        }
+    }
+}
 
 /// Variables that no gateway gets: they give access to registries, networks and vaults.
 const NOT_FOR_THE_GATEWAY: [&str; 4] = [
@@ -16,7 +41,7 @@ const NOT_FOR_THE_GATEWAY: [&str; 4] = [
 /// Swarm allows 64 bytes; `openclaw_` and a version go around a name.
 const LONGEST: usize = 48;
 
-/// The variables that become secrets: those of `swarm_secrets`, or of the built-in manifest.
+/// The variables that become secrets: those of `app_secrets`, or of the built-in manifest.
 pub(crate) fn names(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
     let Some(given) = given else {
         return Ok(by_default());
@@ -24,9 +49,8 @@ pub(crate) fn names(given: Option<Vec<String>>) -> Result<Vec<EnvName>> {
     given
         .into_iter()
         .map(|text| {
-            parse(&text).map_err(|why| {
-                Failure::usage(format!("swarm_secrets: {text} cannot be one: {why}"))
-            })
+            parse(&text)
+                .map_err(|why| Failure::usage(format!("app_secrets: {text} cannot be one: {why}")))
         })
         .collect()
 }

@@ -1,0 +1,101 @@
+//! The broker's units: installed where the package has not, enabled, started.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::deploy::context::Context;
+use crate::deploy::error::Result;
+use crate::deploy::host::{Access, Program, good};
+
+const SERVICE: &str = "oc-secrets.service";
+const SOCKETS: [&str; 2] = ["oc-secrets.socket", "oc-secrets-client@gateway.socket"];
+const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
+const OURS: &str = "/etc/systemd/system";
+/// The program's path in the units.
+const PROGRAM: &str = "/usr/bin/oc-secrets";
+
+const TEXTS: [(&str, &str); 3] = [
+    (
+        SERVICE,
+        include_str!("../../../../shell/systemd/oc-secrets.service"),
+    ),
+    (
+        "oc-secrets.socket",
+        include_str!("../../../../shell/systemd/oc-secrets.socket"),
+    ),
+    (
+        "oc-secrets-client@.socket",
+        include_str!("../../../../shell/systemd/oc-secrets-client@.socket"),
+    ),
+];
+
+/// What has to be done.
+pub(super) async fn to_do(cx: &Context) -> Result<Vec<String>> {
+    let mut what = Vec::new();
+    for (name, text) in missing(cx) {
+        if !cx.host.holds(
+            Path::new(OURS).join(name),
+            text.as_bytes(),
+            Access::root(0o644),
+        ) {
+            what.push(format!("install {name}"));
+        }
+    }
+    for socket in SOCKETS {
+        if !(says_yes(cx, "is-enabled", socket).await? && says_yes(cx, "is-active", socket).await?)
+        {
+            what.push(format!("enable {socket}"));
+        }
+    }
+    Ok(what)
+}
+
+/// Installs what is missing, and has the sockets there now and after each boot.
+pub(super) async fn start(cx: &Context) -> Result<()> {
+    let mut is_new = false;
+    for (name, text) in missing(cx) {
+        let access = Access::root(0o644);
+        is_new |= cx
+            .host
+            .write(Path::new(OURS).join(name), text.as_bytes(), access)?;
+    }
+    if is_new {
+        systemctl(cx, &["daemon-reload"]).await?;
+    }
+    if !says_yes(cx, "is-active", SOCKETS[1]).await? {
+        // systemd hands a service its sockets when it starts.
+        systemctl(cx, &["stop", SERVICE]).await?;
+    }
+    systemctl(cx, &["enable", "--now", SOCKETS[0], SOCKETS[1]]).await
+}
+
+/// The broker forgets what it keeps.
+pub(crate) async fn reload(cx: &Context) -> Result<()> {
+    systemctl(cx, &["reload-or-restart", SERVICE]).await
+}
+
+/// The units that no package has installed, for the program where it is.
+fn missing(cx: &Context) -> Vec<(&'static str, String)> {
+    let packaged = |name: &str| {
+        let mut places = PACKAGED.iter().map(|it| Path::new(it).join(name));
+        places.any(|path| cx.host.exists(path))
+    };
+    let program = cx.host.find("oc-secrets");
+    let program = program.map_or(PROGRAM.into(), |it| it.display().to_string());
+    let missing = TEXTS.into_iter().filter(|(name, _)| !packaged(name));
+    missing
+        .map(|(name, text)| (name, text.replace(PROGRAM, &program)))
+        .collect()
+}
+
+async fn says_yes(cx: &Context, question: &str, unit: &str) -> Result<bool> {
+    let program = Program::new("systemctl").args([question, "--quiet", unit]);
+    Ok(cx.host.run_async(&program).await?.ok())
+}
+
+async fn systemctl(cx: &Context, words: &[&str]) -> Result<()> {
+    let program = Program::new("systemctl")
+        .args(words)
+        .deadline(Duration::from_secs(120));
+    good(&program, cx.host.run_async(&program).await?).map(drop)
+}

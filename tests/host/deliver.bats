@@ -1,0 +1,253 @@
+# openclaw-deploy gives the gateway its keys by the broker, for real: units, mounts, a reboot, the way back; and the keys on no disk.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # code for the guest's shell; each test has variables of its own; `run` sets the rest
+# The tests of this file go from state to state, in order, in one guest.
+
+key=1234567890:TelegramKeyThatTheBrokerHas
+rotated=1234567890:TelegramKeyAfterItsChange
+vault_token=ops_TokenOfTheBrokerOnNoDisk
+provider=/usr/local/lib/oc-secrets/oc-secrets
+config=/home/deploy/.openclaw/openclaw.json
+gateway=openclaw-openclaw-gateway-1
+
+setup_file() {
+	load guest
+	load vps
+	guest_tree
+	guest_config
+	vps_ground
+	install -m 0755 "$OC_HOST_STATIC" "$GUEST/root/usr/bin/oc-secrets"
+	install -m 0755 "${OC_HOST_BIN%/*}/examples/op-double" "$GUEST/root/usr/bin/op"
+	# The stand-in writes down who called, for which the unit's own user needs rights.
+	mkdir -p "$GUEST/root/etc/systemd/system/oc-secrets.service.d"
+	printf '[Service]\nReadWritePaths=/usr/double\n' >"$GUEST/root/etc/systemd/system/oc-secrets.service.d/stand-in.conf"
+	vps_boot
+	chmod 0777 "$GUEST/vault"
+	vault_has "$key"
+	guest_serve_vendor
+	vps_registry
+}
+
+teardown_file() {
+	load guest
+	guest_stop
+}
+
+setup() {
+	load guest
+	load vps
+	guest_again
+}
+
+vault_has() {
+	cat >"$GUEST/vault/vaults.json" <<-VAULT
+		{ "vaults": [ { "id": "vvvvvvvvvvvvvvvvvvvvvvvvvv", "name": "OpenClaw", "items": [
+		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii1", "title": "Telegram Bot Token", "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "$1" } ] },
+		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii2", "title": "Notion API Key", "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "notion-key" } ] }
+		] } ] }
+	VAULT
+}
+
+# told LINES…: these lines are at the top of the configuration, in the place of earlier ones.
+told() {
+	sed -i '/^app_secrets\|^swarm_secrets\|^deliver/d' "$GUEST/root/etc/openclaw-deploy.toml"
+	printf '%s\n' "$@" | cat - "$GUEST/root/etc/openclaw-deploy.toml" >"$GUEST/config"
+	cat "$GUEST/config" >"$GUEST/root/etc/openclaw-deploy.toml"
+}
+
+boot() { guest env GHCR_TOKEN="$vps_token" openclaw-deploy bootstrap --only docker,user,files,gateway --image "$vps_image" "$@" 2>&1; }
+
+ask() { guest docker exec "$gateway" "$provider" read "$1" 2>&1; } # ask NAME: as the gateway would
+
+container() { guest docker inspect --format '{{.Id}}' "$gateway"; }
+
+eventually() {
+	local _
+	for _ in {1..100}; do
+		"$@" && return 0
+		sleep 0.2
+	done
+	return 1
+}
+
+has() { [ "$(ask TELEGRAM_BOT_TOKEN)" = "$1" ]; }
+
+found() {
+	sync
+	grep -rlaF "$1" "$GUEST/upper" "$GUEST/docker" "$GUEST/containerd" 2>/dev/null || true
+	if guest docker inspect "$gateway" | grep -qF "$1"; then echo inspect; fi
+	if guest journalctl --quiet --no-pager | grep -qF "$1"; then echo journal; fi
+	if guest docker export "$gateway" | grep -qaF "$1"; then echo container; fi
+}
+
+@test "without the broker's token it is refused, and a dry run says so too" {
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
+	deploy bootstrap --only docker,user,files >"$GUEST/ground" || { cat "$GUEST/ground" && return 1; }
+	for dry in '' --dry-run; do
+		run boot $dry
+		[ "$status" -eq 1 ]
+		[[ $output == *'there is no /etc/credstore.encrypted/op-token'*'systemd-creds encrypt'* ]]
+	done
+	[ -z "$(guest docker ps --all --quiet)" ]
+}
+
+@test "a name whose item is not known is refused with the lines to write" {
+	guest sh -c 'mkdir -p /etc/credstore.encrypted && printf %s "$1" | systemd-creds encrypt --with-key=host --name=op-token - /etc/credstore.encrypted/op-token' sh "$vault_token"
+	told 'app_secrets = ["MY_KEY"]' 'deliver = "broker"'
+	run boot
+	[ "$status" -eq 2 ]
+	[[ $output == *'MY_KEY = "op://VAULT/ITEM/FIELD"'*'[clients.gateway]'* ]]
+}
+
+@test "a name without a value is refused before there is a gateway" {
+	told 'app_secrets = ["TODOIST_API_KEY"]' 'deliver = "broker"'
+	run boot
+	[ "$status" -eq 1 ]
+	[[ $output == *'the broker has no value for TODOIST_API_KEY; the gateway was not touched'* ]]
+	[ -z "$(guest docker ps --all --quiet)" ]
+	guest rm /etc/oc-secrets/oc-secrets.toml
+	guest systemctl reload oc-secrets.service || true
+	guest systemctl stop oc-secrets.service oc-secrets.socket oc-secrets-client@gateway.socket
+	guest systemctl disable oc-secrets.socket oc-secrets-client@gateway.socket
+}
+
+@test "the first run on a host with op and a token chooses the broker, and the gateway can ask" {
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]'
+	run boot --dry-run
+	[ "$status" -eq 0 ]
+	[[ $output == *'write /etc/oc-secrets/oc-secrets.toml'*'enable oc-secrets-client@gateway.socket'* ]]
+	[ ! -e "$GUEST/root/etc/oc-secrets/oc-secrets.toml" ]
+	run boot
+	[ "$status" -eq 0 ] || { echo "$output" && guest journalctl -u oc-secrets --no-pager && return 1; }
+	vps_answers
+	has "$key"
+	[ "$(guest stat -c '%a %u' /var/lib/openclaw-deploy/provider /var/lib/openclaw-deploy/provider/oc-secrets)" = $'700 0\n555 1000' ]
+	[ "$(guest stat -c '%a %u' $config)" = '600 1000' ]
+	guest cat $config | python3 -c 'import json, sys; it = json.load(sys.stdin); assert it["secrets"]["providers"]["oc"]["command"] == "'$provider'" and it["gateway"]["mode"] == "local", it'
+	run guest docker exec "$gateway" sh -c true # there is no shell in it: the program is static
+	[ "$status" -ne 0 ]
+	run ask NOTION_API_KEY
+	[ "$status" -ne 0 ]
+}
+
+@test "a second run changes nothing, status and doctor know it" {
+	local before
+	before=$(container)
+	run boot
+	[ "$status" -eq 0 ]
+	[[ $output == *gateway*unchanged* ]]
+	[ "$(container)" = "$before" ]
+	[[ $(deploy status) == *'keys        by the broker: TELEGRAM_BOT_TOKEN'* ]]
+	[[ $(deploy doctor) == *'ok    secrets    by the broker: TELEGRAM_BOT_TOKEN'* ]]
+	[[ $(deploy status --json) == *'"deliver":"broker"'* ]]
+}
+
+@test "neither key nor token is on a disk, in the journal, or in what inspect says" {
+	[ "$(found "$key")" = '' ]
+	[ "$(found "$vault_token")" = '' ]
+	# The control: a key in .env is found.
+	guest sh -c 'echo OTHER_KEY=control-key-in-env >>/home/deploy/openclaw/.env'
+	boot >/dev/null
+	[[ $(found control-key-in-env) == *inspect* ]]
+	has "$key"
+}
+
+@test "a key in .env goes when the gateway asks for it and the vault has the same, and else stays with a warning" {
+	guest sh -c 'echo TELEGRAM_BOT_TOKEN=another >>/home/deploy/openclaw/.env'
+	run boot
+	[[ $output == *'TELEGRAM_BOT_TOKEN stays in .env'*'no field of openclaw.json asks for it'* ]]
+	python3 - "$GUEST/root$config" <<-'PYTHON'
+		import json, sys
+		text = json.load(open(sys.argv[1]))
+		text["channels"] = {"telegram": {"botToken": {"source": "exec", "provider": "oc", "id": "TELEGRAM_BOT_TOKEN"}}}
+		json.dump(text, open(sys.argv[1], "w"))
+	PYTHON
+	run boot
+	[[ $output == *'TELEGRAM_BOT_TOKEN stays in .env'*'1Password has another value'* ]]
+	guest sed -i "s/^TELEGRAM_BOT_TOKEN=.*/TELEGRAM_BOT_TOKEN=$key/" /home/deploy/openclaw/.env
+	run boot
+	[ "$status" -eq 0 ]
+	[[ $output == *'TELEGRAM_BOT_TOKEN is no longer in .env'* ]]
+	run guest grep -q TELEGRAM_BOT_TOKEN /home/deploy/openclaw/.env
+	[ "$status" -eq 1 ]
+	guest grep -q OTHER_KEY=control-key-in-env /home/deploy/openclaw/.env
+	[[ $(guest docker inspect "$gateway") != *"$key"* ]]
+}
+
+@test "a program in the container that was changed is put right before the next start" {
+	guest sh -c 'echo "#!/bin/sh" >/var/lib/openclaw-deploy/provider/oc-secrets'
+	guest sh -c 'echo OTHER_KEY=more >>/home/deploy/openclaw/.env'
+	boot >/dev/null
+	guest cmp /usr/bin/oc-secrets /var/lib/openclaw-deploy/provider/oc-secrets
+	has "$key"
+}
+
+@test "both units are stopped and started under the running gateway" {
+	guest systemctl stop oc-secrets.service oc-secrets-client@gateway.socket
+	run has "$key" # the control
+	[ "$status" -ne 0 ]
+	guest systemctl start oc-secrets-client@gateway.socket
+	eventually has "$key"
+}
+
+@test "a changed key is there after reload-secrets, without a restart" {
+	local before
+	before=$(container)
+	vault_has "$rotated"
+	has "$key" # kept
+	run deploy reload-secrets
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	has "$rotated"
+	[ "$(container)" = "$before" ]
+}
+
+@test "after a reboot the gateway has its key again" {
+	guest systemctl enable docker.service 2>/dev/null
+	guest_crash
+	vps_boot
+	eventually has "$rotated"
+	eventually vps_answers
+	[ "$(found "$rotated")" = '' ]
+}
+
+@test "without op the choice stays, and is refused rather than changed" {
+	told 'swarm_secrets = ["TELEGRAM_BOT_TOKEN"]' # its older name
+	guest mv /usr/bin/op /usr/bin/op.away
+	run boot
+	[ "$status" -eq 1 ]
+	[[ $output == *'op is not installed; the gateway was not touched'* ]]
+	has "$rotated"
+	guest mv /usr/bin/op.away /usr/bin/op
+}
+
+@test "a change of deliver is a release, and rollback leads back across it" {
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "env"'
+	run boot
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	[[ $(deploy status) == *'keys        in .env'* ]]
+	run has "$rotated"
+	[ "$status" -ne 0 ]
+	run deploy rollback --yes
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	[[ $(deploy status) == *'keys        by the broker'* ]]
+	has "$rotated"
+}
+
+@test "a manifest of somebody's own is not changed, and has to have the client" {
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN", "NOTION_API_KEY"]' 'deliver = "broker"'
+	guest sha256sum /etc/oc-secrets/oc-secrets.toml >"$GUEST/sum"
+	run boot
+	[ "$status" -eq 2 ]
+	[[ $output == *'does not give the client `gateway` all of app_secrets'*'secrets = ["TELEGRAM_BOT_TOKEN", "NOTION_API_KEY"]'* ]]
+	[ "$(guest sha256sum /etc/oc-secrets/oc-secrets.toml)" = "$(cat "$GUEST/sum")" ]
+	has "$rotated"
+}
+
+@test "a remote engine and a Swarm are refused with the reason" {
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
+	run deploy status --docker-host ssh://root@elsewhere
+	[ "$status" -eq 2 ]
+	[[ $output == *'a container on another machine cannot reach the broker'* ]]
+	run boot --swarm
+	[ "$status" -ne 0 ]
+	[[ $output == *'which a Swarm service cannot be given'* ]]
+}
