@@ -83,7 +83,7 @@ fn an_image_written_into_env_is_taken_by_update(world: &World) -> Outcome {
     same("who answers", answering(), "v2".to_owned())?;
     let pinned = world.images.digest("v2");
     hold(
-        sh(&format!("cat {PROJECT}/.env"))?.contains(&*pinned),
+        sh(&format!("cat {PROJECT}/.env"))?.contains(pinned),
         "it is not pinned",
     )?;
     world.run(&["update"]).exits(0)?;
