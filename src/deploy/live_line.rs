@@ -146,12 +146,17 @@ impl Shared {
         let every = Duration::from_secs(if self.redraws { 1 } else { 10 });
         let mut state = self.lock();
         while !state.has_ended {
-            let waited = self.changed.wait_timeout(state, every);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let is_due = state.last.is_some_and(|last| last.elapsed() >= every);
-            if is_due && !state.has_ended {
+            // Counted from what was last printed, or else from the beginning of the step.
+            let left = match (&state.current, state.last) {
+                (Some(_), Some(last)) => every.saturating_sub(last.elapsed()),
+                _ => every,
+            };
+            if left.is_zero() {
                 self.draw(&mut state);
+                continue;
             }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -146,7 +146,7 @@ fn a_changed_env_file_still_rolls_back_and_answers_in_json(world: &World) -> Out
     let doctor = world.run(&["doctor"]);
     doctor
         .exits(1)?
-        .says("gateway   not found")?
+        .says("gateway    not found")?
         .says("free in /var")?;
     world
         .run(&["status", "--port", "0"])

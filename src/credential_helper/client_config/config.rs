@@ -56,7 +56,9 @@ impl Config {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn parse(client: Client, text: &str) -> Result<Self, String> {
-        let object = if text.trim().is_empty() {
+        // What JSON takes for blanks, and nothing else that looks like one.
+        let trimmed = text.trim_end_matches([' ', '\t', '\r', '\n']);
+        let object = if trimmed.is_empty() {
             Object::default()
         } else {
             Object::parse(text)?
@@ -70,7 +72,7 @@ impl Config {
             client,
             object,
             indent: indentation(text).to_owned(),
-            end: text[text.trim_end().len()..].to_owned(),
+            end: text[trimmed.len()..].to_owned(),
         })
     }
 
