@@ -301,3 +301,38 @@ fn under_sudo_the_hint_says_why_what_was_allowed_does_not_count() {
         done.stderr
     );
 }
+
+/// What was allowed elsewhere would be handed to what runs in a directory of theirs.
+#[test]
+fn a_link_of_somebody_else_leads_nowhere() {
+    assert!(nix::unistd::geteuid().is_root(), "these tests run as root");
+    let sandbox = cloned(MANIFEST);
+    sandbox.oc(["allow", "--yes"]).done();
+    let shared = sandbox.path("shared");
+    std::fs::create_dir(&shared).expect("made");
+    let link = shared.join("oc-secrets.toml");
+    symlink(sandbox.path("work/oc-secrets.toml"), &link).expect("a link");
+    let read = || sandbox.oc(["read", "A"]).in_directory(&shared).done();
+    assert_eq!(
+        read().succeeds(),
+        format!("{CANARY}\n"),
+        "the control: ours"
+    );
+    std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).expect("given away");
+    let done = read();
+    assert_eq!(done.status.code(), Some(2));
+    assert!(done.stderr.contains("belongs to"), "{}", done.stderr);
+}
+
+#[test]
+fn hosts_that_would_ask_are_shown_and_no_letter_is_invisible() {
+    let text = format!(
+        "{MANIFEST}\n[registries.\"evil.example\"]\nsecret = \"A\"\n[git.\"git.example\"]\nsecret = \"A\"\n"
+    );
+    let shown = cloned(&text).oc(["allow", "--yes"]).done().text();
+    assert!(shown.contains("evil.example asks for A"), "{shown}");
+    assert!(shown.contains("git.example asks for A"), "{shown}");
+    let hidden = cloned("[vars]\nA = \"x\u{3164}y\u{fe0f}\"\n");
+    let shown = hidden.oc(["allow", "--yes"]).done().text();
+    assert!(shown.contains("x\\u{3164}y\\u{fe0f}"), "{shown}");
+}

@@ -16,6 +16,7 @@ use super::allowed::{Allowed, Verdict};
 use super::file::{self, Kind};
 use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
+use crate::base::file_ownership;
 use crate::broker::manifest::{Manifest, Origin, parse};
 
 /// The name of a manifest that is found.
@@ -150,9 +151,17 @@ fn search(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Opened>> {
 /// A manifest that was not named. It may have come with a cloned repository, so it may decide
 /// neither which program gets the credentials of `op` nor what root caches.
 fn found(path: &Path) -> Result<Option<Opened>> {
-    // Resolved once, so that the same file is read, hashed and parsed. A dangling link fails when
-    // it is read.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // Resolved once, so that the same file is read, hashed and parsed. A link of somebody else's
+    // would bring a manifest that was allowed elsewhere into a directory of theirs.
+    let path = match file_ownership::through_links(path) {
+        Ok(path) => path,
+        // Nothing, or a link to nothing, which fails when it is read.
+        Err(_) if !path.exists() => path.to_owned(),
+        Err(why) => {
+            let hint = "look at it, then name it: --manifest FILE";
+            return Err(file::refuse(path, why, hint));
+        }
+    };
     let Some(text) = file::read(&path, Kind::Regular)? else {
         return Ok(None);
     };

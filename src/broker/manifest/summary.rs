@@ -113,7 +113,15 @@ fn settings(manifest: &Manifest) -> Vec<Line> {
         let kept = format!("kept by the kernel for {} s", cache.ttl.as_secs());
         setting("cache", kept)
     });
-    [account, vault, cache].into_iter().flatten().collect()
+    let host = |table: &'static str| {
+        move |spec: &super::HostSpec| {
+            setting(table, format!("{} asks for {}", spec.host, spec.secret))
+        }
+    };
+    let registries = manifest.registries.iter().map(host("registry"));
+    let git = manifest.git.iter().map(host("git"));
+    let all = [account, vault, cache].into_iter().flatten();
+    all.chain(registries).chain(git).collect()
 }
 
 fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
@@ -159,6 +167,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
 /// Invisible characters that change how others are shown.
 fn is_format(c: char) -> bool {
     matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e01ef}')
 }

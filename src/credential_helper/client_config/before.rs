@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::file;
 use crate::base::environment::{self, Lookup};
 use crate::base::error::Result;
+use crate::base::file_ownership;
 
 /// The part of one file that names helpers, as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +38,9 @@ type Files = BTreeMap<String, Before>;
 
 /// What is kept of the file at `path`.
 pub(crate) fn recall(lookup: Lookup<'_>, path: &Path) -> Option<Before> {
-    let text = file::read(&place(lookup)?).ok()??;
+    let place = place(lookup)?;
+    file_ownership::path(&place).ok()?;
+    let text = file::read(&place).ok()??;
     parse(Some(&text)).remove(&key(path))
 }
 
@@ -49,6 +52,9 @@ pub(crate) fn keep(lookup: Lookup<'_>, path: &Path, before: Option<&Before>) -> 
     let Some(place) = place(lookup) else {
         return Ok(false);
     };
+    if place.exists() && file_ownership::path(&place).is_err() {
+        return Ok(false);
+    }
     let helpers = before.and_then(|before| before.helpers.as_deref());
     let before = before.filter(|_| helpers.is_none_or(|text| text.len() <= LARGEST));
     file::edit(&place, |old| {
@@ -67,11 +73,54 @@ fn place(lookup: Lookup<'_>) -> Option<PathBuf> {
     Some(environment::state_home(lookup)?.join("oc-secrets/docker-before.json"))
 }
 
-/// A record that cannot be read is none.
+/// A record that cannot be read is none, and so is one that would write anything but names of helpers.
 fn parse(text: Option<&str>) -> Files {
-    serde_json::from_str(text.unwrap_or_default()).unwrap_or_default()
+    let mut files: Files = serde_json::from_str(text.unwrap_or_default()).unwrap_or_default();
+    files.retain(|_, before| before.names_helpers());
+    files
+}
+
+impl Before {
+    fn names_helpers(&self) -> bool {
+        type Helpers = BTreeMap<String, String>;
+        let plain = |name: &str| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it))
+        };
+        let helpers = self.helpers.as_deref().map(serde_json::from_str::<Helpers>);
+        let store = self.store.as_deref().map(serde_json::from_str::<String>);
+        helpers.is_none_or(|it| it.is_ok_and(|it| it.values().all(|name| plain(name))))
+            && store.is_none_or(|it| it.is_ok_and(|name| name.is_empty() || plain(&name)))
+            && self.named.as_deref().is_none_or(plain)
+    }
 }
 
 fn key(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_holds_more_than_names_of_helpers_is_none() {
+        let read = |before: &str| parse(Some(&format!("{{\"/f\":{before}}}"))).len();
+        assert_eq!(
+            read(
+                r#"{"helpers":"{\"ghcr.io\":\"pass\"}","store":"\"osxkeychain\"","named":"pass"}"#
+            ),
+            1
+        );
+        for other in [
+            r#"{"helpers":"{\"ghcr.io\":\"../../evil\"}"}"#,
+            r#"{"store":"\"evil\",\"proxies\":{}"}"#,
+            r#"{"store":"evil"}"#,
+            r#"{"named":"a/b"}"#,
+        ] {
+            assert_eq!(read(other), 0, "{other}");
+        }
+    }
 }
