@@ -136,7 +136,7 @@ fn a_manager_runs_the_stack_and_any_other_node_is_refused(world: &World) -> Outc
         world
             .run(&["doctor"])
             .exits(0)?
-            .says("ok    gateway   answers")?;
+            .says("ok    gateway    answers")?;
         stack(world)
     })
 }

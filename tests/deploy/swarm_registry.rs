@@ -77,7 +77,7 @@ pub fn begin_anew() -> Outcome {
     sh("docker service scale --detach openclaw_gateway=0")?;
     let gone = wait_for(30, || sh("docker ps -q").is_ok_and(|it| it.is_empty()));
     hold(gone, "the task does not end")?;
-    sh("docker ps -aq | xargs -r docker rm && docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f && docker service scale --detach openclaw_gateway=1")
+    sh("docker container prune --force >/dev/null && docker images -aq --no-trunc | sort -u | xargs -r docker rmi -f && docker service scale --detach openclaw_gateway=1")
         .map(drop)
 }
 
