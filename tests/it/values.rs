@@ -61,7 +61,7 @@ fn exact_values_arrive_unchanged_by_the_item() {
 
 /// Every byte but NUL, that no text and no JSON can hold as they are.
 fn bytes() -> (String, Vec<u8>) {
-    let bytes: Vec<u8> = (1..=255).chain([b'\n', b'\n']).collect();
+    let bytes: Vec<u8> = (1..=255).chain(*b"\n\n").collect();
     (bytes.iter().map(|&byte| char::from(byte)).collect(), bytes)
 }
 
