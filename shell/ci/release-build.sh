@@ -6,7 +6,7 @@
 # in:  TARGET   such as x86_64-unknown-linux-musl
 #      TAG      of the release, v and the package's version
 #      OUT      folder for the archive
-#      RUST     optional, the toolchain to install and use
+#      RUST     optional, the toolchain to install and use; pinned: that of .github/rust
 #      BUILD    optional, cargo's words before --release; default: build, or auditable build where that is installed
 #      SOURCE_DATE_EPOCH   optional, the time of the files in the archive; default: that of the commit
 # out: OUT/oc-secrets-TARGET.tar.gz
@@ -17,6 +17,7 @@ set -euo pipefail
 need TARGET TAG OUT
 matches "$TARGET" '(x86_64|aarch64)-(unknown-linux-(musl|gnu)|apple-darwin)' || die "unknown TARGET $TARGET" 2
 cargo=(cargo)
+[[ ${RUST-} != pinned ]] || RUST=$(<.github/rust)
 if [[ -n ${RUST-} ]]; then
 	matches "$RUST" '[0-9]+\.[0-9]+\.[0-9]+' || die 'RUST is not a version' 2
 	rustup toolchain install "$RUST" --profile minimal --target "$TARGET" || die 'cannot install the toolchain' 3

@@ -22,6 +22,7 @@ pub(crate) mod host;
 pub(crate) mod docker;
 pub(crate) mod journal;
 pub(crate) mod context;
+pub(crate) mod hooks;
 pub(crate) mod step;
 pub(crate) mod run;
 pub(crate) mod image;

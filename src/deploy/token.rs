@@ -5,11 +5,15 @@
 //! network is used.
 
 use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use zeroize::Zeroize;
 
 use super::error::{Failure, Result};
 use crate::base::env_name::EnvName;
+use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 
 /// What `op` shows instead of a concealed value.
@@ -80,6 +84,32 @@ pub(crate) fn take(name: &str) -> Option<Secret> {
     found
 }
 
+/// The name of the systemd credential that stands for the variable `GHCR_TOKEN`.
+pub(crate) const CREDENTIAL: &str = "GHCR_TOKEN";
+
+/// The registry's token as systemd hands it to a service, in `directory`. An empty one counts as none:
+/// it is what a broker leaves that has no value. One line break at its end is not of it.
+pub(crate) fn from_systemd(directory: &Path) -> Result<Option<Secret>> {
+    let path = directory.join(CREDENTIAL);
+    let fail = |why: io::Error| Failure::file("read", &path, why);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(fail(why)),
+    };
+    let mut heard = Locked::with_capacity(8192);
+    // Longer than any token: whoever checks its form says so.
+    while heard.len() <= 8192 {
+        heard.reserve(4096);
+        match file.read(heard.spare()).map_err(fail)? {
+            0 => break,
+            bytes => heard.advance(bytes),
+        }
+    }
+    let line = heard.strip_suffix(b"\n").unwrap_or(&heard);
+    Ok((!line.is_empty()).then(|| Secret::copy_of(line)))
+}
+
 /// [`take`] for each of `names` that is set.
 pub(crate) fn take_all(names: Vec<EnvName>) -> Vec<(EnvName, Secret)> {
     let taken = names.into_iter().map(|name| (take(name.as_str()), name));
@@ -115,6 +145,22 @@ unsafe fn libc_environ() -> *mut *mut libc::c_char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_of_systemd_is_read_and_an_empty_one_is_none() {
+        let place = tempfile::tempdir().expect("a directory");
+        let read = |text: Option<&str>| {
+            if let Some(text) = text {
+                std::fs::write(place.path().join(CREDENTIAL), text).expect("written");
+            }
+            let secret = from_systemd(place.path()).expect("it can be read");
+            secret.map(|it| String::from_utf8(it.expose().to_vec()).expect("text"))
+        };
+        assert_eq!(read(None), None);
+        assert_eq!(read(Some("")), None);
+        assert_eq!(read(Some("ghp_abc\n")).as_deref(), Some("ghp_abc"));
+        assert_eq!(read(Some("ghp_abc")).as_deref(), Some("ghp_abc"));
+    }
 
     #[test]
     fn what_cannot_be_a_token_is_refused_without_showing_it() {

@@ -22,6 +22,7 @@ mod engines;
 mod existing_files;
 mod fallback;
 mod first_install;
+mod hooks;
 mod image_cleanup;
 mod interruption;
 mod manual_changes;
@@ -147,6 +148,7 @@ fn all() -> Vec<Check> {
         existing_files::CHECKS,
         fallback::CHECKS,
         first_install::CHECKS,
+        hooks::CHECKS,
         image_cleanup::CHECKS,
         interruption::CHECKS,
         manual_changes::CHECKS,

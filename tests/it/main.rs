@@ -37,6 +37,7 @@ mod large_files;
 mod ls;
 mod manners;
 mod mask;
+mod notify;
 mod openclaw;
 mod ownership;
 mod proofs;

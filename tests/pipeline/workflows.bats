@@ -133,6 +133,22 @@ caught() {
 	END
 }
 
+@test "one file names the Rust that builds and tests, and no workflow does" {
+	grep -qxE '[0-9]+\.[0-9]+\.[0-9]+' .github/rust
+	run grep -rnE 'RUST: *.?[0-9]|rustup .*[0-9]+\.[0-9]+' .github/workflows shell/ci
+	is 1 "$status"
+	run grep -cE 'RUST: *.?[0-9]' <<<'          RUST: 1.95.0' # the control
+	is 0 "$status"
+	# It is not older than what Cargo.toml promises.
+	is "$(cat .github/rust)" "$(printf '%s\n' "$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)" "$(cat .github/rust)" | sort -V | tail -n 1)"
+}
+
+@test "every change is tried by tests/run --ci, and every night by all of it" {
+	grep -q 'tests/run --ci$' .github/workflows/ci.yml
+	grep -q 'tests/run --ci\|"$(dirname "$0")/../tests/run" --ci' .ci/run
+	grep -q 'tests/run --all$' .github/workflows/nightly.yml
+}
+
 @test "the pinned ref is a release, and the list of exceptions is in order" {
 	grep -qxE 'v[0-9]{4}\.[0-9]+\.[0-9]+(-[0-9]+)?' .github/openclaw.ref
 	python3 "$TESTS/stand-ins/trivy.py" "$TESTS/reports/clean.json" x@sha256:00 json "$BATS_TEST_TMPDIR/report.json"

@@ -30,6 +30,9 @@ PINS = {
 # Commands that are no script of ours: all the logic they hold is in these words.
 PLAIN = {
     'sudo env "PATH=$PATH" "HOME=$HOME" CI=true tests/run',
+    'sudo env "PATH=$PATH" "HOME=$HOME" CI=true tests/run --ci',
+    'sudo env "PATH=$PATH" "HOME=$HOME" CI=true tests/run --all',
+    "cargo check --locked --bins",
     "cargo build --locked --all-targets",
     "cargo install --locked --version 0.20.2 cargo-deny",
     "cargo deny --locked check",

@@ -15,6 +15,7 @@ use crate::deploy::gateway::observe::observe;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime;
 use crate::deploy::gateway::{container, env, secrets};
+use crate::deploy::hooks;
 use crate::deploy::host::disk;
 use crate::deploy::host::lock;
 use crate::deploy::settings::Deliver;
@@ -148,6 +149,10 @@ fn this_host(cx: &Context) -> Vec<Diagnosis> {
         })
         .collect();
     all.push(backups(cx));
+    all.push(match hooks::diagnose(&cx.host) {
+        Ok(text) => Diagnosis::ok("hooks", text),
+        Err(failure) => Diagnosis::bad("hooks", Severity::Warn, &failure),
+    });
     all
 }
 

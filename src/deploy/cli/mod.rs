@@ -26,11 +26,12 @@ use super::docker::client::docker;
 use super::error::{Exit, Failure, Result};
 use super::gateway::records::Records;
 use super::gateway::{container, logs, secrets};
+use super::hooks::{self, Fact, Hooked};
 use super::host::good;
+use super::outcome::{Outcome, Ran};
 use super::reporter::{PROGRAM, Reporter};
 use super::run::{StepSelection, run};
 use super::settings::Deliver;
-use super::step::NumberedStep;
 use super::steps::{all, of_update};
 use crate::base::command_line;
 use crate::base::environment;
@@ -92,8 +93,8 @@ fn misunderstood(error: &clap::Error) -> Exit {
 
 fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
     match &cli.command {
-        Command::Bootstrap(run) => steps(cx, &all(), &run.selection(), run.wait),
-        Command::Update(run) => steps(cx, &of_update(), &run.selection(), run.wait),
+        Command::Bootstrap(run) => steps(cx, Hooked::Bootstrap, &run.selection(), run.wait),
+        Command::Update(run) => steps(cx, Hooked::Update, &run.selection(), run.wait),
         Command::Rollback {
             to,
             keep_state,
@@ -126,13 +127,12 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
 }
 
 /// `bootstrap` and `update`.
-fn steps(
-    cx: &Context,
-    steps: &[NumberedStep],
-    selection: &StepSelection,
-    wait: bool,
-) -> Result<Exit> {
-    selection.refuse_unknown(steps)?;
+fn steps(cx: &Context, command: Hooked, selection: &StepSelection, wait: bool) -> Result<Exit> {
+    let steps = match command {
+        Hooked::Bootstrap => all(),
+        _ => of_update(),
+    };
+    selection.refuse_unknown(&steps)?;
     let _lock = match selection.dry_run {
         true => None,
         false => Some(run_lock::lock(cx, wait)?),
@@ -145,9 +145,15 @@ fn steps(
     }
     if !selection.dry_run {
         run_lock::prepare(cx)?;
+        begin(cx, command)?;
     }
-    let ran = run(cx, steps, selection);
+    let ran = run(cx, &steps, selection);
     let failures: Vec<&Failure> = ran.iter().filter_map(|it| it.outcome.failure()).collect();
+    if !selection.dry_run {
+        let facts = facts(cx, &ran);
+        let first = failures.first().copied();
+        cx.host.wait(hooks::after(cx, command, first, facts));
+    }
     run_lock::warn_of_journal(cx);
     let not_run: Vec<_> = steps[ran.len()..].iter().map(|step| step.name).collect();
     report::summary(cx, &ran, &not_run, failures.first().copied());
@@ -156,6 +162,32 @@ fn steps(
     }
     // The first says what went wrong; after the gateway's the others go on.
     Ok(failures.first().map_or(Exit::Done, |failure| failure.exit))
+}
+
+/// The hook before a run; one that stops it is a failure to tell of, as any other.
+fn begin(cx: &Context, command: Hooked) -> Result<()> {
+    cx.host.wait(async {
+        let image = cx.settings.image.to_string();
+        let begun = hooks::before(cx, command, &image).await;
+        if let Err(why) = &begun {
+            hooks::after(cx, command, Some(why), vec![("IMAGE", image)]).await;
+        }
+        begun
+    })
+}
+
+/// What a run came to, for the hook after it.
+fn facts(cx: &Context, ran: &[Ran]) -> Vec<Fact> {
+    let changed = |it: &Ran| matches!(it.outcome, Outcome::Changed { .. });
+    let mut all = vec![("CHANGED", ran.iter().any(changed).to_string())];
+    for (name, value) in cx.facts.borrow().iter() {
+        match *name {
+            "image" => all.push(("IMAGE", value.clone())),
+            "source" => all.push(("SOURCE", value.clone())),
+            _ => {}
+        }
+    }
+    all
 }
 
 /// What the timer of step 8 runs.

@@ -22,7 +22,8 @@ use crate::deploy::host::lock;
 use crate::deploy::image_reference::{short, short_name};
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
-use crate::deploy::settings::Deliver;
+use crate::deploy::settings::{Deliver, Schedule};
+use crate::deploy::steps::maintenance::outlook;
 use crate::deploy::steps::ssh::DROP_IN;
 
 /// How many releases `status` shows; `--json` has all.
@@ -213,6 +214,7 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
         "interrupted": records.pending.is_some(),
+        "update": outlook(cx).map(|(schedule, next, last)| json!({"schedule": schedule.word(), "next": next, "last": last})),
         "backup": backup::newest(&cx.host).map(|(name, made, bytes)| json!({"name": name, "made": made, "bytes": bytes})),
     })
 }
@@ -262,6 +264,9 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     }
     if !cx.settings.engine.is_remote() {
         line("backup", &backup_text(cx));
+        if let Some((schedule, next, last)) = outlook(cx) {
+            line("updates", &updates_text(schedule, &next, &last));
+        }
     }
 }
 
@@ -280,6 +285,19 @@ fn version(release: &Release) -> String {
         true => short(release.pinned.rsplit('@').next().unwrap_or_default()).to_owned(),
         false => release.version.clone(),
     }
+}
+
+/// When the gateway is updated by itself.
+fn updates_text(schedule: Schedule, next: &str, last: &str) -> String {
+    let next = match next {
+        "" => "no timer: openclaw-deploy bootstrap --only upkeep".to_owned(),
+        next => format!("next {next}"),
+    };
+    let last = match last {
+        "" => String::new(),
+        last => format!(", last: {last}"),
+    };
+    format!("{}, {next}{last}", schedule.word())
 }
 
 /// Age and size of the newest backup.

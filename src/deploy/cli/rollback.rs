@@ -9,6 +9,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Pending, Records, Release};
 use crate::deploy::gateway::{rollback, state};
+use crate::deploy::hooks::{self, Hooked};
 use crate::deploy::host::disk;
 use crate::deploy::image_reference::short;
 
@@ -37,7 +38,7 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
             return Ok(Exit::Done);
         }
         let before = records.current().map(|it| it.id);
-        let new = rollback::run(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
+        let new = hooked(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
         run_lock::warn_of_journal(cx);
         let new = new?;
         let kept = before.and_then(|id| records.held_of(id));
@@ -57,6 +58,24 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
         }
         Ok(Exit::Done)
     })
+}
+
+/// The rollback, between its hooks.
+async fn hooked(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    target: &Release,
+    snapshot: Option<&str>,
+) -> Result<u64> {
+    let done = async {
+        hooks::before(cx, Hooked::Rollback, &target.pinned).await?;
+        rollback::run(cx, engine, records, target, snapshot).await
+    };
+    let done = done.await;
+    let facts = vec![("IMAGE", target.pinned.clone())];
+    hooks::after(cx, Hooked::Rollback, done.as_ref().err(), facts).await;
+    done
 }
 
 /// Which moment comes back, and what goes.

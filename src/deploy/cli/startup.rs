@@ -1,7 +1,7 @@
 //! From the command line, the environment and the configuration to what a command is given.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::{Cli, Command, Common};
@@ -51,7 +51,12 @@ fn is_dry_run(cli: &Cli) -> bool {
 /// Everything that a command is given.
 pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
     let check = |name, secret: Option<_>| secret.map(|it| Token::new(name, it)).transpose();
-    let token = check("GHCR_TOKEN", taken.ghcr)?;
+    let given = environment::ours("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let ghcr = match (taken.ghcr, given) {
+        (None, Some(directory)) => token::from_systemd(&directory)?,
+        (ghcr, _) => ghcr,
+    };
+    let token = check("GHCR_TOKEN", ghcr)?;
     let tailscale_key = check("TAILSCALE_AUTH_KEY", taken.tailscale)?;
     let settings = settings(cli)?;
     system::can_serve(&settings.engine)?;

@@ -13,6 +13,7 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::gateway::{env, image_cleanup, logs, runtime, state};
+use crate::deploy::hooks;
 
 /// After `failure` of `release`: restores what ran before. Returns the failure with what runs now.
 pub(crate) async fn after_failure(
@@ -22,6 +23,7 @@ pub(crate) async fn after_failure(
     release: &Release,
     failure: Failure,
 ) -> Failure {
+    hooks::before_way_back(cx, &release.pinned, &failure).await;
     let pending = records.pending.clone();
     let from = pending.as_ref().and_then(|it| it.from);
     let Some(from) = from.and_then(|id| records.release(id)).cloned() else {

@@ -55,6 +55,46 @@ impl Default for HostSettings {
     }
 }
 
+/// `[update]` in the configuration.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct UpdateSettings {
+    /// When the gateway is updated by itself; never unless it is written.
+    pub schedule: Option<Schedule>,
+}
+
+/// How often the gateway is updated by itself.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Schedule {
+    /// Every night.
+    Daily,
+    /// On Mondays.
+    Weekly,
+    /// On the first of the month.
+    Monthly,
+}
+
+impl Schedule {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+        }
+    }
+
+    /// For `OnCalendar=`: an hour after the backup.
+    pub(crate) fn calendar(self) -> &'static str {
+        match self {
+            Self::Daily => "*-*-* 04:00:00",
+            Self::Weekly => "Mon *-*-* 04:00:00",
+            Self::Monthly => "*-*-01 04:00:00",
+        }
+    }
+}
+
 /// The configuration file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
@@ -77,6 +117,7 @@ pub(crate) struct ConfigFile {
     pub(super) app_secrets: Option<Vec<String>>,
     pub(super) deliver: Option<Deliver>,
     pub(super) host: HostSettings,
+    pub(super) update: UpdateSettings,
 }
 
 impl ConfigFile {

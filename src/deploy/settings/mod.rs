@@ -19,7 +19,7 @@ use crate::base::env_name::EnvName;
 
 pub(crate) use self::app_secrets::Deliver;
 pub(crate) use self::engine::EngineAddress;
-pub(crate) use self::file::{ConfigFile, HostSettings};
+pub(crate) use self::file::{ConfigFile, HostSettings, Schedule};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub(crate) const CONFIG: &str = "/etc/openclaw-deploy.toml";
@@ -75,6 +75,8 @@ pub(crate) struct Settings {
     pub app_secrets_are_chosen: bool,
     /// How it gets them; `None`: as it got them before.
     pub deliver: Option<Deliver>,
+    /// When the gateway is updated by itself.
+    pub update: Option<Schedule>,
     /// What steps 1, 2 and 5 to 9 may be told.
     pub host: HostSettings,
 }
@@ -173,6 +175,7 @@ impl Settings {
             root: root(flags.root, flags.state_home, &engine),
             engine,
             host: openable(file.host)?,
+            update: file.update.schedule,
         })
     }
 

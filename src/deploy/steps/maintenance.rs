@@ -1,11 +1,14 @@
-//! Step 8: security updates by themselves, and a backup every night.
+//! Step 8: security updates by themselves, a backup every night, and updates of the gateway where the
+//! configuration wants them.
 //!
 //! That unattended-upgrades is installed does not mean that it runs, so apt's merged configuration and
 //! the timers are checked. A systemd timer runs [`crate::deploy::backup`]; the first backup is made
 //! now, to see that it works.
 
+mod units;
 mod backups;
 mod updates;
+mod gateway_updates;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
@@ -13,6 +16,8 @@ use crate::deploy::step::{State, Step};
 
 use crate::deploy::backup;
 use crate::deploy::host::{apt, systemd};
+
+pub(crate) use self::gateway_updates::outlook;
 
 /// Automatic updates and backups.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +35,7 @@ impl Step for Maintenance {
             what.extend(updates::plan(cx)?);
         }
         what.extend(backups::plan(cx)?);
+        what.extend(gateway_updates::plan(cx)?);
         Ok(State::of(what))
     }
 
@@ -39,6 +45,7 @@ impl Step for Maintenance {
             updates::switch_on(cx)?;
         }
         backups::start(cx)?;
+        gateway_updates::set(cx)?;
         if backup::has_source(cx) && backup::archives(host).is_empty() {
             let path = backup::run(cx)?;
             return Ok(Some(format!("first backup: {}", path.display())));
@@ -53,6 +60,7 @@ impl Step for Maintenance {
         }
         let mut left = updates::plan(cx)?;
         left.extend(backups::plan(cx)?);
+        left.extend(gateway_updates::plan(cx)?);
         match left.first() {
             None => Ok(()),
             Some(left) => Err(Failure::expected("nothing to do", left).hint(

@@ -1,10 +1,9 @@
 //! The nightly backup: a service and a timer of systemd.
 
-use std::path::{Path, PathBuf};
-
+use super::units;
 use crate::deploy::backup;
 use crate::deploy::context::Context;
-use crate::deploy::error::{Failure, Result};
+use crate::deploy::error::Result;
 use crate::deploy::host::{Access, systemd};
 
 const ACCESS: Access = Access::root(0o644);
@@ -12,7 +11,6 @@ const SERVICE: &str = "/etc/systemd/system/openclaw-backup.service";
 const TIMER: &str = "/etc/systemd/system/openclaw-backup.timer";
 const FAILED: &str = "/etc/systemd/system/openclaw-backup-failed.service";
 const TIMER_UNIT: &str = "openclaw-backup.timer";
-const INSTALLED: &str = "/usr/local/bin/openclaw-deploy";
 const TIMER_TEXT: &str = "\
 # Written by openclaw-deploy.
 [Unit]
@@ -35,6 +33,7 @@ Description=Tells of a backup of the OpenClaw gateway that failed
 
 [Service]
 Type=oneshot
+TimeoutStartSec=60
 ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-backup \"the nightly backup failed; see: journalctl -u openclaw-backup\"
 Environment=OPENCLAW_EVENT=backup-failed
 ExecStart=-/etc/openclaw-deploy/hooks/post-failure
@@ -67,26 +66,11 @@ pub(super) fn start(cx: &Context) -> Result<()> {
     systemd::systemctl(host, &["enable", "--now", TIMER_UNIT])
 }
 
-/// The service, which runs this very program with this very configuration.
+/// The service.
 fn service(cx: &Context) -> Result<String> {
-    let program = if cx.host.exists(INSTALLED) {
-        PathBuf::from(INSTALLED)
-    } else {
-        std::env::current_exe().map_err(|why| {
-            Failure::system("find this program", why).hint(format!(
-                "put it where it stays: install openclaw-deploy {INSTALLED}"
-            ))
-        })?
-    };
-    Ok(service_text(&program, cx.settings.config.as_deref()))
-}
-
-fn service_text(program: &Path, config: Option<&Path>) -> String {
-    let program = quoted(program);
-    let config = config
-        .map(|path| format!(" --config {}", quoted(path)))
-        .unwrap_or_default();
-    format!(
+    let run = units::command(cx, "backup")?;
+    let resume = units::command(cx, "backup --resume")?;
+    Ok(format!(
         "# Written by openclaw-deploy.\n\
          [Unit]\n\
          Description=Backup of the OpenClaw gateway\n\
@@ -95,47 +79,10 @@ fn service_text(program: &Path, config: Option<&Path>) -> String {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart={program} backup --wait{config}\n\
-         ExecStopPost={program} backup --resume --wait{config}\n\
+         ExecStart={run}\n\
+         ExecStopPost={resume}\n\
          UMask=0077\n\
          Nice=10\n\
          IOSchedulingClass=idle\n"
-    )
-}
-
-/// Quoted for `ExecStart=`.
-fn quoted(path: &Path) -> String {
-    let mut word = path.display().to_string();
-    for (plain, meant) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {
-        word = word.replace(plain, meant);
-    }
-    format!("\"{word}\"")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nightly_run_reads_what_this_one_read() {
-        let lines = |config: Option<&str>| {
-            let text = service_text(Path::new("/opt/a b/x"), config.map(Path::new));
-            let lines = text.lines().filter(|line| line.starts_with("Exec"));
-            lines.map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            lines(None),
-            [
-                "ExecStart=\"/opt/a b/x\" backup --wait",
-                "ExecStopPost=\"/opt/a b/x\" backup --resume --wait"
-            ]
-        );
-        assert_eq!(
-            lines(Some("/srv/100% $x\"\\.toml")),
-            [
-                r#"ExecStart="/opt/a b/x" backup --wait --config "/srv/100%% $$x\"\\.toml""#,
-                r#"ExecStopPost="/opt/a b/x" backup --resume --wait --config "/srv/100%% $$x\"\\.toml""#
-            ]
-        );
-    }
+    ))
 }

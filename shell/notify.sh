@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Posts to Slack or Telegram what a run of openclaw-deploy came to. It is a hook (docs/deploy.md, "Hooks"):
+#
+#   install -D -m 0755 shell/notify.sh /etc/openclaw-deploy/hooks/post-failure      # and post-update, if you like
+#
+# It asks the broker of the host, as the client `host`, for SLACK_WEBHOOK_URL, or else for TELEGRAM_BOT_TOKEN and
+# TELEGRAM_CHAT_ID. What it is given is in no argument, no environment and no file. An update that changed nothing is not told.
+set -euo pipefail
+
+[ "${OPENCLAW_CHANGED:-true}" = true ] || [ -n "${OPENCLAW_ERROR-}" ] || exit 0
+export OC_SECRETS_SOCKET=${OC_SECRETS_SOCKET:-/run/oc-secrets/clients/host/socket}
+
+text="openclaw-deploy on $(uname -n): ${OPENCLAW_EVENT:-no event}"
+for fact in "${OPENCLAW_IMAGE-}" "${OPENCLAW_ERROR-}" "${OPENCLAW_HINT-}"; do
+	[ -z "$fact" ] || text+=$'\n'$fact
+done
+
+# post URL ARGS…: the URL is the secret, so curl reads it where it is in no list of processes.
+post() {
+	local url=$1
+	shift
+	printf 'url = "%s"\n' "$url" |
+		curl --silent --show-error --fail --max-time 20 --output /dev/null --config - "$@"
+}
+
+# json TEXT: the text as a string of JSON.
+json() {
+	local text=$1
+	text=${text//\\/\\\\}
+	text=${text//\"/\\\"}
+	text=${text//$'\n'/\\n}
+	printf '"%s"' "${text//[[:cntrl:]]/ }"
+}
+
+if webhook=$(oc-secrets read SLACK_WEBHOOK_URL 2>/dev/null); then
+	post "$webhook" --header 'Content-Type: application/json' --data "{\"text\": $(json "$text")}"
+else
+	bot=$(oc-secrets read TELEGRAM_BOT_TOKEN)
+	chat=$(oc-secrets read TELEGRAM_CHAT_ID)
+	post "https://api.telegram.org/bot$bot/sendMessage" --data-urlencode "chat_id=$chat" --data-urlencode "text=$text"
+fi

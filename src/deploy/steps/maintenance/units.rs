@@ -1,0 +1,57 @@
+//! What the units of this step have in common: they run this very program with this very configuration.
+
+use std::path::{Path, PathBuf};
+
+use crate::deploy::context::Context;
+use crate::deploy::error::{Failure, Result};
+
+const INSTALLED: &str = "/usr/local/bin/openclaw-deploy";
+
+/// `program words --wait`, with the configuration if it is another than the default, for `ExecStart=`.
+pub(super) fn command(cx: &Context, words: &str) -> Result<String> {
+    let config = cx.settings.config.as_deref();
+    Ok(command_of(&program(cx)?, words, config))
+}
+
+/// Where this program stays.
+fn program(cx: &Context) -> Result<PathBuf> {
+    if cx.host.exists(INSTALLED) {
+        return Ok(PathBuf::from(INSTALLED));
+    }
+    std::env::current_exe().map_err(|why| {
+        Failure::system("find this program", why).hint(format!(
+            "put it where it stays: install openclaw-deploy {INSTALLED}"
+        ))
+    })
+}
+
+fn command_of(program: &Path, words: &str, config: Option<&Path>) -> String {
+    let config = config.map(|path| format!(" --config {}", quoted(path)));
+    let program = quoted(program);
+    format!("{program} {words} --wait{}", config.unwrap_or_default())
+}
+
+/// Quoted for `ExecStart=`.
+fn quoted(path: &Path) -> String {
+    let mut word = path.display().to_string();
+    for (plain, meant) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {
+        word = word.replace(plain, meant);
+    }
+    format!("\"{word}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_timer_runs_reads_what_this_run_read() {
+        let program = Path::new("/opt/a b/x");
+        let of = |config: Option<&str>| command_of(program, "backup", config.map(Path::new));
+        assert_eq!(of(None), "\"/opt/a b/x\" backup --wait");
+        assert_eq!(
+            of(Some("/srv/100% $x\"\\.toml")),
+            r#""/opt/a b/x" backup --wait --config "/srv/100%% $$x\"\\.toml""#
+        );
+    }
+}
