@@ -110,7 +110,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     let stamp = host.must(&Program::new("date").args(["-u", "+%Y%m%dT%H%M%SZ"]))?;
     let name = format!("openclaw-{}.tar.gz", stamp.trim());
     let raw = format!("{PLACE}/.partial.tar");
-    stopped(cx, || copy(host, &raw, &members))?;
+    stopped(cx, || copy(cx, &raw, &members))?;
     let packed = pack(host, &raw)?;
     read_back(host, &packed, &members)?;
     // Content and name have to be on the disk before an older archive is removed.
@@ -222,20 +222,37 @@ fn docker(cx: &Context, words: &[&str]) -> Result<String> {
     cx.host.must(&program.deadline(Duration::from_secs(120)))
 }
 
-fn copy(host: &Host, raw: &str, members: &[String]) -> Result<()> {
+/// The files of the project's folder are read within it as it was opened: who exchanges the folder for a
+/// link has none packed that are not theirs. Below a directory `tar` itself follows no link.
+fn copy(cx: &Context, raw: &str, members: &[String]) -> Result<()> {
+    let host = &cx.host;
     host.write(raw, b"", FILE)?;
-    let tar = Program::new("tar")
+    let project = cx.settings.project();
+    let prefix = format!("{}/", project.to_string_lossy().trim_start_matches('/'));
+    let (inside, others): (Vec<_>, Vec<_>) = members.iter().partition(|it| it.starts_with(&prefix));
+    let folder = (!inside.is_empty()).then(|| host.held_directory(&project));
+    let folder = folder.transpose()?;
+    let mut tar = Program::new("tar")
+        .outside()
         .args([
             "--create",
-            "--file",
-            raw,
-            "--directory",
-            "/",
             "--one-file-system",
+            "--numeric-owner",
+            "--acls",
+            "--xattrs",
+            "--file",
         ])
-        .args(["--numeric-owner", "--acls", "--xattrs", "--"])
-        .args(members)
+        .arg(host.path(raw))
         .deadline(LONG);
+    if let Some(folder) = &folder {
+        let names = inside.iter().map(|it| (*it, &it[prefix.len()..]));
+        let rename = |(member, name): (_, &str)| {
+            format!("--transform=s,^{}$,{member},SH", name.replace('.', "\\."))
+        };
+        tar = tar.within(folder).args(names.clone().map(rename));
+        tar = tar.args(names.map(|(_, name)| name));
+    }
+    let tar = tar.arg("--directory").arg(host.path("/")).args(others);
     let done = host.must(&tar).map(drop).map_err(disk);
     if done.is_err() {
         host.remove(raw)?;

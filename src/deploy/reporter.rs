@@ -20,6 +20,7 @@ pub(crate) struct Reporter {
     ui: Ui,
     json: bool,
     quiet: bool,
+    verbose: bool,
     dry_run: bool,
     live: LiveLine,
     warnings: RefCell<Vec<String>>,
@@ -34,10 +35,23 @@ impl Reporter {
             ui: Ui::new(PROGRAM, level, color),
             json,
             quiet,
+            verbose: false,
             dry_run,
             live: LiveLine::new(!quiet, ui::can_redraw()),
             warnings: RefCell::new(Vec::new()),
             write_error: RefCell::default(),
+        }
+    }
+
+    /// The same, which says more.
+    pub(crate) fn verbose(self, verbose: bool) -> Self {
+        Self { verbose, ..self }
+    }
+
+    /// Foreign words of which we say the gist, for those who want to read them.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.verbose {
+            self.note(text);
         }
     }
 

@@ -106,7 +106,13 @@ fn openclaw_latest_is_built_from_git_and_no_registry_is_asked(world: &World) -> 
 fn without_an_image_a_run_asks_for_what_it_asked_for_before(world: &World) -> Outcome {
     Images::move_tag("stable", "v1")?;
     world.bootstrap("stable", &[]).exits(0)?;
+    let check = || world.run(&["status", "--check"]);
+    check().exits(0)?.says("newer       none")?;
     Images::move_tag("stable", "v2")?;
+    check()
+        .exits(0)?
+        .says("newer       a newer one is there: ")?;
+    world.run(&["status"]).never_says("newer one")?;
     let rest = ["--upstream-image", "", "--health-timeout", "8s"];
     world.run(&[&["update"], &rest[..]].concat()).exits(0)?;
     same("who answers", answering(), "v2".to_owned())?;

@@ -22,7 +22,7 @@ fn hooks_are_told_what_happens_and_can_stop_it(world: &World) -> Outcome {
 /// Hooks are told what happens, and see no token.
 fn told(world: &World) -> Outcome {
     let script = "#!/bin/sh\nenv >>/root/hooks; echo \"ran $(basename $0)\" >>/root/hooks\n\
-        docker ps --format '{{.Image}}' >/root/running-${0##*/}\n";
+        docker ps -lq >/root/running-${0##*/}\n";
     for name in [
         "pre-bootstrap",
         "post-bootstrap",

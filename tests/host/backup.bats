@@ -115,6 +115,18 @@ sabotage() {
 	[ "$(archives | wc -l)" -eq 2 ]
 }
 
+@test "a folder that the deploy user has exchanged for a link is refused, and nothing behind it is packed" {
+	guest install -d -m 0700 /srv/precious
+	printf 'of root alone\n' >"$GUEST/root/srv/precious/.env"
+	guest rm -r /home/deploy/openclaw
+	guest ln -s /srv/precious /home/deploy/openclaw
+	run deploy backup
+	[ "$status" -eq 1 ]
+	[[ $output == *'/home/deploy/openclaw is not a directory but a file or a symbolic link'* ]]
+	[ "$(archives)" = '' ]
+	guest rm /home/deploy/openclaw
+}
+
 @test "the last N stay, and nothing else in the directory goes" {
 	printf '[host]\nbackup_keep = 2\n' >"$GUEST/root/etc/openclaw-deploy.toml"
 	guest install -d -m 0700 "$place"

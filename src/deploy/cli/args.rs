@@ -33,6 +33,9 @@ pub(super) struct Common {
     /// Say nothing but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Also print what the engine said, word for word
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: When,
@@ -85,6 +88,9 @@ pub(super) enum Command {
     },
     /// What runs, since when, from where
     Status {
+        /// Ask the registry whether a newer image is there
+        #[arg(long)]
+        check: bool,
         /// Also show the gateway's token (needs a terminal)
         #[arg(long)]
         show_token: bool,

@@ -3,6 +3,7 @@
 mod args;
 mod startup;
 mod run_lock;
+mod newer;
 mod report;
 mod doctor;
 mod rollback;
@@ -112,7 +113,9 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
                 wait: *wait,
             },
         ),
-        Command::Status { show_token } => report::status(cx, *show_token, cli.common.json),
+        Command::Status { check, show_token } => {
+            report::status(cx, *check, *show_token, cli.common.json)
+        }
         Command::Stats { plan } => report::stats(cx, *plan, cli.common.json),
         Command::Logs { lines } => show_logs(cx, *lines, cli.common.json),
         Command::Exec { command } => inside::exec(cx, command),

@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 
 use serde_json::{Value, json};
 
+use super::newer;
 use crate::base::environment;
 use crate::base::ui::Tone;
 use crate::base::units::{age, clock, round, size};
@@ -156,22 +157,32 @@ pub(super) fn stats(cx: &Context, plan: bool, json: bool) -> Result<Exit> {
 }
 
 /// `status`: exit 0 when the gateway answers, 1 when it does not.
-pub(super) fn status(cx: &Context, show_token: bool, json: bool) -> Result<Exit> {
+pub(super) fn status(cx: &Context, check: bool, show_token: bool, json: bool) -> Result<Exit> {
     if show_token && !std::io::stdout().is_terminal() {
         return Err(Failure::usage(
             "--show-token needs a terminal, so that the token ends in no log",
         ));
     }
-    let observed = cx.host.wait(async {
-        let engine = Engine::open(&cx.settings.engine).await?;
-        observe(cx, &engine).await
-    })?;
     let records = Records::load(&cx.host, &cx.settings)?;
+    let (observed, newer) = cx.host.wait(async {
+        let engine = Engine::open(&cx.settings.engine).await?;
+        let newer = match check {
+            true => Some(newer::look(cx, &engine, &records).await?),
+            false => None,
+        };
+        Ok((observe(cx, &engine).await?, newer))
+    })?;
     if json {
-        cx.reporter
-            .data(&status_json(cx, &records, &observed).to_string());
+        let mut status = status_json(cx, &records, &observed);
+        if let Some(newer) = &newer {
+            status["newer"] = newer.json();
+        }
+        cx.reporter.data(&status.to_string());
     } else {
         status_text(cx, &records, &observed);
+        if let Some(newer) = &newer {
+            cx.reporter.data(&format!("{:10}  {newer}", "newer"));
+        }
     }
     if show_token {
         let text = env::read(cx, env::owner(cx)?)?;

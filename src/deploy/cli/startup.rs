@@ -39,9 +39,13 @@ impl Taken {
 
 pub(super) fn reporter(cli: &Cli) -> Reporter {
     let Common {
-        color, json, quiet, ..
+        color,
+        json,
+        quiet,
+        verbose,
+        ..
     } = cli.common;
-    Reporter::new(color.into(), json, quiet, is_dry_run(cli))
+    Reporter::new(color.into(), json, quiet, is_dry_run(cli)).verbose(verbose)
 }
 
 fn is_dry_run(cli: &Cli) -> bool {
@@ -102,11 +106,19 @@ fn choose_image(cx: &mut Context, runs_steps: bool) -> Result<()> {
         .map(|it| it.pinned.clone())
         .collect();
     if let Some(name) = env::chosen_image(cx, &ours).filter(|_| runs_steps) {
-        cx.settings.image = ImageRef::parse(&name)?;
+        cx.settings.image = from_env_file(&env::path(cx), &name)?;
         // For what was chosen there are no stand-ins that were meant for the default.
         cx.settings.image_is_default = false;
     }
     Ok(())
+}
+
+/// What cannot be an image is told with the file in which it stands.
+fn from_env_file(path: &Path, name: &str) -> Result<ImageRef> {
+    ImageRef::parse(name).map_err(|why| Failure {
+        what: format!("OPENCLAW_IMAGE in {}: {}", path.display(), why.what),
+        ..why
+    })
 }
 
 fn settings(cli: &Cli) -> Result<Settings> {
@@ -127,4 +139,18 @@ fn settings(cli: &Cli) -> Result<Settings> {
         None => ConfigFile::read(&root.join(CONFIG.trim_start_matches('/')))?.unwrap_or_default(),
     };
     Settings::decide(flags, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_an_image_is_told_with_its_file() {
+        let path = Path::new("/home/deploy/openclaw/.env");
+        let failure = from_env_file(path, "a b").expect_err("no image");
+        let begin = "OPENCLAW_IMAGE in /home/deploy/openclaw/.env: not an image reference: a b";
+        assert!(failure.what.starts_with(begin), "{failure}");
+        assert!(from_env_file(path, "ghcr.io/me/it:1").is_ok());
+    }
 }

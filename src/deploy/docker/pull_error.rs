@@ -144,6 +144,39 @@ const NETWORK: [&str; 17] = [
     "eof",
 ];
 
+/// What most people need of the engine's words where the network failed: `cannot resolve ghcr.io`.
+/// `None` where there is nothing shorter to say.
+pub(crate) fn gist(error: PullError, text: &str) -> Option<String> {
+    if error != PullError::Network {
+        return None;
+    }
+    let after = |mark: &str| {
+        let rest = text.split(mark).nth(1)?;
+        let end = rest.find(|c: char| c.is_whitespace() || c == ':');
+        Some(rest[..end.unwrap_or(rest.len())].to_owned()).filter(|it| !it.is_empty())
+    };
+    let has = |part: &str| text.contains(part);
+    let host = || after("https://").or_else(|| after("http://"));
+    let host = || host().map(|it| it.split('/').next().unwrap_or_default().to_owned());
+    if has("no such host") || has("failure in name resolution") || has("server misbehaving") {
+        return Some(format!(
+            "cannot resolve {}",
+            after("lookup ").or_else(host)?
+        ));
+    }
+    if has("connection refused") {
+        return Some(format!("{} refuses connections", host()?));
+    }
+    if has("network is unreachable") || has("no route to host") {
+        return Some(format!("there is no way to {}", host()?));
+    }
+    if has("i/o timeout") || has("Client.Timeout") {
+        return Some(format!("no answer from {}", host()?));
+    }
+    has("toomanyrequests")
+        .then(|| "the registry was asked too often; wait, or give a token".to_owned())
+}
+
 /// Classifies what the engine said, with or without our token.
 pub(crate) fn classify(status: u16, text: &str, with_token: bool) -> PullError {
     let text = text.to_ascii_lowercase();
@@ -233,5 +266,33 @@ mod tests {
         assert_eq!(PullError::Integrity.tries(), 2);
         assert_eq!(PullError::Auth.tries(), 1);
         assert_eq!(PullError::NotFound.tries(), 1);
+    }
+
+    #[test]
+    fn the_network_is_told_in_a_few_words() {
+        let of = |text: &str| gist(PullError::Network, text);
+        for (text, short) in [
+            (
+                "Get \"https://ghcr.io/v2/\": dial tcp: lookup ghcr.io on 127.0.0.11:53: no such host",
+                "cannot resolve ghcr.io",
+            ),
+            (
+                "Get \"https://ghcr.io/v2/\": dial tcp: lookup ghcr.io: Temporary failure in name resolution",
+                "cannot resolve ghcr.io",
+            ),
+            (
+                "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+                "127.0.0.1 refuses connections",
+            ),
+            (
+                "Get \"https://ghcr.io/v2/\": net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+                "no answer from ghcr.io",
+            ),
+        ] {
+            assert_eq!(of(text).as_deref(), Some(short), "{text}");
+        }
+        assert_eq!(of("unexpected EOF"), None);
+        let other = gist(PullError::NotFound, "lookup x: no such host");
+        assert_eq!(other, None, "only of the network");
     }
 }

@@ -21,16 +21,16 @@ use super::system::WALK;
 /// For a directory on the way.
 const STEP: OFlag = WALK.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 /// For the directory in which we work.
-const WORK: OFlag = OFlag::O_RDONLY
+pub(super) const WORK: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 /// For reading; a pipe is not waited for.
-const READ: OFlag = OFlag::O_RDONLY
+pub(super) const READ: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_CLOEXEC);
-const FRESH: OFlag = OFlag::O_WRONLY
+pub(super) const FRESH: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_CREAT)
     .union(OFlag::O_EXCL)
     .union(OFlag::O_NOFOLLOW)
@@ -62,6 +62,11 @@ impl DirectoryEntry {
     /// Opens it for reading, unless it is a link; a pipe is not waited for.
     pub(super) fn open(&self) -> io::Result<File> {
         self.at(&self.name, READ)
+    }
+
+    /// Opens the directory of that name, which has to be there.
+    pub(super) fn existing_directory(&self) -> io::Result<File> {
+        self.at(&self.name, WORK)
     }
 
     /// Opens the directory of that name, and says whether it was created.

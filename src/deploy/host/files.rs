@@ -4,10 +4,13 @@
 //! with links or pipes while we look. There, no link is followed, no pipe is waited for, and a file is
 //! changed through the descriptor through which it was checked.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -15,7 +18,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use super::directory_entry::DirectoryEntry;
-use super::system;
+use super::{system, tree_copy};
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 
@@ -199,6 +202,31 @@ impl Host {
         }
     }
 
+    /// Opens the directory at `path`, unless it is a link that somebody else could have made.
+    pub(crate) fn held_directory(&self, path: &Path) -> Result<File> {
+        let entry = self.entry(path, false);
+        let directory = entry.and_then(|entry| entry.existing_directory());
+        directory.map_err(|why| match is_link(&why) {
+            true => not_a("directory", path, "a file or a symbolic link"),
+            false => Failure::file("read", path, why),
+        })
+    }
+
+    /// Copies the directory at `path`, and all below it on the same file system, to `name` in `into`. It is
+    /// somebody else's, who may exchange what is in it meanwhile: no link is followed.
+    pub(crate) async fn copy_tree(&self, path: &Path, into: &File, name: &str) -> Result<()> {
+        let from = self.held_directory(path)?;
+        let fail = |why: io::Error| Failure::file("copy", path, why);
+        let (into, name) = (into.try_clone().map_err(fail)?, OsString::from(name));
+        // Ends the copy too where nobody waits for it any more.
+        let stop = StopOnDrop::default();
+        let stopped = stop.0.clone();
+        let work =
+            tokio::task::spawn_blocking(move || tree_copy::copy(&from, &into, &name, &stopped));
+        let done = async { Ok(work.await.unwrap_or_else(|why| Err(io::Error::other(why)))) };
+        self.unless_interrupted(done).await?.map_err(fail)
+    }
+
     /// Moves `name` out of a [`Host::private_directory`] to `path`.
     pub(crate) fn move_out(
         &self,
@@ -240,6 +268,16 @@ impl Host {
 
     fn entry(&self, path: &Path, make: bool) -> io::Result<DirectoryEntry> {
         DirectoryEntry::of(&self.root, path, make)
+    }
+}
+
+/// Tells a copy to end.
+#[derive(Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -9,6 +9,7 @@
 #[cfg_attr(not(target_os = "linux"), path = "system_elsewhere.rs")]
 pub(crate) mod system;
 mod directory_entry;
+mod tree_copy;
 mod files;
 mod program;
 mod spawn;

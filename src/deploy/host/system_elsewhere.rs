@@ -1,13 +1,16 @@
 //! Systems that are no server of ours, such as macOS: `openclaw-deploy` runs there for engines on
 //! other machines. The steps that change a host are refused with its own engine, at the door.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::stat::FileStat;
 
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::settings::EngineAddress;
@@ -40,6 +43,21 @@ pub(super) fn give(_top: &impl AsFd, _within: &Path, _owner: (u32, u32)) -> io::
 
 /// Never asked for: the broker's gateway is on Linux.
 pub(crate) fn connect_as(_us: &[u8], _path: &Path) -> io::Result<UnixStream> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Never asked for: no state lies here.
+pub(super) fn copy_contents(_from: &File, _to: &File, _stop: &AtomicBool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Never asked for: no state lies here.
+pub(super) fn copy_attributes(_from: &File, _to: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Never asked for: no state lies here.
+pub(super) fn make_special(_to: &File, _name: &OsStr, _about: &FileStat) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

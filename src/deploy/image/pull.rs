@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::resolve::{Resolved, refused};
+use super::resolve::{Resolved, readable, refused};
 use super::retry::{retry, too_slow};
 use super::{Attempt, PullFailure};
 use crate::base::units::size;
@@ -94,7 +94,7 @@ async fn once(
     }
     if let Some(text) = said {
         let error = classify(200, &text, auth.is_some());
-        let mut text = cx.redact().text(&text);
+        let mut text = readable(cx, error, &text);
         if error == PullError::Disk {
             text.push_str(&space(cx, engine, meter));
         }

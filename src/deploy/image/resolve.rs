@@ -11,7 +11,7 @@ use super::{Attempt, PullFailure};
 use crate::deploy::context::Context;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::images::{Distribution, Image};
-use crate::deploy::docker::pull_error::{PullError, classify};
+use crate::deploy::docker::pull_error::{PullError, classify, gist};
 use crate::deploy::docker::{Engine, Reply};
 use crate::deploy::error::Result;
 use crate::deploy::image_reference::ImageRef;
@@ -185,6 +185,18 @@ pub(crate) fn refused(cx: &Context, reply: &Reply, with_token: bool) -> PullFail
     let error = classify(reply.status, &text, with_token);
     PullFailure {
         error,
-        text: cx.redact().text(&text),
+        text: readable(cx, error, &text),
+    }
+}
+
+/// What is said of an engine's words: their gist where there is one, and all of them with `--verbose`.
+pub(super) fn readable(cx: &Context, error: PullError, text: &str) -> String {
+    let text = cx.redact().text(text);
+    match gist(error, &text) {
+        None => text,
+        Some(gist) => {
+            cx.reporter.detail(&text);
+            gist
+        }
     }
 }

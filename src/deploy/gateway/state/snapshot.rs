@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::deploy::context::Context;
-use crate::deploy::error::{Cause, Failure, Result};
+use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::{Access, Program, good, system};
 
 /// Root only: it holds what the gateway holds.
@@ -40,7 +40,7 @@ pub(super) fn exists(cx: &Context, id: &str) -> bool {
     cx.host.exists(all(cx).join(id))
 }
 
-/// Takes the snapshot `id`. The gateway is stopped.
+/// Takes the snapshot `id`. The gateway is stopped; the deploy user, in whose home the state lies, is not.
 pub(crate) async fn take(cx: &Context, id: &str) -> Result<()> {
     let directory = directory(cx)?;
     let fresh = directory.join(format!(".{id}.new"));
@@ -48,7 +48,8 @@ pub(crate) async fn take(cx: &Context, id: &str) -> Result<()> {
     let private = cx.host.private_directory(&fresh)?;
     for (path, name) in parts(cx) {
         if cx.host.exists(&path) {
-            copy(cx, &path, &private, name).await?;
+            let copied = cx.host.copy_tree(&path, &private, name).await;
+            copied.map_err(of_snapshot)?;
         }
     }
     flush(&fresh, &private)?;
@@ -156,11 +157,16 @@ async fn copy(cx: &Context, from: &Path, into: &File, name: &str) -> Result<()> 
         .arg(name)
         .deadline(SLOW);
     let answer = cx.host.run_async(&program).await?;
-    good(&program, answer).map(drop).map_err(|why| {
-        let disk = why.what.contains("No space left");
-        why.hint("look at the disk: df -h; dmesg | tail")
-            .cause(if disk { Cause::Disk } else { Cause::Snapshot })
-    })
+    good(&program, answer).map(drop).map_err(of_snapshot)
+}
+
+fn of_snapshot(why: Failure) -> Failure {
+    if why.exit == Exit::Interrupted {
+        return why;
+    }
+    let disk = why.what.contains("No space left");
+    why.hint("look at the disk: df -h; dmesg | tail")
+        .cause(if disk { Cause::Disk } else { Cause::Snapshot })
 }
 
 fn rename(cx: &Context, from: &Path, to: &Path) -> Result<()> {
