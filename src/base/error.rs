@@ -5,6 +5,7 @@
 //! `op`'s own output: variants carry names, paths, numbers and classes only.
 
 mod exit;
+mod keyring;
 mod problem;
 mod hint;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::base::environment::Lookup;
 
 pub(crate) use exit::Exit;
+pub(crate) use keyring::KeyringTrouble;
 pub(crate) use problem::{Problem, Trouble};
 
 /// The `format` of an [`Error::Unwritable`] that no other output can help.
@@ -100,6 +102,14 @@ pub(crate) enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        why: String,
+    },
+    /// The OS keyring does not do what is asked of it.
+    #[error("{trouble}{}{why}", if why.is_empty() { "" } else { ": " })]
+    Keyring {
+        /// Which kind of trouble.
+        trouble: KeyringTrouble,
+        /// The keyring's own words, which hold nothing of the token.
         why: String,
     },
     /// `op` was not found.
@@ -371,6 +381,7 @@ impl Error {
             | Self::UnsignedCaller
             | Self::OtherAccount
             | Self::TokenInvalid { .. }
+            | Self::Keyring { .. }
             | Self::Forbidden { .. } => Exit::NotSignedIn,
             Self::Unresolved { .. }
             | Self::NotListed { .. }

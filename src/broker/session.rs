@@ -17,6 +17,7 @@ use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::own_environment::OwnEnvironment;
+use crate::base::secret::Secret;
 use crate::base::suggest;
 use crate::base::ui::Ui;
 use crate::broker::cache::{self, Cached, Identity, Policy};
@@ -289,9 +290,13 @@ impl Session {
         let options = Options {
             path: plan.op_path.as_deref(),
             account: plan.account.clone(),
-            timeout: plan.timeout,
+            // The OS keyring may have to open a window as well.
+            timeout: self
+                .without_prompts
+                .map_or(plan.timeout, |patience| patience.min(plan.timeout)),
             environment: &self.environment,
             ask_anyway: self.policy.asks_anyway(),
+            token: None,
         };
         Ok(Box::new(Op::new(options, self.ui)?))
     }
@@ -301,13 +306,29 @@ impl Session {
     /// # Errors
     /// When it is missing or not trusted, or a token file cannot be used.
     pub(crate) fn op(&self, timeout: Option<Duration>) -> Result<Op> {
+        self.op_with(None, timeout)
+    }
+
+    /// The same with a token that is only to be tried.
+    pub(crate) fn op_of(&self, token: &Secret) -> Result<Op> {
+        self.op_with(Some(token.clone()), None)
+    }
+
+    /// How long `op` may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        plan::nothing_wanted(&self.manifest, &self.selection).timeout
+    }
+
+    fn op_with(&self, token: Option<Secret>, timeout: Option<Duration>) -> Result<Op> {
         let how = plan::nothing_wanted(&self.manifest, &self.selection);
         let options = Options {
             path: how.op_path.as_deref(),
             account: how.account.clone(),
             timeout: timeout.unwrap_or(how.timeout),
             environment: &self.environment,
-            ask_anyway: self.policy.asks_anyway(),
+            // A token that is tried has not been told to wait.
+            ask_anyway: token.is_some() || self.policy.asks_anyway(),
+            token,
         };
         Op::new(options, self.ui)
     }

@@ -159,6 +159,14 @@ pub(super) enum Command {
     /// Check everything that a run needs, and show the command that mends it
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
+    /// Keep a service-account token in the OS keyring, or encrypted for a service of systemd
+    #[command(after_help = examples::LOGIN)]
+    Login(Login),
+    /// Remove it from the OS keyring
+    Logout,
+    /// How the other commands ask the OS keyring.
+    #[command(hide = true)]
+    Keyring(Keyring),
     /// Serve secrets to the clients of the manifest, each by a socket of its own
     Serve(Serve),
     /// Show who asked the broker for what
@@ -332,6 +340,34 @@ pub(super) struct Explain {
     /// A name from the manifest
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `login`.
+#[derive(Args, Debug)]
+pub(super) struct Login {
+    /// Read the token from standard input
+    #[arg(long)]
+    pub stdin: bool,
+    /// Encrypt it for this service by systemd-creds, and print the lines for its unit
+    #[arg(long, value_name = "UNIT")]
+    pub systemd: Option<String>,
+}
+
+/// `keyring`.
+#[derive(Args, Debug)]
+pub(super) struct Keyring {
+    /// What to do; the token is on standard input or output.
+    pub what: KeyringCommand,
+    /// How many milliseconds it may take.
+    pub patience: u64,
+}
+
+/// What to do with the token in the keyring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeyringCommand {
+    Get,
+    Put,
+    Remove,
 }
 
 /// `serve`.

@@ -9,6 +9,8 @@ mod completion;
 mod man;
 mod hook;
 mod ask;
+mod hidden;
+mod keyring;
 mod init;
 mod allow;
 mod check;
@@ -23,6 +25,7 @@ mod explain;
 mod doctor;
 mod clients;
 mod lock;
+mod login;
 mod openclaw;
 mod read;
 mod demo;
@@ -84,11 +87,12 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
     let Arguments { global, command } = arguments;
     let session = |caller| Session::open(caller, global.clone().settings()?, ui);
     let inspect = || Session::inspect(global.clone().settings()?, ui);
+    let beside = || Session::beside(global.clone().settings()?, ui);
     match &command {
         Command::Exec(exec) => exec::run(&session(Caller::Command)?, exec, hardened),
         Command::Env(env) => env::run(&session(Caller::Command)?, env),
         Command::Read(read) => read::run(&session(Caller::Command)?, read),
-        Command::Init(init) => init::run(&Session::beside(global.clone().settings()?, ui)?, init),
+        Command::Init(init) => init::run(&beside()?, init),
         Command::Allow(allow) => allow::allow(ui, allow, &environment::ours),
         Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment::ours),
         Command::Ls(list) => ls::run(&inspect()?, list),
@@ -112,6 +116,9 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Shell { shell } => hook::script(*shell),
         Command::Hook { shell } => hook::run(*shell, global.clone().settings()?, ui),
         Command::Man { words } => man::run(words),
+        Command::Login(arguments) => login::login(&beside()?, arguments),
+        Command::Logout => login::logout(&beside()?),
+        Command::Keyring(arguments) => keyring::run(arguments),
         Command::Serve(serve) => {
             let style = match serve.log.as_str() {
                 "json" => Style::Json,

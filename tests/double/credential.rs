@@ -114,7 +114,12 @@ pub fn service(call: &Call, token: &str) -> Result<(), Failure> {
     if call.modes.has(Mode::Exit9) {
         return Err(bad.exiting(9));
     }
-    if !token.starts_with("ops_") || call.modes.has(Mode::BadToken) {
+    let other = call
+        .modes
+        .only_token
+        .as_deref()
+        .is_some_and(|only| only != token);
+    if !token.starts_with("ops_") || other || call.modes.has(Mode::BadToken) {
         return Err(bad);
     }
     if call.modes.has(Mode::DeletedToken) {

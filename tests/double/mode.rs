@@ -11,6 +11,7 @@
 //! | `latency=MS` | each call that authenticates waits that long first |
 //! | `fail-once=MODE` | the first call that may authenticate has MODE as well; marker `failed-once` |
 //! | `limit=N` | any: requests beyond N get the 429 text; counted in `requests` |
+//! | `only-token=TOKEN` | any other service-account token is refused |
 //! | **Accounts** | app or session, not a token |
 //! | `signed-out` `session-expired` `no-session-token` | the texts for an account added by hand |
 //! | `no-accounts` `many-accounts` `unknown-account` | the account cannot be chosen |
@@ -195,6 +196,8 @@ pub struct Modes {
     pub prompt_timeout: Option<u64>,
     /// How many requests are allowed.
     pub limit: Option<u64>,
+    /// The one service-account token that is taken.
+    pub only_token: Option<String>,
     /// A line for the first call only.
     pub fail_once: Option<String>,
 }
@@ -209,6 +212,7 @@ impl Modes {
             latency: 0,
             prompt_timeout: None,
             limit: None,
+            only_token: None,
             fail_once: None,
         };
         for line in text.lines().map(str::trim) {
@@ -235,6 +239,7 @@ impl Modes {
             "latency" => self.latency = number()?,
             "prompt-timeout" => self.prompt_timeout = Some(number()?),
             "limit" => self.limit = Some(number()?),
+            "only-token" => self.only_token = Some(value.to_owned()),
             "fail-once" => {
                 Self::parse(value)?;
                 self.fail_once = Some(value.to_owned());

@@ -6,7 +6,7 @@ use crate::sandbox::Sandbox;
 
 const COMMANDS: &[&str] = &[
     "exec", "read", "env", "init", "allow", "check", "ls", "explain", "docker", "git", "doctor",
-    "lock",
+    "lock", "login",
 ];
 
 /// The examples that the help of `command` ends with.

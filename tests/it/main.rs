@@ -10,6 +10,8 @@ mod check;
 mod completion;
 mod demo;
 mod deploy_main;
+#[cfg(target_os = "linux")] // D-Bus
+mod desktop;
 #[cfg(target_os = "linux")] // the kernel's keyring
 mod docker_cache;
 mod docker_crate;
@@ -34,6 +36,8 @@ mod hook;
 mod house;
 mod init;
 mod large_files;
+#[cfg(target_os = "linux")]
+mod login;
 mod ls;
 mod manners;
 mod mask;

@@ -97,6 +97,11 @@ impl Terminal {
         String::from_utf8_lossy(&self.seen.lock().expect("whole")).into_owned()
     }
 
+    /// The terminal as the program has it.
+    pub fn screen(&self) -> &std::fs::File {
+        self.screen.as_ref().expect("it is open")
+    }
+
     /// The number of the process.
     pub fn id(&self) -> i32 {
         self.child.id().cast_signed()

@@ -95,6 +95,7 @@ impl Error {
             Self::TokenFile { .. } => {
                 "it must be a regular file of yours, mode 600, in directories that nobody else can write"
             }
+            Self::Keyring { trouble, .. } => return Some(trouble.hint()),
             Self::Password {
                 look: Some(look), ..
             } => {

@@ -17,6 +17,7 @@ use crate::base::environment;
 use crate::base::own_environment::OwnEnvironment;
 use crate::base::runtime_directory::Place;
 use crate::broker::manifest::Origin;
+use crate::broker::op::login_marker::LoginMarker;
 use crate::broker::provider::Request;
 
 /// What `op`'s answer depends on, hashed.
@@ -59,6 +60,11 @@ impl Identity {
         for (name, value) in deciding {
             add(&mut who, [name.as_bytes(), &value]);
         }
+        // Each login is another token's, perhaps.
+        let login = LoginMarker::of(&lookup)
+            .ok()
+            .and_then(|marker| marker.read());
+        add(&mut who, [login.unwrap_or_default().as_bytes()]);
         let mut all = who.clone();
         match origin {
             Origin::Broker(path) => add(&mut all, [&b"broker"[..], path.as_os_str().as_bytes()]),

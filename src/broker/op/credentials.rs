@@ -6,15 +6,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
+use super::token_source::TokenSource;
 use crate::base::environment_block::EnvironmentBlock;
-use crate::base::error::{Error, Result};
-use crate::base::file_ownership;
-use crate::base::locked_memory::Locked;
+use crate::base::error::Result;
 use crate::base::own_environment::OwnEnvironment;
 use crate::base::secret::Secret;
 
@@ -36,46 +33,60 @@ pub(crate) enum Mode {
 pub(crate) struct Credentials {
     mode: Mode,
     token: Option<Secret>,
-    source: String,
+    source: Option<TokenSource>,
     ignored: Vec<&'static str>,
 }
 
 /// Room for what is usual, in bytes.
 const ENVIRONMENT_SIZE: usize = 16 * 1024;
 
-/// The largest token file that is read, in bytes.
-const TOKEN_FILE_LIMIT: usize = 16 * 1024;
-
 impl Credentials {
     /// Chooses the first source that exists: `OP_SERVICE_ACCOUNT_TOKEN`, the systemd credential
-    /// `op-token`, `OC_SECRETS_TOKEN_FILE`, then Connect, a session, or the desktop app.
+    /// `op-token`, `OC_SECRETS_TOKEN_FILE`, the OS keyring, then Connect, a session, or the desktop
+    /// app. `keyring` asks the OS keyring, and is called only if something is there.
     ///
     /// # Errors
-    /// [`Error::TokenFile`] for a token file that cannot be trusted or read.
-    pub(crate) fn choose(ours: &OwnEnvironment) -> Result<Self> {
-        let ambient = ambient(ours);
-        match service_account(ours)? {
-            Some((token, source)) => Ok(Self {
-                mode: Mode::ServiceAccount,
-                token: Some(token),
-                source,
-                ignored: match ambient {
-                    Mode::Connect => vec!["OP_CONNECT_HOST and OP_CONNECT_TOKEN"],
-                    Mode::Session => vec!["OP_SESSION"],
-                    Mode::ServiceAccount | Mode::App => vec![],
-                },
-            }),
-            None => Ok(Self {
-                mode: ambient,
+    /// When a token file cannot be trusted or read, or the keyring does not give its token.
+    pub(crate) fn choose(
+        ours: &OwnEnvironment,
+        keyring: impl FnOnce() -> Result<Secret>,
+    ) -> Result<Self> {
+        let sources = TokenSource::all(ours);
+        let Some((first, others)) = sources.split_first() else {
+            return Ok(Self {
+                mode: ambient(ours),
                 token: None,
-                source: match ambient {
-                    Mode::Connect => "Connect server (OP_CONNECT_HOST)".to_owned(),
-                    Mode::Session => "session (OP_SESSION)".to_owned(),
-                    Mode::ServiceAccount | Mode::App => "1Password app".to_owned(),
-                },
+                source: None,
                 ignored: vec![],
-            }),
+            });
+        };
+        let others = others.iter().map(TokenSource::passed_over);
+        let ambient = match ambient(ours) {
+            Mode::Connect => Some("OP_CONNECT_HOST and OP_CONNECT_TOKEN is set"),
+            Mode::Session => Some("OP_SESSION is set"),
+            Mode::ServiceAccount | Mode::App => None,
+        };
+        Ok(Self {
+            mode: Mode::ServiceAccount,
+            token: first.token(ours, keyring)?,
+            source: Some(first.clone()),
+            ignored: others.chain(ambient).collect(),
+        })
+    }
+
+    /// A token that is to be tried, whatever else there is.
+    pub(crate) fn given(token: Secret) -> Self {
+        Self {
+            mode: Mode::ServiceAccount,
+            token: Some(token),
+            source: Some(TokenSource::Given),
+            ignored: vec![],
         }
+    }
+
+    /// Where the token comes from, if there is one.
+    pub(crate) fn source(&self) -> Option<&TokenSource> {
+        self.source.as_ref()
     }
 
     /// How `op` authenticates.
@@ -110,9 +121,15 @@ impl Credentials {
 
     /// Where the credentials come from and which others were ignored, for `-v`.
     pub(crate) fn describe(&self) -> String {
-        let mut text = format!("signing in by {}", self.source);
+        let source = match (&self.source, self.mode) {
+            (Some(source), _) => format!("service account ({source})"),
+            (None, Mode::Connect) => "Connect server (OP_CONNECT_HOST)".to_owned(),
+            (None, Mode::Session) => "session (OP_SESSION)".to_owned(),
+            (None, Mode::ServiceAccount | Mode::App) => "1Password app".to_owned(),
+        };
+        let mut text = format!("signing in by {source}");
         for ignored in &self.ignored {
-            text.push_str(&format!("; {ignored} is set too and not used"));
+            text.push_str(&format!("; {ignored} too and not used"));
         }
         text
     }
@@ -221,80 +238,17 @@ fn ambient(ours: &OwnEnvironment) -> Mode {
     }
 }
 
-fn service_account(ours: &OwnEnvironment) -> Result<Option<(Secret, String)>> {
-    if let Some(token) = ours.key("OP_SERVICE_ACCOUNT_TOKEN") {
-        let source = "service account (OP_SERVICE_ACCOUNT_TOKEN)".to_owned();
-        return Ok(Some((token.clone(), source)));
-    }
-    let systemd = ours
-        .variable("CREDENTIALS_DIRECTORY")
-        .map(|directory| PathBuf::from(directory).join("op-token"))
-        .filter(|file| file.exists());
-    if let Some(file) = systemd {
-        let token = token_file(&file)?;
-        return Ok(Some((
-            token,
-            "service account (systemd credential op-token)".to_owned(),
-        )));
-    }
-    if let Some(file) = ours.variable("OC_SECRETS_TOKEN_FILE").map(PathBuf::from) {
-        file_ownership::path(&file).map_err(|why| unusable(&file, &why))?;
-        let token = token_file(&file)?;
-        return Ok(Some((
-            token,
-            format!("service account ({})", file.display()),
-        )));
-    }
-    Ok(None)
-}
-
-/// Reads a token of a file that only we can read, without the line feed that editors add.
-fn token_file(file: &Path) -> Result<Secret> {
-    use std::io::Read;
-    let failed = |why: std::io::Error| unusable(file, &why.to_string());
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let mut opened = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(file)
-        .map_err(failed)?;
-    let metadata = opened.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(unusable(file, "it is not a regular file"));
-    }
-    file_ownership::private(&opened).map_err(|why| unusable(file, &format!("it {why}")))?;
-    let mut token = Locked::with_capacity(TOKEN_FILE_LIMIT + 1);
-    while token.len() <= TOKEN_FILE_LIMIT {
-        match opened.read(token.spare()).map_err(failed)? {
-            0 => break,
-            bytes => token.advance(bytes),
-        }
-    }
-    if token.len() > TOKEN_FILE_LIMIT {
-        return Err(unusable(file, "it is too large for a token"));
-    }
-    let token = Secret::new(token);
-    let length = token.expose().trim_ascii_end().len();
-    match length {
-        0 => Err(unusable(file, "it is empty")),
-        _ => Ok(token.slice(0..length)),
-    }
-}
-
-fn unusable(file: &Path, why: &str) -> Error {
-    Error::TokenFile {
-        path: file.to_owned(),
-        why: why.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn nobody() -> Result<Secret> {
+        panic!("nobody has logged in, and the keyring is asked")
+    }
+
     fn entries(pairs: &[(&str, &str)]) -> (Mode, Vec<String>) {
         let ours: OwnEnvironment = pairs.iter().copied().collect();
-        let credentials = Credentials::choose(&ours).expect("chosen");
+        let credentials = Credentials::choose(&ours, nobody).expect("chosen");
         let theirs = credentials.environment(&ours);
         let text = |entry: &&std::ffi::CStr| entry.to_str().expect("text").to_owned();
         (
@@ -340,7 +294,7 @@ mod tests {
     fn a_limit_belongs_to_the_token_or_else_to_who_asks() {
         let parts = |pairs: &[(&str, &str)], account| {
             let ours: OwnEnvironment = pairs.iter().copied().collect();
-            let credentials = Credentials::choose(&ours).expect("chosen");
+            let credentials = Credentials::choose(&ours, nobody).expect("chosen");
             credentials.parts(&ours, account)
         };
         let token = ("OP_SERVICE_ACCOUNT_TOKEN", "ops_x");

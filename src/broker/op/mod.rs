@@ -4,6 +4,9 @@
 //! Which command of `op` is asked for what, is in `rounds`; how one is run, in `program` and
 //! `process`.
 
+pub(crate) mod login_marker;
+pub(crate) mod os_keyring;
+pub(crate) mod token_source;
 pub(crate) mod credentials;
 mod diagnostic;
 pub(crate) mod failure;
@@ -23,21 +26,24 @@ pub(crate) mod fuzzing;
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::base::open_files;
 use crate::base::own_environment::OwnEnvironment;
 use crate::base::runtime_directory::Place;
+use crate::base::secret::Secret;
 use crate::base::ui::Ui;
 use crate::broker::provider::{Outcome, Provider, Request};
 use credentials::Credentials;
 pub(crate) use credentials::Mode;
 use interrupt::Interrupts;
+use os_keyring::OsKeyring;
 use program::Program;
 use rate_limit::RateLimit;
 use rounds::Rounds;
+use token_source::TokenSource;
 use waiting::Waiting;
 
 /// How many `op` run at once where no prompt can appear.
@@ -50,6 +56,7 @@ pub(crate) struct Op {
     promptless: bool,
     mode: Mode,
     described: String,
+    source: Option<TokenSource>,
     limit: RateLimit,
     ask_anyway: bool,
 }
@@ -66,18 +73,36 @@ pub(crate) struct Options<'a> {
     pub environment: &'a OwnEnvironment,
     /// Whether `op` is asked although it told us to wait.
     pub ask_anyway: bool,
+    /// A token that is to be tried, instead of what there is.
+    pub token: Option<Secret>,
 }
 
 impl Op {
     /// Finds `op` and chooses the credentials.
     ///
     /// # Errors
-    /// When `op` is missing or not trusted, or a token file cannot be used.
+    /// When `op` is missing or not trusted, or the token cannot be had where it should be.
     pub(crate) fn new(options: Options<'_>, ui: Ui) -> Result<Self> {
         let ours = options.environment;
         let chosen = ours.variable("OC_SECRETS_OP").map(Path::new);
         let path = find::find([chosen, options.path], ours.variable("PATH"))?;
-        let credentials = Credentials::choose(ours)?;
+        let begun = Instant::now();
+        let credentials = match options.token {
+            Some(token) => Credentials::given(token),
+            None => Credentials::choose(ours, || {
+                let keyring = OsKeyring {
+                    environment: ours,
+                    timeout: options.timeout,
+                    ui,
+                };
+                keyring.token()
+            })?,
+        };
+        let source = credentials.source().cloned();
+        let waited = match source {
+            Some(TokenSource::Keyring) => begun.elapsed(),
+            _ => Duration::ZERO,
+        };
         let place = Place::of(&|name| ours.variable(name).map(OsStr::to_owned));
         let limit = RateLimit::of(place, credentials.parts(ours, options.account.as_deref()));
         ui.detail(&format!(
@@ -93,7 +118,8 @@ impl Op {
                 session: credentials.mode() == credentials::Mode::Session,
                 ui,
             },
-            timeout: options.timeout,
+            timeout: options.timeout.saturating_sub(waited),
+            source,
             promptless: credentials.promptless(),
             mode: credentials.mode(),
             described: credentials.describe(),
@@ -126,6 +152,11 @@ impl Op {
     /// The same in words, and what is set besides and not used.
     pub(crate) fn describe(&self) -> &str {
         &self.described
+    }
+
+    /// Where its service-account token comes from, if it has one.
+    pub(crate) fn source(&self) -> Option<&TokenSource> {
+        self.source.as_ref()
     }
 
     /// Whether no prompt can appear.

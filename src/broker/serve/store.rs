@@ -183,6 +183,7 @@ pub(super) fn concerns_all(error: &Error) -> bool {
         Error::RateLimited { .. }
             | Error::TokenInvalid { .. }
             | Error::TokenFile { .. }
+            | Error::Keyring { .. }
             | Error::SignedOut { .. }
             | Error::NoAccount
             | Error::WhichAccount { .. }

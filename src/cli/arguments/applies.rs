@@ -33,6 +33,8 @@ const COMMANDS: &[(&str, &[&[&str]])] = &[
     ("git", &[&["manifest"]]),
     ("openclaw", &[SOURCE, FETCH]),
     ("doctor", &[SOURCE, &["profile", "timeout"]]),
+    ("login", &[&["timeout"]]),
+    ("logout", &[&["timeout"]]),
     ("serve", &[SOURCE, &["timeout"]]),
     ("clients", &[]),
     ("lock", &[]),

@@ -78,3 +78,9 @@ Examples:
 pub(super) const LOCK: &str = "\
 Examples:
   oc-secrets lock                     after a token was replaced in 1Password";
+
+pub(super) const LOGIN: &str = "\
+Examples:
+  oc-secrets login
+  op read 'op://Private/Broker/credential' | oc-secrets login --stdin
+  oc-secrets login --systemd oc-secrets.service";

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::row::Row;
 use crate::base::environment;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, KeyringTrouble, Result};
 use crate::base::file_ownership;
 use crate::base::shell_quote;
 use crate::base::suggest;
 use crate::broker::manifest::{Manifest, Origin};
 use crate::broker::op::list::{self, Vault};
+use crate::broker::op::token_source::TokenSource;
 use crate::broker::op::{Mode, Op};
 use crate::broker::session::Session;
 
@@ -69,6 +70,11 @@ fn not_usable(session: &Session, error: &Error) -> Row {
             };
             Row::fail("sign-in", error.to_string()).fix(fix)
         }
+        Error::Keyring {
+            trouble: KeyringTrouble::Gone,
+            ..
+        } => Row::fail("sign-in", error.to_string()).fix("oc-secrets login".to_owned()),
+        Error::Keyring { .. } => failed("sign-in", error),
         _ => failed("op", error),
     }
 }
@@ -199,11 +205,11 @@ fn sign_in(session: &Session, op: &Op) -> std::result::Result<(Row, Option<Vec<V
     let asked = patient.as_ref().unwrap_or(op).ask(list::VAULTS);
     match asked.and_then(|answer| list::vaults(&answer)) {
         Ok(vaults) => Ok((Row::ok("sign-in", how), Some(vaults))),
-        Err(error) => Err(refused(session, how, &error)),
+        Err(error) => Err(refused(session, op, how, &error)),
     }
 }
 
-fn refused(session: &Session, how: &str, error: &Error) -> Row {
+fn refused(session: &Session, op: &Op, how: &str, error: &Error) -> Row {
     let row = Row::fail("sign-in", format!("{error} ({how})"));
     let fix = match error {
         Error::SignedOut { session: true } => Some(format!("unset {}", stale(session))),
@@ -212,6 +218,9 @@ fn refused(session: &Session, how: &str, error: &Error) -> Row {
         Error::WhichAccount { .. } => Some("op account list".to_owned()),
         Error::TokenInvalid { .. } if session.variable("OP_SERVICE_ACCOUNT_TOKEN").is_some() => {
             Some("unset OP_SERVICE_ACCOUNT_TOKEN".to_owned())
+        }
+        Error::TokenInvalid { .. } if op.source() == Some(&TokenSource::Keyring) => {
+            Some("oc-secrets login".to_owned())
         }
         Error::OpConfigDirectory => Some("chmod 700 ~/.config/op".to_owned()),
         Error::RateLimited { .. } => Some("op service-account ratelimit".to_owned()),
