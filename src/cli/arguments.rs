@@ -345,7 +345,7 @@ pub(super) struct Explain {
 /// `login`.
 #[derive(Args, Debug)]
 pub(super) struct Login {
-    /// Read the token from standard input
+    /// Read the token from a pipe on standard input
     #[arg(long)]
     pub stdin: bool,
     /// Encrypt it for this service by systemd-creds, and print the lines for its unit

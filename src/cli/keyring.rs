@@ -69,8 +69,6 @@ fn ask(what: arguments::KeyringCommand) -> Answer {
 
 #[cfg(feature = "keyring")]
 mod backend {
-    use std::collections::HashMap;
-
     use keyring_core::api::CredentialStoreApi;
     use keyring_core::{Entry, Error};
     use zeroize::Zeroizing;
@@ -96,7 +94,8 @@ mod backend {
             return Err((KeyringTrouble::NoBus, String::new()));
         }
         let store = zbus_secret_service_keyring_store::Store::new().map_err(trouble)?;
-        let label = HashMap::from([("label", "oc-secrets: 1Password service account")]);
+        let label =
+            std::collections::HashMap::from([("label", "oc-secrets: 1Password service account")]);
         store.build(SERVICE, USER, Some(&label)).map_err(trouble)
     }
 

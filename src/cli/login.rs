@@ -3,6 +3,8 @@
 
 mod systemd;
 
+use std::io::IsTerminal;
+
 use super::{arguments, ask, hidden, stdout};
 use crate::base::error::{Error, Exit, KeyringTrouble, Result};
 use crate::base::secret::Secret;
@@ -108,6 +110,12 @@ fn tried(session: &Session, arguments: &arguments::Login) -> Result<Secret> {
 
 fn token(arguments: &arguments::Login) -> Result<Secret> {
     if arguments.stdin {
+        if std::io::stdin().is_terminal() {
+            return Err(Error::usage(
+                "standard input is a terminal, which would show the token",
+                "without --stdin it is asked for, and not shown",
+            ));
+        }
         let read = token_source::read(&mut std::io::stdin().lock());
         let read = read.map_err(|why| Error::system("read standard input", why))?;
         return read.ok_or_else(|| wrong("that is too large for a token"));

@@ -85,7 +85,7 @@ found() {
 	for dry in '' --dry-run; do
 		run boot $dry
 		[ "$status" -eq 1 ]
-		[[ $output == *'there is no /etc/credstore.encrypted/op-token'*'systemd-creds encrypt'* ]]
+		[[ $output == *'there is no /etc/credstore.encrypted/op-token'*'oc-secrets login --systemd oc-secrets.service'* ]]
 	done
 	[ -z "$(guest docker ps --all --quiet)" ]
 }

@@ -35,6 +35,9 @@ const COMMANDS: &[&str] = &[
     "lock",
     "demo",
     "clients",
+    "login --stdin",
+    "login --stdin --systemd x.service",
+    "logout",
     // Last, since it replaces the manifest that the others read.
     "init --vault Vault --item Token --force",
 ];

@@ -363,6 +363,16 @@ fn without_a_terminal_a_pipe_is_named() {
 }
 
 #[test]
+fn a_token_is_not_typed_where_it_would_be_shown() {
+    let sandbox = world();
+    let run = sandbox.oc(["login", "--stdin"]);
+    let (text, status) = Terminal::start(run, 80).finish();
+    assert_eq!(status.code(), Some(2), "{text}");
+    let what = "standard input is a terminal, which would show the token\n";
+    assert!(text.contains(what), "{text}");
+}
+
+#[test]
 fn the_process_that_asks_the_keyring_shows_nobody_its_answer() {
     let sandbox = world();
     let desktop = Desktop::new(&sandbox);

@@ -38,8 +38,8 @@ pub(super) fn missing(cx: &Context) -> Option<(String, String)> {
         }
     }
     (!cx.host.exists(TOKEN)).then(|| {
-        let hint = format!("systemd-creds encrypt --name=op-token - {TOKEN}");
-        (format!("there is no {TOKEN}"), hint)
+        let hint = "oc-secrets login --systemd oc-secrets.service";
+        (format!("there is no {TOKEN}"), hint.to_owned())
     })
 }
 
