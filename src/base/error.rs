@@ -221,6 +221,17 @@ pub(crate) enum Error {
         /// Our words for the cause.
         why: &'static str,
     },
+    /// `op` is older than 1Password Environments.
+    #[error("this `op` does not know 1Password Environments")]
+    NoEnvironments,
+    /// 1Password does not give an Environment to this account.
+    #[error("1Password does not give {} the Environment {ids}", if *.service_account { "this service account" } else { "you" })]
+    EnvironmentUnreadable {
+        /// The Environment, or several of which one is at fault.
+        ids: String,
+        /// Whether a service account asks.
+        service_account: bool,
+    },
     /// Too many requests.
     #[error("1Password's rate limit is reached{}{}", match left { Some(left) => format!("; retry in {}", wait(*left)), None => String::new() }, if *.remembered { " (not asked again before)" } else { "" })]
     RateLimited {
@@ -382,7 +393,8 @@ impl Error {
             | Self::OtherAccount
             | Self::TokenInvalid { .. }
             | Self::Keyring { .. }
-            | Self::Forbidden { .. } => Exit::NotSignedIn,
+            | Self::Forbidden { .. }
+            | Self::EnvironmentUnreadable { .. } => Exit::NotSignedIn,
             Self::Unresolved { .. }
             | Self::NotListed { .. }
             | Self::Password { .. }
@@ -395,6 +407,7 @@ impl Error {
             | Self::BrokerSilent { .. }
             | Self::OpNonsense { .. }
             | Self::OpConfigDirectory
+            | Self::NoEnvironments
             | Self::Network => Exit::OpUnavailable,
             Self::RateLimited { .. } => Exit::RateLimited,
             Self::Relayed { exit, .. } => *exit,

@@ -8,6 +8,7 @@
 //! `serve` is the other end of `socket`: a process on the host that has `op`, for containers that have
 //! not. `session` is this whole way but for the sink: for the command line and the helpers alike.
 
+pub(crate) mod id;
 pub(crate) mod reference;
 pub(crate) mod registry;
 pub(crate) mod manifest;

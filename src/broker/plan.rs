@@ -4,6 +4,7 @@
 //! `--env-file` over the manifest, the default vault. Later stages decide nothing about it again.
 
 mod select;
+mod environments;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::broker::manifest::{Location, Manifest, Origin, SecretSpec};
 use crate::broker::reference::Reference;
 use select::{chosen, only, overlay, profile, require, waivable};
 
+pub(crate) use environments::Environments;
 pub(crate) use select::Selection;
 
 /// The default deadline for one `op` process.
@@ -25,6 +27,8 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Plan {
     /// The secrets to resolve, in the order of the manifest.
     pub wanted: Vec<Wanted>,
+    /// The 1Password Environments that come along.
+    pub environments: Environments,
     /// The plain values that are passed on.
     pub vars: Vec<(EnvName, String)>,
     /// Whether a run fails if no secret is found, although none is required.
@@ -41,6 +45,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             wanted: vec![],
+            environments: Environments::default(),
             vars: vec![],
             at_least_one: false,
             account: None,
@@ -72,8 +77,8 @@ pub(crate) struct Wanted {
 /// Decides what is asked for. `env_file` is what `--env-file` defines, if it was given;
 /// `present` tells which variables our environment holds, for `--prefer-env`.
 ///
-/// An `--env-file` replaces the built-in manifest; any other is read together with it, and the file
-/// wins where both define a name. A profile selects among the manifest's secrets.
+/// An `--env-file` or an `--environment` replaces the built-in manifest; any other is read together
+/// with it, and the file wins where both define a name, and both win over an Environment. A profile selects among the manifest's secrets.
 ///
 /// # Errors
 /// [`Error::Usage`] for a selection that the manifest cannot meet.
@@ -83,18 +88,20 @@ pub(crate) fn plan(
     selection: &Selection,
     present: impl Fn(&str) -> bool,
 ) -> Result<Plan> {
-    let built_in = manifest.origin == Origin::BuiltIn;
     let aside = Manifest::empty(Origin::BuiltIn);
-    let manifest = match built_in && env_file.is_some() {
+    let replaced = stands_aside(manifest, env_file, selection);
+    let built_in = manifest.origin == Origin::BuiltIn && !replaced;
+    let manifest = match replaced {
         true => &aside,
         false => manifest,
     };
+    let environments = Environments::of(manifest, env_file, selection);
     let Manifest {
         secrets: specs,
         vars,
         ..
     } = contents(manifest, env_file, selection)?;
-    if specs.is_empty() && vars.is_empty() {
+    if specs.is_empty() && vars.is_empty() && environments.is_empty() {
         return Err(nothing(manifest, env_file.is_some()));
     }
     let vault = chosen(&selection.vault).or(manifest.vault.as_deref());
@@ -106,8 +113,9 @@ pub(crate) fn plan(
     }
     Ok(Plan {
         wanted,
+        environments,
         vars,
-        at_least_one: built_in && env_file.is_none(),
+        at_least_one: built_in,
         ..nothing_wanted(manifest, selection)
     })
 }
@@ -122,7 +130,7 @@ pub(crate) fn contents(
     env_file: Option<&[Definition]>,
     selection: &Selection,
 ) -> Result<Manifest> {
-    let mut manifest = match manifest.origin == Origin::BuiltIn && env_file.is_some() {
+    let mut manifest = match stands_aside(manifest, env_file, selection) {
         true => Manifest::empty(Origin::BuiltIn),
         false => manifest.clone(),
     };
@@ -133,12 +141,23 @@ pub(crate) fn contents(
     let overriding =
         |choice: &Option<String>, own: Option<String>| chosen(choice).map(str::to_owned).or(own);
     Ok(Manifest {
-        secrets: require(specs, selection)?,
+        secrets: require(specs, &manifest, selection)?,
+        environments: Environments::of(&manifest, env_file, selection).ids,
         vars,
         vault: overriding(&selection.vault, manifest.vault.take()),
         account: overriding(&selection.account, manifest.account.take()),
         ..manifest
     })
+}
+
+/// Whether the built-in manifest is replaced by what the user names.
+fn stands_aside(
+    manifest: &Manifest,
+    env_file: Option<&[Definition]>,
+    selection: &Selection,
+) -> bool {
+    let instead = env_file.is_some() || !selection.environments.is_empty();
+    manifest.origin == Origin::BuiltIn && instead
 }
 
 /// A plan for one reference outside any manifest, as `read op://…` needs.

@@ -3,6 +3,7 @@
 //! Success of `op` alone is not trusted: a value that cannot be a secret is refused here, before
 //! any sink sees it. Every problem is found before the first is reported.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -13,8 +14,8 @@ use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::secret::Secret;
 use crate::base::shell_quote;
-use crate::broker::plan::{Plan, Wanted};
-use crate::broker::provider::{Outcome, Provider, Request};
+use crate::broker::plan::{Environments, Plan, Wanted};
+use crate::broker::provider::{Outcome, Provider, Request, Variable};
 use crate::broker::reference::Reference;
 
 /// Where a value came from.
@@ -26,6 +27,8 @@ pub(crate) enum ValueOrigin {
     Environment,
     /// The manifest's `default`.
     Default,
+    /// A 1Password Environment.
+    Environments,
 }
 
 impl ValueOrigin {
@@ -35,6 +38,7 @@ impl ValueOrigin {
             Self::Vault => "1password",
             Self::Environment => "environment",
             Self::Default => "default",
+            Self::Environments => "1password environment",
         }
     }
 }
@@ -50,11 +54,33 @@ pub(crate) struct Finding<'a> {
     pub outcome: Outcome,
 }
 
+/// A variable of a 1Password Environment that is taken.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    /// Its name.
+    pub name: EnvName,
+    /// Where the value came from: our own environment may be preferred.
+    pub origin: ValueOrigin,
+    /// Whether the run fails without it.
+    pub required: bool,
+    /// The value, or why it cannot be handed on.
+    pub outcome: Outcome,
+}
+
+/// All that a plan came to.
+#[derive(Debug)]
+pub(crate) struct Survey<'a> {
+    /// What was wanted by name.
+    pub findings: Vec<Finding<'a>>,
+    /// What came along.
+    pub arrived: Vec<Arrived>,
+}
+
 /// A secret to hand over.
 #[derive(Debug)]
 pub(crate) struct Resolved<'a> {
     /// The variable.
-    pub name: &'a EnvName,
+    pub name: Cow<'a, EnvName>,
     /// Its value.
     pub value: Secret,
     /// Whether it came from our own environment.
@@ -69,18 +95,19 @@ pub(crate) fn survey<'a, 'p>(
     plan: &'a Plan,
     provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
     environment: impl Fn(&str) -> Option<OsString>,
-) -> Result<Vec<Finding<'a>>> {
+) -> Result<Survey<'a>> {
     let asked: Vec<&Wanted> = plan
         .wanted
         .iter()
         .filter(|wanted| !wanted.inherited)
         .collect();
-    let mut outcomes = if asked.is_empty() {
-        vec![]
-    } else {
-        provider()?.fetch(&requests(&asked))?
-    }
-    .into_iter();
+    let ids = &plan.environments.ids;
+    let (outcomes, variables) = match (asked.is_empty(), ids.is_empty()) {
+        (true, true) => (vec![], vec![]),
+        (false, true) => (provider()?.fetch(&requests(&asked))?, vec![]),
+        (_, false) => provider()?.fetch_with(&requests(&asked), ids)?,
+    };
+    let mut outcomes = outcomes.into_iter();
     let mut find = |wanted: &'a Wanted| {
         if wanted.inherited {
             let value = environment(wanted.name.as_str()).unwrap_or_default();
@@ -92,27 +119,69 @@ pub(crate) fn survey<'a, 'p>(
         })?;
         Ok(with_default(wanted, outcome))
     };
-    let findings = plan.wanted.iter().map(&mut find).collect();
+    let findings: Result<Vec<Finding<'a>>> = plan.wanted.iter().map(&mut find).collect();
     locked_memory::burn_stack();
-    findings
+    Ok(Survey {
+        findings: findings?,
+        arrived: arrived(&plan.environments, variables, environment)?,
+    })
 }
 
-/// The secrets of `findings` if everything required is among them, and what is absent otherwise.
+/// The variables of the Environments that are taken, in the order of their names.
+fn arrived(
+    environments: &Environments,
+    variables: Vec<Variable>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Vec<Arrived>> {
+    if environments.is_empty() {
+        return Ok(vec![]);
+    }
+    let names: Vec<&str> = variables.iter().map(|one| one.name.as_str()).collect();
+    let one = |(at, name): (usize, EnvName)| {
+        let own = environment(name.as_str()).filter(|_| environments.prefer_env());
+        let (origin, value) = match own {
+            Some(own) => (ValueOrigin::Environment, Secret::copy_of(&own.into_vec())),
+            None => (ValueOrigin::Environments, variables[at].value.clone()),
+        };
+        Arrived {
+            required: environments.requires(&name),
+            name,
+            origin,
+            outcome: usable(value).and_then(fetched),
+        }
+    };
+    let taken = environments.take(&names)?;
+    let mut arrived: Vec<Arrived> = taken.into_iter().map(one).collect();
+    arrived.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(arrived)
+}
+
+/// Whether `op` resolves a reference that an Environment holds is not known.
+fn fetched(value: Secret) -> Outcome {
+    match value.expose().starts_with(b"op://") {
+        true => Err(Trouble::Unusable {
+            why: "it is a reference, which `op` has not resolved",
+        }),
+        false => Ok(value),
+    }
+}
+
+/// The secrets of `survey` if everything required is among them, and what is absent otherwise.
 ///
 /// # Errors
 /// [`Error::Unresolved`] lists every required secret without a value; or all of them, if at least
 /// one was expected and none was found.
 pub(crate) fn all_or_nothing<'a>(
     plan: &Plan,
-    findings: Vec<Finding<'a>>,
+    survey: Survey<'a>,
 ) -> Result<(Vec<Resolved<'a>>, Vec<Problem>)> {
-    let mut resolved = Vec::with_capacity(findings.len());
+    let mut resolved = Vec::with_capacity(survey.findings.len() + survey.arrived.len());
     let mut required = vec![];
     let mut absent = vec![];
-    for finding in findings {
+    for finding in survey.findings {
         match finding.outcome {
             Ok(value) => resolved.push(Resolved {
-                name: &finding.wanted.name,
+                name: Cow::Borrowed(&finding.wanted.name),
                 value,
                 inherited: finding.origin == ValueOrigin::Environment,
             }),
@@ -120,6 +189,24 @@ pub(crate) fn all_or_nothing<'a>(
                 required.push(problem(finding.wanted, trouble))
             }
             Err(trouble) => absent.push(problem(finding.wanted, trouble)),
+        }
+    }
+    for one in survey.arrived {
+        match one.outcome {
+            Ok(value) => resolved.push(Resolved {
+                name: Cow::Owned(one.name),
+                value,
+                inherited: one.origin == ValueOrigin::Environment,
+            }),
+            Err(trouble) => {
+                let problem = of_environment(plan, &one.name, trouble);
+                let list = if one.required {
+                    &mut required
+                } else {
+                    &mut absent
+                };
+                list.push(problem);
+            }
         }
     }
     if !required.is_empty() {
@@ -155,6 +242,16 @@ fn finding(wanted: &Wanted, origin: ValueOrigin, outcome: Outcome) -> Finding<'_
         wanted,
         origin,
         outcome,
+    }
+}
+
+fn of_environment(plan: &Plan, name: &EnvName, trouble: Trouble) -> Problem {
+    Problem {
+        name: name.to_string(),
+        reference: format!("Environment {}", plan.environments.shown()),
+        look: None,
+        trouble,
+        waivable: false,
     }
 }
 

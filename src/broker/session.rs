@@ -25,10 +25,10 @@ use crate::broker::demo::Demo;
 use crate::broker::dotenv::Definition;
 use crate::broker::manifest::{Manifest, Origin};
 use crate::broker::op::{Op, Options};
-use crate::broker::plan::{self, Plan, Selection};
+use crate::broker::plan::{self, Environments, Plan, Selection};
 use crate::broker::provider::{Outcome, Provider, Request};
 use crate::broker::reference::Reference;
-use crate::broker::resolve::{self, Finding, Resolved};
+use crate::broker::resolve::{self, Finding, Resolved, Survey};
 
 pub(crate) use settings::{CacheUse, Settings, timeout};
 
@@ -92,7 +92,7 @@ impl Session {
     /// The plan for one secret that the manifest itself names.
     pub(crate) fn plan_only(&self, name: &EnvName) -> Result<Plan> {
         let one = vec![name.as_str().to_owned()];
-        self.plan_of(&Selection {
+        self.plan_by_name(&Selection {
             only: one.clone(),
             require: one,
             ..self.selection.clone()
@@ -124,6 +124,13 @@ impl Session {
                 wanted.required = true;
                 wanted.waivable = false;
             }
+            None if !plan.environments.is_empty() && !self.defines(what) => {
+                return Ok(Plan {
+                    wanted: vec![],
+                    environments: plan.environments.for_one(what),
+                    ..plan
+                });
+            }
             None => {
                 let names: Vec<&str> = others.iter().map(|it| it.name.as_str()).collect();
                 return Err(self.unknown(what, &plan.vars, &names));
@@ -131,7 +138,25 @@ impl Session {
         }
         Ok(Plan {
             wanted: asked,
+            environments: Environments::default(),
             ..plan
+        })
+    }
+
+    /// Whether the manifest or `--env-file` holds this name.
+    fn defines(&self, what: &str) -> bool {
+        let secrets = self.manifest.secrets.iter().map(|spec| &spec.name);
+        let vars = self.manifest.vars.iter().map(|(name, _)| name);
+        let file = self.env_file().iter().map(|one| &one.name);
+        let mut names = secrets.chain(vars).chain(file);
+        names.any(|name| name.as_str() == what)
+    }
+
+    /// A plan for secrets that the manifest itself names, without Environments.
+    fn plan_by_name(&self, selection: &Selection) -> Result<Plan> {
+        Ok(Plan {
+            environments: Environments::default(),
+            ..self.plan_of(selection)?
         })
     }
 
@@ -166,7 +191,7 @@ impl Session {
     }
 
     /// The outcome of every secret of `plan`, past the cache.
-    pub(crate) fn survey<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
+    pub(crate) fn survey<'a>(&self, plan: &'a Plan) -> Result<Survey<'a>> {
         self.survey_by(plan, || self.provider(plan))
     }
 
@@ -174,38 +199,41 @@ impl Session {
         &self,
         plan: &'a Plan,
         provider: impl FnOnce() -> Result<Box<dyn Provider + 'p>>,
-    ) -> Result<Vec<Finding<'a>>> {
+    ) -> Result<Survey<'a>> {
         resolve::survey(plan, provider, self.lookup())
     }
 
     /// The outcome of every secret of `plan`, which others may have asked for already.
-    pub(crate) fn ask<'a>(&self, plan: &'a Plan) -> Result<Vec<Finding<'a>>> {
-        let findings = self.survey_by(plan, || self.cached(plan))?;
+    pub(crate) fn ask<'a>(&self, plan: &'a Plan) -> Result<Survey<'a>> {
+        let survey = self.survey_by(plan, || self.cached(plan))?;
         let asked = !plan.wanted.is_empty() && self.backend == Backend::Op;
         match self.cache_off {
+            _ if !plan.environments.is_empty() => {
+                self.ui.detail("nothing is cached: an Environment is asked for each time");
+            }
             _ if !asked => {}
             Some(why) => self.ui.detail(&format!("nothing is cached: {why}")),
             None if self.asked_op.get() => {}
             None => self.ui.detail("`op` was not started: the cache, or somebody who asked at the same time, had the answers"),
         }
-        Ok(findings)
+        Ok(survey)
     }
 
     /// What `op` says of the secrets of these names, past everything that is kept.
     pub(crate) fn fetch(&self, names: &[EnvName]) -> Result<Vec<(EnvName, Outcome)>> {
-        let plan = self.plan_of(&Selection {
+        let plan = self.plan_by_name(&Selection {
             only: names.iter().map(EnvName::to_string).collect(),
             ..self.selection.clone()
         })?;
-        let findings = self.survey(&plan)?.into_iter();
+        let findings = self.survey(&plan)?.findings.into_iter();
         let pair = |finding: Finding<'_>| (finding.wanted.name.clone(), finding.outcome);
         Ok(findings.map(pair).collect())
     }
 
     /// Everything that `plan` wants, or nothing; warns of optional secrets that are absent.
     pub(crate) fn resolve<'a>(&self, plan: &'a Plan) -> Result<Vec<Resolved<'a>>> {
-        let findings = self.ask(plan)?;
-        let (resolved, absent) = resolve::all_or_nothing(plan, findings)?;
+        let survey = self.ask(plan)?;
+        let (resolved, absent) = resolve::all_or_nothing(plan, survey)?;
         self.warn_of(&absent);
         Ok(resolved)
     }
@@ -352,6 +380,9 @@ impl Session {
     pub(crate) fn source(&self) -> String {
         let origin = &self.manifest.origin;
         match (origin, &self.env_file) {
+            (Origin::BuiltIn, None) if !self.selection.environments.is_empty() => {
+                "--environment".to_owned()
+            }
             (Origin::BuiltIn, None) => "built-in manifest".to_owned(),
             (Origin::BuiltIn, Some(_)) => "--env-file".to_owned(),
             (_, None) => origin.to_string(),

@@ -10,7 +10,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::command_line::When;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::broker::id::EnvironmentId;
 use crate::broker::plan::Selection;
 use crate::broker::session::{self, CacheUse, Settings};
 use crate::broker::sink::text::Format;
@@ -41,6 +42,9 @@ pub(super) struct Global {
     /// Also read a dotenv file with op:// references; replaces the built-in manifest (repeatable)
     #[arg(long, global = true, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
+    /// Also take all variables of this 1Password Environment (repeatable)
+    #[arg(long, global = true, value_name = "ID")]
+    pub environment: Vec<String>,
     /// Take only the secrets of this profile
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
@@ -94,10 +98,12 @@ impl Global {
     pub(super) fn settings(self) -> Result<Settings> {
         let timeout = self.timeout.as_deref();
         let timeout = timeout.map(|text| session::timeout("--timeout", text));
+        let environments = self.environment.iter().map(|text| environment(text));
         Ok(Settings {
             manifest: self.manifest,
             env_file: self.env_file,
             selection: Selection {
+                environments: environments.collect::<Result<_>>()?,
                 profile: self.profile,
                 vault: self.vault,
                 account: self.account,
@@ -114,6 +120,13 @@ impl Global {
             },
         })
     }
+}
+
+fn environment(text: &str) -> Result<EnvironmentId> {
+    EnvironmentId::parse(text).ok_or_else(|| {
+        let what = "--environment: this is not the id of a 1Password Environment";
+        Error::usage(what, EnvironmentId::FORM)
+    })
 }
 
 /// What to do.

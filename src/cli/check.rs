@@ -6,7 +6,9 @@ use super::stdout;
 use crate::base::error::{Exit, Result, Trouble};
 use crate::base::token_kind;
 use crate::base::ui::{self, Tone, clean};
-use crate::broker::resolve::Finding;
+use crate::broker::plan::Plan;
+use crate::broker::provider::Outcome;
+use crate::broker::resolve::{Survey, ValueOrigin};
 use crate::broker::session::Session;
 
 /// Prints the table or the JSON.
@@ -17,88 +19,109 @@ pub(super) fn run(session: &Session, arguments: &arguments::Check) -> Result<Exi
 /// The same on a screen of this width.
 pub(super) fn show(session: &Session, as_json: bool, width: Option<usize>) -> Result<Exit> {
     let plan = session.plan()?;
-    let findings = session.survey(&plan)?;
+    let survey = session.survey(&plan)?;
+    let lines = lines(&plan, &survey);
     let text = match as_json {
-        true => json(session, &findings),
-        false => table(session, &findings, width),
+        true => json(session, &lines),
+        false => table(session, &lines, width),
     };
     session.warn_if_swappable();
     stdout::print(text.as_bytes())?;
-    let bad = |finding: &Finding<'_>| finding.wanted.required && finding.outcome.is_err();
-    let none = plan.at_least_one && findings.iter().all(|finding| finding.outcome.is_err());
-    Ok(if none || findings.iter().any(bad) {
+    let bad = |line: &Line<'_>| line.required && line.outcome.is_err();
+    let none = plan.at_least_one && lines.iter().all(|line| line.outcome.is_err());
+    Ok(if none || lines.iter().any(bad) {
         Exit::Unresolved
     } else {
         Exit::Done
     })
 }
 
-fn state(finding: &Finding<'_>) -> &'static str {
-    match &finding.outcome {
+/// A secret that was wanted, or a variable of an Environment.
+struct Line<'a> {
+    name: &'a str,
+    source: String,
+    required: bool,
+    origin: ValueOrigin,
+    outcome: &'a Outcome,
+}
+
+fn lines<'a>(plan: &Plan, survey: &'a Survey<'_>) -> Vec<Line<'a>> {
+    let wanted = survey.findings.iter().map(|finding| Line {
+        name: finding.wanted.name.as_str(),
+        source: finding.wanted.reference.to_string(),
+        required: finding.wanted.required,
+        origin: finding.origin,
+        outcome: &finding.outcome,
+    });
+    let source = format!("Environment {}", plan.environments.shown());
+    let arrived = survey.arrived.iter().map(|one| Line {
+        name: one.name.as_str(),
+        source: source.clone(),
+        required: one.required,
+        origin: one.origin,
+        outcome: &one.outcome,
+    });
+    wanted.chain(arrived).collect()
+}
+
+fn state(line: &Line<'_>) -> &'static str {
+    match line.outcome {
         Ok(_) => "found",
         Err(trouble) => trouble.state(),
     }
 }
 
-fn table(session: &Session, findings: &[Finding<'_>], width: Option<usize>) -> String {
-    let row = |finding: &Finding<'_>| {
-        let tone = match &finding.outcome {
+fn table(session: &Session, lines: &[Line<'_>], width: Option<usize>) -> String {
+    let row = |line: &Line<'_>| {
+        let tone = match line.outcome {
             Ok(_) => Tone::Good,
-            Err(_) if finding.wanted.required => Tone::Bad,
+            Err(_) if line.required => Tone::Bad,
             Err(_) => Tone::Notice,
         };
         vec![
-            Cell::from(finding.wanted.name.as_str()),
-            Cell::toned(tone, state(finding)),
-            Cell::from(remark(finding)),
-            Cell::toned(Tone::Dim, finding.wanted.reference.to_string()),
+            Cell::from(line.name),
+            Cell::toned(tone, state(line)),
+            Cell::from(remark(line)),
+            Cell::toned(Tone::Dim, line.source.as_str()),
         ]
     };
-    let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
+    let rows: Vec<Vec<Cell>> = lines.iter().map(row).collect();
     let mut text = lay_out(session.ui, &rows, 0, width);
-    text.push_str(&summary(findings, &clean(&session.source())));
+    text.push_str(&summary(lines, &clean(&session.source())));
     text
 }
 
 /// More about one secret than its state.
-fn remark(finding: &Finding<'_>) -> String {
-    use crate::broker::resolve::ValueOrigin;
-    match &finding.outcome {
-        Ok(value) => match finding.origin {
-            ValueOrigin::Vault => token_kind::of(value).to_owned(),
+fn remark(line: &Line<'_>) -> String {
+    match line.outcome {
+        Ok(value) => match line.origin {
+            ValueOrigin::Vault | ValueOrigin::Environments => token_kind::of(value).to_owned(),
             other => format!("{} ({})", token_kind::of(value), other.word()),
         },
         Err(trouble) => {
-            let optional = if finding.wanted.required {
-                ""
-            } else {
-                " (optional)"
-            };
+            let optional = if line.required { "" } else { " (optional)" };
             format!("{}{optional}", clean(&trouble.reason()))
         }
     }
 }
 
-fn summary(findings: &[Finding<'_>], manifest: &str) -> String {
-    let found = findings
-        .iter()
-        .filter(|finding| finding.outcome.is_ok())
-        .count();
-    format!("{found} of {} found · {manifest}\n", findings.len())
+fn summary(lines: &[Line<'_>], manifest: &str) -> String {
+    let found = lines.iter().filter(|line| line.outcome.is_ok()).count();
+    format!("{found} of {} found · {manifest}\n", lines.len())
 }
 
-fn json(session: &Session, findings: &[Finding<'_>]) -> String {
-    let secrets: Vec<_> = findings
+fn json(session: &Session, lines: &[Line<'_>]) -> String {
+    let secrets: Vec<_> = lines
         .iter()
-        .map(|finding| {
+        .map(|line| {
             serde_json::json!({
-                "name": finding.wanted.name.as_str(),
-                "reference": finding.wanted.reference.to_string(),
-                "required": finding.wanted.required,
-                "state": state(finding),
-                "kind": finding.outcome.as_ref().ok().map(token_kind::of),
-                "from": finding.outcome.as_ref().ok().map(|_| finding.origin.word()),
-                "why": finding.outcome.as_ref().err().map(Trouble::to_string),
+                "name": line.name,
+                "reference": line.source.as_str(),
+                "required": line.required,
+                "state": state(line),
+                "kind": line.outcome.as_ref().ok().map(token_kind::of),
+                "from": line.outcome.as_ref().ok().map(|_| line.origin.word()),
+                "why": line.outcome.as_ref().err().map(Trouble::to_string),
             })
         })
         .collect();

@@ -88,7 +88,9 @@ fn manifest(opened: &Result<Session>, contents: Option<&Manifest>) -> Row {
         many => format!("{many} secrets"),
     };
     let source = session.source();
-    if contents.is_some_and(|contents| contents.secrets.is_empty() && contents.vars.is_empty()) {
+    if contents.is_some_and(|contents| {
+        contents.secrets.is_empty() && contents.vars.is_empty() && contents.environments.is_empty()
+    }) {
         let row = Row::warn("manifest", format!("{source} holds nothing yet"));
         return row.fix(editor(&source));
     }

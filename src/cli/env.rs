@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Env) -> Result<Exit>
     // The shell that evaluates this has what our own environment holds.
     let fetched = resolved.iter().filter(|secret| !secret.inherited);
     let secrets = fetched.map(|secret| Variable {
-        name: secret.name,
+        name: &secret.name,
         value: secret.value.expose(),
     });
     let variables: Vec<Variable<'_>> = vars.chain(secrets).collect();

@@ -9,6 +9,7 @@ use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::suggest;
 use crate::base::ui::{self, Tone};
+use crate::broker::id::EnvironmentId;
 use crate::broker::manifest::{HostSpec, Location, Manifest, SecretSpec};
 use crate::broker::reference::Reference;
 use crate::broker::session::Session;
@@ -45,6 +46,20 @@ fn plain(session: &Session, contents: &Manifest, name: &str) -> Result<Exit> {
     let names = contents.secrets.iter().map(|spec| spec.name.as_str());
     let vars = contents.vars.iter().map(|(name, _)| name.as_str());
     let known: Vec<&str> = names.chain(vars).collect();
+    if !contents.environments.is_empty() {
+        let ids: Vec<&str> = contents
+            .environments
+            .iter()
+            .map(EnvironmentId::as_str)
+            .collect();
+        return Err(Error::usage(
+            format!("no secret `{name}` in {}", session.source()),
+            format!(
+                "the 1Password Environment {} may have it: oc-secrets check",
+                ids.join(", ")
+            ),
+        ));
+    }
     Err(Error::usage(
         format!("no secret `{name}` in {}", session.source()),
         suggest::hint(name, &known, "the names are"),

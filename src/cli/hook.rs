@@ -112,6 +112,11 @@ impl Before {
         }
     }
 
+    /// Whether `name` is ours to set: what the user has set is left alone, then and on leaving.
+    fn leaves(&self, session: &Session, name: &EnvName) -> bool {
+        self.names.contains(name) || session.variable(name.as_str()).is_none_or(OsStr::is_empty)
+    }
+
     /// The text that removes what was loaded, and the marks.
     fn forget(&self, format: Format) -> String {
         let marks = [STATE, NAMES].map(ours);
@@ -142,12 +147,9 @@ fn load(format: Format, before: &Before, path: &str, settings: Settings, ui: Ui)
         return Ok(());
     }
     let mut plan = session.plan()?;
-    // What the user has set is left alone, then and on leaving.
-    let is_free = |name: &EnvName| {
-        before.names.contains(name) || session.variable(name.as_str()).is_none_or(OsStr::is_empty)
-    };
-    plan.wanted.retain(|wanted| is_free(&wanted.name));
-    plan.vars.retain(|(name, _)| is_free(name));
+    plan.wanted
+        .retain(|wanted| before.leaves(&session, &wanted.name));
+    plan.vars.retain(|(name, _)| before.leaves(&session, name));
     let text = variables(&session, &plan, format, before, path)?;
     session.warn_if_swappable();
     stdout::print(&text)
@@ -160,13 +162,15 @@ fn variables(
     before: &Before,
     path: &str,
 ) -> Result<Locked> {
-    let resolved = session.resolve(plan)?;
+    let mut resolved = session.resolve(plan)?;
+    // Those of an Environment are known only now.
+    resolved.retain(|secret| before.leaves(session, &secret.name));
     let vars = plan.vars.iter().map(|(name, value)| Variable {
         name,
         value: value.as_bytes(),
     });
     let secrets = resolved.iter().map(|secret| Variable {
-        name: secret.name,
+        name: &secret.name,
         value: secret.value.expose(),
     });
     let variables: Vec<Variable<'_>> = vars.chain(secrets).collect();

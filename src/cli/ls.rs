@@ -8,6 +8,7 @@ use super::stdout;
 use crate::base::error::{Exit, Result};
 use crate::base::token_kind;
 use crate::base::ui::{self, Tone, clean};
+use crate::broker::id::EnvironmentId;
 use crate::broker::manifest::allowed::{Allowed, Verdict};
 use crate::broker::manifest::{self, HostSpec, Manifest, Origin, SecretSpec};
 use crate::broker::session::Session;
@@ -26,6 +27,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Ls) -> Result<Exit> 
 fn list(session: &Session, contents: &Manifest) -> String {
     let groups = [
         ("secrets", secrets(contents)),
+        ("1Password Environments", environments(contents)),
         ("plain values", plain(contents)),
         ("registries", hosts(&contents.registries)),
         ("git", hosts(&contents.git)),
@@ -69,6 +71,13 @@ fn secrets(contents: &Manifest) -> Vec<Vec<Cell>> {
         ]
     };
     contents.secrets.iter().map(row).collect()
+}
+
+/// Their names are known to 1Password alone.
+fn environments(contents: &Manifest) -> Vec<Vec<Cell>> {
+    let ids = contents.environments.iter();
+    ids.map(|id| vec![Cell::from(id.as_str()), Cell::from("all variables")])
+        .collect()
 }
 
 /// What happens without the secret.
@@ -138,6 +147,7 @@ fn json_text(session: &Session, contents: &Manifest) -> String {
         "manifest": session.source(),
         "allowed": standing(session).is_none(),
         "secrets": secrets.collect::<Vec<_>>(),
+        "environments": contents.environments.iter().map(EnvironmentId::as_str).collect::<Vec<_>>(),
         "vars": vars.collect::<serde_json::Map<_, _>>(),
         "registries": hosts(&contents.registries),
         "git": hosts(&contents.git),

@@ -17,7 +17,7 @@ use super::reply::in_one_line;
 use super::stdin;
 use crate::base::error::{Error, Exit, Result, Trouble};
 use crate::base::ui::Ui;
-use crate::broker::plan::{self, Plan, Wanted};
+use crate::broker::plan::{self, Environments, Plan, Wanted};
 use crate::broker::reference::Reference;
 use crate::broker::session::Session;
 use crate::broker::sink;
@@ -120,12 +120,14 @@ fn ask(
         .collect();
     let plan = Plan {
         wanted,
+        // Only what the manifest names is answered.
+        environments: Environments::default(),
         timeout: plan.timeout.saturating_sub(begun.elapsed()),
         ..plan
     };
     let mut findings = match plan.wanted.is_empty() {
         true => vec![],
-        false => session.ask(&plan)?,
+        false => session.ask(&plan)?.findings,
     }
     .into_iter();
     let (mut answers, mut remarks) = (vec![], vec![]);

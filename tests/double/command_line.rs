@@ -179,9 +179,15 @@ impl Parser<'_> {
         flags.find(|flag| is(flag) && self.is_there(flag))
     }
 
-    /// `--reveal` came with 2.30.
+    /// `--reveal` came with 2.30; `--environment` with betas of 2.33, and is in 2.41 and not in 2.39.
+    /// ASSUMPTION: 2.40 did not have it.
     fn is_there(&self, flag: &Flag) -> bool {
-        flag.long != "reveal" || self.modes.since(2, 30)
+        let beta = self.modes.version.contains("-beta") && self.modes.since(2, 33);
+        match flag.long {
+            "reveal" => self.modes.since(2, 30),
+            "environment" => self.modes.since(2, 41) || beta,
+            _ => true,
+        }
     }
 
     fn set(&mut self, flag: &'static Flag, value: String) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod credential;
 mod csv;
 mod delivery;
 mod dotenv;
+mod environments;
 mod vaults_json;
 mod failure;
 mod fields;

@@ -24,6 +24,7 @@
 //! | `dismissed`, `prompt-timeout=MS` | the prompt is refused, or nobody answers for MS |
 //! | **Service account** | only with a service token that looks good |
 //! | `deleted-token` `expired-token` `bad-token` `exit-9` | refused; the last is `bad-token` with exit 9 |
+//! | `no-environment-access` | it may read vaults, and no 1Password Environment |
 //! | **Server** | any, once authenticated |
 //! | `rate-limited` `conflict` `network` `timeout-text` `forbidden` `bad-request` | 429, 409, DNS, deadline, 403, 400 with exit 4 |
 //! | `other-device` `read-deadline` | credentials of another account or device; a deadline while reading |
@@ -83,6 +84,7 @@ pub enum Mode {
     ExpiredToken,
     BadToken,
     Exit9,
+    NoEnvironmentAccess,
     RateLimited,
     Conflict,
     OtherDevice,
@@ -143,6 +145,7 @@ const WORDS: &[(&str, Mode)] = &[
     ("expired-token", Mode::ExpiredToken),
     ("bad-token", Mode::BadToken),
     ("exit-9", Mode::Exit9),
+    ("no-environment-access", Mode::NoEnvironmentAccess),
     ("rate-limited", Mode::RateLimited),
     ("conflict", Mode::Conflict),
     ("other-device", Mode::OtherDevice),

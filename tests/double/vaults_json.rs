@@ -14,7 +14,8 @@
 //!                 { "id": "private_key", "type": "SSHKEY", "label": "private key", "value": "…",
 //!                   "ssh_formats": { "openssh": "…" } } ],
 //!     "files": [ { "id": "ffff", "name": "ca.pem", "content": "…" } ]
-//!   } ] } ]
+//!   } ] } ],
+//!   "environments": [ { "id": "eeeeeeeeeeeeeeeeeeeeeeeeee", "variables": { "NAME": "value" } } ]
 //! }
 //! ```
 //!
@@ -35,6 +36,16 @@ pub struct VaultsJson {
     #[serde(default)]
     pub account: Account,
     pub vaults: Vec<Vault>,
+    #[serde(default)]
+    pub environments: Vec<Environment>,
+}
+
+/// A 1Password Environment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    pub id: String,
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The account that is configured.

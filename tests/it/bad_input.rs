@@ -32,6 +32,7 @@ const COMMANDS: &[&str] = &[
     "env --format nu --unset",
     "exec --mask -- true",
     "read GHCR_TOKEN -n",
+    "check --environment wqadrv3ix5cxwrv642dxae6puy",
     "lock",
     "demo",
     "clients",

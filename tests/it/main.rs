@@ -25,6 +25,7 @@ mod docs;
 mod doctor;
 mod env;
 mod env_file;
+mod environments;
 mod errors_page;
 mod exec;
 mod failures;

@@ -75,6 +75,19 @@ impl Error {
             Self::Forbidden { .. } => {
                 "give the account or service account read access to the vault: op vault list shows what it sees"
             }
+            Self::NoEnvironments => {
+                "update it with `op update`: 2.41 has `op run --environment`, 2.39 does not"
+            }
+            Self::EnvironmentUnreadable {
+                service_account: true,
+                ..
+            } => {
+                "a service account needs read access to the Environment itself, which cannot be added later: make a new one that has it"
+            }
+            Self::EnvironmentUnreadable {
+                service_account: false,
+                ..
+            } => "compare the id with the one in the 1Password app, under Developer > Environments",
             Self::RateLimited {
                 remembered: false, ..
             } => "see what is left with `op service-account ratelimit`; every retry costs more",

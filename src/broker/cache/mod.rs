@@ -26,8 +26,9 @@ use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::base::runtime_directory::{Place, RuntimeDirectory};
 use crate::base::secret::Secret;
+use crate::broker::id::EnvironmentId;
 use crate::broker::op::rate_limit;
-use crate::broker::provider::{Outcome, Provider, Request};
+use crate::broker::provider::{Fetched, Outcome, Provider, Request};
 use entry::Entry;
 use keyring::Keyring;
 use single_flight::{Follower, Heard, Leader, Role};
@@ -138,6 +139,28 @@ impl Provider for Cached<'_> {
         }
         Ok(outcomes.into_iter().flatten().collect())
     }
+
+    /// An Environment is asked for each time, and everything else with it in the same process: which
+    /// names it has is known only afterwards, so that nothing of it could be kept by name.
+    fn fetch_with(
+        &self,
+        requests: &[Request<'_>],
+        environments: &[EnvironmentId],
+    ) -> Result<Fetched> {
+        let deadline = Instant::now() + self.timeout + self.grace;
+        let mut provider = (self.inner)()?;
+        let directory = self.identity.place().open();
+        let _held = self.alone(provider.as_ref(), directory.as_ref(), deadline);
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Error::OpTimeout {
+                after: self.timeout,
+            }),
+            left => {
+                provider.limit(left);
+                provider.fetch_with(requests, environments)
+            }
+        }
+    }
 }
 
 impl Cached<'_> {
@@ -229,12 +252,7 @@ impl Cached<'_> {
     fn ask(&self, question: &Question<'_>, missing: &[usize]) -> Result<Vec<Outcome>> {
         let mut provider = (self.inner)()?;
         let directory = question.directory.as_ref();
-        let _held = directory
-            .filter(|_| provider.may_prompt())
-            .and_then(|directory| {
-                let name = self.identity.prompt();
-                single_flight::lock(directory, &name, question.deadline - self.grace)
-            });
+        let _held = self.alone(provider.as_ref(), directory, question.deadline);
         let wanted: Vec<Request<'_>> = missing.iter().map(|&at| question.requests[at]).collect();
         match question.left() {
             Duration::ZERO => Err(Error::OpTimeout {
@@ -245,6 +263,18 @@ impl Cached<'_> {
                 provider.fetch(&wanted)
             }
         }
+    }
+
+    /// Held while a prompt may appear, so that only one process at a time asks.
+    fn alone<'d>(
+        &self,
+        provider: &dyn Provider,
+        directory: Option<&'d RuntimeDirectory>,
+        deadline: Instant,
+    ) -> Option<Leader<'d>> {
+        let directory = directory.filter(|_| provider.may_prompt())?;
+        let name = self.identity.prompt();
+        single_flight::lock(directory, &name, deadline - self.grace)
     }
 
     /// What was refused a moment ago is refused again, without asking.

@@ -20,6 +20,7 @@ use super::Manifest;
 use crate::base::encode;
 use crate::base::environment::{self, Lookup};
 use crate::base::error::{Error, Result};
+use crate::broker::id::EnvironmentId;
 
 /// The record of the largest manifest, with a hash of each of its values, is smaller.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -45,6 +46,9 @@ pub(crate) struct Record {
     salt: String,
     /// Names, and the references as they are shown.
     secrets: BTreeMap<String, String>,
+    /// The ids of 1Password Environments; a record of before has none.
+    #[serde(default)]
+    environments: Vec<String>,
     /// Names, and salted hashes of the values, which may be sensitive.
     plain: BTreeMap<String, String>,
 }
@@ -61,6 +65,11 @@ impl Record {
             hash: hash(path, text),
             secrets: secrets
                 .map(|spec| (spec.name.to_string(), manifest.shown_source(spec)))
+                .collect(),
+            environments: manifest
+                .environments
+                .iter()
+                .map(EnvironmentId::to_string)
                 .collect(),
             plain: manifest
                 .plain_values()
@@ -84,11 +93,20 @@ impl Record {
         Some(*known == salted(&self.salt, name, value))
     }
 
-    /// Names of all that it handed out: secrets first, then plain values.
+    /// Whether it had this Environment; `None` where it had not, as for what is new.
+    pub(crate) fn had_environment(&self, id: &str) -> Option<bool> {
+        self.environments
+            .iter()
+            .any(|known| known == id)
+            .then_some(true)
+    }
+
+    /// Names of all that it handed out: secrets first, then plain values, then Environments.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.secrets
             .keys()
             .chain(self.plain.keys())
+            .chain(&self.environments)
             .map(String::as_str)
     }
 }

@@ -8,6 +8,7 @@ use super::table::{KeyValue, shown};
 use crate::base::duration;
 use crate::base::env_name::{Carries, EnvName, NameError};
 use crate::base::error::{Error, Result};
+use crate::broker::id::EnvironmentId;
 use crate::broker::manifest::{CacheSettings, Location, OpSettings, SecretSpec};
 use crate::broker::reference::Reference;
 use crate::broker::registry::Host;
@@ -48,6 +49,20 @@ pub(super) fn name(
             hint,
         )
     })
+}
+
+/// `environments = ["ID"]`.
+pub(super) fn environments(
+    document: &Document<'_>,
+    entry: KeyValue<'_>,
+) -> Result<Vec<EnvironmentId>> {
+    let id = |(text, at): (&str, usize)| {
+        EnvironmentId::parse(text).ok_or_else(|| {
+            let what = "this is not the id of a 1Password Environment";
+            document.error(at, what, EnvironmentId::FORM)
+        })
+    };
+    document.list(entry)?.into_iter().map(id).collect()
 }
 
 /// `NAME = "op://…"` or `NAME = { … }`.

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
+use crate::broker::id::EnvironmentId;
 use crate::broker::reference::{Reference, ReferencePattern};
 use crate::broker::registry::{Asked, Host};
 
@@ -58,6 +59,8 @@ pub(crate) struct Manifest {
     pub vault: Option<String>,
     /// The account, handed to `op` as `--account`.
     pub account: Option<String>,
+    /// 1Password Environments, all of whose variables come along.
+    pub environments: Vec<EnvironmentId>,
     /// The secrets, in the order of the file.
     pub secrets: Vec<SecretSpec>,
     /// Plain values, passed on with the secrets.
@@ -85,6 +88,7 @@ impl Manifest {
             origin,
             vault: None,
             account: None,
+            environments: vec![],
             secrets: vec![],
             vars: vec![],
             registries: vec![],

@@ -18,6 +18,7 @@ use crate::broker::manifest::{HostSpec, Manifest, Origin};
 const TOP: &[&str] = &[
     "vault",
     "account",
+    "environments",
     "secrets",
     "vars",
     "registries",
@@ -71,6 +72,9 @@ impl Parser<'_> {
             match entry.key {
                 "vault" => self.manifest.vault = Some(self.document.text_of(entry)?.to_owned()),
                 "account" => self.manifest.account = Some(self.document.text_of(entry)?.to_owned()),
+                "environments" => {
+                    self.manifest.environments = entry::environments(&self.document, entry)?;
+                }
                 "secrets" => self.secrets(entry)?,
                 "vars" => vars = Some(entry),
                 "registries" => self.manifest.registries = self.hosts(entry, "registry")?,

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::allowed::Record;
 use super::{Location, Manifest};
+use crate::broker::id::EnvironmentId;
 
 /// How a line differs from when the manifest was last allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub(crate) struct Group {
 /// All that `manifest` hands out; `before` is what was allowed last.
 pub(crate) fn of(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
     let mut groups = secrets(manifest, before);
+    groups.push(Group {
+        title: "from 1Password Environments".to_owned(),
+        lines: environments(manifest, before),
+    });
     groups.push(Group {
         title: "plain values".to_owned(),
         lines: plain(manifest, before),
@@ -87,6 +92,15 @@ fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
     groups
 }
 
+fn environments(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
+    let line = |id: &EnvironmentId| Line {
+        name: id.to_string(),
+        what: "all variables that it has, then and later".to_owned(),
+        change: change(before, |record| record.had_environment(id.as_str())),
+    };
+    manifest.environments.iter().map(line).collect()
+}
+
 fn plain(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
     let line = |(name, value): (String, &str)| Line {
         change: change(before, |record| record.had_plain(&name, value)),
@@ -127,7 +141,8 @@ fn settings(manifest: &Manifest) -> Vec<Line> {
 fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
     let secrets = manifest.secrets.iter().map(|spec| spec.name.to_string());
     let plain = manifest.plain_values().map(|(name, _)| name);
-    let there: HashSet<String> = secrets.chain(plain).collect();
+    let environments = manifest.environments.iter().map(EnvironmentId::to_string);
+    let there: HashSet<String> = secrets.chain(plain).chain(environments).collect();
     let names = before.into_iter().flat_map(Record::names);
     names
         .filter(|name| !there.contains(*name))

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::diagnostic;
 use crate::base::error::{Error, Trouble};
+use crate::broker::id::is_like_an_id;
 
 /// The classes that matter to us.
 #[derive(Debug)]
@@ -53,6 +54,9 @@ pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
         return Failure::Fatal(Error::OpNonsense { what });
     }
     let message = diagnostic::message(stderr);
+    if message.starts_with("unknown flag: --environment") {
+        return Failure::Fatal(Error::NoEnvironments);
+    }
     // The words of Go where a child cannot be started: the values are too large for an
     // environment, hold a NUL, or there is no `env` here. The items themselves can still be read.
     if message.starts_with("fork/exec ") || message.starts_with("exec: ") {
@@ -150,10 +154,7 @@ fn ids(message: &str) -> Option<String> {
             .unwrap_or_default()
             .to_owned()
     };
-    let is_id = |word: &String| {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        word.len() == 26 && word.bytes().all(plain)
-    };
+    let is_id = |word: &String| is_like_an_id(word);
     let lines = message
         .lines()
         .skip(1)

@@ -5,7 +5,7 @@
 //! ends one, and no value can forge another entry: every name holds a fresh 128-bit nonce, which
 //! did not exist when the value was stored.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ops::Range;
 
 use memchr::memchr;
@@ -20,7 +20,16 @@ pub(crate) const COMMAND: &[&str] = &["run", "--no-masking", "--", "/usr/bin/env
 pub(crate) struct Frame {
     prefix: String,
     references: Vec<String>,
+    /// Other variables are wanted too, those of Environments. How many there should be nobody knows,
+    /// so one of ours tells that `env` has answered at all.
+    others: bool,
 }
+
+/// What a wrapper of `op` that is a shell script sets by itself, or macOS does.
+const STRAY: &[&str] = &["_", "PWD", "OLDPWD", "SHLVL", "__CF_USER_TEXT_ENCODING"];
+
+/// Where the values lie, and the other variables with where theirs lie.
+pub(super) type Parsed = (Vec<Range<usize>>, Vec<(String, Range<usize>)>);
 
 impl Frame {
     /// Asks for `references`, each of which must [fit the syntax](Reference::fits_syntax).
@@ -41,15 +50,32 @@ impl Frame {
         Self {
             prefix: format!("OC_{nonce}_"),
             references: references.into_iter().map(Reference::to_string).collect(),
+            others: false,
         }
+    }
+
+    /// The same for an answer in which the variables of Environments are wanted too.
+    pub(super) fn with_others(self) -> Self {
+        Self {
+            others: true,
+            ..self
+        }
+    }
+
+    /// Whether it is that.
+    pub(super) fn has_others(&self) -> bool {
+        self.others
     }
 
     /// One variable for each reference. Holds no secret.
     pub(crate) fn variables(&self) -> Result<Vec<CString>> {
         let numbered = self.references.iter().enumerate();
         let entry = |(index, reference)| format!("{}{index}={reference}", self.prefix);
+        let whole = self.others.then(|| self.whole());
         numbered
-            .map(|variable| CString::new(entry(variable)))
+            .map(entry)
+            .chain(whole)
+            .map(CString::new)
             .collect::<std::result::Result<_, _>>()
             // Unreachable: a reference that fits the syntax holds no control character.
             .map_err(|_| Error::usage("a reference holds a NUL byte", "remove it"))
@@ -61,29 +87,75 @@ impl Frame {
     /// # Errors
     /// [`Error::OpNonsense`] unless the answer is whole and has every variable exactly once, and
     /// in none of them the reference itself, as when nothing fetched it.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn parse(&self, answer: &[u8]) -> Result<Vec<Range<usize>>> {
+        self.parse_by(answer, |_| Ok(()))
+    }
+
+    /// The same, and the variables that came beside ours. What `op` was given itself, `given`, is
+    /// not among them, unless it has another value now.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and where such a variable comes twice.
+    pub(super) fn parse_all(&self, answer: &[u8], given: &[&CStr]) -> Result<Parsed> {
+        let mut others: Vec<(String, Range<usize>)> = vec![];
+        let values = self.parse_by(answer, |entry| {
+            let bytes = &answer[entry.clone()];
+            let inherited = given.iter().any(|own| own.to_bytes() == bytes);
+            let Some(length) = memchr(b'=', bytes).filter(|_| self.others && !inherited) else {
+                return Ok(());
+            };
+            let name = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            if STRAY.contains(&name.as_str()) {
+                return Ok(());
+            }
+            if others.iter().any(|(known, _)| *known == name) {
+                return Err(nonsense("a variable of an Environment is repeated"));
+            }
+            others.push((name, entry.start + length + 1..entry.end));
+            Ok(())
+        })?;
+        Ok((values, others))
+    }
+
+    fn parse_by(
+        &self,
+        answer: &[u8],
+        mut other: impl FnMut(Range<usize>) -> Result<()>,
+    ) -> Result<Vec<Range<usize>>> {
         let mut values = vec![None; self.references.len()];
+        let mut whole = !self.others;
         let mut start = 0;
         while start < answer.len() {
             let length = memchr(0, &answer[start..]).ok_or_else(|| nonsense("it is cut short"))?;
             let end = start + length;
-            if let Some((index, value)) = self.own(&answer[start..end]) {
+            if self.others && answer[start..end] == *self.whole().as_bytes() {
+                whole = true;
+            } else if let Some((index, value)) = self.own(&answer[start..end]) {
                 let place = values
                     .get_mut(index)
                     .ok_or_else(|| nonsense("it holds a part that was not asked for"))?;
                 if place.replace(start + value..end).is_some() {
                     return Err(nonsense("a part of it is repeated"));
                 }
+            } else {
+                other(start..end)?;
             }
             start = end + 1;
         }
-        let whole: Option<Vec<Range<usize>>> = values.into_iter().collect();
-        let values = whole.ok_or_else(|| nonsense("a part of it is missing"))?;
+        let all: Option<Vec<Range<usize>>> = values.into_iter().collect();
+        let all = all.filter(|_| whole);
+        let values = all.ok_or_else(|| nonsense("a part of it is missing"))?;
         let mut pairs = values.iter().zip(&self.references);
         if pairs.any(|(value, reference)| answer[value.clone()] == *reference.as_bytes()) {
             return Err(nonsense("it holds a reference in the place of a value"));
         }
         Ok(values)
+    }
+
+    /// The variable that says that there is an answer.
+    fn whole(&self) -> String {
+        format!("{}whole=1", self.prefix)
     }
 
     /// The number of the variable that `entry` sets, if it is one of ours, and where its value

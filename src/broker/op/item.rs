@@ -203,7 +203,7 @@ impl Field<'_> {
 }
 
 /// `op` ignores case when it looks a name up.
-fn same(a: &str, b: &str) -> bool {
+pub(super) fn same(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod process;
 mod presence;
 mod program;
 pub(crate) mod rate_limit;
+mod environments;
 mod rounds;
 mod waiting;
 #[cfg(fuzzing)]
@@ -35,9 +36,11 @@ use crate::base::own_environment::OwnEnvironment;
 use crate::base::runtime_directory::Place;
 use crate::base::secret::Secret;
 use crate::base::ui::Ui;
-use crate::broker::provider::{Outcome, Provider, Request};
+use crate::broker::id::EnvironmentId;
+use crate::broker::provider::{Fetched, Outcome, Provider, Request};
 use credentials::Credentials;
 pub(crate) use credentials::Mode;
+use environments::Environments;
 use interrupt::Interrupts;
 use os_keyring::OsKeyring;
 use program::Program;
@@ -164,6 +167,19 @@ impl Op {
         self.promptless
     }
 
+    fn rounds<'a>(
+        &'a self,
+        requests: &'a [Request<'a>],
+        environments: &'a [EnvironmentId],
+    ) -> Rounds<'a> {
+        Rounds {
+            program: &self.program,
+            at_once: if self.promptless { SIDE_BY_SIDE } else { 1 },
+            requests,
+            environments: Environments::new(environments, self.mode == Mode::ServiceAccount),
+        }
+    }
+
     /// Does `work` under the deadline, on a runtime of its own: no thread and no descriptor
     /// outlives it.
     fn wait_for<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -216,12 +232,18 @@ impl Provider for Op {
         if requests.is_empty() {
             return Ok(vec![]);
         }
-        let rounds = Rounds {
-            program: &self.program,
-            at_once: if self.promptless { SIDE_BY_SIDE } else { 1 },
-            requests,
-        };
+        let rounds = self.rounds(requests, &[]);
         self.wait_for(rounds.all())
+    }
+
+    fn fetch_with(
+        &self,
+        requests: &[Request<'_>],
+        environments: &[EnvironmentId],
+    ) -> Result<Fetched> {
+        let rounds = self.rounds(requests, environments);
+        let outcomes = self.wait_for(rounds.all())?;
+        Ok((outcomes, rounds.environments.arrived()))
     }
 
     fn may_prompt(&self) -> bool {

@@ -7,15 +7,14 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::item::same;
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::suggest;
+use crate::broker::id::is_like_an_id;
 use crate::broker::reference::Reference;
 
 /// The words that ask for the items of all vaults. The answer carries text of notes.
 pub(super) const ITEMS: &[&str] = &["item", "list", "--format=json"];
-
-/// How many characters an id has.
-const ID_LENGTH: usize = 26;
 
 /// Every item's names, borrowed from `op`'s answer.
 pub(super) struct Listing<'a>(Vec<Entry<'a>>);
@@ -116,16 +115,6 @@ fn twins<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Option<Str
 
 /// How many items of one title are told.
 const MOST_TWINS: usize = 5;
-
-fn is_like_an_id(text: &str) -> bool {
-    let is_of_ids = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() == ID_LENGTH && text.bytes().all(is_of_ids)
-}
-
-/// `op` ignores case when it looks a name up.
-fn same(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
-}
 
 #[cfg(test)]
 mod tests {

@@ -11,14 +11,15 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::frame::{self, Frame};
+use super::environments::{self, Environments};
+use super::frame::Frame;
 use super::item;
 use super::presence::{ITEMS, Listing, Presence};
 use super::program::{NoAnswer, Program};
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::{self, Locked};
 use crate::base::secret::Secret;
-use crate::broker::provider::{Outcome, Request};
+use crate::broker::provider::{Outcome, Request, Variable};
 use crate::broker::reference::Reference;
 
 /// So many items are asked for by themselves: with a list and a second batch it would be no fewer.
@@ -32,6 +33,8 @@ pub(super) struct Rounds<'a> {
     pub at_once: usize,
     /// What is wanted.
     pub requests: &'a [Request<'a>],
+    /// What comes along.
+    pub environments: Environments<'a>,
 }
 
 /// What asking for several at once came to.
@@ -50,14 +53,58 @@ impl Rounds<'_> {
         };
         let (batch, singles): (Vec<usize>, Vec<usize>) = (0..self.requests.len()).partition(whole);
         let mut found = if self.at_once > 1 {
-            let (batch, singles) = tokio::try_join!(self.batch(&batch), self.items(&singles))?;
+            let (batch, singles) = tokio::try_join!(self.first(&batch), self.items(&singles))?;
             [batch, singles].concat()
         } else {
-            let batch = self.batch(&batch).await?;
+            let batch = self.first(&batch).await?;
             [batch, self.items(&singles).await?].concat()
         };
         found.sort_by_key(|(index, _)| *index);
         Ok(found.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Asks for `batch`, and for the Environments in the same process where that goes.
+    async fn first(&self, batch: &[usize]) -> Result<Vec<(usize, Outcome)>> {
+        if !self.environments.outstanding() {
+            return self.batch(batch).await;
+        }
+        if batch.is_empty() {
+            self.environments_alone().await?;
+            return Ok(vec![]);
+        }
+        let asked = self.together(batch).await;
+        if environments::may_be_theirs(&asked) {
+            // By themselves they tell whose failure it is.
+            self.environments_alone().await?;
+        }
+        match asked? {
+            Ok(values) => Ok(values),
+            Err((NoAnswer::Trouble(_), lacking)) if self.at_once == 1 => {
+                let found = self.refused(batch.to_vec(), lacking).await?;
+                self.environments_alone().await?;
+                Ok(found)
+            }
+            Err((NoAnswer::Trouble(_), _)) => {
+                let both = tokio::try_join!(self.items(batch), self.environments_alone());
+                Ok(both?.0)
+            }
+            Err(_) => {
+                self.environments_alone().await?;
+                self.batch(batch).await
+            }
+        }
+    }
+
+    /// Asks for the Environments by themselves, unless they are there.
+    async fn environments_alone(&self) -> Result<()> {
+        if !self.environments.outstanding() {
+            return Ok(());
+        }
+        match self.together(&[]).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err((why, _))) => Err(self.environments.refused(why)),
+            Err(error) => Err(self.environments.failed(error)),
+        }
     }
 
     /// Asks for everything in one process. What is too large for one is asked for in halves.
@@ -213,27 +260,62 @@ impl Rounds<'_> {
         Ok(found)
     }
 
-    /// Asks for all of `part` by one `op run`; or why there is no answer, and which item of
+    /// Asks for all of `part` by one `op run`, with the Environments if they have not come yet; or why there is no answer, and which item of
     /// [`by_item`] lacks a field, if `op` says so.
     async fn together(
         &self,
         part: &[usize],
     ) -> Result<std::result::Result<Vec<(usize, Outcome)>, (NoAnswer, Option<usize>)>> {
         let frame = Frame::new(part.iter().map(|&at| self.requests[at].reference))?;
-        let by_hand = ["read", &self.requests[part[0]].reference.to_string()];
+        let along = self.environments.outstanding();
+        let frame = if along { frame.with_others() } else { frame };
+        let command = self.environments.command();
+        let by_hand = match part.first() {
+            Some(&first) if !along => {
+                vec![
+                    "read".to_owned(),
+                    self.requests[first].reference.to_string(),
+                ]
+            }
+            _ => self.environments.by_hand(),
+        };
         let path = |group: &Vec<usize>| {
             let Reference { vault, item, .. } = self.requests[group[0]].reference;
             format!("{vault}/{item}")
         };
         let items: Vec<String> = by_item(self.requests, part).iter().map(path).collect();
         let variables = frame.variables()?;
+        let (command, by_hand) = (texts(&command), texts(&by_hand));
         let called = self
             .program
-            .call_for(frame::COMMAND, &variables, &by_hand, &items);
+            .call_for(&command, &variables, &by_hand, &items);
         Ok(match called.await? {
-            (Ok(answer), _) => Ok(values(&frame, answer, part.to_vec())?),
+            (Ok(answer), _) => Ok(self.values(&frame, answer, part)?),
             (Err(why), lacking) => Err((why, lacking)),
         })
+    }
+
+    /// The values in the answer to `frame`, without a copy of any; those of Environments are kept.
+    fn values(
+        &self,
+        frame: &Frame,
+        answer: Locked,
+        asked: &[usize],
+    ) -> Result<Vec<(usize, Outcome)>> {
+        let parsed = frame.parse_all(&answer, &self.program.environment.entries());
+        locked_memory::burn_stack();
+        let (ranges, others) = parsed?;
+        let whole = Secret::new(answer);
+        if frame.has_others() {
+            let variable = |(name, range)| Variable {
+                name,
+                value: whole.slice(range),
+            };
+            self.environments
+                .keep(others.into_iter().map(variable).collect());
+        }
+        let slices = ranges.into_iter().map(|range| Ok(whole.slice(range)));
+        Ok(asked.iter().copied().zip(slices).collect())
     }
 
     /// The value of one reference, as it is stored: it passes through no other program.
@@ -301,14 +383,8 @@ impl Rounds<'_> {
     }
 }
 
-/// The values in the answer to `frame`, without a copy of any.
-fn values(frame: &Frame, answer: Locked, asked: Vec<usize>) -> Result<Vec<(usize, Outcome)>> {
-    let ranges = frame.parse(&answer);
-    locked_memory::burn_stack();
-    let ranges = ranges?;
-    let whole = Secret::new(answer);
-    let slices = ranges.into_iter().map(|range| Ok(whole.slice(range)));
-    Ok(asked.into_iter().zip(slices).collect())
+fn texts(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }
 
 /// The wanted requests, grouped by the item that holds them; `op` ignores case in names.

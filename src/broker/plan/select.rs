@@ -7,6 +7,7 @@ use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Result};
 use crate::base::suggest;
 use crate::broker::dotenv::{Definition, Value};
+use crate::broker::id::EnvironmentId;
 use crate::broker::manifest::{Location, Manifest, Origin, SecretSpec};
 
 /// What the command line and the environment choose.
@@ -14,6 +15,8 @@ use crate::broker::manifest::{Location, Manifest, Origin, SecretSpec};
 pub(crate) struct Selection {
     /// `--profile`, `OC_SECRETS_PROFILE`.
     pub profile: Option<String>,
+    /// `--environment`: besides those of the manifest.
+    pub environments: Vec<EnvironmentId>,
     /// `--vault`, `OP_VAULT`: overrides the manifest's default vault.
     pub vault: Option<String>,
     /// `--account`: overrides the manifest's account.
@@ -111,6 +114,10 @@ pub(super) fn only(
                 "add it to the profile, or leave out --profile",
             ));
         }
+        // An Environment may have it.
+        if has_environments(manifest, selection) {
+            continue;
+        }
         return Err(unknown_secret("--only", name, &specs));
     }
     let asked = |spec: &SecretSpec| {
@@ -122,9 +129,13 @@ pub(super) fn only(
 /// `--require` and `--strict`. A default still satisfies them: it is a value.
 pub(super) fn require(
     mut specs: Vec<SecretSpec>,
+    manifest: &Manifest,
     selection: &Selection,
 ) -> Result<Vec<SecretSpec>> {
     for name in &selection.require {
+        if has_environments(manifest, selection) {
+            break;
+        }
         if !specs.iter().any(|spec| spec.name.as_str() == name) {
             return Err(unknown_secret("--require", name, &specs));
         }
@@ -137,6 +148,11 @@ pub(super) fn require(
         spec.required |= selection.strict || named;
     }
     Ok(specs)
+}
+
+/// Whether names may come that no file of the user's holds; they are checked when they arrive.
+fn has_environments(manifest: &Manifest, selection: &Selection) -> bool {
+    !manifest.environments.is_empty() || !selection.environments.is_empty()
 }
 
 /// The secrets that `manifest` alone requires.

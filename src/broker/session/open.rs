@@ -71,7 +71,8 @@ impl Session {
 
     /// A user who does not know OpenClaw should see where its names come from.
     fn announce(&self) {
-        if self.manifest.origin == Origin::BuiltIn && self.env_file.is_none() {
+        let instead = self.env_file.is_some() || !self.selection.environments.is_empty();
+        if self.manifest.origin == Origin::BuiltIn && !instead {
             self.ui
                 .note("no oc-secrets.toml found: using the built-in list for OpenClaw");
         }

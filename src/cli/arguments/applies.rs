@@ -11,6 +11,9 @@ const SAYS: &[&str] = &["verbose", "quiet", "color"];
 /// Where the secrets are defined.
 const SOURCE: &[&str] = &["manifest", "env_file", "vault", "account"];
 
+/// What is taken along without a name in the manifest.
+const ALONG: &[&str] = &["environment"];
+
 /// Which of them are meant.
 const CHOICE: &[&str] = &["profile", "only"];
 
@@ -22,9 +25,9 @@ const FETCH: &[&str] = &["timeout", "refresh", "no_cache"];
 
 /// Commands for which less than everything matters; what is not listed here has all options.
 const COMMANDS: &[(&str, &[&[&str]])] = &[
-    ("read", &[SOURCE, &["profile", "prefer_env"], FETCH]),
-    ("check", &[SOURCE, CHOICE, DEMAND, &["timeout"]]),
-    ("ls", &[SOURCE, CHOICE]),
+    ("read", &[SOURCE, ALONG, &["profile", "prefer_env"], FETCH]),
+    ("check", &[SOURCE, ALONG, CHOICE, DEMAND, &["timeout"]]),
+    ("ls", &[SOURCE, ALONG, CHOICE]),
     ("explain", &[SOURCE, &["profile", "prefer_env"], FETCH]),
     ("init", &[&["vault", "account", "timeout"]]),
     ("allow", &[]),

@@ -315,7 +315,8 @@ fn rename(session: &Session, vault: &str) -> Option<String> {
 /// What one run costs a service account, for `--deep`.
 pub(super) fn deep(session: &Session) -> Result<Row> {
     let plan = session.plan()?;
-    let findings = session.survey(&plan)?;
+    let survey = session.survey(&plan)?;
+    let findings = survey.findings;
     let missing: Vec<&str> = findings
         .iter()
         .filter(|finding| finding.outcome.is_err())
@@ -325,7 +326,11 @@ pub(super) fn deep(session: &Session) -> Result<Row> {
         finding.wanted.required && finding.outcome.is_err()
     };
     let found = findings.len() - missing.len();
-    let text = format!("{found} of {} found", findings.len());
+    let mut text = format!("{found} of {} found", findings.len());
+    if !plan.environments.is_empty() {
+        let count = survey.arrived.len();
+        text.push_str(&format!(", {count} variables of 1Password Environments"));
+    }
     Ok(match (missing.is_empty(), findings.iter().any(required)) {
         (true, _) => Row::ok("secrets", text),
         (false, true) => Row::fail("secrets", format!("{text}; not: {}", missing.join(", ")))

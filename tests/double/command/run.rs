@@ -1,7 +1,8 @@
 //! `op run`: a child whose environment has secrets in place of references.
 //!
 //! Every `op://` value of the inherited environment is resolved, and one bad one stops all.
-//! Without any reference there is no authentication and no masking. Values are not altered.
+//! Without any reference and any Environment there is no authentication and no masking. Values are
+//! not altered.
 
 use crate::call::Call;
 use crate::credential::authenticate;
@@ -11,7 +12,7 @@ use crate::mode::Mode;
 use crate::reference::Reference;
 use crate::template::{self, Segment};
 use crate::variable::{self, Environment};
-use crate::{budget, dotenv, forge, mask, resolve};
+use crate::{budget, dotenv, environments, forge, mask, resolve};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
@@ -26,19 +27,28 @@ pub fn run(call: &Call) -> Result<Reply, Failure> {
     let planned = plan(call)?;
     let segments = planned.iter().flat_map(|(_, segments)| segments);
     let references: Vec<&Reference> = segments.filter_map(Segment::reference).collect();
-    if !references.is_empty() {
-        authenticate(call)?;
+    let mut along = vec![];
+    if !references.is_empty() || environments::asked(call) {
+        let credential = authenticate(call)?;
         let cost = budget::references(call, references.iter().copied());
         budget::charge(call, cost)?;
+        along = environments::variables(call, &credential)?;
     }
     let mut child = Command::new(&call.line.words[0]);
     child.args(&call.line.words[1..]);
-    let secrets = if call.modes.has(Mode::Unresolved) {
+    let mut secrets = if call.modes.has(Mode::Unresolved) {
         vec![]
     } else {
         fill(call, &planned, &mut child)?
     };
-    let masks = !references.is_empty() && !call.on("no-masking", "OP_RUN_NO_MASKING");
+    // As documented: Environments, then env files, then the shell's environment.
+    // ASSUMPTION: a reference in a variable of an Environment stays text.
+    for (name, value) in along {
+        secrets.push(value.clone().into_bytes());
+        child.env(name, OsString::from_vec(resolve::bytes(call, value)?));
+    }
+    let masks = (!references.is_empty() || environments::asked(call))
+        && !call.on("no-masking", "OP_RUN_NO_MASKING");
     if call.modes.spoil_answers() {
         let names: Vec<_> = planned.into_iter().map(|(name, _)| name).collect();
         return spoiled(call, &mut child, &names);
