@@ -161,6 +161,9 @@ pub(super) enum Command {
     /// Show where one secret comes from and how it is fetched; does not run `op`
     #[command(after_help = examples::EXPLAIN)]
     Explain(Explain),
+    /// Put ids in the place of names of vaults and items in the manifest; the names become comments
+    #[command(after_help = examples::PIN)]
+    Pin(Pin),
     /// Set up docker-credential-oc in Docker's and Podman's files
     #[command(after_help = examples::DOCKER)]
     Docker(Docker),
@@ -381,6 +384,14 @@ pub(super) enum KeyringCommand {
     Get,
     Put,
     Remove,
+}
+
+/// `pin`.
+#[derive(Args, Debug)]
+pub(super) struct Pin {
+    /// Show what would be rewritten, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `serve`.

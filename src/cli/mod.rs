@@ -26,6 +26,7 @@ mod doctor;
 mod clients;
 mod lock;
 mod login;
+mod pin;
 mod openclaw;
 mod read;
 mod demo;
@@ -97,6 +98,7 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment::ours),
         Command::Ls(list) => ls::run(&inspect()?, list),
         Command::Explain(explain) => explain::run(&inspect()?, explain),
+        Command::Pin(pin) => pin::run(&session(Caller::Command)?, pin),
         Command::Check(check) => check::run(&session(Caller::Command)?, check),
         // The helper's manifest, not the working directory's.
         Command::Docker(docker) => docker::run(&session(Caller::Helper)?, docker),

@@ -32,6 +32,8 @@ const COMMANDS: &[&str] = &[
     "env --format nu --unset",
     "exec --mask -- true",
     "read GHCR_TOKEN -n",
+    "pin --dry-run",
+    "pin",
     "check --environment wqadrv3ix5cxwrv642dxae6puy",
     "lock",
     "demo",

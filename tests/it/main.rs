@@ -45,6 +45,7 @@ mod mask;
 mod notify;
 mod openclaw;
 mod ownership;
+mod pin;
 mod proofs;
 #[cfg(target_os = "linux")] // strace
 mod races;

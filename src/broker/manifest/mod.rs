@@ -2,7 +2,7 @@
 //!
 //! `find` looks for the file, `file` reads it if it can be trusted, `allowed` knows which found
 //! ones the user has allowed, `parse` parses it, `entry` its single entries, with positions from
-//! `table`; `summary` shows what it passes on. Nothing here runs `op` or reads our environment by
+//! `table`; `summary` shows what it passes on, `pin` rewrites it. Nothing here runs `op` or reads our environment by
 //! itself.
 
 pub(crate) mod file;
@@ -13,6 +13,7 @@ mod parse;
 pub(crate) mod allowed;
 pub(crate) mod summary;
 mod find;
+pub(crate) mod pin;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::broker::registry::{Asked, Host};
 
 pub(crate) use find::{FILE, Opened, Start, builtin, builtin_text, inspect, load, open};
 pub(crate) use parse::parse;
+pub(crate) use table::quoted;
 
 /// Where a manifest came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,8 @@ pub(crate) struct KeyValue<'a> {
     pub key_at: usize,
     /// Where the value stands.
     pub at: usize,
+    /// Where the value ends.
+    pub end: usize,
     value: &'a DeValue<'a>,
 }
 
@@ -27,6 +29,7 @@ pub(super) fn entries<'a>(table: &'a DeTable<'a>) -> Vec<KeyValue<'a>> {
             key: key.get_ref(),
             key_at: key.span().start,
             at: value.span().start,
+            end: value.span().end,
             value: value.get_ref(),
         })
         .collect();
@@ -182,4 +185,22 @@ pub(super) fn shown(key: &str) -> String {
         short.push('…');
     }
     short.escape_debug().to_string()
+}
+
+/// A text as TOML has it in quotes.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            letter if letter.is_control() => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
 }

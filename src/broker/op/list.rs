@@ -29,16 +29,36 @@ pub(crate) struct Item {
     pub edited: String,
 }
 
+/// An item as it is listed, borrowed from the answer.
 #[derive(Deserialize)]
-struct Entry<'a> {
+pub(super) struct Entry<'a> {
     #[serde(borrow)]
-    id: Cow<'a, str>,
+    pub id: Cow<'a, str>,
     #[serde(borrow, default)]
-    title: Cow<'a, str>,
+    pub title: Cow<'a, str>,
     #[serde(borrow, default)]
     category: Cow<'a, str>,
     #[serde(borrow, default)]
-    updated_at: Cow<'a, str>,
+    pub updated_at: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub vault: VaultOf<'a>,
+}
+
+/// The vault of an item; a list of one vault may leave it out.
+#[derive(Default, Deserialize)]
+pub(super) struct VaultOf<'a> {
+    #[serde(borrow, default)]
+    pub id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub name: Cow<'a, str>,
+}
+
+/// Reads a list of items.
+///
+/// # Errors
+/// [`Error::OpNonsense`] without a word of it.
+pub(super) fn entries(answer: &[u8]) -> Result<Vec<Entry<'_>>> {
+    serde_json::from_slice(answer).map_err(|_| nonsense())
 }
 
 /// The words that ask for all vaults.
@@ -57,7 +77,7 @@ pub(crate) fn vaults(answer: &[u8]) -> Result<Vec<Vault>> {
 /// # Errors
 /// [`Error::OpNonsense`] without a word of it.
 pub(crate) fn items(answer: &[u8]) -> Result<Vec<Item>> {
-    let entries: Vec<Entry<'_>> = serde_json::from_slice(answer).map_err(|_| nonsense())?;
+    let entries = entries(answer)?;
     let item = |entry: Entry<'_>| Item {
         id: entry.id.into_owned(),
         title: entry.title.into_owned(),
@@ -80,7 +100,7 @@ impl Item {
     }
 }
 
-fn nonsense() -> Error {
+pub(super) fn nonsense() -> Error {
     Error::OpNonsense {
         what: "it is not the JSON of a list",
     }

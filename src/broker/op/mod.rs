@@ -16,7 +16,7 @@ pub(crate) mod interrupt;
 pub(crate) mod item;
 pub(crate) mod list;
 pub(crate) mod process;
-mod presence;
+pub(crate) mod presence;
 mod program;
 pub(crate) mod rate_limit;
 mod environments;

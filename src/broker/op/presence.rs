@@ -3,47 +3,30 @@
 //! `op` finds an item by its id, its title or its website, and archived ones by their id. Only what
 //! the list decides for certain is taken from it; for the rest `op` is asked as before.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-
 use super::item::same;
-use crate::base::error::{Error, Result, Trouble};
+use super::list::{self, Entry};
+use crate::base::error::{Result, Trouble};
+use crate::base::locked_memory;
 use crate::base::suggest;
 use crate::broker::id::is_like_an_id;
 use crate::broker::reference::Reference;
 
 /// The words that ask for the items of all vaults. The answer carries text of notes.
-pub(super) const ITEMS: &[&str] = &["item", "list", "--format=json"];
+pub(crate) const ITEMS: &[&str] = &["item", "list", "--format=json"];
 
 /// Every item's names, borrowed from `op`'s answer.
 pub(super) struct Listing<'a>(Vec<Entry<'a>>);
 
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    title: Cow<'a, str>,
-    #[serde(borrow, default)]
-    updated_at: Cow<'a, str>,
-    #[serde(borrow)]
-    vault: Vault<'a>,
-}
-
-#[derive(Deserialize)]
-struct Vault<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    name: Cow<'a, str>,
-}
-
 /// What is known of the item of a reference.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     /// It is there once.
-    There,
+    There {
+        /// The id of its vault.
+        vault: String,
+        /// Its own id.
+        item: String,
+    },
     /// It is not, or more than once.
     Trouble(Trouble),
     /// Nothing is listed in its vault, which may be empty or not be there.
@@ -56,35 +39,46 @@ impl<'a> Listing<'a> {
     /// Reads the answer to [`ITEMS`].
     ///
     /// # Errors
-    /// [`Error::OpNonsense`] without a word of it.
+    /// [`Error::OpNonsense`](crate::base::error::Error::OpNonsense) without a word of it.
     pub(super) fn parse(answer: &'a [u8]) -> Result<Self> {
-        serde_json::from_slice(answer)
-            .map(Self)
-            .map_err(|_| Error::OpNonsense {
-                what: "it is not the JSON of a list",
-            })
+        let entries = list::entries(answer)?;
+        match entries.iter().all(|entry| !entry.vault.id.is_empty()) {
+            true => Ok(Self(entries)),
+            false => Err(list::nonsense()),
+        }
     }
 
     /// What the list says about the item of `reference`.
-    pub(super) fn presence(&self, reference: &Reference) -> Presence {
-        let Reference { vault, item, .. } = reference;
+    pub(super) fn of(&self, reference: &Reference) -> Presence {
+        self.presence(&reference.vault, &reference.item)
+    }
+
+    fn presence(&self, vault: &str, item: &str) -> Presence {
         let in_vault =
-            |entry: &&Entry<'_>| entry.vault.id == vault.as_str() || same(&entry.vault.name, vault);
+            |entry: &&Entry<'_>| entry.vault.id == vault || same(&entry.vault.name, vault);
         let entries: Vec<&Entry<'_>> = self.0.iter().filter(in_vault).collect();
         let vaults = entries.iter().map(|entry| &entry.vault.id);
         let one_vault = vaults.clone().min() == vaults.max();
         let titled = |entry: &&&Entry<'_>| same(&entry.title, item);
-        let exact = |entry: &&&Entry<'_>| entry.title == item.as_str();
+        let exact = |entry: &&&Entry<'_>| entry.title == item;
+        let by_id = entries.iter().find(|entry| entry.id == item);
+        let there = |entry: &Entry<'_>| Presence::There {
+            vault: entry.vault.id.to_string(),
+            item: entry.id.to_string(),
+        };
         match entries.iter().filter(titled).count() {
             _ if !one_vault => Presence::Unclear,
-            _ if entries.iter().any(|entry| entry.id == item.as_str()) => Presence::There,
+            _ if let Some(entry) = by_id => there(entry),
             0 if item.contains('.') || is_like_an_id(item) => Presence::Unclear,
             0 if entries.is_empty() => Presence::NothingInVault,
             0 => Presence::Trouble(Trouble::Missing {
                 part: "item",
                 near: nearest(item, &entries),
             }),
-            1 => Presence::There,
+            1 => entries
+                .iter()
+                .find(titled)
+                .map_or(Presence::Unclear, |entry| there(entry)),
             _ if entries.iter().filter(exact).count() > 1 => {
                 Presence::Trouble(Trouble::Ambiguous {
                     part: "item",
@@ -94,6 +88,18 @@ impl<'a> Listing<'a> {
             _ => Presence::Unclear,
         }
     }
+}
+
+/// The presence of each `(vault, item)` in the answer to [`ITEMS`].
+///
+/// # Errors
+/// [`Error::OpNonsense`](crate::base::error::Error::OpNonsense) without a word of it.
+pub(crate) fn whereabouts(answer: &[u8], asked: &[(&str, &str)]) -> Result<Vec<Presence>> {
+    let listing = Listing::parse(answer)?;
+    let presence = |(vault, item): &(&str, &str)| listing.presence(vault, item);
+    let found = asked.iter().map(presence).collect();
+    locked_memory::burn_stack();
+    Ok(found)
 }
 
 /// The title that was probably meant.
@@ -129,15 +135,16 @@ mod tests {
         {"id":"f","title":"One","vault":{"id":"w","name":"Same"}},
         {"id":"g","title":"Two","vault":{"id":"x","name":"Same"}}]"#;
 
-    fn presence(vault: &str, item: &str) -> Presence {
-        let listing = Listing::parse(LIST.as_bytes()).expect("a list");
-        listing.presence(&Reference {
+    fn there(vault: &str, item: &str) -> Presence {
+        Presence::There {
             vault: vault.to_owned(),
             item: item.to_owned(),
-            section: None,
-            field: "f".to_owned(),
-            query: None,
-        })
+        }
+    }
+
+    fn presence(vault: &str, item: &str) -> Presence {
+        let listing = Listing::parse(LIST.as_bytes()).expect("a list");
+        listing.presence(vault, item)
     }
 
     #[test]
@@ -150,8 +157,8 @@ mod tests {
             part: "item",
             which: Some("b (edited 2026-11-28), c".to_owned()),
         });
-        assert_eq!(presence("vault", "one"), Presence::There);
-        assert_eq!(presence("v", "a"), Presence::There);
+        assert_eq!(presence("vault", "one"), there("v", "a"));
+        assert_eq!(presence("v", "a"), there("v", "a"));
         assert_eq!(presence("Vault", "Three"), missing);
         let near = Presence::Trouble(Trouble::Missing {
             part: "item",

@@ -218,8 +218,8 @@ impl Rounds<'_> {
         };
         let (mut there, mut unclear, mut unlisted) = (vec![], vec![], vec![]);
         for &index in part {
-            match listing.presence(self.requests[index].reference) {
-                Presence::There => there.push(index),
+            match listing.of(self.requests[index].reference) {
+                Presence::There { .. } => there.push(index),
                 Presence::Trouble(trouble) => found.push((index, Err(trouble))),
                 Presence::NothingInVault => unlisted.push(index),
                 Presence::Unclear => unclear.push(index),

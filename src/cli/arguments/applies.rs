@@ -29,6 +29,7 @@ const COMMANDS: &[(&str, &[&[&str]])] = &[
     ("check", &[SOURCE, ALONG, CHOICE, DEMAND, &["timeout"]]),
     ("ls", &[SOURCE, ALONG, CHOICE]),
     ("explain", &[SOURCE, &["profile", "prefer_env"], FETCH]),
+    ("pin", &[SOURCE, &["timeout"]]),
     ("init", &[&["vault", "account", "timeout"]]),
     ("allow", &[]),
     ("deny", &[]),

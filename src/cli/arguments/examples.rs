@@ -57,6 +57,12 @@ Examples:
   oc-secrets explain API_KEY
   oc-secrets explain API_KEY --vault Staging";
 
+pub(super) const PIN: &str = "\
+Examples:
+  oc-secrets pin --dry-run
+  oc-secrets pin
+  oc-secrets pin --manifest ci/oc-secrets.toml";
+
 pub(super) const DOCKER: &str = "\
 Examples:
   oc-secrets docker install

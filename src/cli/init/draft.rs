@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::broker::manifest::{self, Origin};
+use crate::broker::manifest::{self, Origin, quoted};
 use crate::broker::op::list::Item;
 use crate::broker::reference::Reference;
 
@@ -223,24 +223,6 @@ pub(super) fn openclaw(vault: Option<&str>) -> String {
         _ => format!("{line}\n"),
     };
     format!("{HEAD}\n{}", lines.map(line).collect::<String>())
-}
-
-/// A TOML string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            letter if letter.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// A text that cannot end the comment in which it stands.
