@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::libc;
 
+use crate::desktop::Desktop;
 use crate::docker_world::World;
 use crate::sandbox::{Run, until};
 
@@ -197,30 +198,58 @@ fn while_op_runs_the_key_lies_in_locked_memory_only() {
             let world = world();
             world.sandbox.mode("hang");
             let run = with_key(&world, world.program(program, words), source);
-            let mut child = start(run, input);
-            world.sandbox.wait_for_calls(1);
-            signal("STOP", child.id());
             let what = format!("{program} {words:?}, key from {source:?}");
-            let key = search(child.id(), KEY);
-            let planted = search(child.id(), PLANTED);
-            let environ = std::fs::read(format!("/proc/{}/environ", child.id()));
-            let environ = environ.expect("root may read it");
-            let op = world.sandbox.survivors();
-            let theirs = std::fs::read(format!("/proc/{}/environ", op[0])).expect("readable");
-            signal("CONT", child.id());
-            signal("TERM", child.id());
-            child.wait().expect("ends");
-            world.sandbox.assert_nothing_is_left();
-            let has =
-                |bytes: &[u8], text: &str| memchr::memmem::find(bytes, text.as_bytes()).is_some();
-            assert!(has(&theirs, KEY), "{what}: `op` has it");
-            assert!(!has(&environ, KEY), "{what}: our own environment");
-            assert!(has(&environ, PLANTED), "{what}: the control");
-            assert!(!planted.loose.is_empty(), "{what}: the control is found");
-            assert!(key.locked > 0, "{what}: it is there");
-            assert_eq!(key.loose, Vec::<String>::new(), "{what}");
+            key_is_locked(&world, run, input, &what);
         }
     }
+}
+
+/// What a process of ours asks the OS keyring for does not come into ours but by a pipe.
+#[test]
+fn what_the_os_keyring_gave_or_gets_lies_in_locked_memory_only() {
+    let world = world();
+    let desktop = Desktop::new(&world.sandbox);
+    let within = |program: &str, words: &[&str]| {
+        let run = world.program(program, words).env("PLANTED", PLANTED);
+        desktop.within(run)
+    };
+    let login = || within("oc-secrets", &["login", "--stdin"]);
+    let done = login().input(KEY).done();
+    assert!(done.status.success(), "{}", done.stderr);
+    for (program, words, input) in [
+        ("oc-secrets", &["read", "GHCR_TOKEN"][..], ""),
+        ("docker-credential-oc", &["get"], "ghcr.io\n"),
+        ("oc-secrets", &["login", "--stdin"], KEY),
+    ] {
+        world.sandbox.mode("hang");
+        std::fs::remove_file(world.path("double/calls.jsonl")).expect("a login was tried");
+        key_is_locked(&world, within(program, words), input, program);
+    }
+}
+
+/// Starts `run` where `op` hangs, and looks for the key in it.
+#[track_caller]
+fn key_is_locked(world: &World, run: Run, input: &str, what: &str) {
+    let mut child = start(run, input);
+    world.sandbox.wait_for_calls(1);
+    signal("STOP", child.id());
+    let key = search(child.id(), KEY);
+    let planted = search(child.id(), PLANTED);
+    let environ = std::fs::read(format!("/proc/{}/environ", child.id()));
+    let environ = environ.expect("root may read it");
+    let op = world.sandbox.survivors();
+    let theirs = std::fs::read(format!("/proc/{}/environ", op[0])).expect("readable");
+    signal("CONT", child.id());
+    signal("TERM", child.id());
+    child.wait().expect("ends");
+    world.sandbox.assert_nothing_is_left();
+    let has = |bytes: &[u8], text: &str| memchr::memmem::find(bytes, text.as_bytes()).is_some();
+    assert!(has(&theirs, KEY), "{what}: `op` has it");
+    assert!(!has(&environ, KEY), "{what}: our own environment");
+    assert!(has(&environ, PLANTED), "{what}: the control");
+    assert!(!planted.loose.is_empty(), "{what}: the control is found");
+    assert!(key.locked > 0, "{what}: it is there");
+    assert_eq!(key.loose, Vec::<String>::new(), "{what}");
 }
 
 /// Runs it under strace, which holds our process at `call`; gives its pid, and strace.
