@@ -74,7 +74,9 @@ impl fmt::Display for PullError {
 }
 
 /// Texts of the engine, lower case, and what they mean; the first that is found counts.
-const TEXTS: [(PullError, &[&str]); 6] = [
+const TEXTS: [(PullError, &[&str]); 7] = [
+    // An engine that cannot unpack on its own file system; the image is whole.
+    (PullError::Daemon, &["invalid cross-device link"]),
     (
         PullError::Clock,
         &["x509", "certificate has expired", "not yet valid", "tls:"],
@@ -215,6 +217,12 @@ mod tests {
                 PullError::Auth,
             ),
             (500, "denied: denied", true, PullError::Auth),
+            (
+                200,
+                "failed commit on ref \"layer-sha256:ab\": rename /a /b: invalid cross-device link",
+                true,
+                PullError::Daemon,
+            ),
             (401, "unauthorized", false, PullError::AuthMissing),
             (
                 404,
