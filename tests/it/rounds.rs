@@ -322,14 +322,23 @@ fn told(sandbox: &Sandbox, app: bool) -> (String, Vec<String>) {
 
 #[test]
 fn in_a_queue_missing_items_cost_three_calls_and_the_answers_are_the_same() {
-    let cases: [(&[usize], &[usize], &[&str]); 4] = [
+    let cases: [(&[usize], &[usize], &[&str]); 8] = [
         (&[1, 4, 7], &[], &["run", "item list", "run"]),
-        (&[], &[3], &["run", "item get", "run"]),
+        (&[], &[3], &["run", "run", "item get"]),
+        // One more for each item whose field is missing.
+        (&[0, 1], &[3], &["run", "item list", "run", "run"]),
+        (&[], &[2, 5], &["run", "run", "run", "item get", "item get"]),
         (
-            &[0, 1],
-            &[3],
-            &["run", "item list", "run", "item get", "run"],
+            &[],
+            &[1, 2, 3],
+            &["run", "run", "run", "run", "item get", "item get"],
         ),
+        (
+            &[0],
+            &[2, 5, 6],
+            &["run", "item list", "run", "run", "run", "run"],
+        ),
+        (&[7], &[1, 2], &["run", "run", "run", "item list", "run"]),
         (
             &[0, 1, 2, 3, 4, 5, 6],
             &[],
@@ -354,9 +363,10 @@ fn in_a_queue_missing_items_cost_three_calls_and_the_answers_are_the_same() {
     }
 }
 
-/// The line up to the title that was probably meant.
+/// The line up to the title or label that was probably meant.
 fn without_near(line: &str) -> &str {
     let line = line.split(", did you mean `Item ").next().unwrap_or(line);
+    let line = line.split(", did you mean `g`").next().unwrap_or(line);
     line.strip_suffix('"').unwrap_or(line)
 }
 

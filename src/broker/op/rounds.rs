@@ -25,6 +25,9 @@ use crate::broker::reference::Reference;
 /// So many items are asked for by themselves: with a list and a second batch it would be no fewer.
 const FEW: usize = 2;
 
+/// How many calls the list and the batch after it would have cost.
+const SPARE: usize = 2;
+
 /// Everything that is asked of `op` for some requests.
 pub(super) struct Rounds<'a> {
     /// `op`.
@@ -169,15 +172,18 @@ impl Rounds<'_> {
         mut rest: Vec<usize>,
         mut lacking: Option<usize>,
     ) -> Result<Vec<(usize, Outcome)>> {
-        let mut found = vec![];
+        let (mut found, mut without) = (vec![], vec![]);
         let mut listed = false;
         while by_item(self.requests, &rest).len() > FEW {
             match lacking {
-                // By itself it tells its labels.
                 Some(lacking) => {
                     let group = by_item(self.requests, &rest).swap_remove(lacking);
-                    found.extend(self.item(&group).await?);
                     rest.retain(|index| !group.contains(index));
+                    match group[..] {
+                        [one] => without.push(one),
+                        // Which of its fields is missing it tells by itself.
+                        _ => found.extend(self.item(&group).await?),
+                    }
                 }
                 None if listed => break,
                 None => {
@@ -192,12 +198,34 @@ impl Rounds<'_> {
                 break;
             }
             match self.together(&rest).await? {
-                Ok(values) => return Ok([found, values].concat()),
+                Ok(values) => {
+                    found.extend(values);
+                    rest.clear();
+                    break;
+                }
                 Err(next) => lacking = next.1,
             }
         }
         found.extend(self.items(&rest).await?);
+        found.extend(self.without_field(&without, listed).await?);
         Ok(found)
+    }
+
+    /// The outcomes of items that lack the one field which is wanted of them. By themselves they tell
+    /// their labels, for which there is time as long as no list was asked for.
+    async fn without_field(
+        &self,
+        lacking: &[usize],
+        listed: bool,
+    ) -> Result<Vec<(usize, Outcome)>> {
+        let asked = if listed { 0 } else { lacking.len().min(SPARE) };
+        let (asked, others) = lacking.split_at(asked);
+        let missing = |&index: &usize| {
+            let (part, near) = ("field", None);
+            (index, Err(Trouble::Missing { part, near }))
+        };
+        let told = self.items(asked).await?;
+        Ok(told.into_iter().chain(others.iter().map(missing)).collect())
     }
 
     /// What of `part` is listed; for the rest there is an outcome in `found` afterwards. `None`
