@@ -2,6 +2,7 @@
 //! command that mends it. It changes nothing.
 
 mod row;
+mod cost;
 mod onepassword;
 mod clients;
 mod passwords;

@@ -154,6 +154,7 @@ fn all_is_well_in_a_world_that_is_in_order() {
         "op",
         "sign-in",
         "limit",
+        "cost",
         "vaults",
         "manifest",
         "secrets",
@@ -473,7 +474,7 @@ fn a_limit_that_is_nearly_reached_is_told() {
     patient.sandbox.file("double/requests", "18\n");
     let rows = patient.rows(":");
     assert!(
-        Patient::bad(&rows, "limit", "of 20 requests to read are left").is_some(),
+        Patient::bad(&rows, "limit", "of 20 requests to read this hour").is_some(),
         "{rows:#?}"
     );
 }

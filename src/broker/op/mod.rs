@@ -46,6 +46,7 @@ use os_keyring::OsKeyring;
 use program::Program;
 use rate_limit::RateLimit;
 use rounds::Rounds;
+pub(crate) use rounds::processes;
 use token_source::TokenSource;
 use waiting::Waiting;
 

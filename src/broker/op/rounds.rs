@@ -40,6 +40,19 @@ pub(super) struct Rounds<'a> {
     pub environments: Environments<'a>,
 }
 
+/// How many processes it takes where nothing is missing and all fits into one environment.
+pub(crate) fn processes(requests: &[Request<'_>], environments: bool) -> usize {
+    let (batch, singles): (Vec<usize>, Vec<usize>) =
+        (0..requests.len()).partition(|&at| goes_along(&requests[at]));
+    let together = environments || !batch.is_empty();
+    usize::from(together) + by_item(requests, &singles).len()
+}
+
+/// Whether `op run` can carry it as it is.
+fn goes_along(request: &Request<'_>) -> bool {
+    request.reference.fits_syntax() && !request.exact
+}
+
 /// What asking for several at once came to.
 enum Asked {
     /// An outcome for each.
@@ -51,9 +64,7 @@ enum Asked {
 impl Rounds<'_> {
     /// One outcome for each request, in their order.
     pub(super) async fn all(&self) -> Result<Vec<Outcome>> {
-        let whole = |&index: &usize| {
-            self.requests[index].reference.fits_syntax() && !self.requests[index].exact
-        };
+        let whole = |&index: &usize| goes_along(&self.requests[index]);
         let (batch, singles): (Vec<usize>, Vec<usize>) = (0..self.requests.len()).partition(whole);
         let mut found = if self.at_once > 1 {
             let (batch, singles) = tokio::try_join!(self.first(&batch), self.items(&singles))?;

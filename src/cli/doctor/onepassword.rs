@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cost;
 use super::row::Row;
 use crate::base::environment;
 use crate::base::error::{Error, KeyringTrouble, Result};
@@ -37,6 +38,7 @@ pub(super) fn rows(session: &Session, contents: Option<&Manifest>) -> Vec<Row> {
         Ok((row, vaults)) => {
             rows.push(row);
             rows.extend(limit(&op));
+            rows.extend(cost::row(session, op.mode()));
             if let (Some(vaults), Some(contents)) = (vaults, contents) {
                 rows.push(visible(session, contents, &vaults));
             }
@@ -249,21 +251,51 @@ fn limit(op: &Op) -> Option<Row> {
         .ask(&["service-account", "ratelimit", "--format=json"])
         .ok()?;
     let limits: Vec<serde_json::Value> = serde_json::from_slice(&answer).ok()?;
-    let number = |limit: &serde_json::Value, key: &str| limit[key].as_u64();
-    let least = limits.iter().min_by_key(|limit| {
-        let all = number(limit, "limit").unwrap_or(1).max(1);
-        number(limit, "remaining").unwrap_or(0) * 100 / all
-    })?;
-    let (left, all) = (number(least, "remaining")?, number(least, "limit")?);
-    let kind = least["action"]
-        .as_str()
-        .unwrap_or("request")
-        .replace('_', " and ");
-    let text = format!("{left} of {all} requests to {kind} are left");
-    Some(match left * 10 < all {
+    let (mut told, mut short) = (vec![], false);
+    // That of the account is the day's, those of the token are the hour's.
+    for (kind, words) in [("account", "are left today"), ("token", "this hour")] {
+        let of_kind = limits.iter().filter(|limit| limit["type"] == kind);
+        let Some(quota) = of_kind.filter_map(Quota::of).min_by_key(Quota::share) else {
+            continue;
+        };
+        short |= quota.share() < 10;
+        told.push(format!("{quota} {words}"));
+    }
+    let text = told.join(", ");
+    Some(match short {
+        _ if told.is_empty() => return None,
         true => Row::warn("limit", text).fix("op service-account ratelimit".to_owned()),
         false => Row::ok("limit", text),
     })
+}
+
+/// What is left of one limit.
+struct Quota {
+    left: u64,
+    all: u64,
+    action: String,
+}
+
+impl Quota {
+    fn of(limit: &serde_json::Value) -> Option<Self> {
+        Some(Self {
+            left: limit["remaining"].as_u64()?,
+            all: limit["limit"].as_u64()?,
+            action: limit["action"].as_str()?.replace('_', " and "),
+        })
+    }
+
+    /// In percent.
+    fn share(&self) -> u64 {
+        self.left.saturating_mul(100) / self.all.max(1)
+    }
+}
+
+impl std::fmt::Display for Quota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { left, all, action } = self;
+        write!(f, "{left} of {all} requests to {action}")
+    }
 }
 
 /// Whether the vaults of the manifest are among those that can be seen.
