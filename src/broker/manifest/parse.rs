@@ -469,7 +469,7 @@ references = ["op://Automation/*"]
             ),
             (
                 "\n\n  [wrong]",
-                "3:4: unknown key `wrong` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op, clients, openclaw",
+                "3:4: unknown key `wrong` at the top level | known keys: vault, account, environments, secrets, vars, registries, git, profiles, cache, op, clients, openclaw",
             ),
             (
                 "[secrets]\nA = { item = \"é\", feild = \"f\" }",
@@ -497,7 +497,7 @@ references = ["op://Automation/*"]
             ),
             (
                 "\"a\\nb\\u001b\" = 1",
-                "1:1: unknown key `a\\nb\\u{1b}` at the top level | known keys: vault, account, secrets, vars, registries, git, profiles, cache, op, clients, openclaw",
+                "1:1: unknown key `a\\nb\\u{1b}` at the top level | known keys: vault, account, environments, secrets, vars, registries, git, profiles, cache, op, clients, openclaw",
             ),
         ]);
     }
