@@ -321,3 +321,26 @@ fn an_empty_or_invented_answer_is_no_environment() {
         );
     }
 }
+
+#[test]
+fn trouble_of_op_is_told_and_nothing_is_handed_on() {
+    for (mode, code) in [
+        ("deleted-token", 3),
+        ("rate-limited", 6),
+        ("network", 5),
+        ("hang", 5),
+        ("panic", 5),
+        ("stderr-secret", 1),
+    ] {
+        let sandbox = world(json!({ "E": CANARY }));
+        sandbox.mode(&format!("version=2.41.0\n{mode}\n"));
+        for words in [&["read", "E"][..], &["check"]] {
+            let flags = ["--environment", ID, "--timeout", "2s", "--refresh"];
+            let done = sandbox.oc([&flags, words].concat()).done();
+            assert_eq!(done.status.code(), Some(code), "{mode}: {}", done.stderr);
+            assert!(done.stderr.contains("oc-secrets: error: "), "{mode}");
+            assert!(!(done.text() + &done.stderr).contains(CANARY), "{mode}");
+        }
+        sandbox.assert_nothing_is_left();
+    }
+}
