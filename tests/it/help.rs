@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::sandbox::Sandbox;
 
 const COMMANDS: &[&str] = &[
-    "exec", "read", "env", "init", "allow", "check", "ls", "explain", "docker", "git", "doctor",
-    "lock", "login",
+    "exec", "read", "env", "init", "allow", "check", "ls", "explain", "pin", "docker", "git",
+    "doctor", "lock", "login",
 ];
 
 /// The examples that the help of `command` ends with.
