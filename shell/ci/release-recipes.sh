@@ -55,6 +55,7 @@ $(formula_of '      ' x86_64-unknown-linux-musl)
 
   def install
     bin.install "oc-secrets", "docker-credential-oc", "git-credential-oc", "openclaw-deploy"
+    generate_completions_from_executable(bin/"oc-secrets", "completions")
   end
 
   test do

@@ -198,6 +198,61 @@ workflow() {
 	is 1 "$status"
 }
 
+# brewed FILE SYSTEM CPU: what Homebrew would fetch there, by a formula's own words
+brewed() {
+	ruby - "$@" <<-'RUBY'
+		class Formula
+		  class << self
+		    define_method(:on_macos) { |&block| block.call if ARGV[1] == "darwin" }
+		    define_method(:on_linux) { |&block| block.call if ARGV[1] == "linux" }
+		    define_method(:on_arm) { |&block| block.call if ARGV[2] == "aarch64" }
+		    define_method(:on_intel) { |&block| block.call if ARGV[2] == "x86_64" }
+		    define_method(:url) { |it| print it, " " }
+		    define_method(:sha256) { |it| print it, " " }
+		    define_method(:version) { |it| print it, " " }
+		    %i[desc homepage license test].each { |name| define_method(name) { |*| } }
+		  end
+		end
+		load ARGV[0]
+		OcSecrets.method_defined?(:install) or abort "nothing is installed"
+	RUBY
+}
+
+# built_by_nix FILE SYSTEM: what Nix would fetch there, by the flake's own words; nixpkgs is asked for nothing but two functions
+built_by_nix() {
+	nix-instantiate --eval --strict --json --store dummy:// --expr "
+		let
+			stub = { stdenvNoCC.mkDerivation = it: it; fetchurl = it: it; };
+			flake = import $1;
+			out = flake.outputs { self = out; nixpkgs.legacyPackages.$2 = stub; };
+			it = out.packages.$2.default;
+		in \"\${it.version} \${it.src.url} \${it.src.sha256} \"" 2>/dev/null | jq -rj .
+}
+
+@test "Homebrew and Nix fetch the archive of their machine, by what the formula and the flake say" {
+	local system cpu name sum
+	mkdir "$BATS_TEST_TMPDIR/dist"
+	for name in {x86_64,aarch64}-{apple-darwin,unknown-linux-musl}; do
+		echo "$name" >"$BATS_TEST_TMPDIR/dist/oc-secrets-$name.tar.gz"
+	done
+	run_ci release-recipes "OUT=$BATS_TEST_TMPDIR/dist" REPOSITORY=Owner/Repo
+	for cpu in x86_64 aarch64; do
+		for system in darwin linux; do
+			name=oc-secrets-$cpu-${system/darwin/apple-darwin}.tar.gz
+			name=${name/%linux.tar.gz/unknown-linux-musl.tar.gz}
+			sum=$(sha256sum <"$BATS_TEST_TMPDIR/dist/$name")
+			run brewed "$BATS_TEST_TMPDIR/dist/oc-secrets.rb" "$system" "$cpu"
+			is "1.2.3 https://github.com/Owner/Repo/releases/download/v1.2.3/$name ${sum%% *} " "$output"
+			run built_by_nix "$BATS_TEST_TMPDIR/dist/flake.nix" "$cpu-$system"
+			is "1.2.3 https://github.com/Owner/Repo/releases/download/v1.2.3/$name ${sum%% *} " "$output"
+		done
+	done
+	# The control: a flake that is out of order says nothing.
+	sed -i 's/inherit version;/inherit version/' "$BATS_TEST_TMPDIR/dist/flake.nix"
+	run built_by_nix "$BATS_TEST_TMPDIR/dist/flake.nix" x86_64-linux
+	is '' "$output"
+}
+
 # derived TRIPLE: the URL and the folder that cargo-binstall makes of Cargo.toml on such a machine, by its SUPPORT.md
 derived() {
 	cargo metadata --locked --no-deps --format-version 1 --manifest-path "$PROJECT/Cargo.toml" | jq -r --arg target "$1" '
