@@ -8,12 +8,21 @@ use crate::deploy::host::{Host, Program};
 const COMPOSE: [&str; 3] = ["docker-compose-v2", PLUGIN, "docker-compose"];
 pub(super) const PLUGIN: &str = "docker-compose-plugin";
 
+/// A dry run asks too, and writes nothing: apt would leave its cache behind where there is none.
+const KEEP_NO_CACHE: [&str; 4] = [
+    "-o",
+    "Dir::Cache::pkgcache=",
+    "-o",
+    "Dir::Cache::srcpkgcache=",
+];
+
 /// `apt-cache policy`: what the sources of this host offer.
 pub(super) struct Offers(String);
 
 impl Offers {
     pub(super) fn of(host: &Host) -> Result<Self> {
-        let ask = Program::new("apt-cache").args(["policy", "docker.io", "docker-cli"]);
+        let ask = Program::new("apt-cache").args(KEEP_NO_CACHE);
+        let ask = ask.args(["policy", "docker.io", "docker-cli"]);
         host.must(&ask.args(COMPOSE)).map(Self)
     }
 
