@@ -28,7 +28,6 @@ use super::error::{Exit, Failure, Result};
 use super::gateway::records::Records;
 use super::gateway::{container, logs, secrets};
 use super::hooks::{self, Fact, Hooked};
-use super::host::good;
 use super::outcome::{Outcome, Ran};
 use super::reporter::{PROGRAM, Reporter};
 use super::run::{StepSelection, run};
@@ -232,7 +231,15 @@ fn reload_secrets(cx: &Context) -> Result<Exit> {
             .args(openclaw)
             .args(["secrets", "reload"])
             .deadline(Duration::from_secs(120));
-        good(&program, cx.host.run_async(&program).await?)
+        let answer = cx.host.run_async(&program).await?;
+        if answer.ok() {
+            return Ok(());
+        }
+        let why = format!(
+            "the gateway did not reload its keys: {}",
+            answer.first_line()
+        );
+        Err(Failure::new(why).hint("try again; what it says itself: openclaw-deploy logs"))
     })?;
     cx.reporter.line("the gateway has asked for its keys again");
     Ok(Exit::Done)

@@ -162,6 +162,16 @@ impl ProgramOutput {
         self.code == Some(0)
     }
 
+    /// The first line that says something, of stderr or else stdout.
+    pub(crate) fn first_line(&self) -> &str {
+        [&self.stderr, &self.stdout]
+            .into_iter()
+            .flat_map(|text| text.lines())
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or("no output")
+    }
+
     /// The last line that says something, of stderr or else stdout.
     pub(crate) fn last_line(&self) -> &str {
         [&self.stderr, &self.stdout]

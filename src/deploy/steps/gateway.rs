@@ -7,7 +7,7 @@ mod decide;
 mod stored_logins;
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -29,6 +29,10 @@ use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
 use crate::deploy::image_reference::short_name;
 use crate::deploy::settings::Deliver;
 use crate::deploy::step::{State, Step};
+
+/// How long a gateway that was ready may be busy: OpenClaw brings up its channels after it says `started`, and on two
+/// cores answers nothing for some seconds meanwhile.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// The gateway.
 #[derive(Default)]
@@ -55,11 +59,14 @@ impl Step for Gateway {
     fn verify(&self, cx: &Context) -> Result<()> {
         cx.host.wait(async {
             let engine = Engine::open(&cx.settings.engine).await?;
-            let seen = observe(cx, &engine).await?;
-            if !seen.healthy {
-                return Err(Failure::new("the gateway does not answer")
-                    .hint("see why: openclaw-deploy logs")
-                    .exit(Exit::Down));
+            let deadline = Instant::now() + SETTLED;
+            while !observe(cx, &engine).await?.healthy {
+                if Instant::now() >= deadline {
+                    return Err(Failure::new("the gateway does not answer")
+                        .hint("see why: openclaw-deploy logs")
+                        .exit(Exit::Down));
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
             tell(cx, &Records::load(&cx.host, &cx.settings)?);
             Ok(())
