@@ -78,7 +78,7 @@ over_ssh() {
 	[[ $output != *installed* && $output == *'argument: bootstrap'* ]]
 	run version v1.2.3
 	[ "$status" -eq 0 ]
-	[[ $output == *"installed /usr/local/bin/oc-secrets"*'argument: bootstrap'* ]]
+	[[ $output == *'installed /usr/local/bin/oc-secrets'* && $output == *'argument: bootstrap'* ]]
 	run version v2.0.0
 	[ "$status" -eq 1 ]
 	[[ $output == *'/usr/local/bin/oc-secrets is not v2.0.0'* && $output != *'argument: bootstrap'* ]]

@@ -14,8 +14,7 @@ setup_file() {
 	guest_tree
 	guest_config
 	vps_ground
-	install -m 0755 "$OC_HOST_STATIC" "$GUEST/root/usr/bin/oc-secrets"
-	install -m 0755 "${OC_HOST_BIN%/*}/examples/op-double" "$GUEST/root/usr/bin/op"
+	vps_broker
 	install -m 0644 "$BATS_TEST_DIRNAME"/../../shell/systemd/* "$GUEST/root/usr/lib/systemd/system/"
 	vps_boot
 	vault_has "$key"
@@ -36,18 +35,7 @@ setup() {
 	guest_again
 }
 
-# The vault lies beside the guest's disk. The stand-in writes down who called, for which the unit's own user needs rights.
-vault_has() {
-	cat >"$GUEST/vault/vaults.json" <<-VAULT
-		{ "vaults": [ { "id": "vvvvvvvvvvvvvvvvvvvvvvvvvv", "name": "Automation", "items": [
-		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii1", "title": "Telegram", "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "$1" } ] },
-		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii2", "title": "Other", "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "$other" } ] }
-		] } ] }
-	VAULT
-	chmod 0777 "$GUEST/vault"
-	mkdir -p "$GUEST/root/etc/systemd/system/oc-secrets.service.d"
-	printf '[Service]\nReadWritePaths=/usr/double\n' >"$GUEST/root/etc/systemd/system/oc-secrets.service.d/stand-in.conf"
-}
+vault_has() { vps_items Automation "Telegram=$1" "Other=$other"; }
 
 # Docker, and an image with one program in it that runs until it is stopped.
 install_engine() {
@@ -102,32 +90,17 @@ compose() { guest docker compose --project-directory /srv/app "$@" 2>&1; }
 
 inside() { guest docker exec app-app-1 "$@" 2>&1; } # inside COMMAND…: in the container
 
+reads() { [ "$(inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN)" = "$1" ]; } # reads VALUE: that is what it gets
+
 # The environment of the program in the container, as root on the host sees it.
 environment() { guest sh -c 'tr "\0" "\n" <"/proc/$(docker inspect --format "{{.State.Pid}}" app-app-1)/environ"' 2>/dev/null; }
 
-# eventually COMMAND…: it succeeds within 20 seconds
-eventually() {
-	local _
-	for _ in {1..100}; do
-		"$@" && return 0
-		sleep 0.2
-	done
-	return 1
-}
-
 has_key() { environment | grep -qxF "TELEGRAM_BOT_TOKEN=$1"; }
 
-# found TEXT: the files that have it, on the guest's disk, the engine's, and in what inspect and the journal say
-found() {
-	sync
-	grep -rlaF "$1" "$GUEST/upper" "$GUEST/docker" "$GUEST/containerd" 2>/dev/null || true
-	if guest docker inspect app-app-1 | grep -qF "$1"; then echo inspect; fi
-	if guest journalctl --quiet --no-pager | grep -qF "$1"; then echo journal; fi
-	if guest docker export app-app-1 | grep -qaF "$1"; then echo container; fi
-}
+found() { vps_found "$1" app-app-1; }
 
 @test "the sockets are there before anybody serves, each its client's" {
-	guest sh -c 'mkdir -p /etc/credstore.encrypted && printf %s "$1" | systemd-creds encrypt --with-key=host --name=op-token - /etc/credstore.encrypted/op-token' sh "$vault_token"
+	vps_op_token "$vault_token"
 	guest systemctl enable --now oc-secrets.socket oc-secrets-client@{gateway,other}.socket || { guest journalctl --no-pager -n 40 && return 1; }
 	[ "$(guest systemctl is-active oc-secrets.service)" = inactive ]
 	run guest systemctl start oc-secrets-client@nobody.socket # the control: none that the manifest does not have
@@ -143,7 +116,7 @@ found() {
 	[ "$(guest systemctl is-active oc-secrets.service)" = active ]
 	# Not root, nor anybody who has a name.
 	[ "$(guest sh -c 'stat -c %u /proc/$(systemctl show --value --property MainPID oc-secrets)')" -gt 60000 ]
-	[ "$(inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN)" = "$key" ]
+	reads "$key"
 }
 
 @test "it gets no other name, no other client's socket, and not the vault's token" {
@@ -155,7 +128,8 @@ found() {
 	run inside /usr/bin/oc-secrets ls
 	[[ $output == *TELEGRAM_BOT_TOKEN* && $output != *OTHER_KEY* ]]
 	[ "$(guest sh -c 'ls /proc/$(docker inspect --format "{{.State.Pid}}" app-app-1)/root/run/oc-secrets')" = socket ]
-	! environment | grep -qE 'OP_|ops_'
+	run environment
+	[[ $output == *OC_SECRETS_SOCKET* && ! $output =~ OP_|ops_ ]]
 	# The control: whose container has the other folder is answered.
 	local mounts=(--volume /usr/bin/oc-secrets:/usr/bin/oc-secrets:ro --volume "$mounted/other:/run/oc-secrets:ro" --env OC_SECRETS_SOCKET=/run/oc-secrets/socket)
 	[ "$(guest docker run --rm --user 1001 "${mounts[@]}" app /usr/bin/oc-secrets read OTHER_KEY)" = "$other" ]
@@ -185,9 +159,9 @@ found() {
 
 @test "a key that was changed is there after a reload, without a restart of the container" {
 	vault_has "$rotated"
-	[ "$(inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN)" = "$key" ] # kept, for five minutes
+	reads "$key" # kept, for five minutes
 	guest systemctl reload oc-secrets.service
-	eventually test "$(inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN)" = "$rotated"
+	eventually reads "$rotated"
 }
 
 @test "service and sockets are stopped and started under a running container" {
@@ -195,9 +169,9 @@ found() {
 	run inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN
 	[ "$status" -ne 0 ] # the control
 	guest systemctl start oc-secrets-client@gateway.socket
-	eventually test "$(inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN)" = "$rotated"
+	eventually reads "$rotated"
 	guest sh -c 'kill -KILL $(systemctl show --value --property MainPID oc-secrets)'
-	eventually test "$(inside /usr/bin/oc-secrets read TELEGRAM_BOT_TOKEN)" = "$rotated"
+	eventually reads "$rotated"
 }
 
 @test "clients and lock reach the broker" {
@@ -235,4 +209,17 @@ found() {
 	bare=$(exposure reader.service)
 	echo "# systemd-analyze security: oc-secrets.service $ours, a unit without a sandbox $bare" >&3
 	awk -v ours="$ours" -v bare="$bare" 'BEGIN { exit !(ours != "" && ours < 2 && bare > 8) }'
+}
+
+@test "what the README says gives a container its key, word for word" {
+	compose down
+	guest systemctl disable --now oc-secrets.service oc-secrets.socket oc-secrets-client@{gateway,other}.socket
+	guest rm -r /etc/oc-secrets /etc/credstore.encrypted
+	sed -n '/^## Give a container its keys/,/^## Commands/ { /^```sh/,/^```$/ { /^```/!p } }' "$BATS_TEST_DIRNAME/../../README.md" |
+		sed 's/docker run/docker run --detach --name readme/; s/ IMAGE / app /; s/ CMD$/ \/bin\/app/' >"$GUEST/root/root/readme.sh"
+	run guest sh -c 'printf %s "$1" | sh -e /root/readme.sh' sh "$vault_token"
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	started() { guest sh -c 'tr "\0" "\n" <"/proc/$(docker inspect --format "{{.State.Pid}}" readme)/environ"' | grep -qxF "TELEGRAM_BOT_TOKEN=$rotated"; }
+	eventually started || { guest docker logs readme && guest journalctl -u oc-secrets --no-pager && return 1; }
+	[ "$(vps_found "$rotated" readme)" = '' ]
 }

@@ -1,5 +1,5 @@
 # openclaw-deploy gives the gateway its keys by the broker, for real: units, mounts, a reboot, the way back; and the keys on no disk.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # code for the guest's shell; each test has variables of its own; `run` sets the rest
+# shellcheck disable=SC2016,SC2030,SC2031,SC2119,SC2120,SC2154 # code for the guest's shell; each test has variables of its own; `run` sets the rest
 # The tests of this file go from state to state, in order, in one guest.
 
 key=1234567890:TelegramKeyThatTheBrokerHas
@@ -15,13 +15,8 @@ setup_file() {
 	guest_tree
 	guest_config
 	vps_ground
-	install -m 0755 "$OC_HOST_STATIC" "$GUEST/root/usr/bin/oc-secrets"
-	install -m 0755 "${OC_HOST_BIN%/*}/examples/op-double" "$GUEST/root/usr/bin/op"
-	# The stand-in writes down who called, for which the unit's own user needs rights.
-	mkdir -p "$GUEST/root/etc/systemd/system/oc-secrets.service.d"
-	printf '[Service]\nReadWritePaths=/usr/double\n' >"$GUEST/root/etc/systemd/system/oc-secrets.service.d/stand-in.conf"
+	vps_broker
 	vps_boot
-	chmod 0777 "$GUEST/vault"
 	vault_has "$key"
 	guest_serve_vendor
 	vps_registry
@@ -38,14 +33,7 @@ setup() {
 	guest_again
 }
 
-vault_has() {
-	cat >"$GUEST/vault/vaults.json" <<-VAULT
-		{ "vaults": [ { "id": "vvvvvvvvvvvvvvvvvvvvvvvvvv", "name": "OpenClaw", "items": [
-		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii1", "title": "Telegram Bot Token", "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "$1" } ] },
-		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii2", "title": "Notion API Key", "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "notion-key" } ] }
-		] } ] }
-	VAULT
-}
+vault_has() { vps_items OpenClaw "Telegram Bot Token=$1" "Notion API Key=notion-key"; }
 
 # told LINES…: these lines are at the top of the configuration, in the place of earlier ones.
 told() {
@@ -60,24 +48,9 @@ ask() { guest docker exec "$gateway" "$provider" read "$1" 2>&1; } # ask NAME: a
 
 container() { guest docker inspect --format '{{.Id}}' "$gateway"; }
 
-eventually() {
-	local _
-	for _ in {1..100}; do
-		"$@" && return 0
-		sleep 0.2
-	done
-	return 1
-}
-
 has() { [ "$(ask TELEGRAM_BOT_TOKEN)" = "$1" ]; }
 
-found() {
-	sync
-	grep -rlaF "$1" "$GUEST/upper" "$GUEST/docker" "$GUEST/containerd" 2>/dev/null || true
-	if guest docker inspect "$gateway" | grep -qF "$1"; then echo inspect; fi
-	if guest journalctl --quiet --no-pager | grep -qF "$1"; then echo journal; fi
-	if guest docker export "$gateway" | grep -qaF "$1"; then echo container; fi
-}
+found() { vps_found "$1" "$gateway"; }
 
 @test "without the broker's token it is refused, and a dry run says so too" {
 	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
@@ -91,7 +64,7 @@ found() {
 }
 
 @test "a name whose item is not known is refused with the lines to write" {
-	guest sh -c 'mkdir -p /etc/credstore.encrypted && printf %s "$1" | systemd-creds encrypt --with-key=host --name=op-token - /etc/credstore.encrypted/op-token' sh "$vault_token"
+	vps_op_token "$vault_token"
 	told 'app_secrets = ["MY_KEY"]' 'deliver = "broker"'
 	run boot
 	[ "$status" -eq 2 ]

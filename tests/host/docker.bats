@@ -11,8 +11,8 @@ setup_file() {
 	vps_ground
 	vps_boot
 	GUEST_CACHE=$GUEST guest_serve_vendor
-	# As on Debian 12, whatever Debian this is.
-	printf 'Package: docker-compose\nPin: release *\nPin-Priority: -1\n' >"$GUEST/root/etc/apt/preferences.d/no-compose"
+	# As on Debian 12, whatever system this is.
+	printf 'Package: docker-compose docker-compose-v2\nPin: release *\nPin-Priority: -1\n' >"$GUEST/root/etc/apt/preferences.d/no-compose"
 }
 
 teardown_file() {
@@ -23,7 +23,8 @@ teardown_file() {
 setup() {
 	load guest
 	load vps
-	key=$GUEST/vendor/linux/debian/gpg
+	repository=linux/$(distribution)
+	key=$GUEST/vendor/$repository/gpg
 }
 
 expect() { sed -i "s/^docker_fingerprint = .*/docker_fingerprint = \"$1\"/" "$GUEST/root/etc/openclaw-deploy.toml"; }
@@ -39,7 +40,7 @@ nothing_trusted() {
 	run deploy bootstrap --only docker
 	[ "$status" -eq 3 ]
 	outcome 1 docker failed
-	[[ $output == *'check that this host reaches http://127.0.0.1:1/linux/debian'* ]]
+	[[ $output == *'check that this host reaches http://127.0.0.1:1/'"$repository"* ]]
 	nothing_trusted
 	sed -i 's,127.0.0.1:1/linux,127.0.0.1:8099/linux,' "$GUEST/root/etc/openclaw-deploy.toml"
 }
@@ -65,13 +66,13 @@ nothing_trusted() {
 @test "the plan says what would be added, and for what" {
 	run deploy bootstrap --only docker --dry-run
 	[ "$status" -eq 0 ]
-	[[ $output == *'add http://127.0.0.1:8099/linux/debian, for docker-compose-plugin alone'* ]]
+	[[ $output == *"add http://127.0.0.1:8099/$repository, for docker-compose-plugin alone"* ]]
 	[[ $output != *'install docker.io'* ]] # the runs before brought it
 	nothing_trusted
 }
 
 @test "with its own key it is, and Compose v2 comes from it, once another installation is done" {
-	cp "$GUEST_CACHE/vendor/linux/debian/gpg" "$key"
+	cp "$GUEST_CACHE/vendor/$repository/gpg" "$key"
 	holds 5 "$GUEST/ready" "$GUEST"/root/var/lib/{apt/lists/lock,dpkg/lock-frontend,dpkg/lock}
 	# The control: it is in the way, as apt and dpkg see it.
 	run guest apt-get -q update
@@ -81,7 +82,7 @@ nothing_trusted() {
 	run deploy bootstrap --only docker
 	[ "$status" -eq 0 ]
 	outcome 1 docker changed
-	[[ $output == *'Compose 2.26.1'*' from http://127.0.0.1:8099/linux/debian'* ]]
+	[[ $output == *'Compose 2.26.1'*" from http://127.0.0.1:8099/$repository"* ]]
 	run nothing_trusted
 	[ "$status" -ne 0 ]
 	run deploy bootstrap --only docker

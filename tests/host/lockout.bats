@@ -191,14 +191,13 @@ as_before() {
 # Runs step 9 and kills it when the change is written and not yet proved.
 killed_in_the_middle() {
 	# Debian's bash reads this file for commands over SSH: the proof takes that long.
-	printf 'sleep 4\n' >"$GUEST/root/home/deploy/.bashrc"
+	printf 'sleep 8\n' >"$GUEST/root/home/deploy/.bashrc"
 	harden >"$GUEST/killed" 2>&1 &
 	local run=$! _
 	for _ in {1..200}; do
-		[ -e "$GUEST/root$drop_in" ] && break
+		[ -e "$GUEST/root$drop_in" ] && ! root_gets_in && break
 		sleep 0.05
 	done
-	sleep 0.5
 	guest pkill -KILL -x openclaw-deploy
 	wait "$run" || true
 	[ -e "$GUEST/root$drop_in" ]

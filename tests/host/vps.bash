@@ -52,14 +52,57 @@ vps_boot() {
 }
 
 vps_vault() {
-	cat >"$GUEST/vault/vaults.json" <<-VAULT
-		{ "vaults": [ { "id": "vvvvvvvvvvvvvvvvvvvvvvvvvv", "name": "OpenClaw", "items": [
-		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii1", "title": "GitHub GHCR Pull Token",
-		    "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "$vps_token" } ] },
-		  { "id": "iiiiiiiiiiiiiiiiiiiiiiiii2", "title": "Tailscale Auth Key",
-		    "fields": [ { "id": "credential", "label": "credential", "type": "CONCEALED", "value": "$vps_key" } ] }
-		] } ] }
-	VAULT
+	vps_items OpenClaw "GitHub GHCR Pull Token=$vps_token" "Tailscale Auth Key=$vps_key"
+}
+
+# vps_items VAULT TITLE=VALUE…: this is what the account has.
+vps_items() {
+	local vault=$1 item number=0
+	shift
+	{
+		printf '{ "vaults": [ { "id": "vvvvvvvvvvvvvvvvvvvvvvvvvv", "name": "%s", "items": [' "$vault"
+		for item; do
+			[ "$number" -eq 0 ] || printf ','
+			number=$((number + 1))
+			printf '{ "id": "iiiiiiiiiiiiiiiiiiiiiiiii%d", "title": "%s", "fields": [' "$number" "${item%%=*}"
+			printf '{ "id": "credential", "label": "credential", "type": "CONCEALED", "value": "%s" } ] }' "${item#*=}"
+		done
+		printf '] } ] }'
+	} >"$GUEST/vault/vaults.json"
+}
+
+# vps_broker: oc-secrets that runs in containers, and an `op` that the broker's own user may write down its calls with.
+vps_broker() {
+	mkdir -p "$GUEST/vault"
+	chmod 0777 "$GUEST/vault"
+	install -m 0755 "$OC_HOST_STATIC" "$GUEST/root/usr/bin/oc-secrets"
+	install -m 0755 "${OC_HOST_BIN%/*}/examples/op-double" "$GUEST/root/usr/bin/op"
+	mkdir -p "$GUEST/root/etc/systemd/system/oc-secrets.service.d"
+	printf '[Service]\nReadWritePaths=/usr/double\n' >"$GUEST/root/etc/systemd/system/oc-secrets.service.d/stand-in.conf"
+}
+
+# vps_op_token TOKEN: the key of the broker's unit, as docs/broker.md makes it.
+vps_op_token() {
+	guest sh -c 'mkdir -p /etc/credstore.encrypted && printf %s "$1" | systemd-creds encrypt --with-key=host --name=op-token - /etc/credstore.encrypted/op-token' sh "$1"
+}
+
+# vps_found TEXT CONTAINER: the files that have it, on the guest's disk, the engine's, and in what inspect and the journal say.
+vps_found() {
+	sync
+	grep -rlaF "$1" "$GUEST/upper" "$GUEST/docker" "$GUEST/containerd" 2>/dev/null || true
+	if guest docker inspect "$2" | grep -qF "$1"; then echo inspect; fi
+	if guest journalctl --quiet --no-pager | grep -qF "$1"; then echo journal; fi
+	if guest docker export "$2" | grep -qaF "$1"; then echo container; fi
+}
+
+# eventually COMMAND…: it succeeds within 20 seconds
+eventually() {
+	local _
+	for _ in {1..100}; do
+		"$@" && return 0
+		sleep 0.2
+	done
+	return 1
 }
 
 # A registry with a password in the guest's network, and the tiny gateway in it.
