@@ -1,7 +1,7 @@
 //! The real OpenClaw gateway, in an image of its own, through a whole life.
 //!
-//! Needs `OC_REAL_GATEWAY`, a directory in which npm has installed `node@24` and `openclaw`;
-//! `tests/deploy/run --all` makes one. Without it the check is not in the list.
+//! Needs `OC_REAL_GATEWAY`, the directory that `tests/deploy/real-gateway` prints; `tests/deploy/run --all` says it.
+//! Without it the check is not in the list.
 
 use crate::images::push_index;
 use crate::world::{World, finish, hold, same, sh};
@@ -15,8 +15,7 @@ pub fn checks() -> &'static [Check] {
 }
 
 fn the_real_gateway_is_installed_upgraded_and_rolled_back(world: &World) -> Outcome {
-    let source = std::env::var("OC_REAL_GATEWAY").map_err(|why| why.to_string())?;
-    publish(world, &source)?;
+    publish(world)?;
     world.reset()?;
     let boot = |tag: &str| {
         let image = world.image(tag);
@@ -63,17 +62,15 @@ fn the_real_gateway_is_installed_upgraded_and_rolled_back(world: &World) -> Outc
 }
 
 /// Two images with the real gateway, which differ by a label.
-fn publish(world: &World, source: &str) -> Outcome {
+fn publish(world: &World) -> Outcome {
     let place = world.scratch.join("real").display().to_string();
     sh(&format!(
-        "mkdir -p {place}/home/.cache {place}/root/app {place}/root/tmp {place}/root/bin {place}/root/etc && cd {place} && chmod 1777 root/tmp && \
-         cp -a {source}/node_modules root/app/ && node=$(find {source}/node_modules -path '*/bin/node' -type f -size +10M | head -1) && cp $node root/bin/node && \
-         for lib in $(ldd $node | grep -o '/[^ ]*'); do install -D $lib root$lib; done && \
-         echo node:x:1000:1000::/home/node:/bin/sh > root/etc/passwd && echo node:x:1000: > root/etc/group && cp /bin/dash root/bin/sh"
+        "{}/tests/deploy/real-gateway {place}/root",
+        env!("CARGO_MANIFEST_DIR")
     ))?;
     for tag in ["real-a", "real-b"] {
         sh(&format!(
-            "cd {place} && printf 'FROM scratch\\nCOPY root /\\nCOPY --chown=1000:1000 home /home/node\\nENV PATH=/bin HOME=/home/node\\nWORKDIR /app\\nLABEL tag={tag}\\nUSER 1000:1000\\nCMD [\"node\",\"node_modules/openclaw/openclaw.mjs\",\"gateway\"]\\n' > Dockerfile && \
+            "cd {place} && printf 'FROM scratch\\nCOPY root /\\nCOPY --chown=1000:1000 root/home /home\\nENV PATH=/bin HOME=/home/node\\nWORKDIR /app\\nLABEL tag={tag}\\nUSER 1000:1000\\nCMD [\"node\",\"node_modules/openclaw/openclaw.mjs\",\"gateway\"]\\n' > Dockerfile && \
              DOCKER_BUILDKIT=0 docker build -q -t 127.0.0.1:5000/me/openclaw:{tag}-amd64 . && docker push -q 127.0.0.1:5000/me/openclaw:{tag}-amd64"
         ))?;
         push_index(
