@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::environment::Lookup;
+use crate::base::units::counted;
 
 pub(crate) use exit::Exit;
 pub(crate) use keyring::KeyringTrouble;
@@ -445,8 +446,7 @@ fn wait(left: Duration) -> String {
         .into_iter()
         .find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size))
         .unwrap_or((1, "second"));
-    let number = seconds / size;
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    counted(seconds / size, unit)
 }
 
 #[cfg(test)]

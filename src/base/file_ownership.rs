@@ -1,10 +1,10 @@
 //! Whether a file is trusted: only root and this user could have written it.
 //!
 //! A file that is read is checked on its open descriptor, so that it cannot be exchanged between
-//! check and use; the directories above it do not matter then, since whoever exchanges it becomes
-//! its owner. A program that is run by its path is checked with every directory and every link on the
-//! way. A group counts as others unless it is known to have no member but us ([`groups`]), and
-//! access lists count where the file system has them ([`acl`]).
+//! check and use. The directories above it do not matter then: what another user puts there is theirs
+//! and refused, or one of our own files that they moved. A program that is run by its path is checked
+//! with every directory and every link on the way. A group counts as others unless it is known to
+//! have no member but us ([`groups`]), and access lists count where the file system has them ([`acl`]).
 
 mod acl;
 mod groups;

@@ -11,6 +11,7 @@ use super::arguments::{Global, OpenclawCommand};
 use super::stdout;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::shell_quote;
+use crate::broker::manifest;
 use crate::broker::session::Session;
 
 /// What the gateway hands on where it is set: what finds `op`, its credentials, and the manifest.
@@ -122,8 +123,8 @@ impl Provider<'_> {
 /// The words after the program, absolute: the gateway starts it in the program's own folder.
 fn arguments(global: &Global) -> Result<Vec<String>> {
     let mut words = vec![];
-    if let Some(manifest) = &global.manifest {
-        let manifest = std::path::absolute(manifest)
+    if let Some(asked) = &global.manifest {
+        let manifest = manifest::absolute(asked)
             .map_err(|why| Error::system("find the path of the manifest", why))?;
         words.extend(["--manifest".to_owned(), manifest.display().to_string()]);
     }

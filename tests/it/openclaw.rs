@@ -418,3 +418,16 @@ fn the_block_is_what_the_gateway_needs_and_its_rules_are_checked() {
     symlink("real", &program).expect("a link");
     refused("1000", "it is a link");
 }
+
+#[test]
+fn the_built_in_list_stays_what_it_is_in_the_block() {
+    let sandbox = Sandbox::with_fields(&[("MAIL", "x")]);
+    let done = sandbox
+        .oc(["--manifest", "builtin", "openclaw", "config"])
+        .done();
+    let text = done.stdout;
+    assert!(
+        text.contains("--provider-arg --manifest --provider-arg builtin --provider-arg openclaw"),
+        "{text}"
+    );
+}

@@ -53,6 +53,14 @@ pub(crate) fn inspect(asked: Option<&Path>, start: &Start, lookup: Lookup<'_>) -
     load_from(asked, start, lookup, Path::new(SYSTEM), seen)
 }
 
+/// What `--manifest` is to be told in another directory.
+pub(crate) fn absolute(asked: &Path) -> std::io::Result<PathBuf> {
+    if asked == Path::new(BUILT_IN) {
+        return Ok(asked.to_owned());
+    }
+    std::path::absolute(asked)
+}
+
 /// The manifest that is compiled in.
 pub(crate) fn builtin() -> Manifest {
     parse(builtin_text(), "builtin.toml", Origin::BuiltIn).expect("a test parses it")

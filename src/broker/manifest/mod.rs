@@ -25,7 +25,7 @@ use crate::broker::id::EnvironmentId;
 use crate::broker::reference::{Reference, ReferencePattern};
 use crate::broker::registry::{Asked, Host};
 
-pub(crate) use find::{FILE, Opened, Start, builtin, builtin_text, inspect, load, open};
+pub(crate) use find::{FILE, Opened, Start, absolute, builtin, builtin_text, inspect, load, open};
 pub(crate) use parse::parse;
 pub(crate) use table::quoted;
 

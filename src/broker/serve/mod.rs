@@ -34,6 +34,7 @@ use tokio::task::{AbortHandle, LocalSet};
 use crate::base::environment::ours;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::Ui;
+use crate::base::units::counted;
 use crate::broker::session::Session;
 use listen::{Bound, CONTROL, Folder};
 use log::Log;
@@ -119,8 +120,8 @@ async fn serve(
     tokio::task::spawn_local(expire(Rc::clone(&state)));
     notify::notify(&ours, "READY=1");
     log.note(&format!(
-        "serving {} clients of {}",
-        manifest.clients.len(),
+        "serving {} of {}",
+        counted(manifest.clients.len() as u64, "client"),
         manifest.origin
     ));
     loop {
