@@ -69,8 +69,7 @@ fn ask(what: arguments::KeyringCommand) -> Answer {
 
 #[cfg(feature = "keyring")]
 mod backend {
-    use keyring_core::api::CredentialStoreApi;
-    use keyring_core::{Entry, Error};
+    use keyring::v1::{Entry, Error};
     use zeroize::Zeroizing;
 
     use crate::base::error::KeyringTrouble;
@@ -82,21 +81,17 @@ mod backend {
     const SERVICE: &str = "oc-secrets";
     const USER: &str = "1Password service account";
 
-    #[cfg(target_os = "macos")]
-    pub(super) fn entry() -> Result<Entry> {
-        let store = apple_native_keyring_store::keychain::Store::new().map_err(trouble)?;
-        store.build(SERVICE, USER, None).map_err(trouble)
-    }
-
-    #[cfg(not(target_os = "macos"))]
     pub(super) fn entry() -> Result<Entry> {
         if !has_bus() {
             return Err((KeyringTrouble::NoBus, String::new()));
         }
-        let store = zbus_secret_service_keyring_store::Store::new().map_err(trouble)?;
-        let label =
-            std::collections::HashMap::from([("label", "oc-secrets: 1Password service account")]);
-        store.build(SERVICE, USER, Some(&label)).map_err(trouble)
+        Entry::store_status().as_ref().map_err(trouble)?;
+        Entry::new(SERVICE, USER).map_err(|why| trouble(&why))
+    }
+
+    #[cfg(target_os = "macos")]
+    fn has_bus() -> bool {
+        true
     }
 
     /// Whether there is a session at all: its address, or its socket where it is by custom.
@@ -110,21 +105,21 @@ mod backend {
     }
 
     pub(super) fn get(entry: &Entry) -> Result<Secret> {
-        let token = Zeroizing::new(entry.get_secret().map_err(trouble)?);
+        let token = Zeroizing::new(entry.get_secret().map_err(|why| trouble(&why))?);
         Ok(Secret::copy_of(&token))
     }
 
     pub(super) fn put(entry: &Entry, token: &Secret) -> Result<()> {
-        entry.set_secret(token.expose()).map_err(trouble)
+        entry.set_secret(token.expose()).map_err(|why| trouble(&why))
     }
 
     pub(super) fn remove(entry: &Entry) -> Result<()> {
-        entry.delete_credential().map_err(trouble)
+        entry.delete_credential().map_err(|why| trouble(&why))
     }
 
     /// The libraries tell most troubles apart by their words alone.
-    fn trouble(error: Error) -> (KeyringTrouble, String) {
-        let text = match &error {
+    fn trouble(error: &Error) -> (KeyringTrouble, String) {
+        let text = match error {
             Error::NoEntry => return (KeyringTrouble::Gone, String::new()),
             Error::Ambiguous(_) => return (KeyringTrouble::Several, String::new()),
             Error::PlatformFailure(why) | Error::NoStorageAccess(why) => why.to_string(),

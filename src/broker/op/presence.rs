@@ -66,9 +66,13 @@ impl<'a> Listing<'a> {
             vault: entry.vault.id.to_string(),
             item: entry.id.to_string(),
         };
+        if !one_vault {
+            return Presence::Unclear;
+        }
+        if let Some(entry) = by_id {
+            return there(entry);
+        }
         match entries.iter().filter(titled).count() {
-            _ if !one_vault => Presence::Unclear,
-            _ if let Some(entry) = by_id => there(entry),
             0 if item.contains('.') || is_like_an_id(item) => Presence::Unclear,
             0 if entries.is_empty() => Presence::NothingInVault,
             0 => Presence::Trouble(Trouble::Missing {
