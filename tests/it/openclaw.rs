@@ -425,7 +425,7 @@ fn the_built_in_list_stays_what_it_is_in_the_block() {
     let done = sandbox
         .oc(["--manifest", "builtin", "openclaw", "config"])
         .done();
-    let text = done.stdout;
+    let text = String::from_utf8_lossy(&done.stdout);
     assert!(
         text.contains("--provider-arg --manifest --provider-arg builtin --provider-arg openclaw"),
         "{text}"
