@@ -377,7 +377,7 @@ fn the_first_of_two_token_sources_wins_and_the_other_is_withheld() {
         .env("OP_CONNECT_TOKEN", "t")
         .done();
     assert!(
-        done.stderr.contains("signing in by service account (OP_SERVICE_ACCOUNT_TOKEN); OP_CONNECT_HOST and OP_CONNECT_TOKEN is set too and not used")
+        done.stderr.contains("signing in by service account (OP_SERVICE_ACCOUNT_TOKEN); OP_CONNECT_HOST and OP_CONNECT_TOKEN are set too and not used")
             || done.stderr.contains("OP_CONNECT_HOST and OP_CONNECT_TOKEN are set too and not used"),
         "{}",
         done.stderr

@@ -62,7 +62,7 @@ impl Credentials {
         };
         let others = others.iter().map(TokenSource::passed_over);
         let ambient = match ambient(ours) {
-            Mode::Connect => Some("OP_CONNECT_HOST and OP_CONNECT_TOKEN is set"),
+            Mode::Connect => Some("OP_CONNECT_HOST and OP_CONNECT_TOKEN are set"),
             Mode::Session => Some("OP_SESSION is set"),
             Mode::ServiceAccount | Mode::App => None,
         };
