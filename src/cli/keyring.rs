@@ -110,7 +110,9 @@ mod backend {
     }
 
     pub(super) fn put(entry: &Entry, token: &Secret) -> Result<()> {
-        entry.set_secret(token.expose()).map_err(|why| trouble(&why))
+        entry
+            .set_secret(token.expose())
+            .map_err(|why| trouble(&why))
     }
 
     pub(super) fn remove(entry: &Entry) -> Result<()> {
