@@ -216,7 +216,7 @@ found() { vps_found "$1" app-app-1; }
 	guest systemctl disable --now oc-secrets.service oc-secrets.socket oc-secrets-client@{gateway,other}.socket
 	guest rm -r /etc/oc-secrets /etc/credstore.encrypted
 	sed -n '/^## Give a container its keys/,/^## Commands/ { /^```sh/,/^```$/ { /^```/!p } }' "$BATS_TEST_DIRNAME/../../README.md" |
-		sed 's/docker run/docker run --detach --name readme/; s/ IMAGE / app /; s/ CMD$/ \/bin\/app/' >"$GUEST/root/root/readme.sh"
+		sed 's/docker run/docker run --detach --name readme/; s/ IMAGE / app /; s/ CMD$/ \/bin\/app/; s/ login / login --stdin /' >"$GUEST/root/root/readme.sh"
 	run guest sh -c 'printf %s "$1" | sh -e /root/readme.sh' sh "$vault_token"
 	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
 	started() { guest sh -c 'tr "\0" "\n" <"/proc/$(docker inspect --format "{{.State.Pid}}" readme)/environ"' | grep -qxF "TELEGRAM_BOT_TOKEN=$rotated"; }
