@@ -82,7 +82,7 @@ nothing_trusted() {
 	run deploy bootstrap --only docker
 	[ "$status" -eq 0 ]
 	outcome 1 docker changed
-	[[ $output == *'Compose 2.26.1'*" from http://127.0.0.1:8099/$repository"* ]]
+	[[ $output == *'Compose 2.'*" from http://127.0.0.1:8099/$repository"* ]]
 	run nothing_trusted
 	[ "$status" -ne 0 ]
 	run deploy bootstrap --only docker
