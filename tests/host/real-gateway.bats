@@ -197,7 +197,7 @@ found() { vps_found "$1" "$gateway"; }
 @test "a start without the broker is degraded and says so, and is whole again when the broker is back" {
 	restart
 	within 180 started
-	said SECRETS_PROVIDER_DEGRADED
+	said _DEGRADED
 	live
 	run calls_telegram_with "$rotated"
 	[ "$status" -ne 0 ]
