@@ -296,9 +296,11 @@ chosen() {
 
 @test "the workflows of every change and of every week, as their files say" {
 	workflow ci.yml --event push
-	is 'audit crates macos test' "$(jq -r '.jobs | keys | join(" ")' "$BATS_TEST_TMPDIR/result")"
+	is 'audit crates macos oldest test' "$(jq -r '.jobs | keys | join(" ")' "$BATS_TEST_TMPDIR/result")"
 	rm -rf "$BATS_TEST_TMPDIR/repo" "$BATS_TEST_TMPDIR/state"
 	workflow scorecard.yml --event push
 	rm -rf "$BATS_TEST_TMPDIR/repo" "$BATS_TEST_TMPDIR/state"
 	workflow codeql.yml --event push
+	rm -rf "$BATS_TEST_TMPDIR/repo" "$BATS_TEST_TMPDIR/state"
+	workflow nightly.yml --event schedule
 }
