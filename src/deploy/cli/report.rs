@@ -163,14 +163,16 @@ pub(super) fn status(cx: &Context, check: bool, show_token: bool, json: bool) ->
             "--show-token needs a terminal, so that the token ends in no log",
         ));
     }
-    let records = Records::load(&cx.host, &cx.settings)?;
-    let (observed, newer) = cx.host.wait(async {
+    let (records, observed, newer) = cx.host.wait(async {
+        // The engine first: whoever may not use it is told so, and not of a file of ours.
         let engine = Engine::open(&cx.settings.engine).await?;
+        let observed = observe(cx, &engine).await?;
+        let records = Records::load(&cx.host, &cx.settings)?;
         let newer = match check {
             true => Some(newer::look(cx, &engine, &records).await?),
             false => None,
         };
-        Ok((observe(cx, &engine).await?, newer))
+        Ok((records, observed, newer))
     })?;
     if json {
         let mut status = status_json(cx, &records, &observed);
