@@ -14,10 +14,11 @@ use crate::base::shell_quote;
 use crate::broker::manifest;
 use crate::broker::session::Session;
 
-/// What the gateway hands on where it is set: what finds `op`, its credentials, and the manifest.
+/// What the gateway hands on where it is set: what finds the broker, or `op`, its credentials, and the manifest.
 const PASSED: &[&str] = &[
     "OC_SECRETS_MANIFEST",
     "OC_SECRETS_OP",
+    "OC_SECRETS_SOCKET",
     "OC_SECRETS_TOKEN_FILE",
     "OP_SERVICE_ACCOUNT_TOKEN",
     "OP_CONNECT_HOST",

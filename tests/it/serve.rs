@@ -195,6 +195,12 @@ fn all_programs_work_with_a_socket_and_nothing_else() {
         answer.text(),
         "{\"protocolVersion\":1,\"values\":{\"mail\":\"mail\\u000a\\\"1\\\"\"},\"errors\":{\"TELEGRAM_BOT_TOKEN\":{\"code\":\"NOT_FOUND\"}}}\n"
     );
+    let block = broker.client("mail", ["openclaw", "config"]).done().stdout;
+    let block = String::from_utf8_lossy(&block);
+    assert!(
+        block.contains("--provider-pass-env OC_SECRETS_SOCKET "),
+        "{block}"
+    );
     assert_eq!(
         sandbox.calls().len(),
         2,
