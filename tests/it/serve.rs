@@ -195,6 +195,14 @@ fn all_programs_work_with_a_socket_and_nothing_else() {
         answer.text(),
         "{\"protocolVersion\":1,\"values\":{\"mail\":\"mail\\u000a\\\"1\\\"\"},\"errors\":{\"TELEGRAM_BOT_TOKEN\":{\"code\":\"NOT_FOUND\"}}}\n"
     );
+    // One key by both of its names is one key twice.
+    let request = "{\"protocolVersion\":1,\"ids\":[\"mail\",\"MAIL\"]}";
+    let answer = broker.client("mail", ["openclaw"]).input(request).done();
+    let answer = answer.text().to_owned();
+    assert!(
+        !answer.contains("errors") && answer.contains("\"MAIL\":\"mail"),
+        "{answer}"
+    );
     let block = broker.client("mail", ["openclaw", "config"]).done().stdout;
     let block = String::from_utf8_lossy(&block);
     assert!(

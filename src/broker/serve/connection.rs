@@ -19,6 +19,7 @@ use super::state::{Client, State};
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Exit, Trouble};
 use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
 use crate::broker::cache;
 use crate::broker::provider::Outcome;
 use crate::broker::wire::{self, Misunderstood, Question};
@@ -161,6 +162,7 @@ async fn get(
         found = find(state, client, &names, &mut told) => found,
         () = gone(stream) => Err(Error::system("answer", "the client has gone")),
     };
+    let found = found.and_then(fitting);
     event.names = names;
     event.kept = told.kept;
     event.asked = told.asked;
@@ -171,6 +173,19 @@ async fn get(
         event.why = error.to_string();
     }
     wire::ok(&cache::relay(&found.map_err(|error| in_few_words(&error))))
+}
+
+/// What a client reads at most. A name may be asked for a thousand times in one question, and all of its answer would be
+/// locked memory.
+fn fitting(found: Vec<Outcome>) -> Result<Vec<Outcome>, Error> {
+    let bytes: usize = found.iter().flatten().map(Secret::len).sum();
+    match bytes <= wire::LONGEST_ANSWER {
+        true => Ok(found),
+        false => Err(Error::system(
+            "answer",
+            "more is asked for than one answer may hold",
+        )),
+    }
 }
 
 fn outcome(found: &Result<Vec<Outcome>, Error>) -> &'static str {
@@ -360,5 +375,18 @@ async fn load(state: &Rc<State>, client: &Client, name: &str, event: &mut Event)
             event.why = error.to_string();
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_no_longer_than_a_client_reads() {
+        let value = Secret::copy_of(&[b'x'; 1 << 20]);
+        let answer = |times| vec![Ok(value.clone()); times];
+        assert!(fitting(answer(9)).is_ok());
+        assert!(fitting(answer(10)).is_err());
     }
 }
