@@ -231,14 +231,13 @@ fn what_the_os_keyring_gave_or_gets_lies_in_locked_memory_only() {
 #[track_caller]
 fn key_is_locked(world: &World, run: Run, input: &str, what: &str) {
     let mut child = start(run, input);
-    world.sandbox.wait_for_calls(1);
+    let op = world.sandbox.wait_for_one_that_hangs();
     signal("STOP", child.id());
     let key = search(child.id(), KEY);
     let planted = search(child.id(), PLANTED);
     let environ = std::fs::read(format!("/proc/{}/environ", child.id()));
     let environ = environ.expect("root may read it");
-    let op = world.sandbox.survivors();
-    let theirs = std::fs::read(format!("/proc/{}/environ", op[0])).expect("readable");
+    let theirs = std::fs::read(format!("/proc/{op}/environ")).expect("readable");
     signal("CONT", child.id());
     signal("TERM", child.id());
     child.wait().expect("ends");
