@@ -165,6 +165,14 @@ pub(crate) enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The broker, or the mode of its socket, keeps this user out.
+    #[error("cannot use the broker at {}: {why}", path.display())]
+    BrokerRefuses {
+        /// The socket.
+        path: PathBuf,
+        /// How that was seen.
+        why: String,
+    },
     /// The broker did not answer in time.
     #[error("the broker did not answer within {}", seconds(*.after))]
     BrokerSilent {
@@ -405,6 +413,7 @@ impl Error {
             | Self::OpTimeout { .. }
             | Self::OpKilled { .. }
             | Self::Broker { .. }
+            | Self::BrokerRefuses { .. }
             | Self::BrokerSilent { .. }
             | Self::OpNonsense { .. }
             | Self::OpConfigDirectory

@@ -260,6 +260,8 @@ fn reference(location: Location, default_vault: &str) -> Result<Reference> {
 fn nothing(manifest: &Manifest, env_file: bool) -> Error {
     let hint = if env_file && manifest.origin == Origin::BuiltIn {
         "put NAME=op://vault/item/field into the file after --env-file".to_owned()
+    } else if let Origin::Broker(_) = manifest.origin {
+        "name what it may have in `secrets` of this client in the broker's manifest".to_owned()
     } else {
         format!(
             "add NAME = \"op://vault/item/field\" under [secrets] in {}",

@@ -10,7 +10,7 @@ mod open;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
@@ -82,6 +82,14 @@ impl Session {
     /// What the user chose.
     pub(crate) fn selection(&self) -> &Selection {
         &self.selection
+    }
+
+    /// The socket of the broker that has the secrets, where it is one: then no `op` is run here.
+    pub(crate) fn broker(&self) -> Option<&Path> {
+        match &self.backend {
+            Backend::Socket(path) => Some(path),
+            Backend::Op | Backend::Demo => None,
+        }
     }
 
     /// How long a value is kept, if at all.
@@ -233,7 +241,11 @@ impl Session {
     /// Everything that `plan` wants, or nothing; warns of optional secrets that are absent.
     pub(crate) fn resolve<'a>(&self, plan: &'a Plan) -> Result<Vec<Resolved<'a>>> {
         let survey = self.ask(plan)?;
-        let (resolved, absent) = resolve::all_or_nothing(plan, survey)?;
+        let (resolved, absent) =
+            resolve::all_or_nothing(plan, survey).map_err(|error| match self.broker() {
+                Some(path) => remote::without_references(path, error),
+                None => error,
+            })?;
         self.warn_of(&absent);
         Ok(resolved)
     }
@@ -313,7 +325,11 @@ impl Session {
         match &self.backend {
             Backend::Op => {}
             Backend::Demo => return Ok(Box::new(Demo)),
-            Backend::Socket(path) => return remote::provider(path, plan),
+            Backend::Socket(path) => {
+                self.ui
+                    .detail(&format!("asking the broker {}", path.display()));
+                return remote::provider(path, plan);
+            }
         }
         let options = Options {
             path: plan.op_path.as_deref(),
@@ -379,7 +395,7 @@ impl Session {
     /// Where the list of secrets came from, for people; an env-file replaces the built-in one.
     pub(crate) fn source(&self) -> String {
         let origin = &self.manifest.origin;
-        match (origin, &self.env_file) {
+        let source = match (origin, &self.env_file) {
             (Origin::BuiltIn, None) if !self.selection.environments.is_empty() => {
                 "--environment".to_owned()
             }
@@ -387,6 +403,10 @@ impl Session {
             (Origin::BuiltIn, Some(_)) => "--env-file".to_owned(),
             (_, None) => origin.to_string(),
             (_, Some(_)) => format!("{origin} and --env-file"),
+        };
+        match (self.broker(), origin) {
+            (None, _) | (_, Origin::Broker(_)) => source,
+            (Some(path), _) => format!("{source}, answered by the broker {}", path.display()),
         }
     }
 }

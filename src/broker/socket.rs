@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 const RESTART: Duration = Duration::from_millis(500);
 
 /// Whom it does not serve it does not answer.
-const HUNG_UP: &str = "it hung up, as it does on a user who is not this client's";
+const HUNG_UP: &str = "it hung up without an answer";
 
 /// A broker, and what is asked of it.
 pub(crate) struct Socket {
@@ -76,13 +76,14 @@ pub(crate) fn names(path: &Path, timeout: Duration) -> Result<Vec<EnvName>> {
 /// Asks, and gives the body of the answer.
 ///
 /// # Errors
-/// [`Error::Broker`] where there is none; what the broker says where it says no.
+/// [`Error::Broker`] where there is none, [`Error::BrokerRefuses`] where it is another user's; what the broker says
+/// where it says no.
 pub(crate) fn ask(path: &Path, question: &Question, timeout: Duration) -> Result<Secret> {
     let begun = Instant::now();
     let deadline = begun + timeout;
     let failed = |why: std::io::Error| match why.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::BrokerSilent { after: timeout },
-        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => unreachable(path, HUNG_UP),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => refused(path, HUNG_UP),
         _ => unreachable(path, &why.to_string()),
     };
     let mut stream = dial(path, begun, deadline)?;
@@ -105,7 +106,8 @@ pub(crate) fn ask(path: &Path, question: &Question, timeout: Duration) -> Result
             .set_read_timeout(Some(left(deadline)))
             .map_err(failed)?;
         match stream.read(heard.spare()) {
-            Ok(0) => return Err(unreachable(path, HUNG_UP)),
+            Ok(0) if heard.is_empty() => return Err(refused(path, HUNG_UP)),
+            Ok(0) => return Err(unreachable(path, "its answer breaks off")),
             Ok(bytes) => heard.advance(bytes),
             Err(why) if why.kind() == ErrorKind::Interrupted => {}
             Err(why) => return Err(failed(why)),
@@ -129,6 +131,13 @@ fn unreachable(path: &Path, why: &str) -> Error {
     }
 }
 
+fn refused(path: &Path, why: &str) -> Error {
+    Error::BrokerRefuses {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
 /// Connects without being held up by a full queue, and waits a moment for one that restarts.
 fn dial(path: &Path, begun: Instant, deadline: Instant) -> Result<UnixStream> {
     let address = UnixAddr::new(path).map_err(|why| unreachable(path, why.desc()))?;
@@ -147,6 +156,7 @@ fn dial(path: &Path, begun: Instant, deadline: Instant) -> Result<UnixStream> {
                 Errno::EAGAIN => Error::BrokerSilent {
                     after: deadline - begun,
                 },
+                Errno::EACCES => refused(path, why.desc()),
                 why => unreachable(path, why.desc()),
             });
         }

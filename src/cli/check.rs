@@ -20,7 +20,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Check) -> Result<Exi
 pub(super) fn show(session: &Session, as_json: bool, width: Option<usize>) -> Result<Exit> {
     let plan = session.plan()?;
     let survey = session.survey(&plan)?;
-    let lines = lines(&plan, &survey);
+    let lines = lines(session, &plan, &survey);
     let text = match as_json {
         true => json(session, &lines),
         false => table(session, &lines, width),
@@ -39,16 +39,18 @@ pub(super) fn show(session: &Session, as_json: bool, width: Option<usize>) -> Re
 /// A secret that was wanted, or a variable of an Environment.
 struct Line<'a> {
     name: &'a str,
-    source: String,
+    /// Where it is kept, as far as that is known here.
+    source: Option<String>,
     required: bool,
     origin: ValueOrigin,
     outcome: &'a Outcome,
 }
 
-fn lines<'a>(plan: &Plan, survey: &'a Survey<'_>) -> Vec<Line<'a>> {
+fn lines<'a>(session: &Session, plan: &Plan, survey: &'a Survey<'_>) -> Vec<Line<'a>> {
+    let known = session.broker().is_none();
     let wanted = survey.findings.iter().map(|finding| Line {
         name: finding.wanted.name.as_str(),
-        source: finding.wanted.reference.to_string(),
+        source: known.then(|| finding.wanted.reference.to_string()),
         required: finding.wanted.required,
         origin: finding.origin,
         outcome: &finding.outcome,
@@ -56,7 +58,7 @@ fn lines<'a>(plan: &Plan, survey: &'a Survey<'_>) -> Vec<Line<'a>> {
     let source = format!("Environment {}", plan.environments.shown());
     let arrived = survey.arrived.iter().map(|one| Line {
         name: one.name.as_str(),
-        source: source.clone(),
+        source: Some(source.clone()),
         required: one.required,
         origin: one.origin,
         outcome: &one.outcome,
@@ -78,12 +80,13 @@ fn table(session: &Session, lines: &[Line<'_>], width: Option<usize>) -> String 
             Err(_) if line.required => Tone::Bad,
             Err(_) => Tone::Notice,
         };
-        vec![
+        let mut cells = vec![
             Cell::from(line.name),
             Cell::toned(tone, state(line)),
             Cell::from(remark(line)),
-            Cell::toned(Tone::Dim, line.source.as_str()),
-        ]
+        ];
+        cells.extend(line.source.as_ref().map(|it| Cell::toned(Tone::Dim, it)));
+        cells
     };
     let rows: Vec<Vec<Cell>> = lines.iter().map(row).collect();
     let mut text = lay_out(session.ui, &rows, 0, width);
@@ -105,6 +108,14 @@ fn remark(line: &Line<'_>) -> String {
     }
 }
 
+/// Who has the value, as a word.
+fn from(session: &Session, line: &Line<'_>) -> &'static str {
+    match (line.origin, session.broker()) {
+        (ValueOrigin::Vault, Some(_)) => "broker",
+        (origin, _) => origin.word(),
+    }
+}
+
 fn summary(lines: &[Line<'_>], manifest: &str) -> String {
     let found = lines.iter().filter(|line| line.outcome.is_ok()).count();
     format!("{found} of {} found · {manifest}\n", lines.len())
@@ -116,11 +127,11 @@ fn json(session: &Session, lines: &[Line<'_>]) -> String {
         .map(|line| {
             serde_json::json!({
                 "name": line.name,
-                "reference": line.source.as_str(),
+                "reference": line.source,
                 "required": line.required,
                 "state": state(line),
                 "kind": line.outcome.as_ref().ok().map(token_kind::of),
-                "from": line.outcome.as_ref().ok().map(|_| line.origin.word()),
+                "from": line.outcome.as_ref().ok().map(|_| from(session, line)),
                 "why": line.outcome.as_ref().err().map(Trouble::to_string),
             })
         })

@@ -4,6 +4,7 @@
 mod row;
 mod cost;
 mod onepassword;
+mod by_socket;
 mod clients;
 mod passwords;
 mod machine;
@@ -44,9 +45,16 @@ fn examine(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Vec<Ro
     let session = seen.as_ref().unwrap_or(&without);
     let contents = session.contents();
     let contents = contents.as_ref().ok().filter(|_| seen.is_ok());
-    let mut rows = onepassword::rows(session, contents);
+    let by_broker = session.broker();
+    let mut rows = match by_broker {
+        Some(path) => vec![by_socket::row(path, settings.selection.timeout)],
+        None => onepassword::rows(session, contents),
+    };
     let signed_in = rows.iter().all(|row| row.severity != Severity::Fail);
-    rows.push(manifest(&opened, contents));
+    // A broker that does not answer has no names either.
+    if signed_in || by_broker.is_none() {
+        rows.push(manifest(&opened, contents));
+    }
     if let (true, true, Ok(opened)) = (arguments.deep, signed_in, &opened) {
         rows.push(
             onepassword::deep(opened)
@@ -89,6 +97,9 @@ fn manifest(opened: &Result<Session>, contents: Option<&Manifest>) -> Row {
         many => format!("{many} secrets"),
     };
     let source = session.source();
+    if let Origin::Broker(_) = session.manifest.origin {
+        return by_socket::manifest(session, &count);
+    }
     if contents.is_some_and(|contents| {
         contents.secrets.is_empty() && contents.vars.is_empty() && contents.environments.is_empty()
     }) {

@@ -75,8 +75,13 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     fn rows(&self) -> Vec<Vec<Cell>> {
-        let mut rows = vec![row("reference", self.contents.shown_source(self.spec))];
-        rows.extend(self.parts());
+        let mut rows = match self.session.broker() {
+            Some(_) => vec![row("reference", "known to the broker alone".to_owned())],
+            None => {
+                let source = row("reference", self.contents.shown_source(self.spec));
+                [source].into_iter().chain(self.parts()).collect()
+            }
+        };
         rows.push(row("if missing", self.if_missing()));
         rows.push(row("fetched", self.fetched()));
         rows.push(row("kept", self.kept()));
@@ -142,6 +147,9 @@ impl Subject<'_> {
     }
 
     fn fetched(&self) -> String {
+        if self.session.broker().is_some() {
+            return "from the broker, together with the others; no `op` runs here".to_owned();
+        }
         let item = "by an `op item get` of its own";
         if self.spec.exact {
             return format!("{item}, since it is `exact`");
@@ -173,6 +181,9 @@ impl Subject<'_> {
 
     fn kept(&self) -> String {
         match self.session.kept_for() {
+            _ if self.session.broker().is_some() => {
+                "by the broker, for its client's `ttl`".to_owned()
+            }
             None => "no: the next run asks again".to_owned(),
             Some(ttl) => format!("{} s in the kernel's keyring", ttl.as_secs()),
         }

@@ -67,10 +67,18 @@ fn secrets(contents: &Manifest) -> Vec<Vec<Cell>> {
         vec![
             Cell::from(spec.name.as_str()),
             Cell::toned(Tone::Dim, if_missing(spec)),
-            Cell::from(contents.shown_source(spec)),
+            Cell::from(source(contents, spec).unwrap_or_default()),
         ]
     };
     contents.secrets.iter().map(row).collect()
+}
+
+/// Where it is kept, which a broker tells nobody.
+fn source(contents: &Manifest, spec: &SecretSpec) -> Option<String> {
+    match contents.origin {
+        Origin::Broker(_) => None,
+        Origin::BuiltIn | Origin::File(_) | Origin::Found(_) => Some(contents.shown_source(spec)),
+    }
 }
 
 /// Their names are known to 1Password alone.
@@ -125,7 +133,7 @@ fn json_text(session: &Session, contents: &Manifest) -> String {
     let secrets = contents.secrets.iter().map(|spec| {
         json!({
             "name": spec.name.as_str(),
-            "reference": contents.shown_source(spec),
+            "reference": source(contents, spec),
             "required": spec.required,
             "default": spec.default.is_some(),
             "exact": spec.exact,

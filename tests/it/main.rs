@@ -6,6 +6,8 @@
 
 mod allow;
 mod bad_input;
+#[cfg(target_os = "linux")] // serves
+mod by_socket;
 mod check;
 mod completion;
 mod demo;

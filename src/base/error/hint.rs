@@ -38,6 +38,12 @@ impl Error {
             Self::Broker { .. } => {
                 "look at the broker on the host: systemctl status oc-secrets; is its folder mounted, and OC_SECRETS_SOCKET the socket in it?"
             }
+            Self::BrokerRefuses { .. } => {
+                let uid = nix::unistd::geteuid();
+                return Some(format!(
+                    "`uid =` of this client in the broker's manifest must be this user as the host sees it: {uid} by `id -u`, under userns-remap the mapped number"
+                ));
+            }
             Self::BrokerSilent { .. } => {
                 "its log says what it waits for: journalctl -u oc-secrets; allow more time with --timeout"
             }

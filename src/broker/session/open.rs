@@ -119,10 +119,12 @@ impl Session {
 
     /// Our environment with no manifest of anybody's, where none can be used.
     pub(crate) fn without_manifest(ui: Ui) -> Self {
+        let session = Self::demo(ui);
+        let socket = environment::path(&session.lookup(), remote::SOCKET);
         Self {
-            backend: Backend::Op,
+            backend: socket.map_or(Backend::Op, Backend::Socket),
             manifest: Manifest::empty(Origin::BuiltIn),
-            ..Self::demo(ui)
+            ..session
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::env_name::EnvName;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Problem, Result};
 use crate::broker::manifest::{self, Location, Manifest, Origin, SecretSpec};
 use crate::broker::plan::{self, Plan};
 use crate::broker::provider::Provider;
@@ -27,7 +27,9 @@ pub(super) fn manifest(path: &Path, timeout: Option<Duration>) -> Result<Manifes
     })
 }
 
-/// Where it is kept is the broker's business; a table still has something to show.
+/// Where it is kept is the broker's business, and nobody is shown this reference: [`Session::broker`] says whose it is.
+///
+/// [`Session::broker`]: super::Session::broker
 fn spec(name: &EnvName) -> SecretSpec {
     SecretSpec {
         name: name.clone(),
@@ -41,6 +43,22 @@ fn spec(name: &EnvName) -> SecretSpec {
         required: true,
         default: None,
         exact: false,
+    }
+}
+
+/// What is missing at the broker at `path`, without what `op` on another machine, or nobody, knows.
+pub(super) fn without_references(path: &Path, error: Error) -> Error {
+    let Error::Unresolved { problems } = error else {
+        return error;
+    };
+    let of_broker = |problem| Problem {
+        reference: format!("the broker {}", path.display()),
+        look: None,
+        waivable: false,
+        ..problem
+    };
+    Error::Unresolved {
+        problems: problems.into_iter().map(of_broker).collect(),
     }
 }
 

@@ -19,6 +19,14 @@ pub(super) fn rows(helpers: &Session) -> Vec<Row> {
         return vec![];
     }
     let lookup = helpers.lookup();
+    let has = |program: &&str| location::on_path(&lookup, program).is_some();
+    // A broker's client has no hosts of its own: they matter where somebody would pull.
+    if let (Origin::Broker(_), false) = (
+        &helpers.manifest.origin,
+        ["docker", "podman"].iter().any(has),
+    ) {
+        return vec![];
+    }
     let registries: Vec<Host> = helpers
         .manifest
         .registries

@@ -10,7 +10,11 @@ use crate::broker::session::Session;
 
 /// The rows; `helpers` is a session as the helpers open it.
 pub(super) fn rows(helpers: &Session) -> Vec<Row> {
-    vec![kept(helpers), shared(helpers), memory()]
+    match helpers.broker() {
+        // It keeps, and asks once for all.
+        Some(_) => vec![memory()],
+        None => vec![kept(helpers), shared(helpers), memory()],
+    }
 }
 
 fn kept(helpers: &Session) -> Row {
