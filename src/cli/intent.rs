@@ -7,7 +7,8 @@ use clap::CommandFactory;
 use super::arguments::Arguments;
 use super::env;
 use super::stdout;
-use crate::base::error::Exit;
+use crate::base::error::{Error, Exit};
+use crate::base::ui::Ui;
 
 /// Commands with failures of their own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) enum Intent {
     Env,
     Exec,
     Read,
+    /// A gateway asks.
+    Openclaw,
     Other,
 }
 
@@ -36,6 +39,7 @@ impl Intent {
                 "env" => return Self::Env,
                 "exec" | "run" => return Self::Exec,
                 "read" | "get" => return Self::Read,
+                "openclaw" if !rest.any(|word| word == "config") => return Self::Openclaw,
                 "--" => break,
                 word if takes_value(word) => drop(rest.next()),
                 word if word.starts_with('-') => {}
@@ -43,6 +47,14 @@ impl Intent {
             }
         }
         Self::Other
+    }
+
+    /// Says what went wrong: to a gateway's log in one line.
+    pub(super) fn tell(self, ui: Ui, error: &Error) {
+        match self {
+            Self::Openclaw => ui.failure(&error.to_string().replace('\n', " "), None),
+            _ => ui.error(error),
+        }
     }
 
     /// What a failure prints for the shell, and its exit code.
@@ -76,5 +88,10 @@ mod tests {
         assert_eq!(intent("oc-secrets read env"), Intent::Read);
         assert_eq!(intent("oc-secrets check env"), Intent::Other);
         assert_eq!(intent("oc-secrets -- env"), Intent::Other);
+        assert_eq!(
+            intent("oc-secrets --profile p openclaw --x"),
+            Intent::Openclaw
+        );
+        assert_eq!(intent("oc-secrets openclaw config --x"), Intent::Other);
     }
 }

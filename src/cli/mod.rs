@@ -71,7 +71,7 @@ fn run(words: &[OsString], intent: Intent, hardened: Hardened) -> Exit {
     match dispatch(arguments, ui, hardened) {
         Ok(exit) => exit,
         Err(error) => {
-            ui.error(&error);
+            intent.tell(ui, &error);
             let exit = intent.fail(words, error.exit());
             if json {
                 json_error(&error, exit);
@@ -174,7 +174,7 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
         };
     }
     let error = usage::explain(error, words, intent);
-    Ui::new("oc-secrets", Level::Normal, Color::Auto).error(&error);
+    intent.tell(Ui::new("oc-secrets", Level::Normal, Color::Auto), &error);
     if words.iter().any(|word| word == "--json") {
         json_error(&error, Exit::Usage);
     }

@@ -42,18 +42,18 @@ pub(super) struct Request {
 /// When there is no request of a gateway on standard input.
 pub(crate) fn run(open: impl FnOnce() -> Result<Session>, ui: Ui) -> Result<Exit> {
     let begun = Instant::now();
-    let config = "`oc-secrets openclaw config` tells how to set it up";
+    // The whole error is one line; nobody sees a hint.
+    let refuse = |what: &str| {
+        let config = "`oc-secrets openclaw config` tells how to set it up";
+        Err(Error::usage(format!("{what}: {config}"), ""))
+    };
     if std::io::stdin().is_terminal() {
-        let what = "this is for OpenClaw, which asks on standard input";
-        return Err(Error::usage(what, config));
+        return refuse("this is for OpenClaw, which asks on standard input");
     }
     let input = stdin::read_within(ASKING)?;
     let Ok(request) = serde_json::from_slice::<Request>(&input) else {
         // Not serde's words: they quote what is there.
-        return Err(Error::usage(
-            "standard input is no request of OpenClaw's",
-            config,
-        ));
+        return refuse("standard input is no request of OpenClaw's");
     };
     let (mut answers, mut remarks) = match request.protocol_version {
         VERSION => answer(&request.ids, open, begun),
@@ -166,6 +166,10 @@ impl Found {
 }
 
 fn find(id: &str, session: &Session, wanted: &[Wanted]) -> Found {
+    let by_broker = session.broker().is_some();
+    if id.starts_with("op://") && by_broker {
+        return Found::None(Refusal::NotFound, "a broker is asked by names");
+    }
     if id.starts_with("op://") {
         let allowed = &session.manifest.references;
         return match Reference::parse(id) {
@@ -187,6 +191,9 @@ fn find(id: &str, session: &Session, wanted: &[Wanted]) -> Found {
             Refusal::Ambiguous,
             "more than one name in the manifest is like this",
         ),
+        (None, None, _) if by_broker => {
+            Found::None(Refusal::NotFound, "the broker has no such name for us")
+        }
         (None, None, _) => Found::None(Refusal::NotFound, "no such name in the manifest"),
     }
 }

@@ -109,6 +109,11 @@ fn help_shows_the_options_that_apply_and_the_others_are_taken_all_the_same() {
             "--manifest --quiet",
             "--only --vault --timeout",
         ),
+        (
+            "openclaw",
+            "--manifest --profile --timeout",
+            "--only --strict",
+        ),
         ("demo", "--color", "--manifest --only --timeout"),
     ] {
         let text = help(&sandbox, command, "100");
@@ -123,4 +128,21 @@ fn help_shows_the_options_that_apply_and_the_others_are_taken_all_the_same() {
         }
     }
     sandbox.oc(["demo", "--timeout", "5s"]).done().succeeds();
+}
+
+#[test]
+fn help_tells_each_commands_own_deadline() {
+    let sandbox = Sandbox::new();
+    for (command, limit) in [
+        ("exec", "60s"),
+        ("openclaw", "4s"),
+        ("openclaw config", "4s"),
+        ("serve", "20s"),
+    ] {
+        let text = help(&sandbox, command, "100");
+        assert!(
+            text.contains(&format!("[default: {limit}]")),
+            "{command}: {text}"
+        );
+    }
 }

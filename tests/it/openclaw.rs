@@ -197,7 +197,7 @@ fn another_version_is_answered_in_ours_without_a_value() {
     assert_eq!(sandbox.calls().len(), 0);
 }
 
-const GARBAGE: &str = "oc-secrets: error: standard input is no request of OpenClaw's\nhint: `oc-secrets openclaw config` tells how to set it up\n";
+const GARBAGE: &str = "oc-secrets: error: standard input is no request of OpenClaw's: `oc-secrets openclaw config` tells how to set it up\n";
 
 #[test]
 fn what_is_no_request_is_refused_without_a_word_of_it() {
@@ -237,6 +237,18 @@ fn what_is_no_request_is_refused_without_a_word_of_it() {
 }
 
 #[test]
+fn a_line_of_arguments_that_is_wrong_is_told_in_one_line_too() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    let wrong = |words: &[&str]| {
+        let done = sandbox.oc(words).input(request(&["A"])).done();
+        done.stderr.lines().count()
+    };
+    assert_eq!(wrong(&["openclaw", "--bogus"]), 1);
+    assert_eq!(wrong(&["openclaw", "--timeout", "4"]), 1);
+    assert_eq!(wrong(&["openclaw", "config", "--bogus"]), 2, "the control");
+}
+
+#[test]
 fn an_endless_or_silent_question_ends_by_itself() {
     let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
     let mut run = provider(&sandbox, &[]);
@@ -244,6 +256,10 @@ fn an_endless_or_silent_question_ends_by_itself() {
     run.command().stdin(zeros);
     let done = run.done();
     assert_eq!((done.status.code(), done.text().as_str()), (Some(1), ""));
+    assert_eq!(
+        done.stderr,
+        "oc-secrets: error: standard input does not end\n"
+    );
     assert!(done.took < Duration::from_secs(5), "{:?}", done.took);
 
     let mut run = provider(&sandbox, &[]);

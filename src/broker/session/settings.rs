@@ -15,10 +15,10 @@ use crate::broker::plan::Selection;
 const HELPER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The default deadline for a gateway: it kills us after 5 s, and takes that for a broken provider.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const GATEWAY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The default deadline for the broker, where others wait meanwhile.
-const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the user chose on the command line. The environment fills in what is left open.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,10 @@
 //! Which of the options that all commands take matter to each: its help shows those alone. The others
 //! are taken all the same, so that a line keeps its options when its command changes.
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 
 use super::Arguments;
+use crate::broker::session;
 
 /// Messages, which every command has.
 const SAYS: &[&str] = &["verbose", "quiet", "color"];
@@ -35,7 +36,7 @@ const COMMANDS: &[(&str, &[&[&str]])] = &[
     ("deny", &[]),
     ("docker", &[&["manifest"]]),
     ("git", &[&["manifest"]]),
-    ("openclaw", &[SOURCE, FETCH]),
+    ("openclaw", &[SOURCE, &["profile"], FETCH]),
     ("doctor", &[SOURCE, &["profile", "timeout"]]),
     ("login", &[&["timeout"]]),
     ("logout", &[&["timeout"]]),
@@ -58,9 +59,29 @@ pub(in crate::cli) fn shown() -> Command {
             .iter()
             .filter(|global| !applies(global.get_id().as_str()));
         let hidden: Vec<_> = hidden.map(|global| global.clone().hide(true)).collect();
-        command = command.mut_subcommand(name, |command| command.args(hidden));
+        let timeout = globals
+            .iter()
+            .filter_map(|global| own_timeout(name, global));
+        let shown: Vec<_> = hidden.into_iter().chain(timeout).collect();
+        command = command.mut_subcommand(name, |command| command.args(shown));
     }
     command
+}
+
+/// The deadline as `command` tells it, where it is not that of the others.
+fn own_timeout(command: &str, global: &Arg) -> Option<Arg> {
+    if global.get_id() != "timeout" {
+        return None;
+    }
+    let limit = match command {
+        "openclaw" => session::GATEWAY_TIMEOUT,
+        "serve" => session::BROKER_TIMEOUT,
+        _ => return None,
+    };
+    let help = global.get_help()?.to_string();
+    let (help, _) = help.split_once(" [default")?;
+    let help = format!("{help} [default: {}s]", limit.as_secs());
+    Some(global.clone().help(help))
 }
 
 #[cfg(test)]
