@@ -97,8 +97,10 @@ impl Question {
 
 fn version(line: &[u8]) -> Option<u32> {
     let line = std::str::from_utf8(line).ok()?;
-    let rest = line.strip_prefix(PROGRAM)?;
-    rest.split(' ').next()?.parse().ok()
+    let number = line.strip_prefix(PROGRAM)?.split(' ').next()?;
+    // As we write it: no sign, no zero before it.
+    let version: u32 = number.parse().ok()?;
+    (version.to_string() == number).then_some(version)
 }
 
 /// An answer with `body`.
@@ -200,6 +202,8 @@ mod tests {
             &b"oc-secrets/2 fetch A B\n"[..],
             b"oc-secrets/0 get\nA\n\n",
             b"oc-secrets/x get\n",
+            b"oc-secrets/01 get\nA\n\n",
+            b"oc-secrets/+1 get\nA\n\n",
         ] {
             assert_eq!(Question::parse(other), Err(Misunderstood::Version));
         }

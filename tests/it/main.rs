@@ -61,6 +61,8 @@ mod sandbox;
 mod seccomp;
 #[cfg(target_os = "linux")] // systemd's sockets
 mod serve;
+mod serve_changes;
+mod serve_hostile;
 mod shells;
 mod single_flight;
 mod terminal;

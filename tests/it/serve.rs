@@ -15,42 +15,42 @@ use serde_json::Value;
 
 use crate::sandbox::{CANARY, Done, Run, Sandbox, until};
 
-const OC: &str = env!("CARGO_BIN_EXE_oc-secrets");
+pub const OC: &str = env!("CARGO_BIN_EXE_oc-secrets");
 const HELPER: &str = env!("CARGO_BIN_EXE_docker-credential-oc");
 
 /// Three names; `gateway` has two of them, `mail` one, of which `GONE` is not in the vault.
-const MANIFEST: &str = "[secrets]\n\
+pub const MANIFEST: &str = "[secrets]\n\
     TELEGRAM_BOT_TOKEN = \"op://Vault/Item/TELEGRAM_BOT_TOKEN\"\n\
     GONE = \"op://Vault/Gone/f\"\n\
     MAIL = \"op://Vault/Item/MAIL\"\n\
     [clients.gateway]\nsecrets = [\"TELEGRAM_BOT_TOKEN\", \"GONE\"]\n\
     [clients.mail]\nsecrets = [\"MAIL\"]\n";
 
-fn sandbox() -> Sandbox {
+pub fn sandbox() -> Sandbox {
     let sandbox = Sandbox::with_fields(&[("TELEGRAM_BOT_TOKEN", CANARY), ("MAIL", "mail\n\"1\"")]);
     sandbox.file("work/oc-secrets.toml", MANIFEST);
     sandbox
 }
 
 /// A broker, ended with the test.
-struct Broker<'a> {
+pub struct Broker<'a> {
     sandbox: &'a Sandbox,
-    child: Child,
+    pub child: Child,
 }
 
 impl<'a> Broker<'a> {
-    fn start(sandbox: &'a Sandbox) -> Self {
+    pub fn start(sandbox: &'a Sandbox) -> Self {
         Self::with(sandbox, &[])
     }
 
-    fn with(sandbox: &'a Sandbox, more: &[&str]) -> Self {
+    pub fn with(sandbox: &'a Sandbox, more: &[&str]) -> Self {
         let mut run = command(sandbox, more);
         let broker = Self::of(sandbox, run.command());
         until("the broker serves", || broker.log().contains("serving"));
         broker
     }
 
-    fn of(sandbox: &'a Sandbox, command: &mut Command) -> Self {
+    pub fn of(sandbox: &'a Sandbox, command: &mut Command) -> Self {
         let log = std::fs::File::create(sandbox.path("serve.log")).expect("a log");
         let child = command.stderr(log).stdout(Stdio::null()).spawn();
         Self {
@@ -59,16 +59,16 @@ impl<'a> Broker<'a> {
         }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.sandbox.path("serve.log")).expect("a log")
     }
 
-    fn socket(&self, client: &str) -> PathBuf {
+    pub fn socket(&self, client: &str) -> PathBuf {
         self.sandbox.path(&format!("run/clients/{client}/socket"))
     }
 
     /// A program that has nothing but a socket: no `op`, no token, no manifest.
-    fn client<S: AsRef<std::ffi::OsStr>>(
+    pub fn client<S: AsRef<std::ffi::OsStr>>(
         &self,
         client: &str,
         words: impl IntoIterator<Item = S>,
@@ -76,7 +76,7 @@ impl<'a> Broker<'a> {
         self.program(OC, client, words)
     }
 
-    fn program<S: AsRef<std::ffi::OsStr>>(
+    pub fn program<S: AsRef<std::ffi::OsStr>>(
         &self,
         program: &str,
         client: &str,
@@ -89,11 +89,11 @@ impl<'a> Broker<'a> {
             .in_directory(Path::new("/"))
     }
 
-    fn read(&self, client: &str, name: &str) -> Done {
+    pub fn read(&self, client: &str, name: &str) -> Done {
         self.client(client, ["read", name]).done()
     }
 
-    fn raw(&self, client: &str, bytes: &[u8]) -> Vec<u8> {
+    pub fn raw(&self, client: &str, bytes: &[u8]) -> Vec<u8> {
         let mut stream = UnixStream::connect(self.socket(client)).expect("connected");
         let _ = stream.write_all(bytes);
         let mut answer = vec![];
@@ -101,7 +101,7 @@ impl<'a> Broker<'a> {
         answer
     }
 
-    fn control(&self, words: &[&str]) -> Done {
+    pub fn control(&self, words: &[&str]) -> Done {
         let directory = self.sandbox.path("run");
         self.sandbox
             .oc(words)
@@ -110,11 +110,11 @@ impl<'a> Broker<'a> {
             .done()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it lives");
     }
 
-    fn ends(&mut self) -> Duration {
+    pub fn ends(&mut self) -> Duration {
         let begun = Instant::now();
         while self.child.try_wait().expect("waited").is_none() {
             assert!(begun.elapsed() < Duration::from_secs(10), "{}", self.log());
@@ -140,7 +140,7 @@ impl Drop for Broker<'_> {
     }
 }
 
-fn command(sandbox: &Sandbox, more: &[&str]) -> Run {
+pub fn command(sandbox: &Sandbox, more: &[&str]) -> Run {
     let (manifest, directory) = (sandbox.path("work/oc-secrets.toml"), sandbox.path("run"));
     let words = [
         manifest.to_str().expect("text"),

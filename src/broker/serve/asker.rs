@@ -24,7 +24,10 @@ pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<An
     let (reply, answer) = oneshot::channel();
     let mut flight = state.flight.borrow_mut();
     let waiting = Waiting { names, reply };
-    let joins = |flight: &&mut Flight| waiting.names.iter().all(|name| flight.names.contains(name));
+    let joins = |flight: &&mut Flight| {
+        let asked = |name| is_asked(state, flight, name);
+        waiting.names.iter().all(asked)
+    };
     match flight.as_mut().filter(joins) {
         Some(flight) => flight.waiting.push(waiting),
         None => {
@@ -39,9 +42,16 @@ pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<An
 pub(super) fn is_under_way(state: &State, names: &[EnvName]) -> bool {
     let (flight, queue) = (state.flight.borrow(), state.queue.borrow());
     names.iter().all(|name| {
-        let asked = flight.as_ref().is_some_and(|it| it.names.contains(name));
-        asked || queue.iter().any(|waiting| waiting.names.contains(name))
+        let asked = flight.as_ref();
+        asked.is_some_and(|flight| is_asked(state, flight, name))
+            || queue.iter().any(|waiting| waiting.names.contains(name))
     })
+}
+
+/// Whether `flight` brings `name` as it is now: what was asked before everything was forgotten may
+/// be what `lock` was to forget.
+fn is_asked(state: &State, flight: &Flight, name: &EnvName) -> bool {
+    flight.generation == state.generation.get() && flight.names.contains(name)
 }
 
 /// Asks as long as there is somebody who waits.
@@ -94,18 +104,20 @@ async fn call(state: &State, batch: Vec<Waiting>) -> Option<(Answer, Vec<Waiting
             names.push(name.clone());
         }
     }
+    let generation = state.generation.get();
     *state.flight.borrow_mut() = Some(Flight {
         names: names.clone(),
         waiting: batch,
+        generation,
     });
     let session = state.session.borrow().clone();
-    let generation = state.generation.get();
     let answer = ask(session, names.clone()).await;
     let flight = state.flight.borrow_mut().take().unwrap_or_default();
     if let Err(Error::Interrupted { signal }) = answer {
         let _ = state.signals.send(signal);
         if signal == libc::SIGHUP {
             // They are asked for again, by the manifest as it is then.
+            state.is_past(generation).await;
             state.queue.borrow_mut().extend(flight.waiting);
             state.asked.notify_one();
         }

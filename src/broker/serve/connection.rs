@@ -5,10 +5,12 @@
 //! items and accounts.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::asker;
@@ -40,6 +42,19 @@ struct Told {
     why: String,
 }
 
+/// What is sent.
+struct Answer {
+    bytes: Locked,
+    /// What it takes of the client's room, until it is heard.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Locked> for Answer {
+    fn from(bytes: Locked) -> Self {
+        Self { bytes, _room: None }
+    }
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve(state: Rc<State>, client: Rc<Client>, mut stream: UnixStream) {
     let begun = Instant::now();
@@ -50,7 +65,7 @@ pub(super) async fn serve(state: Rc<State>, client: Rc<Client>, mut stream: Unix
     let answer = answer(&state, &client, &mut stream, &mut event).await;
     if let Some(answer) = &answer {
         let written = timeout(HEARING, async {
-            stream.write_all(answer).await?;
+            stream.write_all(&answer.bytes).await?;
             stream.shutdown().await
         });
         if !matches!(written.await, Ok(Ok(()))) {
@@ -58,13 +73,13 @@ pub(super) async fn serve(state: Rc<State>, client: Rc<Client>, mut stream: Unix
         }
     }
     event.took = begun.elapsed();
-    if event.outcome == "refused" && client.told.replace(true) {
-        // A flood of what is refused anyway is not to flood the journal.
-        client.seen.borrow_mut().refused += 1;
-        return;
-    }
-    client.told.set(event.outcome == "refused");
+    let client = still(&state, &client).unwrap_or(client);
     client.saw(state.log, event);
+}
+
+fn refuse(event: &mut Event, why: &str) {
+    event.outcome = "refused";
+    event.why = why.to_owned();
 }
 
 /// What to send, if anything.
@@ -73,11 +88,7 @@ async fn answer(
     client: &Client,
     stream: &mut UnixStream,
     event: &mut Event,
-) -> Option<Locked> {
-    let refuse = |event: &mut Event, why: &str| {
-        event.outcome = "refused";
-        event.why = why.to_owned();
-    };
+) -> Option<Answer> {
     let peer = stream.peer_cred().ok();
     event.uid = peer.map_or(u32::MAX, |peer| peer.uid());
     event.pid = peer.and_then(|peer| peer.pid()).unwrap_or_default();
@@ -90,45 +101,54 @@ async fn answer(
         refuse(event, "too many questions");
         let wait = client.questions.borrow().wait().as_secs() + 1;
         let text = format!("too many questions in a minute; retry in {wait} s");
-        return Some(wire::refused(Exit::RateLimited, &text));
+        return Some(wire::refused(Exit::RateLimited, &text).into());
     }
     if let Some(name) = loads {
-        return load(state, client, &name, event).await;
+        return load(state, client, &name, event).await.map(Answer::from);
     }
     let question = match timeout(ASKING, read(stream)).await {
         Ok(Ok(question)) => question,
         Ok(Err(Some(Misunderstood::Version))) => {
             refuse(event, "another version of the protocol");
             let text = "this broker speaks version 1 of the protocol: update the older one of the two programs";
-            return Some(wire::refused(Exit::Usage, text));
+            return Some(wire::refused(Exit::Usage, text).into());
         }
         Ok(Err(Some(Misunderstood::Nonsense))) => {
             refuse(event, "no question");
-            return Some(wire::refused(
-                Exit::Usage,
-                "this is no question for a broker",
-            ));
+            return Some(no_question());
         }
         Ok(Err(None)) | Err(_) => {
             refuse(event, "it did not ask");
             return None;
         }
     };
+    // It may have been let in by a manifest that is no longer in force.
+    let Some(client) = still(state, client) else {
+        refuse(event, "no longer in the manifest");
+        return None;
+    };
     match question {
-        Question::Get(names) => Some(get(state, client, stream, names, event).await),
+        Question::Get(names) => Some(get(state, &client, stream, names, event).await),
         Question::Names => {
             event.outcome = "ok";
             let names: Vec<&str> = client.spec.secrets.iter().map(EnvName::as_str).collect();
-            Some(wire::ok(names.join("\n").as_bytes()))
+            Some(wire::ok(names.join("\n").as_bytes()).into())
         }
         Question::Lock | Question::Clients => {
             refuse(event, "not a client's question");
-            Some(wire::refused(
-                Exit::Usage,
-                "this is no question for a broker",
-            ))
+            Some(no_question())
         }
     }
+}
+
+fn no_question() -> Answer {
+    wire::refused(Exit::Usage, "this is no question for a broker").into()
+}
+
+/// `client` by the manifest that is in force now, if that has it for the same user.
+fn still(state: &State, client: &Client) -> Option<Rc<Client>> {
+    let now = state.client(&client.spec.name);
+    now.filter(|now| now.uid == client.uid)
 }
 
 /// The whole question; `None` for what is wrong where the client has gone.
@@ -156,13 +176,16 @@ async fn get(
     stream: &mut UnixStream,
     names: Vec<String>,
     event: &mut Event,
-) -> Locked {
+) -> Answer {
     let mut told = Told::default();
     let found = tokio::select! {
         found = find(state, client, &names, &mut told) => found,
-        () = gone(stream) => Err(Error::system("answer", "the client has gone")),
+        why = gone(stream) => Err(Error::system("answer", why)),
     };
-    let found = found.and_then(fitting);
+    let (found, room) = match make_room(client, found).await {
+        Ok((found, room)) => (Ok(found), Some(room)),
+        Err(error) => (Err(error), None),
+    };
     event.names = names;
     event.kept = told.kept;
     event.asked = told.asked;
@@ -172,18 +195,31 @@ async fn get(
     if let Err(error) = &found {
         event.why = error.to_string();
     }
-    wire::ok(&cache::relay(&found.map_err(|error| in_few_words(&error))))
+    Answer {
+        bytes: wire::ok(&cache::relay(&found.map_err(|error| in_few_words(&error)))),
+        _room: room,
+    }
 }
 
-/// What a client reads at most. A name may be asked for a thousand times in one question, and all of its answer would be
-/// locked memory.
-fn fitting(found: Vec<Outcome>) -> Result<Vec<Outcome>, Error> {
+/// Room for an answer in locked memory. A name may be asked for a thousand times in one question,
+/// and in many at once: an answer is no longer than a client reads, and waits for those before it.
+async fn make_room(
+    client: &Client,
+    found: Result<Vec<Outcome>, Error>,
+) -> Result<(Vec<Outcome>, OwnedSemaphorePermit), Error> {
+    let found = found?;
     let bytes: usize = found.iter().flatten().map(Secret::len).sum();
-    match bytes <= wire::LONGEST_ANSWER {
-        true => Ok(found),
-        false => Err(Error::system(
+    if bytes > wire::LONGEST_ANSWER {
+        let why = "more is asked for than one answer may hold";
+        return Err(Error::system("answer", why));
+    }
+    let pieces = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+    let room = Arc::clone(&client.room).acquire_many_owned(pieces);
+    match timeout(HEARING, room).await {
+        Ok(Ok(room)) => Ok((found, room)),
+        _ => Err(Error::system(
             "answer",
-            "more is asked for than one answer may hold",
+            "the client does not listen to what it has asked for already",
         )),
     }
 }
@@ -197,28 +233,37 @@ fn outcome(found: &Result<Vec<Outcome>, Error>) -> &'static str {
     }
 }
 
-/// Ends when the client has hung up, so that nobody waits for it. What it still says is dropped; one
-/// that has only said that it says no more still listens.
-async fn gone(stream: &mut UnixStream) {
-    let mut rest = [0; 64];
-    while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+/// Ends when the client has hung up, so that nobody waits for it, or goes on talking; tells which.
+/// One that has only said that it says no more still listens.
+async fn gone(stream: &mut UnixStream) -> &'static str {
+    let (mut rest, mut said) = ([0; 4096], 0);
+    while let Ok(more @ 1..) = stream.read(&mut rest).await {
+        said += more;
+        if said > wire::LONGEST_QUESTION {
+            return "the client goes on talking";
+        }
+    }
     while !matches!(stream.ready(Interest::WRITABLE).await, Ok(ready) if ready.is_write_closed()) {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    "the client has gone"
 }
 
-/// An outcome for each of `names`.
+/// An outcome for each of `names`, by the manifest that is in force in the end.
 async fn find(
     state: &Rc<State>,
     client: &Client,
     names: &[String],
     told: &mut Told,
 ) -> Result<Vec<Outcome>, Error> {
-    let own = |name: &String| client.spec.secrets.iter().find(|own| own.as_str() == name);
+    fn own<'a>(client: &'a Client, name: &str) -> Option<&'a EnvName> {
+        let mut own = client.spec.secrets.iter();
+        own.find(|own| own.as_str() == name)
+    }
     let now = state.tidy();
     let fresh = |name: &EnvName| state.store.borrow().fresh(name, client.spec.ttl, now);
     let mut missing: Vec<EnvName> = vec![];
-    for name in names.iter().filter_map(own) {
+    for name in names.iter().filter_map(|name| own(client, name)) {
         if fresh(name).is_none() && !missing.contains(name) {
             missing.push(name.clone());
         }
@@ -227,9 +272,10 @@ async fn find(
     if !missing.is_empty() {
         got = ask(state, client, &missing, told).await?;
     }
+    let after = still(state, client);
     let mut outcomes = Vec::with_capacity(names.len());
     for name in names {
-        let outcome = match own(name) {
+        let outcome = match after.as_ref().and_then(|client| own(client, name)) {
             None => Err(ABSENT),
             Some(own) => match got.iter().find(|(name, _)| name == own) {
                 Some((_, outcome)) => outcome.clone(),
@@ -375,18 +421,5 @@ async fn load(state: &Rc<State>, client: &Client, name: &str, event: &mut Event)
             event.why = error.to_string();
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_no_longer_than_a_client_reads() {
-        let value = Secret::copy_of(&[b'x'; 1 << 20]);
-        let answer = |times| vec![Ok(value.clone()); times];
-        assert!(fitting(answer(9)).is_ok());
-        assert!(fitting(answer(10)).is_err());
     }
 }

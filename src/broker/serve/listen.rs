@@ -98,43 +98,61 @@ pub(super) fn own(folder: &Path, name: &str, uid: u32) -> Result<()> {
     }
 }
 
-/// The place of a socket that we made, which goes when this does.
+/// A socket that we made beside its place or, later, in it; the file goes when this does.
 pub(super) struct Bound {
     path: PathBuf,
+    place: PathBuf,
     inode: u64,
+}
+
+impl Bound {
+    /// Moves it to its place, whoever's socket is there.
+    pub(super) fn place(&mut self) -> Result<()> {
+        std::fs::rename(&self.path, &self.place)
+            .map_err(|why| unusable(&self.place, &why.to_string()))?;
+        self.path.clone_from(&self.place);
+        Ok(())
+    }
+
+    /// Whether it is still there. Another broker may have made its own meanwhile.
+    pub(super) fn is_there(&self) -> bool {
+        let found = self.path.symlink_metadata();
+        found.is_ok_and(|file| file.ino() == self.inode)
+    }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        // Another broker may have made its own there meanwhile.
-        let ours = |file: &std::fs::Metadata| file.ino() == self.inode;
-        if self.path.symlink_metadata().is_ok_and(|file| ours(&file)) {
+        if self.is_there() {
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-fn bind(path: PathBuf, uid: u32) -> Result<(Bound, UnixListener)> {
+/// Makes the socket that belongs at `place`, beside it.
+fn bind(place: PathBuf, uid: u32) -> Result<(Bound, UnixListener)> {
     let us = geteuid();
     if uid != us.as_raw() && !us.is_root() {
         return Err(Error::usage(
             format!(
                 "only root can make a socket for uid {uid}: {}",
-                path.display()
+                place.display()
             ),
             "run the broker as root, or have systemd make the sockets: docs/broker.md",
         ));
     }
-    match path.symlink_metadata() {
-        Ok(file) if file.file_type().is_socket() => {
-            std::fs::remove_file(&path).map_err(|why| unusable(&path, &why.to_string()))?;
-        }
-        Ok(_) => return Err(unusable(&path, "it is there and no socket")),
-        Err(_) => {}
+    let socket = |path: &Path| match path.symlink_metadata() {
+        Ok(file) if file.file_type().is_socket() => Ok(true),
+        Ok(_) => Err(unusable(path, "it is there and no socket")),
+        Err(_) => Ok(false),
+    };
+    socket(&place)?;
+    let path = place.with_extension("new");
+    if socket(&path)? {
+        std::fs::remove_file(&path).map_err(|why| unusable(&path, &why.to_string()))?;
     }
     let failed = |why: std::io::Error| unusable(&path, &why.to_string());
     let listener = UnixListener::bind(&path).map_err(failed)?;
-    // Whoever was quicker is refused by who it is.
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
     if uid != us.as_raw() {
         chown(&path, Some(uid), None).map_err(failed)?;
@@ -144,7 +162,7 @@ fn bind(path: PathBuf, uid: u32) -> Result<(Bound, UnixListener)> {
         .map_err(|why| unusable(&path, why.desc()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     let inode = path.symlink_metadata().map_err(failed)?.ino();
-    Ok((Bound { path, inode }, listener))
+    Ok((Bound { path, place, inode }, listener))
 }
 
 /// Makes a directory, or makes sure that the one that is there is ours and as it should be.
@@ -216,7 +234,9 @@ mod tests {
         let path = parent.path().join("x");
         let folder = Folder::open(path.clone()).expect("made");
         let us = geteuid().as_raw();
-        let (bound, _listener) = folder.client("gateway", us).expect("bound");
+        let (mut bound, _listener) = folder.client("gateway", us).expect("bound");
+        assert!(!path.join("clients/gateway/socket").exists(), "not yet");
+        bound.place().expect("placed");
         let mode = |path: &Path| path.symlink_metadata().expect("there").mode() & 0o7777;
         assert_eq!(mode(&path.join("clients")), 0o700);
         assert_eq!(mode(&path.join("clients/gateway")), 0o755);
@@ -242,8 +262,12 @@ mod tests {
         let parent = tempfile::tempdir().expect("a directory");
         let folder = Folder::open(parent.path().join("x")).expect("made");
         let us = geteuid().as_raw();
-        let first = folder.client("a", us).expect("bound");
-        let _second = folder.client("a", us).expect("bound again");
+        let (mut first, _) = folder.client("a", us).expect("bound");
+        first.place().expect("placed");
+        let (mut second, _) = folder.client("a", us).expect("bound again");
+        assert!(first.is_there());
+        second.place().expect("placed");
+        assert!(!first.is_there());
         drop(first);
         assert!(parent.path().join("x/clients/a/socket").exists());
     }

@@ -19,25 +19,24 @@ mod state;
 mod asker;
 mod connection;
 mod control;
+mod sockets;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
 
 use crate::base::environment::ours;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::Ui;
 use crate::base::units::counted;
 use crate::broker::session::Session;
-use listen::{Bound, CONTROL, Folder};
 use log::Log;
+use sockets::Sockets;
 use state::State;
 
 pub(crate) use log::Style;
@@ -114,9 +113,11 @@ async fn serve(
     let (sender, mut interrupted) = mpsc::unbounded_channel();
     let state = Rc::new(State::new(log, session, sender));
     let mut sockets = Sockets::new(directory)?;
+    let prepared = sockets.prepare(&manifest)?;
+    sockets.adopt(prepared, &state)?;
     state.admit(&manifest, slots(manifest.clients.len()));
-    sockets.open(&state)?;
-    tokio::task::spawn_local(asker::run(Rc::clone(&state)));
+    sockets.compare(&state);
+    let mut asker = tokio::task::spawn_local(asker::run(Rc::clone(&state)));
     tokio::task::spawn_local(expire(Rc::clone(&state)));
     notify::notify(&ours, "READY=1");
     log.note(&format!(
@@ -128,6 +129,8 @@ async fn serve(
         let signal = tokio::select! {
             signal = signals.next() => signal,
             Some(signal) = interrupted.recv() => signal,
+            // It ends by a panic alone. Who starts us anew is better than nobody who asks `op`.
+            _ = &mut asker => return Err(Error::Bug { place: "the broker's asking".to_owned() }),
         };
         if signal != libc::SIGHUP {
             break;
@@ -141,15 +144,18 @@ async fn serve(
     Ok(())
 }
 
-/// The manifest anew, with nothing kept. One that cannot be used leaves the former in force.
+/// The manifest anew, with nothing kept. One that cannot be used leaves the former in force, and so
+/// do sockets that cannot be made.
 fn reload(open: &dyn Fn() -> Result<Session>, state: &Rc<State>, sockets: &mut Sockets) {
     let values = state.forget();
     let opened = open().and_then(checked);
     let outcome = opened.and_then(|session| {
+        let prepared = sockets.prepare(&session.manifest)?;
+        sockets.adopt(prepared, state)?;
         state.admit(&session.manifest, slots(session.manifest.clients.len()));
         *state.session.borrow_mut() = session;
-        sockets.close();
-        sockets.open(state)
+        sockets.compare(state);
+        Ok(())
     });
     match outcome {
         Ok(()) => state
@@ -180,7 +186,7 @@ async fn end(state: &State) {
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    while state.active.get() > 0 && tokio::time::Instant::now() < until {
+    while state.is_serving() && tokio::time::Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -206,137 +212,6 @@ fn slots(clients: usize) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let rest = limit.saturating_sub(RESERVED + clients) / clients.max(1);
     rest.clamp(1, CONNECTIONS)
-}
-
-/// Who listens where.
-struct Sockets {
-    /// Ours, unless systemd made them.
-    folder: Option<PathBuf>,
-    held: Option<Folder>,
-    inherited: Vec<(String, std::os::unix::net::UnixListener)>,
-    bound: Vec<Bound>,
-    accepting: Vec<AbortHandle>,
-}
-
-impl Sockets {
-    fn new(directory: Option<PathBuf>) -> Result<Self> {
-        let inherited = listen::inherited(&ours);
-        let folder = match inherited {
-            Some(_) => None,
-            None => Some(listen::folder(directory.as_deref(), &ours)?),
-        };
-        Ok(Self {
-            folder,
-            held: None,
-            inherited: inherited.unwrap_or_default(),
-            bound: vec![],
-            accepting: vec![],
-        })
-    }
-
-    fn open(&mut self, state: &Rc<State>) -> Result<()> {
-        match &self.folder {
-            None => self.take_over(state),
-            Some(path) => {
-                let folder = match self.held.take().filter(Folder::is_there) {
-                    Some(folder) => folder,
-                    None => Folder::open(path.clone())?,
-                };
-                let (control, listener) = folder.control()?;
-                self.bound.push(control);
-                self.listen(state, CONTROL, listener)?;
-                let clients: Vec<_> = state.clients.borrow().values().cloned().collect();
-                for client in clients {
-                    let (bound, listener) = folder.client(&client.spec.name, client.uid)?;
-                    self.bound.push(bound);
-                    self.listen(state, &client.spec.name, listener)?;
-                }
-                self.held = Some(folder);
-                Ok(())
-            }
-        }
-    }
-
-    /// Listens on what systemd has made, and says what does not fit the manifest.
-    fn take_over(&mut self, state: &Rc<State>) -> Result<()> {
-        let inherited = std::mem::take(&mut self.inherited);
-        for (name, listener) in &inherited {
-            if name != CONTROL && state.client(name).is_none() {
-                state.log.warn(&format!(
-                    "systemd has a socket for {name:?}, which is no client in the manifest"
-                ));
-            }
-            // Ours stays for the next reload.
-            let again = listener.try_clone().map_err(cannot_listen)?;
-            self.listen(state, name, again)?;
-        }
-        for name in state.clients.borrow().keys() {
-            if !inherited.iter().any(|(other, _)| other == name) {
-                state.log.warn(&format!("client {name} has no socket: systemctl enable --now oc-secrets-client@{name}.socket"));
-            }
-        }
-        self.inherited = inherited;
-        Ok(())
-    }
-
-    fn listen(
-        &mut self,
-        state: &Rc<State>,
-        name: &str,
-        listener: std::os::unix::net::UnixListener,
-    ) -> Result<()> {
-        let listener = UnixListener::from_std(listener).map_err(cannot_listen)?;
-        let accepting = accept(Rc::clone(state), name.to_owned(), listener);
-        self.accepting
-            .push(tokio::task::spawn_local(accepting).abort_handle());
-        Ok(())
-    }
-
-    /// Nobody new is let in; those who are in are answered.
-    fn close(&mut self) {
-        for accepting in self.accepting.drain(..) {
-            accepting.abort();
-        }
-        self.bound.clear();
-    }
-}
-
-fn cannot_listen(why: std::io::Error) -> Error {
-    Error::system("listen on a socket", why)
-}
-
-/// Lets in whoever comes, as long as there is room; the others wait outside, where they cost
-/// nothing.
-async fn accept(state: Rc<State>, name: String, listener: UnixListener) {
-    let for_control = Arc::new(Semaphore::new(4));
-    loop {
-        let client = state.client(&name);
-        let room = client.as_ref().map_or(&for_control, |client| &client.slots);
-        let Ok(permit) = Arc::clone(room).acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(why) => {
-                state.log.warn(&format!("cannot let anybody in: {why}"));
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
-        let state = Rc::clone(&state);
-        let is_control = name == CONTROL;
-        state.active.set(state.active.get() + 1);
-        tokio::task::spawn_local(async move {
-            let state_too = Rc::clone(&state);
-            match client {
-                Some(client) => connection::serve(state, client, stream).await,
-                None if is_control => control::serve(state, stream).await,
-                None => {}
-            }
-            drop(permit);
-            state_too.active.set(state_too.active.get() - 1);
-        });
-    }
 }
 
 /// The signals that end or reload us.

@@ -20,10 +20,15 @@ use crate::base::units;
 use crate::broker::manifest::{ClientSpec, Manifest};
 use crate::broker::provider::Outcome;
 use crate::broker::session::Session;
+use crate::broker::wire::LONGEST_ANSWER;
 
 /// How many questions a client may ask in a minute, and how many of them may need `op`.
 const QUESTIONS: u32 = 6000;
 const CALLS: u32 = 60;
+
+/// How much of answers a client may have under way at a time, in KiB: all of it is locked memory,
+/// and who does not listen holds it for some seconds.
+const ROOM: usize = 4 * LONGEST_ANSWER / 1024;
 
 /// What `op` said, for all who wait for it.
 pub(super) type Answer = Rc<Result<Vec<(EnvName, Outcome)>, Error>>;
@@ -39,6 +44,8 @@ pub(super) struct Waiting {
 pub(super) struct Flight {
     pub names: Vec<EnvName>,
     pub waiting: Vec<Waiting>,
+    /// Whoever came after everything was forgotten asks anew.
+    pub generation: u64,
 }
 
 /// What all connections share.
@@ -53,8 +60,10 @@ pub(super) struct State {
     pub asked: Notify,
     /// Something is kept that has an end.
     pub kept: Notify,
+    /// Everything was forgotten.
+    forgotten: Notify,
     /// How many connections are served.
-    pub active: Cell<usize>,
+    active: Cell<usize>,
     /// How often everything was forgotten: what was asked before that is not kept.
     pub generation: Cell<u64>,
     /// Signals that came while `op` ran.
@@ -67,6 +76,8 @@ pub(super) struct Client {
     pub uid: u32,
     /// How many connections it may have at a time.
     pub slots: Arc<Semaphore>,
+    /// How many KiB of answers.
+    pub room: Arc<Semaphore>,
     pub questions: RefCell<Bucket>,
     pub calls: RefCell<Bucket>,
     /// Its excess has been logged.
@@ -84,6 +95,15 @@ pub(super) struct Seen {
     pub event: Event,
 }
 
+/// A connection that is served.
+pub(super) struct Serving(Rc<State>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+    }
+}
+
 impl Client {
     fn new(spec: ClientSpec, slots: usize) -> Self {
         let now = Moment::now();
@@ -91,6 +111,7 @@ impl Client {
             uid: spec.uid.unwrap_or(geteuid().as_raw()),
             spec,
             slots: Arc::new(Semaphore::new(slots)),
+            room: Arc::new(Semaphore::new(ROOM)),
             questions: RefCell::new(Bucket::new(QUESTIONS, now)),
             calls: RefCell::new(Bucket::new(CALLS, now)),
             told: Cell::new(false),
@@ -98,12 +119,21 @@ impl Client {
         }
     }
 
-    /// Counts and logs what happened.
+    /// Counts what happened, and logs it. Of many who are refused one after the other the first is
+    /// logged: a flood is not to flood the journal.
     pub(super) fn saw(&self, log: Log, event: Event) {
-        log.event(&event);
+        let refused = event.outcome == "refused";
         let mut seen = self.seen.borrow_mut();
         seen.questions += 1;
-        seen.refused += u64::from(event.outcome == "refused");
+        seen.refused += u64::from(refused);
+        if self.told.replace(refused) && refused {
+            return;
+        }
+        log.event(&event);
+        // Whoever asks which names it has asks for none of them.
+        if event.names.is_empty() && !refused {
+            return;
+        }
         seen.last = Some(units::now());
         seen.event = event;
     }
@@ -121,6 +151,7 @@ impl State {
             flight: RefCell::default(),
             asked: Notify::new(),
             kept: Notify::new(),
+            forgotten: Notify::new(),
             active: Cell::new(0),
             generation: Cell::new(0),
             signals,
@@ -148,6 +179,17 @@ impl State {
         }
     }
 
+    /// Counts a connection as long as what is returned lives.
+    pub(super) fn serving(state: &Rc<Self>) -> Serving {
+        state.active.set(state.active.get() + 1);
+        Serving(Rc::clone(state))
+    }
+
+    /// Whether any connection is served.
+    pub(super) fn is_serving(&self) -> bool {
+        self.active.get() > 0
+    }
+
     /// The client of this name.
     pub(super) fn client(&self, name: &str) -> Option<Rc<Client>> {
         self.clients.borrow().get(name).cloned()
@@ -156,7 +198,15 @@ impl State {
     /// Forgets every value; tells how many there were.
     pub(super) fn forget(&self) -> usize {
         self.generation.set(self.generation.get() + 1);
+        self.forgotten.notify_waiters();
         self.store.borrow_mut().forget()
+    }
+
+    /// Waits until everything has been forgotten since `generation`.
+    pub(super) async fn is_past(&self, generation: u64) {
+        while self.generation.get() == generation {
+            self.forgotten.notified().await;
+        }
     }
 
     /// What is known, without what is too old.

@@ -1,0 +1,231 @@
+//! What changes while the broker serves: its manifest, its values, and whether it runs at all.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::sandbox::{CANARY, Sandbox, item, until};
+use crate::serve::{Broker, MANIFEST, command, sandbox};
+
+const ASKS_MAIL: &[u8] = b"oc-secrets/1 get\nMAIL\n\n";
+
+fn reload(sandbox: &Sandbox, broker: &Broker<'_>, manifest: &str) {
+    let ends = |log: &str| log.matches("reloaded").count();
+    let before = ends(&broker.log());
+    sandbox.file("work/oc-secrets.toml", manifest);
+    broker.signal(Signal::SIGHUP);
+    until("it has reloaded", || ends(&broker.log()) > before);
+}
+
+fn rest(mut stream: UnixStream) -> String {
+    let mut answer = vec![];
+    stream.read_to_end(&mut answer).expect("answered");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn connect(broker: &Broker<'_>, client: &str) -> UnixStream {
+    UnixStream::connect(broker.socket(client)).expect("connected")
+}
+
+#[test]
+fn a_reload_that_cannot_make_a_socket_takes_nothing_away() {
+    let sandbox = sandbox();
+    let broker = Broker::start(&sandbox);
+    sandbox.file("run/clients/third", "no folder");
+    // The new one would give `gateway` another name, and it has a client before and after the bad one.
+    let new = MANIFEST.replace("[\"TELEGRAM_BOT_TOKEN\", \"GONE\"]", "[\"MAIL\"]")
+        + "[clients.third]\nsecrets = [\"MAIL\"]\n[clients.zoo]\nsecrets = [\"MAIL\"]\n";
+    reload(&sandbox, &broker, &new);
+    assert!(broker.log().contains("not reloaded"), "{}", broker.log());
+    broker.read("mail", "MAIL").succeeds();
+    broker.read("gateway", "TELEGRAM_BOT_TOKEN").succeeds();
+    assert_ne!(broker.read("gateway", "MAIL").status.code(), Some(0));
+    assert!(broker.control(&["lock"]).status.success());
+    let folder = std::fs::read_dir(sandbox.path("run/clients/mail")).expect("there");
+    assert_eq!(folder.count(), 1, "nothing lies beside the socket");
+
+    std::fs::remove_file(sandbox.path("run/clients/third")).expect("removed");
+    reload(&sandbox, &broker, &new);
+    for client in ["gateway", "mail", "third", "zoo"] {
+        broker.read(client, "MAIL").succeeds();
+    }
+}
+
+#[test]
+fn a_socket_that_fits_stays_with_those_who_wait_at_it() {
+    let sandbox = sandbox();
+    let broker = Broker::start(&sandbox);
+    let inode = |client| {
+        broker
+            .socket(client)
+            .symlink_metadata()
+            .expect("there")
+            .ino()
+    };
+    let (mail, gateway) = (inode("mail"), inode("gateway"));
+    let other_user = MANIFEST.replace("\"GONE\"]\n", "\"GONE\"]\nuid = 1000\n");
+    reload(&sandbox, &broker, &other_user);
+    assert_eq!(inode("mail"), mail);
+    assert_ne!(
+        inode("gateway"),
+        gateway,
+        "control: another user's is another one"
+    );
+    reload(
+        &sandbox,
+        &broker,
+        MANIFEST.split("[clients.mail]").next().expect("a part"),
+    );
+    assert!(!broker.socket("mail").exists());
+}
+
+#[test]
+fn what_a_client_may_have_is_decided_when_it_asks() {
+    let sandbox = sandbox();
+    let broker = Broker::start(&sandbox);
+    let ask = |mut stream: UnixStream| {
+        stream.write_all(ASKS_MAIL).expect("asked");
+        rest(stream)
+    };
+    assert!(ask(connect(&broker, "mail")).contains("mail\n"), "control");
+    let (early, later) = (connect(&broker, "mail"), connect(&broker, "mail"));
+    // They are let in by now.
+    std::thread::sleep(Duration::from_millis(200));
+    reload(
+        &sandbox,
+        &broker,
+        &MANIFEST.replace("[\"MAIL\"]", "[\"GONE\"]"),
+    );
+    let answer = ask(early);
+    assert!(
+        answer.starts_with("oc-secrets/1 ok ") && !answer.contains("mail\n"),
+        "{answer}"
+    );
+    let others = MANIFEST.replace("[\"MAIL\"]", "[\"MAIL\"]\nuid = 1000");
+    reload(&sandbox, &broker, &others);
+    assert_eq!(ask(later), "");
+}
+
+#[test]
+fn a_manifest_that_changes_while_op_runs_decides_what_is_answered() {
+    let sandbox = sandbox();
+    sandbox.mode("latency=1000");
+    let broker = Broker::start(&sandbox);
+    let ask = || {
+        let before = sandbox.calls().len();
+        let mut stream = connect(&broker, "mail");
+        stream.write_all(ASKS_MAIL).expect("asked");
+        sandbox.wait_for_calls(before + 1);
+        stream
+    };
+    let waiting = ask();
+    let elsewhere = MANIFEST.replace("Item/MAIL", "Item/TELEGRAM_BOT_TOKEN");
+    reload(&sandbox, &broker, &elsewhere);
+    assert!(rest(waiting).contains(CANARY), "as the manifest says now");
+    broker.control(&["lock"]);
+    let waiting = ask();
+    reload(
+        &sandbox,
+        &broker,
+        &elsewhere.replace("[\"MAIL\"]", "[\"GONE\"]"),
+    );
+    let answer = rest(waiting);
+    assert!(
+        answer.starts_with("oc-secrets/1 ok ") && !answer.contains(CANARY),
+        "{answer}"
+    );
+}
+
+#[test]
+fn who_asks_after_lock_gets_what_the_vault_has_then() {
+    let sandbox = sandbox();
+    sandbox.mode("latency=1500");
+    let broker = Broker::start(&sandbox);
+    let ask = || {
+        let mut stream = connect(&broker, "mail");
+        stream.write_all(ASKS_MAIL).expect("asked");
+        stream
+    };
+    let before = ask();
+    sandbox.wait_for_calls(1);
+    let joins = ask();
+    std::thread::sleep(Duration::from_millis(100));
+    sandbox.vault(json!([item("Item", &[("MAIL", "rotated")])]));
+    assert!(broker.control(&["lock"]).status.success());
+    let after = ask();
+    assert!(rest(after).contains("rotated"));
+    assert_eq!(sandbox.calls().len(), 2, "one before and one after");
+    assert!(!rest(before).is_empty() && !rest(joins).is_empty());
+}
+
+#[test]
+fn killed_under_load_it_leaves_no_half_answer_and_starts_anew() {
+    let sandbox = sandbox();
+    let mut broker = Broker::start(&sandbox);
+    broker.read("mail", "MAIL").succeeds();
+    let socket = broker.socket("mail");
+    let whole = b"oc-secrets/1 ok ";
+    let stop = AtomicBool::new(false);
+    let (answers, halves) = std::thread::scope(|scope| {
+        let asks = || {
+            let (mut answers, mut halves) = (0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                let Ok(mut stream) = UnixStream::connect(&socket) else {
+                    continue;
+                };
+                let mut answer = vec![];
+                if stream.write_all(ASKS_MAIL).is_ok() {
+                    let _ = stream.read_to_end(&mut answer);
+                }
+                let complete = answer.starts_with(whole) && answer.ends_with(b"mail\n\"1\"");
+                answers += u32::from(complete);
+                halves += u32::from(!complete && !answer.is_empty());
+            }
+            (answers, halves)
+        };
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(asks)).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        for _ in 0..3 {
+            broker.signal(Signal::SIGKILL);
+            broker.ends();
+            broker = Broker::start(&sandbox);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let all = all.into_iter().map(|one| one.join().expect("asked"));
+        all.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    });
+    assert_eq!(halves, 0);
+    assert!(answers > 100, "{answers}");
+    sandbox.assert_nothing_is_left();
+}
+
+#[test]
+fn without_a_token_it_serves_and_says_so_until_there_is_one() {
+    let sandbox = sandbox();
+    let mut run = command(&sandbox, &[])
+        .without("OP_SERVICE_ACCOUNT_TOKEN")
+        .env("OC_SECRETS_TOKEN_FILE", sandbox.path("home/token"));
+    let broker = Broker::of(&sandbox, run.command());
+    until("the broker serves", || broker.log().contains("serving"));
+    let none = broker.read("mail", "MAIL");
+    assert_ne!(none.status.code(), Some(0));
+    assert!(
+        !none.stderr.contains("home/token"),
+        "the log's matter: {}",
+        none.stderr
+    );
+    assert!(broker.log().contains("home/token"), "{}", broker.log());
+    assert_eq!(sandbox.calls().len(), 0);
+    sandbox.file("home/token", &sandbox.token());
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(sandbox.path("home/token"), mode).expect("a mode");
+    broker.signal(Signal::SIGHUP);
+    until("it has reloaded", || broker.log().contains("reloaded"));
+    broker.read("mail", "MAIL").succeeds();
+}

@@ -1,0 +1,120 @@
+//! Clients that want to cost the broker more than others do: memory, time, a place.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::sandbox::{Sandbox, until};
+use crate::serve::{Broker, sandbox};
+
+/// A value of a megabyte, and a client that has it.
+fn large() -> Sandbox {
+    let sandbox = Sandbox::with_fields(&[("BIG", "x".repeat(1 << 20)), ("MAIL", "m".to_owned())]);
+    let manifest = "[secrets]\nBIG = \"op://Vault/Item/BIG\"\nMAIL = \"op://Vault/Item/MAIL\"\n\
+        [clients.big]\nsecrets = [\"BIG\"]\n[clients.mail]\nsecrets = [\"MAIL\"]\n";
+    sandbox.file("work/oc-secrets.toml", manifest);
+    sandbox
+}
+
+/// The same name so many times.
+fn question(times: usize) -> Vec<u8> {
+    format!("oc-secrets/1 get\n{}\n", "BIG\n".repeat(times)).into_bytes()
+}
+
+/// A number of the broker's /proc/PID/status, in KiB.
+fn kib(broker: &Broker<'_>, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.child.id()));
+    let status = status.expect("it lives");
+    let line = status.lines().find(|line| line.starts_with(field));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.expect("a number")
+}
+
+#[test]
+fn an_answer_is_no_longer_than_a_client_reads() {
+    let sandbox = large();
+    let broker = Broker::start(&sandbox);
+    assert!(broker.raw("big", &question(8)).len() > 8 << 20, "control");
+    let refused = broker.raw("big", &question(10));
+    assert!(refused.len() < 1024, "{} bytes", refused.len());
+    let why = "more is asked for than one answer may hold";
+    until("it is logged", || broker.log().contains(why));
+}
+
+#[test]
+fn who_asks_and_does_not_listen_holds_a_bounded_amount_of_memory() {
+    let sandbox = large();
+    let broker = Broker::start(&sandbox);
+    broker.raw("big", &question(1));
+    let connections: Vec<UnixStream> = (0..60)
+        .map(|_| {
+            let mut stream = UnixStream::connect(broker.socket("big")).expect("connected");
+            stream.write_all(&question(8)).expect("asked");
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    let mut most = 0;
+    while begun.elapsed() < Duration::from_secs(3) {
+        most = most.max(kib(&broker, "VmRSS:"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(most > 30 * 1024, "control: some are answered: {most} KiB");
+    assert!(most < 120 * 1024, "{most} KiB");
+    broker.read("mail", "MAIL").succeeds();
+    drop(connections);
+    let again = || broker.raw("big", &question(8)).len() > 8 << 20;
+    until("there is room again", again);
+}
+
+#[test]
+fn who_goes_on_talking_is_not_waited_for() {
+    let sandbox = sandbox();
+    sandbox.mode("latency=3000");
+    let broker = Broker::start(&sandbox);
+    let mut endless = UnixStream::connect(broker.socket("mail")).expect("connected");
+    endless
+        .write_all(b"oc-secrets/1 get\nMAIL\n\n")
+        .expect("asked");
+    let begun = Instant::now();
+    while endless.write_all(&[b'x'; 4096]).is_ok() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "it is still listened to"
+        );
+    }
+    let why = "the client goes on talking";
+    until("it is logged", || broker.log().contains(why));
+}
+
+#[test]
+fn a_connection_that_fails_for_want_of_memory_is_not_waited_for_in_the_end() {
+    let sandbox = large();
+    let mut broker = Broker::start(&sandbox);
+    broker.raw("big", &question(1));
+    let limit = |bytes: Option<u64>| {
+        let bytes = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let set = std::process::Command::new("prlimit")
+            .args([
+                "--pid",
+                &broker.child.id().to_string(),
+                &format!("--as={bytes}:"),
+            ])
+            .status();
+        assert!(set.expect("prlimit runs").success());
+    };
+    limit(Some((kib(&broker, "VmSize:") + 4096) * 1024));
+    assert!(
+        broker.raw("big", &question(8)).is_empty(),
+        "{}",
+        broker.log()
+    );
+    limit(None);
+    assert!(broker.raw("big", &question(8)).len() > 8 << 20, "it lives");
+    broker.signal(Signal::SIGTERM);
+    let took = broker.ends();
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(broker.log().contains("ended"), "{}", broker.log());
+}
