@@ -1,13 +1,15 @@
 //! Clients that want to cost the broker more than others do: memory, time, a place.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::sandbox::{Sandbox, until};
-use crate::serve::{Broker, sandbox};
+use crate::sandbox::{Done, Sandbox, until};
+use crate::serve::{Broker, MANIFEST, OC, sandbox};
 
 /// A value of a megabyte, and a client that has it.
 fn large() -> Sandbox {
@@ -117,4 +119,51 @@ fn a_connection_that_fails_for_want_of_memory_is_not_waited_for_in_the_end() {
     let took = broker.ends();
     assert!(took < Duration::from_millis(1500), "{took:?}");
     assert!(broker.log().contains("ended"), "{}", broker.log());
+}
+
+/// Reads `MAIL` as user 1000 of a user namespace in which that is `100_000 + 1000` outside, as under
+/// Docker's `userns-remap`.
+fn remapped(broker: &Broker<'_>) -> Done {
+    let holder = Command::new("unshare")
+        .args(["--user", "sleep", "60"])
+        .spawn();
+    let mut holder = holder.expect("starts");
+    let pid = holder.id().to_string();
+    let namespace = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/user")).ok();
+    until("it has a namespace of its own", || {
+        namespace(&pid) != namespace("self")
+    });
+    for file in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{pid}/{file}"), "0 100000 65536\n").expect("mapped");
+    }
+    let within = [
+        "--user", "--target", &pid, "--setuid", "1000", "--setgid", "1000",
+    ];
+    let words = within.iter().chain(&[OC, "read", "MAIL"]);
+    let done = broker.program("/usr/bin/nsenter", "mail", words).done();
+    holder.kill().expect("it lives");
+    holder.wait().expect("ends");
+    done
+}
+
+#[test]
+fn in_a_remapped_namespace_the_user_is_the_one_that_the_host_sees() {
+    for (uid, served) in [(101_000, true), (1000, false)] {
+        let sandbox = sandbox();
+        let own = MANIFEST.replace("[\"MAIL\"]\n", &format!("[\"MAIL\"]\nuid = {uid}\n"));
+        sandbox.file("work/oc-secrets.toml", &own);
+        let broker = Broker::start(&sandbox);
+        for path in ["", "run/clients"] {
+            let open = PermissionsExt::from_mode(0o711);
+            std::fs::set_permissions(sandbox.path(path), open).expect("a mode");
+        }
+        // The mode alone would stop the wrong one.
+        let everyone = PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(broker.socket("mail"), everyone).expect("a mode");
+        let done = remapped(&broker);
+        assert_eq!(done.status.success(), served, "{uid}: {}", done.stderr);
+        until("it is logged", || {
+            broker.log().contains("client=mail uid=101000")
+        });
+    }
 }
