@@ -194,6 +194,23 @@ found() { vps_found "$1" app-app-1; }
 	[ "$(guest cat /run/reader)" = "$other" ]
 }
 
+@test "another client, and another uid for it, by the commands of docs/broker.md" {
+	printf '\n[clients.mail]\nsecrets = ["OTHER_KEY"]\nuid = 1002\n' >>"$GUEST/root/etc/oc-secrets/oc-secrets.toml"
+	sed -n '/Another client, once/,/^| After/ { /^```sh/,/^```$/ { /^```/!p } }' "$BATS_TEST_DIRNAME/../../docs/broker.md" >"$GUEST/root/root/another.sh"
+	[ -s "$GUEST/root/root/another.sh" ]
+	guest sh -e /root/another.sh
+	local mail=(docker run --rm --volume /usr/bin/oc-secrets:/usr/bin/oc-secrets:ro --volume "$mounted/mail:/run/oc-secrets:ro" --env OC_SECRETS_SOCKET=/run/oc-secrets/socket)
+	[ "$(guest "${mail[@]}" --user 1002 app /usr/bin/oc-secrets read OTHER_KEY)" = "$other" ]
+	reads "$rotated" # the first client goes on
+	run guest "${mail[@]}" --user 1003 app /usr/bin/oc-secrets read OTHER_KEY
+	[ "$status" -eq 5 ]
+	guest sed -i 's/uid = 1002/uid = 1003/' /etc/oc-secrets/oc-secrets.toml
+	guest systemctl stop oc-secrets.service
+	guest systemctl restart oc-secrets-client@mail.socket
+	[ "$(guest "${mail[@]}" --user 1003 app /usr/bin/oc-secrets read OTHER_KEY)" = "$other" ]
+	guest systemctl disable --now oc-secrets-client@mail.socket
+}
+
 @test "after a reboot the container has its key again, by itself" {
 	guest systemctl enable docker.service 2>/dev/null
 	guest_crash
