@@ -1,6 +1,7 @@
 //! docs/errors.md: each message there is one that the program prints.
 
 use std::os::unix::fs::chown;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use serde_json::json;
@@ -111,9 +112,26 @@ fn of_1password() -> Vec<String> {
     [service.as_slice(), app.as_slice()].concat()
 }
 
+fn of_brokers() -> Vec<String> {
+    let sandbox = world(GOOD);
+    let path = sandbox.path("strange");
+    let listener = UnixListener::bind(&path).expect("bound");
+    let hangs_up = std::thread::spawn(move || drop(listener.accept()));
+    let asks = |socket: &Path| {
+        let run = sandbox.oc(["read", "A"]).env("OC_SECRETS_SOCKET", socket);
+        run.done().stderr
+    };
+    let said = vec![asks(Path::new("/no/such/socket")), asks(&path)];
+    hangs_up.join().expect("joined");
+    said
+}
+
 #[test]
 fn each_message_of_the_page_is_one_that_the_program_prints() {
-    let (messages, said) = (messages(), [of_manifests(), of_1password()].concat());
+    let (messages, said) = (
+        messages(),
+        [of_manifests(), of_1password(), of_brokers()].concat(),
+    );
     assert!(messages.len() >= 20, "only {} messages", messages.len());
     for message in &messages {
         let printed = said.iter().any(|text| prints(text, message));
