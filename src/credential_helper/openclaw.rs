@@ -100,7 +100,15 @@ fn answer(
 ) -> (Vec<Answer>, Vec<String>) {
     match ask(ids, open, begun) {
         Ok(told) => told,
-        Err(error) => refuse_all(ids, &error.to_string()),
+        Err(error) => refuse_all(ids, &why(&error)),
+    }
+}
+
+/// One line has room for a hint where the words of the system alone would say nothing.
+fn why(error: &Error) -> String {
+    match (error, error.hint()) {
+        (Error::BrokerRefuses { .. }, Some(hint)) => format!("{error}; {hint}"),
+        _ => error.to_string(),
     }
 }
 

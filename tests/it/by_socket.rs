@@ -254,6 +254,15 @@ fn whom_a_broker_does_not_serve_is_told_whose_number_it_wants() {
         socket.display()
     );
     as_other().fails(5, &format!("{start}Permission denied\n{}", hint(1001)));
+    let mut gateway = host
+        .client("app", &["openclaw"])
+        .input("{\"protocolVersion\":1,\"ids\":[\"API_KEY\"]}");
+    gateway.command().uid(1001).gid(1001);
+    let said = gateway.done().stderr;
+    assert!(
+        said.ends_with("the mapped number\n") && said.lines().count() == 1,
+        "{said}"
+    );
     // Where the mode lets everybody connect, the broker hangs up.
     std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).expect("a mode");
     as_other().fails(
