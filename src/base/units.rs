@@ -31,6 +31,33 @@ pub(crate) fn clock(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
+/// Seconds since 1970 of `2026-11-24T03:05:09.5Z`; `None` for what is before that, of another time
+/// zone, or no time.
+pub(crate) fn moment(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let time = time.split_once('.').map_or(time, |(whole, _)| whole);
+    let numbers = |text: &str, mark| -> Option<[u64; 3]> {
+        let numbers: Option<Vec<u64>> = text.split(mark).map(|it| it.parse().ok()).collect();
+        numbers?.try_into().ok()
+    };
+    let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(time, ':')?);
+    let is_date =
+        (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Howard Hinnant's days-from-civil: the year begins in March.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let of_era =
+        year % 400 * 365 + year % 400 / 4 - year % 400 / 100 + (153 * month + 2) / 5 + day - 1;
+    let days = year / 400 * 146_097 + of_era - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
 /// `12.3 MB`.
 pub(crate) fn size(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // for people
@@ -70,6 +97,28 @@ mod tests {
         assert_eq!(clock(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(clock(951_782_400), "2000-02-29 00:00:00 UTC");
         assert_eq!(clock(1_795_489_509), "2026-11-24 03:05:09 UTC");
+    }
+
+    #[test]
+    fn a_time_is_read_as_the_engine_writes_it() {
+        assert_eq!(moment("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(moment("2000-02-29T00:00:00Z"), Some(951_782_400));
+        assert_eq!(
+            moment("2026-11-24T03:05:09.123456789Z"),
+            Some(1_795_489_509)
+        );
+        for other in [
+            "",
+            "0001-01-01T00:00:00Z",
+            "2026-11-24 03:05:09",
+            "2026-11-24T03:05:09+01:00",
+            "2026-13-24T03:05:09Z",
+            "2026-11T03:05:09Z",
+            "2026-11-24T9999999999999999999:05:09Z",
+            "99999999999999999999-01-01T00:00:00Z",
+        ] {
+            assert_eq!(moment(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -100,7 +100,8 @@ fn openclaw_latest_is_built_from_git_and_no_registry_is_asked(world: &World) -> 
         .exits(0)?
         .says("4/9  gateway     unchanged")?;
     let status = world.run(&["status"]);
-    status.exits(0)?.says("source      local-build").map(drop)
+    status.exits(0)?.says("source      local-build")?;
+    status.says("built       20").map(drop)
 }
 
 fn without_an_image_a_run_asks_for_what_it_asked_for_before(world: &World) -> Outcome {

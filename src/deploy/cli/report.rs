@@ -163,25 +163,33 @@ pub(super) fn status(cx: &Context, check: bool, show_token: bool, json: bool) ->
             "--show-token needs a terminal, so that the token ends in no log",
         ));
     }
-    let (records, observed, newer) = cx.host.wait(async {
+    let (records, observed, built, newer) = cx.host.wait(async {
         // The engine first: whoever may not use it is told so, and not of a file of ours.
         let engine = Engine::open(&cx.settings.engine).await?;
         let observed = observe(cx, &engine).await?;
+        let built = match &observed.container {
+            Some(container) => engine
+                .image(&container.image)
+                .await?
+                .and_then(|it| it.built),
+            None => None,
+        };
         let records = Records::load(&cx.host, &cx.settings)?;
         let newer = match check {
             true => Some(newer::look(cx, &engine, &records).await?),
             false => None,
         };
-        Ok((records, observed, newer))
+        Ok((records, observed, built, newer))
     })?;
     if json {
         let mut status = status_json(cx, &records, &observed);
+        status["built"] = json!(built);
         if let Some(newer) = &newer {
             status["newer"] = newer.json();
         }
         cx.reporter.data(&status.to_string());
     } else {
-        status_text(cx, &records, &observed);
+        status_text(cx, &records, &observed, built);
         if let Some(newer) = &newer {
             cx.reporter.data(&format!("{:10}  {newer}", "newer"));
         }
@@ -232,7 +240,7 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
     })
 }
 
-fn status_text(cx: &Context, records: &Records, observed: &Observed) {
+fn status_text(cx: &Context, records: &Records, observed: &Observed, built: Option<u64>) {
     let (word, tone) = word(observed);
     let line = |name: &str, value: &str| cx.reporter.data(&format!("{name:10}  {value}"));
     let place = cx.settings.address();
@@ -242,6 +250,9 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed) {
     );
     if let Some(current) = records.current() {
         release_text(current, line);
+        if let Some(built) = built {
+            line("built", &format!("{} ({})", clock(built), age(built)));
+        }
         line("keys", &keys_text(cx, current));
     }
     if records.pending.is_some() {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::auth::Auth;
 use crate::base::encode;
+use crate::base::units::moment;
 use crate::deploy::docker::{Engine, Reply, text, texts};
 use crate::deploy::error::Result;
 use crate::deploy::image_reference::ImageRef;
@@ -30,6 +31,8 @@ pub(crate) struct Image {
     pub version: String,
     /// `org.opencontainers.image.revision`, or "".
     pub revision: String,
+    /// When it was built, in seconds since 1970; images that can be rebuilt bit for bit may not say.
+    pub built: Option<u64>,
 }
 
 /// What a registry says of an image.
@@ -99,6 +102,7 @@ impl Engine {
             has_health_check: !config["Healthcheck"]["Test"].is_null(),
             version: label("org.opencontainers.image.version"),
             revision: label("org.opencontainers.image.revision"),
+            built: moment(&text(&json["Created"])).filter(|&built| built > 0),
         }))
     }
 
