@@ -201,7 +201,7 @@ fn killed_under_load_it_leaves_no_half_answer_and_starts_anew() {
         all.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     });
     assert_eq!(halves, 0);
-    assert!(answers > 100, "{answers}");
+    assert!(answers > 20, "{answers}");
     sandbox.assert_nothing_is_left();
 }
 
