@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::Args;
 
-use super::arguments::Arguments;
+use super::arguments::Global;
 use super::env;
 use super::stdout;
 use crate::base::error::{Error, Exit};
@@ -24,9 +24,11 @@ pub(super) enum Intent {
 impl Intent {
     /// From the raw words, since it is also needed for a command line that clap refuses.
     pub(super) fn of(words: &[OsString]) -> Self {
-        let command = Arguments::command();
+        // What stands before a command. All commands with their options would cost as much as
+        // everything else that happens before the secrets are asked for.
+        let options = Global::augment_args(clap::Command::new("oc-secrets"));
         let takes_value = |word: &str| {
-            command.get_arguments().any(|argument| {
+            options.get_arguments().any(|argument| {
                 argument.get_action().takes_values()
                     && argument
                         .get_long()

@@ -161,10 +161,12 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
-        let text = match arguments::shown().try_get_matches_from(words) {
-            Err(shown) if shown.kind() == error.kind() => shown.render().to_string(),
-            _ => error.render().to_string(),
+        let as_shown = || arguments::shown().try_get_matches_from(words).err();
+        let text = match error.kind() {
+            ErrorKind::DisplayHelp => as_shown().filter(|shown| shown.kind() == error.kind()),
+            _ => None,
         };
+        let text = text.as_ref().unwrap_or(error).render().to_string();
         return match stdout::print(text.as_bytes()) {
             Ok(()) => Exit::Done,
             Err(error) => {
