@@ -26,7 +26,7 @@ impl Intent {
     pub(super) fn of(words: &[OsString]) -> Self {
         // What stands before a command. All commands with their options would cost as much as
         // everything else that happens before the secrets are asked for.
-        let options = Global::augment_args(clap::Command::new("oc-secrets"));
+        let options = Global::augment_args(clap::Command::default());
         let takes_value = |word: &str| {
             options.get_arguments().any(|argument| {
                 argument.get_action().takes_values()
