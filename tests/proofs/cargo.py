@@ -35,6 +35,6 @@ def asked_of_cargo(name, environment=None):
     check(done.returncode == 0 and counted and int(counted[1]) > 0, f"cargo test {name}: {text[-1500:]}")
     listed = subprocess.run([*words[:-1], "--list"], cwd=ROOT, capture_output=True, text=True).stdout
     controls = len(re.findall(r"control", listed))
-    figures = sorted(set(re.findall(r"^figure: (.*)$", text, re.MULTILINE)))
+    figures = sorted(set(re.findall(r"figure: (.*)$", text, re.MULTILINE)))
     said = "; ".join([f"{counted[1]} tests passed", *figures])
     return said, f"{controls} tests of their own" if controls else "in each test"
