@@ -29,9 +29,11 @@ struct Client {
 #[derive(Deserialize)]
 struct Last {
     at: u64,
+    uid: u32,
     pid: i32,
     names: Vec<String>,
     outcome: String,
+    why: String,
 }
 
 /// Prints the table or the broker's JSON.
@@ -59,20 +61,33 @@ pub(super) fn run(ui: Ui, arguments: &arguments::Clients, lookup: Lookup<'_>) ->
 fn row(ui: Ui, client: &Client) -> String {
     let last = match &client.last {
         None => ui.paint(Tone::Dim, "has not asked yet"),
-        Some(last) => format!(
-            "last {} by pid {}: {} ({})",
-            units::clock(last.at),
-            last.pid,
-            clean(&last.names.join(", ")),
-            clean(&last.outcome),
-        ),
+        Some(last) => told(last),
     };
     format!(
-        "{}  uid {}  {}\n  {} questions, {} refused; {last}\n",
+        "{}  uid {}  {}\n  {}, {} refused; {last}\n",
         client.client,
         client.uid,
         clean(&client.secrets.join(", ")),
-        client.questions,
+        units::counted(client.questions, "question"),
         client.refused
+    )
+}
+
+fn told(last: &Last) -> String {
+    let asked = match (last.names.is_empty(), last.outcome.as_str()) {
+        (true, "refused") => format!("uid {}", last.uid),
+        (true, _) => "which names it has".to_owned(),
+        (false, _) => last.names.join(", "),
+    };
+    let outcome = match last.why.is_empty() {
+        true => last.outcome.clone(),
+        false => format!("{}: {}", last.outcome, last.why),
+    };
+    format!(
+        "last {} by pid {}: {} ({})",
+        units::clock(last.at),
+        last.pid,
+        clean(&asked),
+        clean(&outcome),
     )
 }

@@ -61,7 +61,9 @@ mod sandbox;
 mod seccomp;
 #[cfg(target_os = "linux")] // systemd's sockets
 mod serve;
+#[cfg(target_os = "linux")] // serves
 mod serve_changes;
+#[cfg(target_os = "linux")] // serves, /proc
 mod serve_hostile;
 mod shells;
 mod single_flight;

@@ -308,6 +308,11 @@ fn folders_and_sockets_are_the_clients_alone_and_another_user_is_refused() {
         "{}",
         broker.log()
     );
+    let table = broker.control(&["clients"]).succeeds();
+    assert!(
+        table.contains("2 refused; last 20") && table.contains(": uid 0 (refused: another user)"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -368,6 +373,13 @@ fn values_are_kept_until_lock_hangup_or_the_end_of_their_time() {
         table.contains("mail  uid 0  MAIL\n  0 questions, 0 refused; has not asked yet\n"),
         "{table}"
     );
+    broker.client("mail", ["ls"]).done().succeeds();
+    let table = broker.control(&["clients"]).succeeds();
+    assert!(
+        table.contains("\n  1 question, 0 refused; last 20"),
+        "{table}"
+    );
+    assert!(table.contains(": which names it has (ok)\n"), "{table}");
 }
 
 #[test]
@@ -739,6 +751,24 @@ fn systemd_makes_the_sockets_and_hears_that_we_are_ready() {
         sandbox.path("mail.sock").exists(),
         "what systemd made stays"
     );
+}
+
+#[test]
+fn sockets_that_systemd_is_said_to_have_made_are_looked_at() {
+    let sandbox = sandbox();
+    let manifest = sandbox.path("work/oc-secrets.toml");
+    let manifest = manifest.to_str().expect("text");
+    for (count, what) in [("1", "descriptor 3"), ("512", "descriptor 3")] {
+        let script = "LISTEN_PID=$$ exec \"$@\"";
+        let words = ["-c", script, "sh", OC, "--manifest", manifest, "serve"];
+        let done = sandbox
+            .run(Path::new("/bin/sh"), words)
+            .env("LISTEN_FDS", count)
+            .done();
+        assert_eq!(done.status.code(), Some(2), "{}", done.stderr);
+        let said = format!("{what} is no listening socket, as LISTEN_FDS has it");
+        assert!(done.stderr.contains(&said), "{}", done.stderr);
+    }
 }
 
 #[test]

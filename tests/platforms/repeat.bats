@@ -52,6 +52,6 @@ compare() {
 	unpack "$TARGET" "$BATS_TEST_TMPDIR/programs"
 	run grep -laE "$AGAIN|/src/src/|/cargo/registry|/root/" "$BATS_TEST_TMPDIR/programs/"*-*
 	is '' "$output"
-	run grep -laE '/oc-secrets/src/' "$BATS_TEST_TMPDIR/programs/oc-secrets" # the control: paths are there, and remapped
+	run grep -la '/crates/registry/src/' "$BATS_TEST_TMPDIR/programs/oc-secrets" # the control: paths are there, and remapped
 	is 0 "$status"
 }

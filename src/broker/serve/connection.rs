@@ -355,7 +355,9 @@ async fn ask(
 
 /// The last values of all of them, where this client may have old ones.
 fn old(state: &State, client: &Client, names: &[EnvName]) -> Option<Vec<(EnvName, Outcome)>> {
-    let (now, store) = (Moment::now(), state.store.borrow());
+    // The machine may have slept since they asked.
+    let now = state.tidy();
+    let store = state.store.borrow();
     let value = |name: &EnvName| Some((name.clone(), store.last(name, client.spec.stale, now)?));
     names.iter().map(value).collect()
 }

@@ -66,7 +66,7 @@ fn shown(client: &Client) -> Value {
     let seen = client.seen.borrow();
     let last = seen.last.map(|at| {
         let event = &seen.event;
-        json!({ "at": at, "uid": event.uid, "pid": event.pid, "names": event.names, "outcome": event.outcome })
+        json!({ "at": at, "uid": event.uid, "pid": event.pid, "names": event.names, "outcome": event.outcome, "why": event.why })
     });
     json!({
         "client": client.spec.name,

@@ -12,6 +12,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag, open};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::AcceptConn;
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
@@ -194,24 +196,45 @@ fn unusable(path: &Path, why: &str) -> Error {
     )
 }
 
-/// The sockets that systemd made for us, by their names; `None` where it made none.
-pub(super) fn inherited(lookup: Lookup<'_>) -> Option<Vec<(String, UnixListener)>> {
+/// The sockets that systemd made for us, by their names; `None` where it made none. To be called
+/// before anything else takes a descriptor, which could be one that systemd is said to have made.
+pub(super) fn inherited(lookup: Lookup<'_>) -> Result<Option<Vec<(String, UnixListener)>>> {
     let number = |name: &str| lookup(name)?.to_str()?.parse::<u32>().ok();
-    let ours = number("LISTEN_PID")? == std::process::id();
-    let count = number("LISTEN_FDS").filter(|&count| ours && (1..=512).contains(&count))?;
+    let ours = number("LISTEN_PID") == Some(std::process::id());
+    let count = number("LISTEN_FDS").filter(|count| ours && (1..=512).contains(count));
+    let Some(count) = count else {
+        return Ok(None);
+    };
     let names = lookup("LISTEN_FDNAMES").unwrap_or_default();
     let names = names.to_string_lossy().into_owned();
-    let mut names = names.split(':');
-    let socket = |at: u32| {
-        let name = names.next().unwrap_or_default().to_owned();
-        let descriptor = FIRST.checked_add(at.try_into().ok()?)?;
-        // SAFETY: systemd says by LISTEN_PID and LISTEN_FDS that this descriptor is open and ours;
-        // nothing else here has taken it.
-        let listener = unsafe { UnixListener::from_raw_fd(descriptor) };
-        listener.set_nonblocking(true).ok()?;
-        Some((name, listener))
+    let names = names.split(':').chain(std::iter::repeat(""));
+    let sockets = (FIRST..).zip(names).take(count as usize);
+    let socket = |(descriptor, name): (RawFd, &str)| Ok((name.to_owned(), listener(descriptor)?));
+    sockets.map(socket).collect::<Result<_>>().map(Some)
+}
+
+/// The socket that systemd is said to have opened as `descriptor`.
+fn listener(descriptor: RawFd) -> Result<UnixListener> {
+    let none = || {
+        Error::usage(
+            format!("descriptor {descriptor} is no listening socket, as LISTEN_FDS has it"),
+            "have systemd make the sockets (docs/broker.md), or start without LISTEN_FDS",
+        )
     };
-    Some((0..count).filter_map(socket).collect())
+    // SAFETY: fcntl looks at the number alone, whether it is open or not.
+    if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
+        return Err(none());
+    }
+    // SAFETY: it is open, and by LISTEN_PID ours; nothing else here has taken a descriptor yet.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    match getsockopt(&descriptor, AcceptConn) {
+        Ok(true) => {}
+        _ => return Err(none()),
+    }
+    let listener = UnixListener::from(descriptor);
+    let set = listener.set_nonblocking(true);
+    set.map_err(|why| Error::system("listen on a socket", why))?;
+    Ok(listener)
 }
 
 /// The name in `…/unit/UNIT/NAME`, to which systemd binds its end of the connection where it loads

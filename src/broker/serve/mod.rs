@@ -60,12 +60,13 @@ pub(crate) fn run(
     style: Style,
     ui: Ui,
 ) -> Result<Exit> {
+    let sockets = Sockets::new(directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| Error::system("start the event loop", why))?;
     let local = LocalSet::new();
-    let done = local.block_on(&runtime, serve(open, directory, Log { ui, style }));
+    let done = local.block_on(&runtime, serve(open, sockets, Log { ui, style }));
     drop(local);
     // A call of `op` was ended by the same signal, and its thread with it.
     runtime.shutdown_timeout(GRACE);
@@ -102,17 +103,12 @@ pub(crate) fn own(session: &Session, directory: Option<&Path>, name: &str) -> Re
     Ok(Exit::Done)
 }
 
-async fn serve(
-    open: &dyn Fn() -> Result<Session>,
-    directory: Option<PathBuf>,
-    log: Log,
-) -> Result<()> {
+async fn serve(open: &dyn Fn() -> Result<Session>, mut sockets: Sockets, log: Log) -> Result<()> {
     let mut signals = Signals::listen()?;
     let session = checked(open()?)?;
     let manifest = session.manifest.clone();
     let (sender, mut interrupted) = mpsc::unbounded_channel();
     let state = Rc::new(State::new(log, session, sender));
-    let mut sockets = Sockets::new(directory)?;
     let prepared = sockets.prepare(&manifest)?;
     sockets.adopt(prepared, &state)?;
     state.admit(&manifest, slots(manifest.clients.len()));

@@ -62,7 +62,7 @@ struct New {
 
 impl Sockets {
     pub(super) fn new(directory: Option<PathBuf>) -> Result<Self> {
-        let inherited = listen::inherited(&ours);
+        let inherited = listen::inherited(&ours)?;
         let folder = match inherited {
             Some(_) => None,
             None => Some(listen::folder(directory.as_deref(), &ours)?),

@@ -123,17 +123,12 @@ impl Client {
     /// logged: a flood is not to flood the journal.
     pub(super) fn saw(&self, log: Log, event: Event) {
         let refused = event.outcome == "refused";
+        if !(self.told.replace(refused) && refused) {
+            log.event(&event);
+        }
         let mut seen = self.seen.borrow_mut();
         seen.questions += 1;
         seen.refused += u64::from(refused);
-        if self.told.replace(refused) && refused {
-            return;
-        }
-        log.event(&event);
-        // Whoever asks which names it has asks for none of them.
-        if event.names.is_empty() && !refused {
-            return;
-        }
         seen.last = Some(units::now());
         seen.event = event;
     }
