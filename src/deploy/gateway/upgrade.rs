@@ -220,6 +220,7 @@ async fn attempt(
 ) -> Result<Sign> {
     if observed.container.is_some() {
         cx.reporter.note("stopping the gateway");
+        cx.reporter.progress(|| "stopping".to_owned());
     }
     runtime::stop(engine, labels::GRACE).await?;
     state::snapshot(cx, engine, records, release, None).await?;
@@ -228,6 +229,8 @@ async fn attempt(
         release.pinned,
         release.source.word()
     ));
+    // Else the live line goes on about the pull.
+    cx.reporter.progress(|| "starting".to_owned());
     if release.delivers() == Deliver::Broker {
         runtime::set_provider(cx, release).await?;
     }
