@@ -121,8 +121,9 @@ telegram_is_asked_nothing() { : >"$GUEST/telegram"; }
 # restart: the container alone, as an engine does it; since_restart: what the gateway has said after it.
 restart() {
 	restarted=$(guest date --iso-8601=seconds)
-	telegram_is_asked_nothing
-	guest docker restart "$gateway" >/dev/null
+	guest docker stop "$gateway" >/dev/null
+	telegram_is_asked_nothing # until then the old process may ask
+	guest docker start "$gateway" >/dev/null
 }
 
 since_restart() { guest docker logs --since "$restarted" "$gateway" 2>&1; }
