@@ -227,11 +227,25 @@ fn what_the_os_keyring_gave_or_gets_lies_in_locked_memory_only() {
     }
 }
 
+/// Waits for a stand-in that hangs, and gives its pid. A command may ask for its version first, and
+/// that call ends.
+#[track_caller]
+fn wait_for_one_that_hangs(world: &World) -> u32 {
+    let sleeps = format!("{} ", libc::SYS_clock_nanosleep);
+    let hangs = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/syscall"))
+            .is_ok_and(|call| call.starts_with(&sleeps))
+    };
+    let found = || world.sandbox.survivors().into_iter().find(hangs);
+    until("`op` hangs", || found().is_some());
+    found().expect("it hangs for ever")
+}
+
 /// Starts `run` where `op` hangs, and looks for the key in it.
 #[track_caller]
 fn key_is_locked(world: &World, run: Run, input: &str, what: &str) {
     let mut child = start(run, input);
-    let op = world.sandbox.wait_for_one_that_hangs();
+    let op = wait_for_one_that_hangs(world);
     signal("STOP", child.id());
     let key = search(child.id(), KEY);
     let planted = search(child.id(), PLANTED);

@@ -214,20 +214,6 @@ impl Sandbox {
         until("`op` is started", || self.calls().len() >= count);
     }
 
-    /// Waits for a stand-in that hangs, and gives its pid. A command may ask its version first, and
-    /// that call ends.
-    #[track_caller]
-    pub fn wait_for_one_that_hangs(&self) -> u32 {
-        let sleeps = format!("{} ", libc::SYS_clock_nanosleep);
-        let hangs = |pid: &u32| {
-            std::fs::read_to_string(format!("/proc/{pid}/syscall"))
-                .is_ok_and(|call| call.starts_with(&sleeps))
-        };
-        let found = || self.survivors().into_iter().find(hangs);
-        until("`op` hangs", || found().is_some());
-        found().expect("it hangs for ever")
-    }
-
     /// The pids of this world's stand-ins that still run, whoever their parent is now.
     pub fn survivors(&self) -> Vec<u32> {
         let program = self.path("bin/op");
