@@ -236,7 +236,8 @@ fn outcome(found: &Result<Vec<Outcome>, Error>) -> &'static str {
 /// Ends when the client has hung up, so that nobody waits for it, or goes on talking; tells which.
 /// One that has only said that it says no more still listens.
 async fn gone(stream: &mut UnixStream) -> &'static str {
-    let (mut rest, mut said) = ([0; 4096], 0);
+    // Small, since each who waits has one.
+    let (mut rest, mut said) = ([0; 256], 0);
     while let Ok(more @ 1..) = stream.read(&mut rest).await {
         said += more;
         if said > wire::LONGEST_QUESTION {
