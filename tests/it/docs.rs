@@ -130,10 +130,62 @@ fn unknown(sandbox: &Sandbox, commands: &[Vec<String>]) -> Vec<String> {
 }
 
 #[test]
-fn every_command_of_the_readme_is_one_of_the_programs() {
-    let commands = commands(&text("README.md"));
-    assert!(commands.len() > 10, "only {} commands", commands.len());
+fn every_command_of_the_documents_is_one_of_the_programs() {
+    let page = commands(&text("docs/commands.md"));
+    let commands = [commands(&text("README.md")), page].concat();
+    assert!(commands.len() > 40, "only {} commands", commands.len());
     assert_eq!(unknown(&Sandbox::new(), &commands), [""; 0]);
+}
+
+/// The commands in the `--help` of both programs that have no row in `page`.
+fn without_a_row(sandbox: &Sandbox, page: &[Vec<String>]) -> Vec<String> {
+    let mut missing = vec![];
+    for name in ["oc-secrets", "openclaw-deploy"] {
+        let program = Path::new(env!("CARGO_BIN_EXE_oc-secrets")).with_file_name(name);
+        let help = sandbox.run(&program, ["--help"]).done().text();
+        let listed = help.split("\nCommands:\n").nth(1).expect("commands");
+        let listed = listed.lines().take_while(|line| !line.is_empty());
+        // What a long line is continued with stands further right.
+        let listed = listed.filter(|line| !line.starts_with("    "));
+        let words = listed.filter_map(|line| line.split_whitespace().next());
+        let has_a_row = |word: &str| page.iter().any(|row| row[0] == name && row[1] == word);
+        let rowless = words.filter(|word| *word != "help" && !has_a_row(word));
+        missing.extend(rowless.map(|word| format!("{name} {word}")));
+    }
+    missing
+}
+
+#[test]
+fn every_command_of_the_programs_has_its_row() {
+    let page = commands(&text("docs/commands.md"));
+    assert_eq!(without_a_row(&Sandbox::new(), &page), [""; 0]);
+}
+
+#[test]
+fn control_a_command_without_a_row_is_caught() {
+    let mut page = commands(&text("docs/commands.md"));
+    page.retain(|row| row[1] != "lock" && row[1] != "restore");
+    let missing = without_a_row(&Sandbox::new(), &page);
+    assert_eq!(missing, ["oc-secrets lock", "openclaw-deploy restore"]);
+}
+
+/// The pages of docs/ to which `readme` does not lead.
+fn unreachable(readme: &str) -> Vec<String> {
+    let pages = documents()
+        .into_iter()
+        .map(|page| page.display().to_string());
+    let pages = pages.filter(|page| page.starts_with("docs/"));
+    pages
+        .filter(|page| !readme.contains(&format!("]({page}")))
+        .collect()
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let readme = text("README.md");
+    assert_eq!(unreachable(&readme), [""; 0]);
+    let without = readme.replace("(docs/mask.md", "(");
+    assert_eq!(unreachable(&without), ["docs/mask.md"], "the control");
 }
 
 #[test]
