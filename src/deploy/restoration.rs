@@ -51,7 +51,7 @@ pub(crate) fn find(cx: &Context, named: &str) -> Result<PathBuf> {
 
 /// Restores. The deploy user is there.
 pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
-    if cx.settings.engine.is_remote() {
+    if state::of(&cx.settings).directories(&cx.settings).is_empty() {
         return Err(Failure::new(
             "a backup holds directories, and a remote engine has volumes instead",
         )

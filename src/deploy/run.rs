@@ -10,7 +10,7 @@ use super::context::Context;
 use super::error::{Failure, Result};
 use super::host::interrupted;
 use super::outcome::{Outcome, Ran};
-use super::step::{NumberedStep, Reach, State};
+use super::step::{NumberedStep, State};
 
 /// The hint of a failure that has none of its own.
 const AGAIN: &str =
@@ -69,10 +69,10 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();
-        let remote = cx.settings.engine.is_remote() && step.reach == Reach::ThisHost;
+        let elsewhere = !step.reach.applies(&cx.settings);
         let reason = selection
             .skip_reason(step)
-            .or(remote.then_some("the engine is on another machine"));
+            .or(elsewhere.then_some("the engine is on another machine"));
         if reason.is_none() {
             cx.reporter.step_begins(step.number, steps.len(), step.name);
         }
@@ -134,7 +134,7 @@ mod tests {
     use crate::deploy::journal::Journal;
     use crate::deploy::reporter::Reporter;
     use crate::deploy::settings::{ConfigFile, Flags, Settings};
-    use crate::deploy::step::Step;
+    use crate::deploy::step::{Reach, Step};
 
     struct Fails(Option<&'static str>);
 

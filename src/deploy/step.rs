@@ -6,6 +6,7 @@
 
 use super::context::Context;
 use super::error::Result;
+use super::settings::Settings;
 
 /// What `check` found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,14 @@ pub(crate) enum Reach {
     AnyEngine,
     /// This very host; skipped when the engine, and so the gateway, is on another machine.
     ThisHost,
+}
+
+impl Reach {
+    /// Whether there is anything to do with these settings. All that is only done on the gateway's own
+    /// host asks here: which host that is, no engine can say.
+    pub(crate) fn applies(self, settings: &Settings) -> bool {
+        self == Self::AnyEngine || !settings.engine.is_remote()
+    }
 }
 
 /// A step, and what the runner knows of it.

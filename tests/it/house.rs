@@ -189,6 +189,21 @@ fn programs_are_started_in_their_doors_only() {
 }
 
 #[test]
+fn whether_the_engine_is_elsewhere_is_asked_where_it_is_decided() {
+    // Each says there what hangs on it; the rest asks these.
+    let decided = [
+        "deploy::gateway::env",
+        "deploy::gateway::state",
+        "deploy::host::system_elsewhere",
+        "deploy::settings",
+        "deploy::step",
+    ];
+    let tree = ours();
+    assert_eq!(outside(&tree, ".is_remote()", &decided), [""; 0]);
+    assert_eq!(outside(&tree, ".is_remote()", &[]), decided, "each does");
+}
+
+#[test]
 fn texts_of_op_are_recognised_in_one_file() {
     let found = recognised_elsewhere(&ours(), "broker::op::failure");
     // Registries say that too.

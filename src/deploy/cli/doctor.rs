@@ -92,7 +92,7 @@ pub(super) fn doctor(cx: &Context, json: bool) -> Result<Exit> {
         },
     );
     // A remote engine does not tell how much its disk has left, and ours does not matter then.
-    if !cx.settings.engine.is_remote() {
+    if Reach::ThisHost.applies(&cx.settings) {
         all.push(disk(cx));
         all.extend(this_host(cx));
     }

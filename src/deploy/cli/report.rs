@@ -24,6 +24,7 @@ use crate::deploy::image_reference::{short, short_name};
 use crate::deploy::journal::stats::Stats;
 use crate::deploy::outcome::{Outcome, Ran};
 use crate::deploy::settings::{Deliver, Schedule};
+use crate::deploy::step::Reach;
 use crate::deploy::steps::maintenance::outlook;
 use crate::deploy::steps::ssh::DROP_IN;
 
@@ -61,7 +62,7 @@ pub(super) fn summary(cx: &Context, ran: &[Ran], not_run: &[&str], failure: Opti
         what_is_done(cx, ran, not_run);
     }
     cx.reporter.line(&format!("{:10}  {seconds:.1} s", "took"));
-    if !cx.settings.engine.is_remote() {
+    if Reach::ThisHost.applies(&cx.settings) {
         what_next(cx, ran);
     }
 }
@@ -286,7 +287,7 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed, built: Opti
             &format!("{} (not tried again without --retry)", bad.join(", ")),
         );
     }
-    if !cx.settings.engine.is_remote() {
+    if Reach::ThisHost.applies(&cx.settings) {
         line("backup", &backup_text(cx));
         if let Some((schedule, next, last)) = outlook(cx) {
             line("updates", &updates_text(schedule, &next, &last));

@@ -18,6 +18,7 @@ pub(crate) mod containers;
 pub(crate) mod volumes;
 pub(crate) mod swarm;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -44,8 +45,8 @@ pub(crate) struct Engine {
     pub platform: String,
     /// Its version, for people.
     pub version: String,
-    /// Where it keeps images, on its own machine.
-    pub data_root: String,
+    /// Where it keeps images, if that is on this machine.
+    pub data_root: Option<PathBuf>,
 }
 
 /// An answer of the engine.
@@ -101,7 +102,7 @@ impl Engine {
             idle: Mutex::new(None),
             platform: String::new(),
             version: String::new(),
-            data_root: String::new(),
+            data_root: None,
         };
         let reply = engine.call(Method::GET, "/version", None, None).await;
         let reply = reply.map_err(|why| engine.out_of_reach(why))?;
@@ -119,7 +120,9 @@ impl Engine {
         let info = engine.call(Method::GET, "/info", None, None).await?;
         let info = info.good("ask the Docker engine about itself")?;
         compatibility::refuse_rootless(&info)?;
-        engine.data_root = info["DockerRootDir"].as_str().unwrap_or("").to_owned();
+        if let EngineAddress::Socket(_) = address {
+            engine.data_root = info["DockerRootDir"].as_str().map(PathBuf::from);
+        }
         Ok(engine)
     }
 

@@ -102,9 +102,10 @@ pub(crate) fn name_image(cx: &Context, pinned: &str, ours: &[String]) -> Result<
 /// cannot choose: what runs as root in a container can leave files of root's in the state.
 pub(crate) fn chosen_image(cx: &Context, ours: &[String]) -> Option<String> {
     let host = &cx.settings.host;
-    let may_choose = cx.settings.engine.is_remote() || host.sudo || host.docker_group;
     // What cannot be read is the business of the step that needs it.
-    let text = owner(cx).and_then(|owner| read(cx, owner)).ok()?;
+    let owner = owner(cx).ok()?;
+    let may_choose = owner.is_none() || host.sudo || host.docker_group;
+    let text = read(cx, owner).ok()?;
     let file = EnvFile::parse(&text);
     let there = file.value(IMAGE)?;
     (may_choose && is_chosen(there, ours)).then(|| there.to_owned())
@@ -142,7 +143,8 @@ fn is_ours(name: &str, ours: &[String]) -> bool {
     name.is_empty() || name.starts_with("openclaw:") || ours.iter().any(|our| our == name)
 }
 
-/// User and group that own the project directory; `None` for a remote engine.
+/// User and group that own the project directory; `None` for a remote engine, whose `.env` here is
+/// that of whoever runs us. Asked here since the state, which knows the rest, stands on this file.
 pub(crate) fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
     if cx.settings.engine.is_remote() {
         return Ok(None);

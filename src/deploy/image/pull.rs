@@ -4,7 +4,6 @@
 //! engine then shows under its digest, for this machine's platform, counts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -96,7 +95,7 @@ async fn once(
         let error = classify(200, &text, auth.is_some());
         let mut text = readable(cx, error, &text);
         if error == PullError::Disk {
-            text.push_str(&space(cx, engine, meter));
+            text.push_str(&space(engine, meter));
         }
         return Ok(Err(PullFailure { error, text }));
     }
@@ -121,17 +120,14 @@ async fn arrived(engine: &Engine, image: &ImageRef) -> Result<Attempt<Image>> {
 }
 
 /// How much space a pull needed and has. The engine has removed by then what had arrived.
-fn space(cx: &Context, engine: &Engine, meter: &Meter) -> String {
+fn space(engine: &Engine, meter: &Meter) -> String {
     let need = format!(
         "; its layers are {} packed and grow when unpacked",
         size(meter.total())
     );
-    if cx.settings.engine.is_remote() {
-        return need;
-    }
-    match free(Path::new(&engine.data_root)) {
-        Ok(free) => format!("{need}, {} free at {}", size(free), engine.data_root),
-        Err(_) => need,
+    match engine.data_root.as_deref().map(|root| (free(root), root)) {
+        Some((Ok(free), root)) => format!("{need}, {} free at {}", size(free), root.display()),
+        Some((Err(_), _)) | None => need,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::apt_repository::{Layout, Repository};
 use crate::deploy::host::{apt, systemd};
 use crate::deploy::settings::EngineAddress;
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Reach, State, Step};
 
 /// The paths of Docker's own instructions, so that following those later does not conflict.
 const REPOSITORY: Layout = Layout {
@@ -51,7 +51,7 @@ impl Step for Docker {
     fn check(&self, cx: &Context) -> Result<State> {
         let engine = cx.host.wait(Engine::open(&cx.settings.engine));
         let mut what = Vec::new();
-        if !cx.settings.engine.is_remote() && !has_docker(cx, engine.is_ok()) {
+        if Reach::ThisHost.applies(&cx.settings) && !has_docker(cx, engine.is_ok()) {
             if !can_install(cx) {
                 return Err(Failure::new("Docker is not installed")
                     .hint("install Docker and Compose v2, then run this again: https://docs.docker.com/engine/install/")

@@ -5,6 +5,7 @@ use super::program;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::records::Records;
+use crate::deploy::gateway::state;
 use crate::deploy::host::systemd;
 use crate::deploy::settings::{Deliver, RuntimeKind};
 
@@ -19,7 +20,8 @@ pub(crate) fn choose(cx: &Context, records: &Records, runtime: RuntimeKind) -> R
     let current = records.current();
     let before = current.map(|it| (it.delivers(), it.runtime));
     let is_possible = cx.settings.app_secrets_are_chosen
-        && !cx.settings.engine.is_remote()
+        // A folder of this host has to be mounted, as the state is.
+        && !state::of(&cx.settings).directories(&cx.settings).is_empty()
         && missing(cx).is_none()
         && program::find(cx).is_ok();
     decide(cx.settings.deliver, before, runtime, is_possible)
