@@ -173,15 +173,13 @@ async fn run_in(
 /// When others than root could have written it, or it cannot be run: what is meant to run is not
 /// passed over in silence.
 fn find(host: &Host, place: &Path, name: &str) -> Result<Option<PathBuf>> {
-    use std::os::unix::fs::PermissionsExt;
     let path = place.join(name);
-    let there = host.path(&path);
     let refused = |why: String, hint: String| {
         Err(Failure::new(format!("the hook {} {why}", path.display())).hint(hint))
     };
-    match there.metadata() {
-        Err(_) if !host.exists(&path) => return Ok(None),
-        Ok(meta) if meta.permissions().mode() & 0o111 == 0 => {
+    match host.mode(&path) {
+        None if !host.exists(&path) => return Ok(None),
+        Some(mode) if mode & 0o111 == 0 => {
             return refused(
                 "is not executable".to_owned(),
                 format!("chmod +x {}", path.display()),
@@ -189,7 +187,7 @@ fn find(host: &Host, place: &Path, name: &str) -> Result<Option<PathBuf>> {
         }
         _ => {}
     }
-    match file_ownership::path(&there) {
+    match file_ownership::path(&host.path(&path)) {
         Ok(_) => Ok(Some(path)),
         Err(why) => refused(
             format!("is not run: {why}"),

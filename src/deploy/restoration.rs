@@ -106,7 +106,7 @@ fn unpack(cx: &Context, archive: &Path) -> Result<(String, Unpacked)> {
     cx.host.private_directory(&fresh)?;
     let done = fill(cx, archive, &fresh);
     if let Err(why) = done {
-        let _ = snapshot::wipe(cx, &fresh);
+        let _ = cx.host.remove_tree(&fresh);
         return Err(why);
     }
     cx.host.rename(&fresh, place.join(&id))?;
@@ -160,7 +160,7 @@ fn fill(cx: &Context, archive: &Path, fresh: &Path) -> Result<()> {
             cx.host.rename(&from, fresh.join(name))?;
         }
     }
-    snapshot::wipe(cx, &tree)?;
+    cx.host.remove_tree(&tree)?;
     match cx.host.exists(fresh.join("state")) {
         true => Ok(()),
         false => Err(Failure::new(format!(

@@ -89,6 +89,7 @@ pub(crate) const CREDENTIAL: &str = "GHCR_TOKEN";
 
 /// The registry's token as systemd hands it to a service, in `directory`. An empty one counts as none:
 /// it is what a broker leaves that has no value. One line break at its end is not of it.
+/// Not read through `host/`, which would keep it in ordinary memory.
 pub(crate) fn from_systemd(directory: &Path) -> Result<Option<Secret>> {
     let path = directory.join(CREDENTIAL);
     let fail = |why: io::Error| Failure::file("read", &path, why);

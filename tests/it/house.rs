@@ -188,6 +188,73 @@ fn programs_are_started_in_their_doors_only() {
     assert_eq!(outside(&tree, "posix_spawn(", &[]), ["broker::op::process"]);
 }
 
+/// How a file is looked at, but for what `Host` is asked.
+const FILE_ACCESS: [&str; 12] = [
+    "fs::read",
+    "fs::write",
+    "fs::remove",
+    "fs::rename",
+    "fs::create",
+    "fs::metadata",
+    "File::open",
+    "File::create",
+    "OpenOptions",
+    ".exists()",
+    ".metadata()",
+    ".is_file()",
+];
+
+/// The modules of `deploy` that look at files without `deploy::host`, but for `doors`.
+fn look_at_files(tree: &Tree, doors: &[&str]) -> Vec<String> {
+    let look = |text: &&str| outside(tree, text, doors);
+    let all = FILE_ACCESS.iter().flat_map(look);
+    let ours = all.filter(|it| it.starts_with("deploy::") && !it.starts_with("deploy::host"));
+    let names: std::collections::BTreeSet<_> = ours.collect();
+    names.into_iter().collect()
+}
+
+#[test]
+fn files_of_the_host_are_looked_at_in_its_folder_only() {
+    // Each says there why.
+    let doors = [
+        // Plugins of the Docker client, which is the operator's: not below `--root`.
+        "deploy::docker::client",
+        // A folder to build from, which is the operator's too.
+        "deploy::image::build",
+        // What decides where the host's root is.
+        "deploy::settings::file",
+        // A token, which goes from the file into locked memory.
+        "deploy::token",
+    ];
+    let tree = ours();
+    assert_eq!(look_at_files(&tree, &doors), [""; 0]);
+    assert_eq!(look_at_files(&tree, &[]), doors, "each does");
+}
+
+#[test]
+fn control_a_look_at_a_file_is_missed_elsewhere() {
+    let looks = [
+        "fn f() { fs::read_to_string(path) }",
+        "fn f() { std::fs::remove_dir_all(path) }",
+        "fn f() { path.exists() }",
+        "fn f() { File::options().open(path); File::open(path) }",
+    ];
+    for code in looks {
+        let tree = tree(&[
+            ("lib.rs", "mod deploy;"),
+            ("deploy/mod.rs", "mod host;\nmod other;\nmod good;"),
+            ("deploy/host/mod.rs", "mod files;"),
+            ("deploy/host/files.rs", code),
+            ("deploy/other.rs", code),
+            (
+                "deploy/good.rs",
+                "use std::os::unix::fs::MetadataExt;\nfn f() { host.exists(path) }",
+            ),
+        ]);
+        assert_eq!(look_at_files(&tree, &[]), ["deploy::other"], "{code}");
+    }
+}
+
 #[test]
 fn whether_the_engine_is_elsewhere_is_asked_where_it_is_decided() {
     // Each says there what hangs on it; the rest asks these.

@@ -1,4 +1,4 @@
-//! Disk space: free, and used by a tree.
+//! Disks: what is free, what a tree uses, and which of them is mounted where.
 
 use std::fs;
 use std::path::Path;
@@ -43,9 +43,44 @@ pub(crate) fn written_since(path: &Path, moment: u64) -> (u64, u64) {
     below.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1))
 }
 
+/// Whether both lie on the same file system.
+pub(crate) fn is_one_disk(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| fs::metadata(path).ok().map(|meta| meta.dev());
+    device(one) == device(other)
+}
+
+/// The first mount at `path` or below it.
+pub(crate) fn mount_within(path: &Path) -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mount_of(&mounts, path)
+}
+
+fn mount_of(mountinfo: &str, path: &Path) -> Option<String> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    let plain = points.map(|point| point.replace("\\040", " "));
+    plain
+        .into_iter()
+        .find(|point| Path::new(point).starts_with(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_at_the_state_or_below_is_found_and_no_other() {
+        let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                    23 22 8:2 / /home rw - ext4 /dev/sda2 rw\n\
+                    24 23 8:3 / /home/deploy/.openclaw/work\\040space rw - ext4 /dev/sdb rw\n";
+        let within = |path: &str| mount_of(info, Path::new(path));
+        assert_eq!(
+            within("/home/deploy/.openclaw").as_deref(),
+            Some("/home/deploy/.openclaw/work space")
+        );
+        assert_eq!(within("/home/deploy/.openclaw-auth"), None);
+        assert_eq!(within("/home").as_deref(), Some("/home"));
+    }
 
     #[test]
     fn what_was_written_since_is_counted_with_its_size() {

@@ -252,10 +252,36 @@ impl Host {
         self.path(path).symlink_metadata().ok()
     }
 
-    /// Gives a file another name on the same file system.
+    /// The permission bits of what `path` leads to.
+    pub(crate) fn mode(&self, path: impl AsRef<Path>) -> Option<u32> {
+        let meta = self.path(path).metadata().ok()?;
+        Some(meta.permissions().mode())
+    }
+
+    /// All of a file, such as a program of ours.
+    pub(crate) fn bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        fs::read(self.path(path)).map_err(|why| Failure::file("read", path, why))
+    }
+
+    /// Gives a file or a directory another name on the same file system.
     pub(crate) fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
-        let to = to.as_ref();
-        fs::rename(self.path(from), self.path(to)).map_err(|why| Failure::file("write", to, why))
+        let from = from.as_ref();
+        fs::rename(self.path(from), self.path(to)).map_err(|why| Failure::file("rename", from, why))
+    }
+
+    /// Removes a file or a tree, if it is there.
+    pub(crate) fn remove_tree(&self, path: &Path) -> Result<()> {
+        let there = self.path(path);
+        let gone = match there.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(there),
+            _ => fs::remove_file(there),
+        };
+        match gone {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::file("remove", path, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends a line in one write, so that the lines of two processes do not mix.

@@ -133,7 +133,7 @@ async fn commit_upstream(cx: &Context, git_ref: &str) -> Result<String> {
     })
 }
 
-/// The commit of a checkout, or `unknown`.
+/// The commit of a checkout, or `unknown`. The folder is the operator's, not one of the host below `--root`.
 fn commit(context: &Path) -> String {
     let read = |name: &str| std::fs::read_to_string(context.join(".git").join(name)).ok();
     let head = read("HEAD").unwrap_or_default();

@@ -2,7 +2,6 @@
 //! OpenClaw starts no other, in a directory that root alone can enter. On the host nobody runs it. Its
 //! bytes are compared before each start: its owner could have changed it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::deploy::context::Context;
@@ -28,7 +27,7 @@ const ACCESS: Access = Access {
 pub(super) fn find(cx: &Context) -> Result<PathBuf> {
     let path = cx.host.find("oc-secrets");
     let path = path.ok_or_else(|| Failure::new("oc-secrets is not installed"))?;
-    let bytes = read(cx, &path)?;
+    let bytes = cx.host.bytes(&path)?;
     match is_static(&bytes) {
         true => Ok(path),
         false => Err(Failure::new(format!(
@@ -41,15 +40,11 @@ pub(super) fn find(cx: &Context) -> Result<PathBuf> {
 
 /// Makes the copy what the program is.
 pub(super) fn copy(cx: &Context) -> Result<()> {
-    let bytes = read(cx, &find(cx)?)?;
+    let bytes = cx.host.bytes(&find(cx)?)?;
     let copy = Path::new(MOUNT.0);
     let folder = copy.parent().unwrap_or(copy);
     cx.host.directory(folder, Access::root(0o700))?;
     cx.host.write(copy, &bytes, ACCESS).map(drop)
-}
-
-fn read(cx: &Context, path: &Path) -> Result<Vec<u8>> {
-    fs::read(cx.host.path(path)).map_err(|why| Failure::file("read", path, why))
 }
 
 /// Whether a 64-bit ELF program names no interpreter.

@@ -1,13 +1,12 @@
 //! Whether a snapshot can be taken and restored, before the gateway is stopped for it.
 
-use std::fs;
 use std::path::Path;
 
 use super::snapshot;
 use crate::base::units::size;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
-use crate::deploy::host::disk::{free, weigh};
+use crate::deploy::host::disk::{free, is_one_disk, mount_within, weigh};
 
 /// Refuses when the snapshot would not fit, or could not be put back: that takes a second copy,
 /// beside the state, and a directory that can be renamed.
@@ -16,9 +15,8 @@ use crate::deploy::host::disk::{free, weigh};
 /// With what is needed and what is free, or with the mount that is in the way.
 pub(super) fn check(cx: &Context) -> Result<()> {
     let snapshots = snapshot::directory(cx)?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for (path, _) in snapshot::parts(cx) {
-        if let Some(mount) = mount_within(&mounts, &cx.host.path(&path)) {
+        if let Some(mount) = mount_within(&cx.host.path(&path)) {
             return Err(Failure::new(format!(
                 "{mount} is a mount of its own, and could not be put back with the state; the gateway was not touched"
             ))
@@ -31,7 +29,7 @@ pub(super) fn check(cx: &Context) -> Result<()> {
     let need = |bytes: u64| bytes + bytes / 20 + (4 << 20);
     let copy = need(weights.iter().sum());
     let state = cx.settings.home();
-    if device(cx, &snapshots) == device(cx, &state) {
+    if is_one_disk(&cx.host.path(&snapshots), &cx.host.path(&state)) {
         return fits(cx, &snapshots, 2 * copy);
     }
     fits(cx, &snapshots, copy)?;
@@ -51,37 +49,4 @@ fn fits(cx: &Context, place: &Path, need: u64) -> Result<()> {
     ))
     .hint(format!("free some space on the disk of {}", place.display()))
     .cause(Cause::Disk))
-}
-
-fn device(cx: &Context, path: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(cx.host.path(path)).ok().map(|meta| meta.dev())
-}
-
-/// The first mount at `path` or below it.
-fn mount_within(mountinfo: &str, path: &Path) -> Option<String> {
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-    let plain = points.map(|point| point.replace("\\040", " "));
-    plain
-        .into_iter()
-        .find(|point| Path::new(point).starts_with(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mount_at_the_state_or_below_is_found_and_no_other() {
-        let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                    23 22 8:2 / /home rw - ext4 /dev/sda2 rw\n\
-                    24 23 8:3 / /home/deploy/.openclaw/work\\040space rw - ext4 /dev/sdb rw\n";
-        let within = |path: &str| mount_within(info, Path::new(path));
-        assert_eq!(
-            within("/home/deploy/.openclaw").as_deref(),
-            Some("/home/deploy/.openclaw/work space")
-        );
-        assert_eq!(within("/home/deploy/.openclaw-auth"), None);
-        assert_eq!(within("/home").as_deref(), Some("/home"));
-    }
 }

@@ -4,7 +4,7 @@
 //! when it is complete. It holds the state (with the workspace) and the auth-secret directory. Copies
 //! keep owners, modes, times and links.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(super) fn exists(cx: &Context, id: &str) -> bool {
 pub(crate) async fn take(cx: &Context, id: &str) -> Result<()> {
     let directory = directory(cx)?;
     let fresh = directory.join(format!(".{id}.new"));
-    wipe(cx, &fresh)?;
+    cx.host.remove_tree(&fresh)?;
     let private = cx.host.private_directory(&fresh)?;
     for (path, name) in parts(cx) {
         if cx.host.exists(&path) {
@@ -53,7 +53,7 @@ pub(crate) async fn take(cx: &Context, id: &str) -> Result<()> {
         }
     }
     flush(&fresh, &private)?;
-    rename(cx, &fresh, &directory.join(id))
+    cx.host.rename(&fresh, directory.join(id))
 }
 
 /// An id that no other snapshot has, for the one that release `id` begins with: a change that failed
@@ -87,18 +87,21 @@ pub(super) async fn restore(cx: &Context, id: &str) -> Result<()> {
             continue;
         }
         let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
-        wipe(cx, &fresh)?;
-        wipe(cx, &old)?;
+        cx.host.remove_tree(&fresh)?;
+        cx.host.remove_tree(&old)?;
         let private = cx.host.private_directory(&fresh)?;
         copy(cx, &from, &private, name).await?;
         flush(&fresh, &private)?;
         if cx.host.exists(&path) {
-            rename(cx, &path, &old)?;
+            cx.host.rename(&path, &old)?;
         }
         cx.host.move_out(&private, name, &path)?;
         flush(&path, &private)?;
         // It is back; what is left over the next run clears.
-        let _ = wipe(cx, &fresh).and_then(|()| wipe(cx, &old));
+        let _ = cx
+            .host
+            .remove_tree(&fresh)
+            .and_then(|()| cx.host.remove_tree(&old));
     }
     Ok(())
 }
@@ -108,31 +111,23 @@ pub(super) fn repair(cx: &Context) -> Result<()> {
     for (path, _) in parts(cx) {
         let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
         if !cx.host.exists(&path) && cx.host.exists(&old) {
-            rename(cx, &old, &path)?;
+            cx.host.rename(&old, &path)?;
         }
-        wipe(cx, &fresh)?;
-        wipe(cx, &old)?;
+        cx.host.remove_tree(&fresh)?;
+        cx.host.remove_tree(&old)?;
     }
-    let Ok(entries) = fs::read_dir(cx.host.path(all(cx))) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            wipe(cx, &all(cx).join(entry.file_name()))?;
-        }
+    let names = cx.host.names(all(cx)).into_iter();
+    for name in names.filter(|name| name.starts_with('.')) {
+        cx.host.remove_tree(&all(cx).join(name))?;
     }
     Ok(())
 }
 
 /// Removes all snapshots but those in `keep`.
 pub(crate) fn prune(cx: &Context, keep: &[String]) {
-    let Ok(entries) = fs::read_dir(cx.host.path(all(cx))) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if !keep.iter().any(|id| entry.file_name() == id.as_str()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
+    let names = cx.host.names(all(cx)).into_iter();
+    for name in names.filter(|name| !keep.contains(name)) {
+        let _ = cx.host.remove_tree(&all(cx).join(name));
     }
 }
 
@@ -167,24 +162,4 @@ fn of_snapshot(why: Failure) -> Failure {
     let disk = why.what.contains("No space left");
     why.hint("look at the disk: df -h; dmesg | tail")
         .cause(if disk { Cause::Disk } else { Cause::Snapshot })
-}
-
-fn rename(cx: &Context, from: &Path, to: &Path) -> Result<()> {
-    fs::rename(cx.host.path(from), cx.host.path(to))
-        .map_err(|why| Failure::file("rename", from, why))
-}
-
-/// Removes a file or a tree, if it is there.
-pub(crate) fn wipe(cx: &Context, path: &Path) -> Result<()> {
-    let there = cx.host.path(path);
-    let gone = match there.symlink_metadata() {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(there),
-        _ => fs::remove_file(there),
-    };
-    match gone {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::file("remove", path, why))
-        }
-        _ => Ok(()),
-    }
 }
