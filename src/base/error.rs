@@ -4,6 +4,7 @@
 //! case, no full stop); [`Error::hint`] says what to do. Neither ever holds a secret or a word of
 //! `op`'s own output: variants carry names, paths, numbers and classes only.
 
+mod span;
 mod exit;
 mod keyring;
 mod problem;
@@ -13,8 +14,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use self::span::{seconds, wait};
 use crate::base::environment::Lookup;
-use crate::base::units::counted;
 
 pub(crate) use exit::Exit;
 pub(crate) use keyring::KeyringTrouble;
@@ -376,116 +377,6 @@ impl Error {
             purpose,
             variable,
             relative: lookup("HOME").is_some(),
-        }
-    }
-
-    /// The exit code of this error; the table is in README.md.
-    pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Usage { .. }
-            | Self::Manifest { .. }
-            | Self::NotAllowed { .. }
-            | Self::ClientConfig { .. }
-            | Self::NoHome { .. }
-            | Self::NobodyToAsk
-            | Self::WouldPrompt
-            | Self::NoVault { .. }
-            | Self::TokenFile { .. }
-            | Self::NotStored { .. } => Exit::Usage,
-            Self::AllowedDirectory { .. } => Exit::Failed,
-            Self::SignedOut { .. }
-            | Self::NoAccount
-            | Self::WhichAccount { .. }
-            | Self::PromptRefused { .. }
-            | Self::AppUnreachable { .. }
-            | Self::UnsignedCaller
-            | Self::OtherAccount
-            | Self::TokenInvalid { .. }
-            | Self::Keyring { .. }
-            | Self::Forbidden { .. }
-            | Self::EnvironmentUnreadable { .. } => Exit::NotSignedIn,
-            Self::Unresolved { .. }
-            | Self::NotListed { .. }
-            | Self::Password { .. }
-            | Self::Unwritable { .. } => Exit::Unresolved,
-            Self::OpMissing { .. }
-            | Self::OpUntrusted { .. }
-            | Self::OpTimeout { .. }
-            | Self::OpKilled { .. }
-            | Self::Broker { .. }
-            | Self::BrokerRefuses { .. }
-            | Self::BrokerSilent { .. }
-            | Self::OpNonsense { .. }
-            | Self::OpConfigDirectory
-            | Self::NoEnvironments
-            | Self::Network => Exit::OpUnavailable,
-            Self::RateLimited { .. } => Exit::RateLimited,
-            Self::Relayed { exit, .. } => *exit,
-            Self::CommandNotFound { .. } => Exit::CommandNotFound,
-            Self::CannotExecute { .. } => Exit::CannotExecute,
-            Self::OpUnknown { .. }
-            | Self::EndlessInput
-            | Self::Interrupted { .. }
-            | Self::Demo { .. }
-            | Self::Bug { .. }
-            | Self::OpenFiles
-            | Self::System { .. } => Exit::Failed,
-        }
-    }
-}
-
-/// `60 s`, `2.5 s`.
-fn seconds(duration: Duration) -> String {
-    let steps = if duration < Duration::from_secs(1) {
-        100.0
-    } else {
-        10.0
-    };
-    format!("{} s", (duration.as_secs_f64() * steps).round() / steps)
-}
-
-/// `58 minutes`, `1 hour`: of what is longer than two minutes the minutes, rounded up.
-fn wait(left: Duration) -> String {
-    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    let seconds = match seconds {
-        0..=120 => seconds,
-        more => more.next_multiple_of(60),
-    };
-    let (size, unit) = [(86_400, "day"), (3600, "hour"), (60, "minute")]
-        .into_iter()
-        .find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size))
-        .unwrap_or((1, "second"));
-    counted(seconds / size, unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_of_time_is_told_in_few_digits() {
-        for (micros, text) in [
-            (1_999_995, "2 s"),
-            (1_500_000, "1.5 s"),
-            (60_000_000, "60 s"),
-        ] {
-            assert_eq!(seconds(Duration::from_micros(micros)), text);
-        }
-    }
-
-    #[test]
-    fn a_wait_is_told_in_the_unit_that_op_would_take() {
-        for (milliseconds, text) in [
-            (1000, "1 second"),
-            (90_000, "90 seconds"),
-            (60_000, "1 minute"),
-            (3_480_000, "58 minutes"),
-            (3_478_200, "58 minutes"),
-            (3_600_000, "1 hour"),
-            (86_399_500, "1 day"),
-            (172_800_000, "2 days"),
-        ] {
-            assert_eq!(wait(Duration::from_millis(milliseconds)), text);
         }
     }
 }

@@ -7,6 +7,7 @@
 mod settings;
 mod remote;
 mod open;
+mod providers;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -17,14 +18,11 @@ use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Problem, Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::own_environment::OwnEnvironment;
-use crate::base::secret::Secret;
 use crate::base::suggest;
 use crate::base::ui::Ui;
-use crate::broker::cache::{self, Cached, Identity, Policy};
-use crate::broker::demo::Demo;
+use crate::broker::cache::{self, Policy};
 use crate::broker::dotenv::Definition;
 use crate::broker::manifest::{Manifest, Origin};
-use crate::broker::op::{Op, Options};
 use crate::broker::plan::{self, Environments, Plan, Selection};
 use crate::broker::provider::{Outcome, Provider, Request};
 use crate::broker::reference::Reference;
@@ -292,94 +290,6 @@ impl Session {
             self.ui
                 .warn("memory could not be locked, so secrets may reach swap: raise `ulimit -l`");
         }
-    }
-
-    /// The provider, behind the cache.
-    fn cached<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
-        if self.backend != Backend::Op {
-            return self.provider(plan);
-        }
-        let inner = move || {
-            if !self.asked_op.replace(true) {
-                (self.before_op)();
-            }
-            let mut provider = self.provider(plan)?;
-            if let Some(patience) = self.without_prompts {
-                if provider.may_prompt() {
-                    return Err(Error::WouldPrompt);
-                }
-                provider.limit(patience);
-            }
-            Ok(provider)
-        };
-        Ok(Box::new(Cached {
-            inner: Box::new(inner),
-            policy: self.policy,
-            identity: self.identity(plan),
-            timeout: plan.timeout,
-            grace: self.grace,
-        }))
-    }
-
-    fn provider<'p>(&'p self, plan: &'p Plan) -> Result<Box<dyn Provider + 'p>> {
-        match &self.backend {
-            Backend::Op => {}
-            Backend::Demo => return Ok(Box::new(Demo)),
-            Backend::Socket(path) => {
-                self.ui
-                    .detail(&format!("asking the broker {}", path.display()));
-                return remote::provider(path, plan);
-            }
-        }
-        let options = Options {
-            path: plan.op_path.as_deref(),
-            account: plan.account.clone(),
-            // The OS keyring may have to open a window as well.
-            timeout: self
-                .without_prompts
-                .map_or(plan.timeout, |patience| patience.min(plan.timeout)),
-            environment: &self.environment,
-            ask_anyway: self.policy.asks_anyway(),
-            token: None,
-        };
-        Ok(Box::new(Op::new(options, self.ui)?))
-    }
-
-    /// `op` itself, for what is no secret of the manifest.
-    ///
-    /// # Errors
-    /// When it is missing or not trusted, or a token file cannot be used.
-    pub(crate) fn op(&self, timeout: Option<Duration>) -> Result<Op> {
-        self.op_with(None, timeout)
-    }
-
-    /// The same with a token that is only to be tried.
-    pub(crate) fn op_of(&self, token: &Secret) -> Result<Op> {
-        self.op_with(Some(token.clone()), None)
-    }
-
-    /// How long `op` may take.
-    pub(crate) fn timeout(&self) -> Duration {
-        plan::nothing_wanted(&self.manifest, &self.selection).timeout
-    }
-
-    fn op_with(&self, token: Option<Secret>, timeout: Option<Duration>) -> Result<Op> {
-        let how = plan::nothing_wanted(&self.manifest, &self.selection);
-        let options = Options {
-            path: how.op_path.as_deref(),
-            account: how.account.clone(),
-            timeout: timeout.unwrap_or(how.timeout),
-            environment: &self.environment,
-            // A token that is tried has not been told to wait.
-            ask_anyway: token.is_some() || self.policy.asks_anyway(),
-            token,
-        };
-        Op::new(options, self.ui)
-    }
-
-    fn identity(&self, plan: &Plan) -> Identity {
-        let account = plan.account.as_deref();
-        Identity::new(&self.environment, &self.manifest.origin, account)
     }
 
     /// A variable of our own environment that is set and not empty.

@@ -1,6 +1,10 @@
 //! The command line of `oc-secrets`, as clap sees it. Its types never leave `cli`.
 
 mod examples;
+mod global;
+mod docker;
+mod git;
+mod openclaw;
 mod applies;
 
 use std::ffi::OsString;
@@ -9,14 +13,13 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::base::command_line::When;
-use crate::base::error::{Error, Result};
-use crate::broker::id::EnvironmentId;
-use crate::broker::plan::Selection;
-use crate::broker::session::{self, CacheUse, Settings};
 use crate::broker::sink::text::Format;
 
 pub(super) use applies::shown;
+pub(super) use docker::{Docker, DockerCommand, Wiring};
+pub(super) use git::{Git, GitCommand};
+pub(super) use global::Global;
+pub(super) use openclaw::{Openclaw, OpenclawCommand};
 
 /// Not a [`Format`]: it prints masks and appends the values to a file.
 const GITHUB: &str = "github";
@@ -31,102 +34,6 @@ pub(super) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// What applies to every command.
-#[derive(Args, Clone, Debug, Default)]
-pub(super) struct Global {
-    /// Read this manifest instead of looking for oc-secrets.toml
-    #[arg(long, global = true, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
-    /// Also read a dotenv file with op:// references; replaces the built-in manifest (repeatable)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Also take all variables of this 1Password Environment (repeatable)
-    #[arg(long, global = true, value_name = "ID")]
-    pub environment: Vec<String>,
-    /// Take only the secrets of this profile
-    #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Use this vault where the manifest's default would be used
-    #[arg(long, global = true, value_name = "NAME")]
-    pub vault: Option<String>,
-    /// Use this 1Password account
-    #[arg(long, global = true, value_name = "NAME")]
-    pub account: Option<String>,
-    /// Take only these secrets
-    #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
-    pub only: Vec<String>,
-    /// Fail unless these secrets are found
-    #[arg(long, global = true, value_name = "A,B", value_delimiter = ',')]
-    pub require: Vec<String>,
-    /// Fail unless all secrets are found
-    #[arg(long, global = true)]
-    pub strict: bool,
-    /// Give up on `op` after this long, such as 30s or 2m [default: 60s]
-    #[arg(long, global = true, value_name = "DURATION")]
-    pub timeout: Option<String>,
-    /// Do not fetch what the environment already holds
-    #[arg(long, global = true)]
-    pub prefer_env: bool,
-    /// Fetch cached secrets again and cache the new values
-    #[arg(long, global = true)]
-    pub refresh: bool,
-    /// Do not use the cache in the kernel's keyring
-    #[arg(long, global = true, conflicts_with = "refresh")]
-    pub no_cache: bool,
-    /// Log what is done and how long it takes
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Print errors only
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// Use colour: auto (on a terminal), always or never
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true
-    )]
-    pub color: When,
-}
-
-impl Global {
-    /// The settings, without types of clap.
-    pub(super) fn settings(self) -> Result<Settings> {
-        let timeout = self.timeout.as_deref();
-        let timeout = timeout.map(|text| session::timeout("--timeout", text));
-        let environments = self.environment.iter().map(|text| environment(text));
-        Ok(Settings {
-            manifest: self.manifest,
-            env_file: self.env_file,
-            selection: Selection {
-                environments: environments.collect::<Result<_>>()?,
-                profile: self.profile,
-                vault: self.vault,
-                account: self.account,
-                only: self.only,
-                require: self.require,
-                strict: self.strict,
-                prefer_env: self.prefer_env,
-                timeout: timeout.transpose()?,
-            },
-            cache: match (self.no_cache, self.refresh) {
-                (true, _) => CacheUse::Off,
-                (_, true) => CacheUse::Refresh,
-                _ => CacheUse::Normal,
-            },
-        })
-    }
-}
-
-fn environment(text: &str) -> Result<EnvironmentId> {
-    EnvironmentId::parse(text).ok_or_else(|| {
-        let what = "--environment: this is not the id of a 1Password Environment";
-        Error::usage(what, EnvironmentId::FORM)
-    })
 }
 
 /// What to do.
@@ -419,31 +326,6 @@ pub(super) struct Clients {
     pub json: bool,
 }
 
-/// `openclaw`.
-#[derive(Args, Debug)]
-pub(super) struct Openclaw {
-    /// What to do; without a word the request on standard input is answered.
-    #[command(subcommand)]
-    pub command: Option<OpenclawCommand>,
-}
-
-/// What to do for OpenClaw.
-#[derive(Debug, Subcommand)]
-pub(super) enum OpenclawCommand {
-    /// Print what OpenClaw's configuration needs, and check the program as the gateway will
-    Config {
-        /// The program as the gateway sees it [default: this one]
-        #[arg(long, value_name = "PATH")]
-        command: Option<PathBuf>,
-        /// The user of the gateway [default: yours]
-        #[arg(long, value_name = "UID")]
-        uid: Option<u32>,
-        /// The name of the provider
-        #[arg(long, value_name = "NAME", default_value = "oc")]
-        name: String,
-    },
-}
-
 /// `doctor`.
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
@@ -456,83 +338,4 @@ pub(super) struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `git`.
-#[derive(Args, Debug)]
-pub(super) struct Git {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: GitCommand,
-}
-
-/// What to do with git's settings.
-#[derive(Debug, Subcommand)]
-pub(super) enum GitCommand {
-    /// Add git-credential-oc for the hosts of the manifest
-    Install(GitHosts),
-    /// Remove it again
-    Uninstall(GitHosts),
-    /// Show whom git asks
-    Status(GitHosts),
-}
-
-/// Which hosts.
-#[derive(Args, Debug)]
-pub(super) struct GitHosts {
-    /// For this host instead of all in the manifest (repeatable)
-    #[arg(long, value_name = "HOST")]
-    pub host: Vec<String>,
-}
-
-/// `docker`.
-#[derive(Args, Debug)]
-pub(super) struct Docker {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: DockerCommand,
-}
-
-/// What to do with Docker's files.
-#[derive(Debug, Subcommand)]
-pub(super) enum DockerCommand {
-    /// Add docker-credential-oc to Docker's config.json
-    Install {
-        /// Where.
-        #[command(flatten)]
-        wiring: Wiring,
-        /// Remove plaintext credentials for the same hosts from the files
-        #[arg(long)]
-        remove_plaintext: bool,
-        /// Also for a host that is not in the manifest
-        #[arg(long)]
-        force: bool,
-    },
-    /// Remove it again
-    Uninstall(Wiring),
-    /// Show which credential helper each client uses
-    Status(Wiring),
-    /// Disable HOST, so that clients pull without credentials, such as with an expired token
-    Off {
-        /// The registries.
-        #[arg(value_name = "HOST", required = true)]
-        hosts: Vec<String>,
-    },
-    /// Enable HOST again
-    On {
-        /// The registries.
-        #[arg(value_name = "HOST", required = true)]
-        hosts: Vec<String>,
-    },
-}
-
-/// Which files and which hosts.
-#[derive(Args, Debug)]
-pub(super) struct Wiring {
-    /// For this registry instead of all in the manifest (repeatable)
-    #[arg(long, value_name = "HOST")]
-    pub registry: Vec<String>,
-    /// Also in the auth.json of Podman, skopeo and buildah
-    #[arg(long)]
-    pub podman: bool,
 }

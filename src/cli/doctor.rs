@@ -3,6 +3,7 @@
 
 mod row;
 mod cost;
+mod limit;
 mod onepassword;
 mod by_socket;
 mod clients;

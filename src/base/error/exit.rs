@@ -1,5 +1,7 @@
 //! The documented exit codes.
 
+use super::Error;
+
 /// The documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -48,6 +50,62 @@ impl Exit {
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl Error {
+    /// The exit code of this error; the table is in README.md.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. }
+            | Self::Manifest { .. }
+            | Self::NotAllowed { .. }
+            | Self::ClientConfig { .. }
+            | Self::NoHome { .. }
+            | Self::NobodyToAsk
+            | Self::WouldPrompt
+            | Self::NoVault { .. }
+            | Self::TokenFile { .. }
+            | Self::NotStored { .. } => Exit::Usage,
+            Self::AllowedDirectory { .. } => Exit::Failed,
+            Self::SignedOut { .. }
+            | Self::NoAccount
+            | Self::WhichAccount { .. }
+            | Self::PromptRefused { .. }
+            | Self::AppUnreachable { .. }
+            | Self::UnsignedCaller
+            | Self::OtherAccount
+            | Self::TokenInvalid { .. }
+            | Self::Keyring { .. }
+            | Self::Forbidden { .. }
+            | Self::EnvironmentUnreadable { .. } => Exit::NotSignedIn,
+            Self::Unresolved { .. }
+            | Self::NotListed { .. }
+            | Self::Password { .. }
+            | Self::Unwritable { .. } => Exit::Unresolved,
+            Self::OpMissing { .. }
+            | Self::OpUntrusted { .. }
+            | Self::OpTimeout { .. }
+            | Self::OpKilled { .. }
+            | Self::Broker { .. }
+            | Self::BrokerRefuses { .. }
+            | Self::BrokerSilent { .. }
+            | Self::OpNonsense { .. }
+            | Self::OpConfigDirectory
+            | Self::NoEnvironments
+            | Self::Network => Exit::OpUnavailable,
+            Self::RateLimited { .. } => Exit::RateLimited,
+            Self::Relayed { exit, .. } => *exit,
+            Self::CommandNotFound { .. } => Exit::CommandNotFound,
+            Self::CannotExecute { .. } => Exit::CannotExecute,
+            Self::OpUnknown { .. }
+            | Self::EndlessInput
+            | Self::Interrupted { .. }
+            | Self::Demo { .. }
+            | Self::Bug { .. }
+            | Self::OpenFiles
+            | Self::System { .. } => Exit::Failed,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod name;
 mod peer;
 mod policy;
 mod refusal;
+mod relay;
 mod single_flight;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -21,11 +22,9 @@ pub(crate) mod fuzzing;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::base::duration;
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
 use crate::base::runtime_directory::{Place, RuntimeDirectory};
-use crate::base::secret::Secret;
 use crate::broker::id::EnvironmentId;
 use crate::broker::op::rate_limit;
 use crate::broker::provider::{Fetched, Outcome, Provider, Request};
@@ -34,7 +33,8 @@ use keyring::Keyring;
 use single_flight::{Follower, Heard, Leader, Role};
 
 pub(crate) use name::Identity;
-pub(crate) use policy::{Caller, Policy};
+pub(crate) use policy::{Caller, Policy, ttl_variable};
+pub(crate) use relay::{relay, relayed};
 
 /// How much longer than `op` itself those wait who wait for another's `op`.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
@@ -317,75 +317,3 @@ impl Cached<'_> {
         }
     }
 }
-
-/// Every outcome, each preceded by its length, or the one failure.
-pub(crate) fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
-    let mut bytes = Locked::with_capacity(4096);
-    match answers {
-        Err(error) => Entry::push_fatal(&mut bytes, error),
-        Ok(outcomes) => {
-            bytes.push(b"*");
-            for outcome in outcomes {
-                let mut one = Locked::with_capacity(4096);
-                Entry::push_outcome(&mut one, outcome);
-                bytes.push(&(one.len() as u64).to_le_bytes());
-                bytes.push(&one);
-            }
-        }
-    }
-    bytes
-}
-
-/// Parses what [`relay`] wrote in another process; `None` for anything else.
-pub(crate) fn relayed(answer: &Secret, count: usize) -> Result<Option<Vec<Outcome>>> {
-    if answer.expose().first() != Some(&b'*') {
-        return match Entry::parse(answer) {
-            Some(Entry::Fatal(error)) => Err(error),
-            _ => Ok(None),
-        };
-    }
-    let mut outcomes = vec![];
-    let mut at = 1;
-    while let Some(length) = answer.expose().get(at..at + 8) {
-        let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
-        let start = at + 8;
-        let end = usize::try_from(length)
-            .ok()
-            .and_then(|length| start.checked_add(length));
-        match end
-            .filter(|&end| end <= answer.len())
-            .map(|end| (end, answer.slice(start..end)))
-        {
-            Some((end, one)) => {
-                let Some(Entry::One(outcome)) = Entry::parse(&one) else {
-                    return Ok(None);
-                };
-                outcomes.push(outcome);
-                at = end;
-            }
-            None => return Ok(None),
-        }
-    }
-    Ok((outcomes.len() == count && at == answer.len()).then_some(outcomes))
-}
-
-/// What `OC_SECRETS_CACHE_TTL` says, if it is set.
-///
-/// # Errors
-/// [`Error::Usage`] for what is not a duration, or more than 12 hours.
-pub(crate) fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
-    let Some(text) = text else { return Ok(None) };
-    let usage =
-        |what: &str, hint: String| Error::usage(format!("OC_SECRETS_CACHE_TTL: {what}"), hint);
-    match duration::parse(text) {
-        None => Err(usage(duration::NO_DURATION, duration::how_to_write(text))),
-        Some(ttl) if ttl > LONGEST => Err(usage(
-            "more than 12h",
-            "write 12h or less; 0 turns the cache off".to_owned(),
-        )),
-        ttl => Ok(ttl),
-    }
-}
-
-/// The longest `ttl` that can be set.
-const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);

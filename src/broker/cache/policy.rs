@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::base::error::Trouble;
+use crate::base::duration;
+use crate::base::error::{Error, Result, Trouble};
 use crate::broker::manifest::CacheSettings;
 use crate::broker::provider::Outcome;
 use crate::broker::resolve;
@@ -143,6 +144,27 @@ impl Policy {
         }
     }
 }
+
+/// What `OC_SECRETS_CACHE_TTL` says, if it is set.
+///
+/// # Errors
+/// [`Error::Usage`] for what is not a duration, or more than 12 hours.
+pub(crate) fn ttl_variable(text: Option<&str>) -> Result<Option<Duration>> {
+    let Some(text) = text else { return Ok(None) };
+    let usage =
+        |what: &str, hint: String| Error::usage(format!("OC_SECRETS_CACHE_TTL: {what}"), hint);
+    match duration::parse(text) {
+        None => Err(usage(duration::NO_DURATION, duration::how_to_write(text))),
+        Some(ttl) if ttl > LONGEST => Err(usage(
+            "more than 12h",
+            "write 12h or less; 0 turns the cache off".to_owned(),
+        )),
+        ttl => Ok(ttl),
+    }
+}
+
+/// The longest `ttl` that can be set.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -9,24 +9,19 @@
 //! once. Processes run side by side only where no prompt can appear; where they stand in a queue, a
 //! list of all items says what to leave out of a second batch (see `presence`).
 
+mod refused;
+mod items;
+
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::environments::{self, Environments};
 use super::frame::Frame;
-use super::item;
-use super::presence::{ITEMS, Listing, Presence};
 use super::program::{NoAnswer, Program};
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::{self, Locked};
 use crate::base::secret::Secret;
 use crate::broker::provider::{Outcome, Request, Variable};
 use crate::broker::reference::Reference;
-
-/// So many items are asked for by themselves: with a list and a second batch it would be no fewer.
-const FEW: usize = 2;
-
-/// How many calls the list and the batch after it would have cost.
-const SPARE: usize = 2;
 
 /// Everything that is asked of `op` for some requests.
 pub(super) struct Rounds<'a> {
@@ -176,129 +171,6 @@ impl Rounds<'_> {
         Ok(Asked::Done(outcomes))
     }
 
-    /// After a refused batch, where one process runs after the other: leaves out what is not there
-    /// and asks for the rest together. `lacking` names one of the batch's items without a field.
-    async fn refused(
-        &self,
-        mut rest: Vec<usize>,
-        mut lacking: Option<usize>,
-    ) -> Result<Vec<(usize, Outcome)>> {
-        let (mut found, mut without) = (vec![], vec![]);
-        let mut listed = false;
-        while by_item(self.requests, &rest).len() > FEW {
-            match lacking {
-                Some(lacking) => {
-                    let group = by_item(self.requests, &rest).swap_remove(lacking);
-                    rest.retain(|index| !group.contains(index));
-                    match group[..] {
-                        [one] => without.push(one),
-                        // Which of its fields is missing it tells by itself.
-                        _ => found.extend(self.item(&group).await?),
-                    }
-                }
-                None if listed => break,
-                None => {
-                    listed = true;
-                    match self.without_absent(&rest, &mut found).await? {
-                        Some(there) => rest = there,
-                        None => break,
-                    }
-                }
-            }
-            if by_item(self.requests, &rest).len() <= 1 {
-                break;
-            }
-            match self.together(&rest).await? {
-                Ok(values) => {
-                    found.extend(values);
-                    rest.clear();
-                    break;
-                }
-                Err(next) => lacking = next.1,
-            }
-        }
-        found.extend(self.items(&rest).await?);
-        found.extend(self.without_field(&without, listed).await?);
-        Ok(found)
-    }
-
-    /// The outcomes of items that lack the one field which is wanted of them. By themselves they tell
-    /// their labels, for which there is time as long as no list was asked for.
-    async fn without_field(
-        &self,
-        lacking: &[usize],
-        listed: bool,
-    ) -> Result<Vec<(usize, Outcome)>> {
-        let asked = if listed { 0 } else { lacking.len().min(SPARE) };
-        let (asked, others) = lacking.split_at(asked);
-        let missing = |&index: &usize| {
-            let (part, near) = ("field", None);
-            (index, Err(Trouble::Missing { part, near }))
-        };
-        let told = self.items(asked).await?;
-        Ok(told.into_iter().chain(others.iter().map(missing)).collect())
-    }
-
-    /// What of `part` is listed; for the rest there is an outcome in `found` afterwards. `None`
-    /// where there is no list.
-    async fn without_absent(
-        &self,
-        part: &[usize],
-        found: &mut Vec<(usize, Outcome)>,
-    ) -> Result<Option<Vec<usize>>> {
-        let answer = match self.program.call(ITEMS, &[], ITEMS).await {
-            Ok(Ok(answer)) => answer,
-            // Whoever may not list may still read.
-            Ok(Err(_)) | Err(Error::OpUnknown { .. } | Error::Forbidden { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Ok(listing) = Listing::parse(&answer) else {
-            return Ok(None);
-        };
-        let (mut there, mut unclear, mut unlisted) = (vec![], vec![], vec![]);
-        for &index in part {
-            match listing.of(self.requests[index].reference) {
-                Presence::There { .. } => there.push(index),
-                Presence::Trouble(trouble) => found.push((index, Err(trouble))),
-                Presence::NothingInVault => unlisted.push(index),
-                Presence::Unclear => unclear.push(index),
-            }
-        }
-        locked_memory::burn_stack();
-        found.extend(self.unlisted(unlisted).await?);
-        found.extend(self.items(&unclear).await?);
-        Ok(Some(there))
-    }
-
-    /// What is in vaults of which nothing is listed: one question tells whether a vault is there,
-    /// and so what is missing.
-    async fn unlisted(&self, mut rest: Vec<usize>) -> Result<Vec<(usize, Outcome)>> {
-        let mut found = vec![];
-        while let Some(&first) = rest.first() {
-            let vault = self.requests[first].reference.vault.to_lowercase();
-            let (same, others): (Vec<usize>, Vec<usize>) = rest
-                .into_iter()
-                .partition(|&index| self.requests[index].reference.vault.to_lowercase() == vault);
-            rest = others;
-            let told = self.item(&[first]).await?;
-            match told.into_iter().next() {
-                Some((
-                    _,
-                    Err(
-                        trouble @ Trouble::Missing {
-                            part: "vault" | "item",
-                            ..
-                        },
-                    ),
-                )) => {
-                    found.extend(same.into_iter().map(|at| (at, Err(trouble.clone()))));
-                }
-                _ => found.extend(self.items(&same).await?),
-            }
-        }
-        Ok(found)
-    }
-
     /// Asks for all of `part` by one `op run`, with the Environments if they have not come yet; or why there is no answer, and which item of
     /// [`by_item`] lacks a field, if `op` says so.
     async fn together(
@@ -372,53 +244,6 @@ impl Rounds<'_> {
             });
         }
         Ok(answer.map(Secret::new))
-    }
-
-    /// Fetches each item once and takes all wanted fields from it.
-    async fn items(&self, wanted: &[usize]) -> Result<Vec<(usize, Outcome)>> {
-        let groups = by_item(self.requests, wanted);
-        let answers: Vec<_> = stream::iter(&groups)
-            .map(|group| self.item(group))
-            .buffered(self.at_once)
-            .try_collect()
-            .await?;
-        Ok(answers.concat())
-    }
-
-    async fn item(&self, group: &[usize]) -> Result<Vec<(usize, Outcome)>> {
-        let Reference { vault, item, .. } = self.requests[group[0]].reference;
-        if item == "-" {
-            let why = "`op` takes an item named `-` for its stdin; name it by its id";
-            let trouble = Trouble::Unusable { why };
-            return Ok(group
-                .iter()
-                .map(|&index| (index, Err(trouble.clone())))
-                .collect());
-        }
-        let vault = format!("--vault={vault}");
-        let words = ["item", "get", &vault, "--format=json", "--", item];
-        let answer = self.program.call(&words, &[], &words).await?;
-        let mut outcomes = Vec::with_capacity(group.len());
-        for &index in group {
-            let outcome = match &answer {
-                Ok(answer) => self.field(answer, self.requests[index].reference).await?,
-                Err(why) => Err(why.clone().trouble()),
-            };
-            outcomes.push((index, outcome));
-        }
-        Ok(outcomes)
-    }
-
-    /// Takes one value out of an item. Files are not part of it: only `op read` gives those.
-    async fn field(&self, answer: &Locked, reference: &Reference) -> Result<Outcome> {
-        let item = item::parse(answer)?;
-        let value = item.value(reference);
-        locked_memory::burn_stack();
-        let file = value.is_err() && item.has_file(reference) && reference.fits_syntax();
-        if !file {
-            return Ok(value);
-        }
-        Ok(self.read(reference).await?.map_err(NoAnswer::trouble))
     }
 }
 

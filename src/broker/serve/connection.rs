@@ -13,13 +13,13 @@ use tokio::net::UnixStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::asker;
 use super::listen;
 use super::log::Event;
 use super::moment::Moment;
 use super::state::{Client, State};
+use super::values::{Told, find, still};
 use crate::base::env_name::EnvName;
-use crate::base::error::{Error, Exit, Trouble};
+use crate::base::error::{Error, Exit};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 use crate::broker::cache;
@@ -29,18 +29,6 @@ use crate::broker::wire::{self, Misunderstood, Question};
 /// How long a client may take to ask, and to hear.
 const ASKING: Duration = Duration::from_secs(5);
 const HEARING: Duration = Duration::from_secs(10);
-
-/// How long `op` is waited for where an old value would do.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What an answer consists of.
-#[derive(Default)]
-struct Told {
-    kept: usize,
-    asked: usize,
-    stale: usize,
-    why: String,
-}
 
 /// What is sent.
 struct Answer {
@@ -145,12 +133,6 @@ fn no_question() -> Answer {
     wire::refused(Exit::Usage, "this is no question for a broker").into()
 }
 
-/// `client` by the manifest that is in force now, if that has it for the same user.
-fn still(state: &State, client: &Client) -> Option<Rc<Client>> {
-    let now = state.client(&client.spec.name);
-    now.filter(|now| now.uid == client.uid)
-}
-
 /// The whole question; `None` for what is wrong where the client has gone.
 async fn read(stream: &mut UnixStream) -> Result<Question, Option<Misunderstood>> {
     let mut bytes = Vec::with_capacity(512);
@@ -248,127 +230,6 @@ async fn gone(stream: &mut UnixStream) -> &'static str {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     "the client has gone"
-}
-
-/// An outcome for each of `names`, by the manifest that is in force in the end.
-async fn find(
-    state: &Rc<State>,
-    client: &Client,
-    names: &[String],
-    told: &mut Told,
-) -> Result<Vec<Outcome>, Error> {
-    fn own<'a>(client: &'a Client, name: &str) -> Option<&'a EnvName> {
-        let mut own = client.spec.secrets.iter();
-        own.find(|own| own.as_str() == name)
-    }
-    let now = state.tidy();
-    let fresh = |name: &EnvName| state.store.borrow().fresh(name, client.spec.ttl, now);
-    let mut missing: Vec<EnvName> = vec![];
-    for name in names.iter().filter_map(|name| own(client, name)) {
-        if fresh(name).is_none() && !missing.contains(name) {
-            missing.push(name.clone());
-        }
-    }
-    let mut got: Vec<(EnvName, Outcome)> = vec![];
-    if !missing.is_empty() {
-        got = ask(state, client, &missing, told).await?;
-    }
-    let after = still(state, client);
-    let mut outcomes = Vec::with_capacity(names.len());
-    for name in names {
-        let outcome = match after.as_ref().and_then(|client| own(client, name)) {
-            None => Err(ABSENT),
-            Some(own) => match got.iter().find(|(name, _)| name == own) {
-                Some((_, outcome)) => outcome.clone(),
-                None => {
-                    told.kept += 1;
-                    fresh(own).unwrap_or(Err(ABSENT))
-                }
-            },
-        };
-        outcomes.push(outcome.map_err(plain));
-    }
-    Ok(outcomes)
-}
-
-/// The same for what may not be had and for what does not exist.
-const ABSENT: Trouble = Trouble::Missing {
-    part: "secret",
-    near: None,
-};
-
-/// Without the names of other items.
-fn plain(trouble: Trouble) -> Trouble {
-    match trouble {
-        Trouble::Missing { .. } => ABSENT,
-        other => other,
-    }
-}
-
-/// What `op` says of `missing`, or old values where it cannot be asked.
-async fn ask(
-    state: &Rc<State>,
-    client: &Client,
-    missing: &[EnvName],
-    told: &mut Told,
-) -> Result<Vec<(EnvName, Outcome)>, Error> {
-    let now = Moment::now();
-    let held_up = state.store.borrow().held_up(missing, now);
-    let failure = match held_up {
-        Some(error) => error,
-        None if !asker::is_under_way(state, missing) && !client.calls.borrow_mut().take(now) => {
-            Error::Relayed {
-                text: "too many calls of `op` in a minute".to_owned(),
-                hint: None,
-                exit: Exit::RateLimited,
-            }
-        }
-        None => {
-            let answer = asker::submit(state, missing.to_vec());
-            // Whoever has something else waits no longer than that.
-            let patience = match old(state, client, missing) {
-                Some(_) => PATIENCE,
-                None => Duration::from_secs(24 * 60 * 60),
-            };
-            match timeout(patience, answer).await {
-                Ok(Ok(answer)) => match &*answer {
-                    Ok(outcomes) => {
-                        told.asked = missing.len();
-                        let wanted = |(name, _): &&(EnvName, Outcome)| missing.contains(name);
-                        return Ok(outcomes.iter().filter(wanted).cloned().collect());
-                    }
-                    Err(error) => relayed(error),
-                },
-                Ok(Err(_)) => Error::system("answer", "the broker is ending"),
-                Err(_) => Error::OpTimeout { after: PATIENCE },
-            }
-        }
-    };
-    match old(state, client, missing) {
-        Some(values) => {
-            told.stale = values.len();
-            told.why = failure.to_string();
-            Ok(values)
-        }
-        None => Err(failure),
-    }
-}
-
-/// The last values of all of them, where this client may have old ones.
-fn old(state: &State, client: &Client, names: &[EnvName]) -> Option<Vec<(EnvName, Outcome)>> {
-    // The machine may have slept since they asked.
-    let now = state.tidy();
-    let store = state.store.borrow();
-    let value = |name: &EnvName| Some((name.clone(), store.last(name, client.spec.stale, now)?));
-    names.iter().map(value).collect()
-}
-
-fn relayed(error: &Error) -> Error {
-    Error::Relayed {
-        text: error.to_string(),
-        hint: error.hint(),
-        exit: error.exit(),
-    }
 }
 
 /// What a client hears of a failure.

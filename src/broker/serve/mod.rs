@@ -17,6 +17,7 @@ mod notify;
 pub(crate) mod listen;
 mod state;
 mod asker;
+mod values;
 mod connection;
 mod control;
 mod sockets;

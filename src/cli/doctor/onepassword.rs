@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cost;
+use super::limit::limit;
 use super::row::Row;
 use crate::base::environment;
 use crate::base::error::{Error, KeyringTrouble, Result};
@@ -240,62 +241,6 @@ fn stale(session: &Session) -> String {
         .filter_map(|(name, _)| name.to_str());
     let names = names.filter(|name| name.starts_with("OP_SESSION"));
     names.collect::<Vec<_>>().join(" ")
-}
-
-/// What is left of the day, which costs nothing to ask.
-fn limit(op: &Op) -> Option<Row> {
-    if op.mode() != Mode::ServiceAccount {
-        return None;
-    }
-    let answer = op
-        .ask(&["service-account", "ratelimit", "--format=json"])
-        .ok()?;
-    let limits: Vec<serde_json::Value> = serde_json::from_slice(&answer).ok()?;
-    let (mut told, mut short) = (vec![], false);
-    // That of the account is the day's, those of the token are the hour's.
-    for (kind, words) in [("account", "are left today"), ("token", "this hour")] {
-        let of_kind = limits.iter().filter(|limit| limit["type"] == kind);
-        let Some(quota) = of_kind.filter_map(Quota::of).min_by_key(Quota::share) else {
-            continue;
-        };
-        short |= quota.share() < 10;
-        told.push(format!("{quota} {words}"));
-    }
-    let text = told.join(", ");
-    Some(match short {
-        _ if told.is_empty() => return None,
-        true => Row::warn("limit", text).fix("op service-account ratelimit".to_owned()),
-        false => Row::ok("limit", text),
-    })
-}
-
-/// What is left of one limit.
-struct Quota {
-    left: u64,
-    all: u64,
-    action: String,
-}
-
-impl Quota {
-    fn of(limit: &serde_json::Value) -> Option<Self> {
-        Some(Self {
-            left: limit["remaining"].as_u64()?,
-            all: limit["limit"].as_u64()?,
-            action: limit["action"].as_str()?.replace('_', " and "),
-        })
-    }
-
-    /// In percent.
-    fn share(&self) -> u64 {
-        self.left.saturating_mul(100) / self.all.max(1)
-    }
-}
-
-impl std::fmt::Display for Quota {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { left, all, action } = self;
-        write!(f, "{left} of {all} requests to {action}")
-    }
 }
 
 /// Whether the vaults of the manifest are among those that can be seen.
