@@ -11,7 +11,7 @@ use crate::broker::dotenv;
 use crate::broker::manifest::{self, Origin};
 use crate::broker::op::fuzzing as op;
 use crate::broker::reference::Reference;
-use crate::broker::registry::Asked;
+use crate::broker::registry::HostQuery;
 use crate::broker::sink::text::{Format, Variable, render};
 use crate::broker::wire::{self, Head, Question};
 use crate::credential_helper::fuzzing as helper;
@@ -78,14 +78,14 @@ fn host(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let Some(asked) = Asked::parse(text) else {
+    let Some(asked) = HostQuery::parse(text) else {
         return;
     };
     let host = asked.host.as_str();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
     assert!(!host.is_empty() && host.chars().all(plain), "{host:?}");
     if !asked.plain {
-        assert_eq!(Asked::parse(host).as_ref(), Some(&asked));
+        assert_eq!(HostQuery::parse(host).as_ref(), Some(&asked));
     }
 }
 

@@ -22,7 +22,7 @@ mod known;
 mod syntax;
 mod reader;
 
-use known::Known;
+use known::KnownDefinitions;
 use reader::Reader;
 
 pub(crate) use definition::{Definition, Value};
@@ -61,7 +61,7 @@ pub(crate) fn parse(
     if let Some((at, what, hint)) = differences::in_file(text) {
         return Err(document.error(at, what, hint));
     }
-    let mut all = Known::default();
+    let mut all = KnownDefinitions::default();
     for definition in known.drain(..) {
         all.add(definition);
     }

@@ -21,7 +21,7 @@ pub(crate) type Outcome = std::result::Result<Secret, Trouble>;
 
 /// A variable of a 1Password Environment, as it arrived.
 #[derive(Debug)]
-pub(crate) struct Variable {
+pub(crate) struct ArrivedVariable {
     /// Its name, which may be any text.
     pub name: String,
     /// Its value.
@@ -29,7 +29,7 @@ pub(crate) struct Variable {
 }
 
 /// The answers to some requests, and all variables of some Environments.
-pub(crate) type Fetched = (Vec<Outcome>, Vec<Variable>);
+pub(crate) type Fetched = (Vec<Outcome>, Vec<ArrivedVariable>);
 
 /// Fetches secrets.
 pub(crate) trait Provider {

@@ -14,22 +14,22 @@ const HUB_HOST: &str = "docker.io";
 /// A host with its port, such as `ghcr.io` or `localhost:5000`, in lower case; `docker.io` is
 /// Docker Hub by all its names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Host(String);
+pub(crate) struct HostPort(String);
 
 /// A client's question: a host, and whether it is asked about with `http://`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct HostQuery {
     /// Which host.
-    pub host: Host,
+    pub host: HostPort,
     /// It was named with `http://`.
     pub plain: bool,
 }
 
-impl Host {
+impl HostPort {
     /// Parses a host as a manifest writes it; a scheme of `https://` and one final slash may be
     /// there.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        Asked::parse(text)
+        HostQuery::parse(text)
             .filter(|asked| !asked.plain)
             .map(|asked| asked.host)
     }
@@ -49,20 +49,20 @@ impl Host {
     }
 }
 
-impl fmt::Display for Host {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Asked {
+impl HostQuery {
     /// What `text` asks for; `None` for everything that cannot be a host.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (plain, rest) = scheme(text)?;
         let host = rest.to_ascii_lowercase();
         if !plain && ["index.docker.io/v1", "index.docker.io/v1/"].contains(&host.as_str()) {
             return Some(Self {
-                host: Host(HUB_HOST.to_owned()),
+                host: HostPort(HUB_HOST.to_owned()),
                 plain,
             });
         }
@@ -79,7 +79,7 @@ impl Asked {
             host => host,
         };
         Some(Self {
-            host: Host(host.to_owned()),
+            host: HostPort(host.to_owned()),
             plain,
         })
     }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn asked(text: &str) -> Option<(String, bool)> {
-        Asked::parse(text).map(|asked| (asked.host.to_string(), asked.plain))
+        HostQuery::parse(text).map(|asked| (asked.host.to_string(), asked.plain))
     }
 
     #[test]
@@ -212,11 +212,11 @@ mod tests {
             assert_eq!(asked(&format!("{DOCKER_HUB}{text}")), None);
         }
         assert_eq!(
-            Host::parse("docker.io").expect("a host").docker_key(),
+            HostPort::parse("docker.io").expect("a host").docker_key(),
             DOCKER_HUB
         );
         assert_eq!(
-            Host::parse("ghcr.io").expect("a host").docker_key(),
+            HostPort::parse("ghcr.io").expect("a host").docker_key(),
             "ghcr.io"
         );
     }
@@ -242,6 +242,6 @@ mod tests {
         ] {
             assert_eq!(asked(text), None, "{text}");
         }
-        assert_eq!(Host::parse("http://ghcr.io"), None);
+        assert_eq!(HostPort::parse("http://ghcr.io"), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::base::locked_memory;
 use crate::base::secret::Secret;
 use crate::base::shell_quote;
 use crate::broker::plan::{Environments, Plan, Wanted};
-use crate::broker::provider::{Outcome, Provider, Request, Variable};
+use crate::broker::provider::{ArrivedVariable, Outcome, Provider, Request};
 use crate::broker::reference::Reference;
 
 /// Where a value came from.
@@ -130,7 +130,7 @@ pub(crate) fn survey<'a, 'p>(
 /// The variables of the Environments that are taken, in the order of their names.
 fn arrived(
     environments: &Environments,
-    variables: Vec<Variable>,
+    variables: Vec<ArrivedVariable>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<Arrived>> {
     if environments.is_empty() {

@@ -10,7 +10,7 @@ use crate::base::environment::Lookup;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{Tone, Ui};
 use crate::broker::manifest::allowed::{Allowed, Verdict};
-use crate::broker::manifest::summary::{self, Change, Group, Line};
+use crate::broker::manifest::summary::{self, Change, Group, SummaryLine};
 use crate::broker::manifest::{Opened, open};
 
 /// Shows what the manifest passes on, asks, and records exactly these bytes.
@@ -92,7 +92,7 @@ fn render(ui: Ui, path: &str, groups: &[Group], again: bool) -> String {
     text
 }
 
-fn row(ui: Ui, line: &Line, width: usize) -> String {
+fn row(ui: Ui, line: &SummaryLine, width: usize) -> String {
     let (mark, word) = match line.change {
         Change::None => ("  ", None),
         Change::New => ("+ ", Some("new")),

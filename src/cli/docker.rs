@@ -13,7 +13,7 @@ use super::stdout;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::clean;
-use crate::broker::registry::{DOCKER_HUB, Host};
+use crate::broker::registry::{DOCKER_HUB, HostPort};
 use crate::broker::session::Session;
 use crate::credential_helper::client_config::before::{self, Before};
 use crate::credential_helper::client_config::config::{Client, Config, Install};
@@ -42,13 +42,13 @@ pub(super) fn run(session: &Session, arguments: &Docker) -> Result<Exit> {
 }
 
 /// The hosts to wire: without `force` those alone that the helper has an answer for.
-fn wanted(session: &Session, named: &[String], force: bool) -> Result<Vec<Host>> {
+fn wanted(session: &Session, named: &[String], force: bool) -> Result<Vec<HostPort>> {
     let mut hosts = hosts(session, named)?;
     if force {
         return Ok(hosts);
     }
-    let known: HashSet<Host> = registries(session).into_iter().collect();
-    let strangers: Vec<Host> = hosts.extract_if(.., |host| !known.contains(host)).collect();
+    let known: HashSet<HostPort> = registries(session).into_iter().collect();
+    let strangers: Vec<HostPort> = hosts.extract_if(.., |host| !known.contains(host)).collect();
     let source = session.source();
     if hosts.is_empty() {
         let host = &strangers[0];
@@ -65,7 +65,12 @@ fn wanted(session: &Session, named: &[String], force: bool) -> Result<Vec<Host>>
     Ok(hosts)
 }
 
-fn install(session: &Session, hosts: &[Host], podman: bool, remove_plaintext: bool) -> Result<()> {
+fn install(
+    session: &Session,
+    hosts: &[HostPort],
+    podman: bool,
+    remove_plaintext: bool,
+) -> Result<()> {
     let lookup = session.lookup();
     let install = Install {
         hosts,
@@ -92,8 +97,8 @@ fn install(session: &Session, hosts: &[Host], podman: bool, remove_plaintext: bo
 }
 
 /// What the helper answers each host with.
-fn answers(session: &Session, hosts: &[Host]) -> String {
-    let hosts: HashSet<&Host> = hosts.iter().collect();
+fn answers(session: &Session, hosts: &[HostPort]) -> String {
+    let hosts: HashSet<&HostPort> = hosts.iter().collect();
     let specs = session.manifest.registries.iter();
     let specs = specs.filter(|spec| hosts.contains(&spec.host));
     let lines: String = specs
@@ -107,7 +112,7 @@ fn answers(session: &Session, hosts: &[Host]) -> String {
 
 fn uninstall(session: &Session, wiring: &Wiring) -> Result<()> {
     let lookup = session.lookup();
-    let hosts: Vec<Host> = wiring
+    let hosts: Vec<HostPort> = wiring
         .registry
         .iter()
         .map(|text| host(text))
@@ -162,7 +167,7 @@ fn edit(
     Ok(notes.unwrap_or_default())
 }
 
-fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
+fn warn_of_obstacles(session: &Session, hosts: &[HostPort]) -> Result<()> {
     let lookup = session.lookup();
     let ui = session.ui;
     if location::on_path(&lookup, location::HELPER).is_none() {
@@ -176,7 +181,7 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
     if session.variable("DOCKER_AUTH_CONFIG").is_some() {
         ui.warn("DOCKER_AUTH_CONFIG is set; for the hosts it names, Docker uses nothing else");
     }
-    let known: HashSet<Host> = registries(session).into_iter().collect();
+    let known: HashSet<HostPort> = registries(session).into_iter().collect();
     for host in hosts.iter().filter(|host| !known.contains(host)) {
         ui.warn(&format!("{host} is not in the manifest that docker-credential-oc uses: add [registries.\"{host}\"]"));
     }
@@ -188,7 +193,7 @@ fn warn_of_obstacles(session: &Session, hosts: &[Host]) -> Result<()> {
 
 fn switch(session: &Session, texts: &[String], off: bool) -> Result<()> {
     let lookup = session.lookup();
-    let hosts: Vec<Host> = texts.iter().map(|text| host(text)).collect::<Result<_>>()?;
+    let hosts: Vec<HostPort> = texts.iter().map(|text| host(text)).collect::<Result<_>>()?;
     let changed = disabled_hosts::switch(&lookup, &hosts, off)?;
     for host in &hosts {
         let already = if changed.contains(host) {

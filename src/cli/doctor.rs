@@ -23,11 +23,15 @@ use crate::base::shell_quote;
 use crate::base::ui::Ui;
 use crate::broker::cache::Caller;
 use crate::broker::manifest::{Manifest, Origin};
-use crate::broker::session::{Session, Settings};
+use crate::broker::session::{Session, SessionSettings};
 use row::{Row, render};
 
 /// Prints what was found; exit 1 if anything is `fail`.
-pub(super) fn run(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Result<Exit> {
+pub(super) fn run(
+    settings: &SessionSettings,
+    ui: Ui,
+    arguments: &arguments::Doctor,
+) -> Result<Exit> {
     let rows = examine(settings, ui, arguments);
     let text = match arguments.json {
         true => as_json(&rows),
@@ -38,7 +42,7 @@ pub(super) fn run(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) ->
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-fn examine(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Vec<Row> {
+fn examine(settings: &SessionSettings, ui: Ui, arguments: &arguments::Doctor) -> Vec<Row> {
     let quiet = ui.quiet();
     let opened = Session::open(Caller::Command, settings.clone(), quiet);
     let seen = Session::inspect(settings.clone(), quiet);
@@ -62,9 +66,9 @@ fn examine(settings: &Settings, ui: Ui, arguments: &arguments::Doctor) -> Vec<Ro
                 .unwrap_or_else(|error| Row::fail("secrets", error.to_string())),
         );
     }
-    let helpers = Settings {
+    let helpers = SessionSettings {
         cache: settings.cache,
-        ..Settings::default()
+        ..SessionSettings::default()
     };
     match Session::open(Caller::Helper, helpers, quiet) {
         Ok(helpers) => {

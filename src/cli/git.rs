@@ -6,7 +6,7 @@ use super::rows::{Cell, lay_out};
 use super::stdout;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{self, Tone, clean};
-use crate::broker::registry::Host;
+use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
 use crate::credential_helper::client_config::git::{Asks, Git, HELPER};
 use crate::credential_helper::client_config::location;
@@ -31,7 +31,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn install(session: &Session, git: &Git, hosts: &[Host]) -> Result<()> {
+fn install(session: &Session, git: &Git, hosts: &[HostPort]) -> Result<()> {
     let known = in_manifest(session);
     for host in hosts {
         let stored = git.asks(host)?.stored;
@@ -93,7 +93,7 @@ fn status(session: &Session, git: &Git, named: &[String]) -> Result<()> {
     if named.is_empty() {
         let wired = git.hosts()?;
         let more = wired.into_iter().filter(|host| !hosts.contains(host));
-        let more: Vec<Host> = more.collect();
+        let more: Vec<HostPort> = more.collect();
         hosts.extend(more);
     }
     let lookup = session.lookup();
@@ -109,7 +109,7 @@ fn status(session: &Session, git: &Git, named: &[String]) -> Result<()> {
     if hosts.is_empty() {
         return say("  the manifest has no host: add [git.\"github.com\"]\n");
     }
-    let row = |host: &Host| {
+    let row = |host: &HostPort| {
         let asks = git.asks(host)?;
         let (tone, text) = told(&asks);
         Ok(vec![Cell::from(host.as_str()), Cell::toned(tone, text)])
@@ -158,12 +158,12 @@ fn how(session: &Session) -> String {
     )
 }
 
-fn in_manifest(session: &Session) -> Vec<Host> {
+fn in_manifest(session: &Session) -> Vec<HostPort> {
     let specs = session.manifest.git.iter();
     specs.map(|spec| spec.host.clone()).collect()
 }
 
-fn named_or_all(session: &Session, named: &[String]) -> Result<Vec<Host>> {
+fn named_or_all(session: &Session, named: &[String]) -> Result<Vec<HostPort>> {
     let hosts = match named.is_empty() {
         true => in_manifest(session),
         false => parsed(named)?,
@@ -177,9 +177,9 @@ fn named_or_all(session: &Session, named: &[String]) -> Result<Vec<Host>> {
     }
 }
 
-fn parsed(texts: &[String]) -> Result<Vec<Host>> {
+fn parsed(texts: &[String]) -> Result<Vec<HostPort>> {
     let host = |text: &String| {
-        Host::parse(text).ok_or_else(|| {
+        HostPort::parse(text).ok_or_else(|| {
             let hint = "write it as in a remote's address, such as github.com";
             Error::usage(format!("`{text}` is not a host"), hint)
         })

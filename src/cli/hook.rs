@@ -19,7 +19,7 @@ use crate::base::ui::Ui;
 use crate::broker::cache::Caller;
 use crate::broker::manifest::{self, Origin, Start};
 use crate::broker::plan::Plan;
-use crate::broker::session::{Session, Settings};
+use crate::broker::session::{Session, SessionSettings};
 use crate::broker::sink::text::{self, Format, Variable};
 
 /// How a manifest fares, and which one it is: `loaded PATH`.
@@ -43,7 +43,7 @@ pub(super) fn script(shell: Hooked) -> Result<Exit> {
 }
 
 /// `hook`: what the shell is to evaluate here.
-pub(super) fn run(shell: Hooked, settings: Settings, ui: Ui) -> Result<Exit> {
+pub(super) fn run(shell: Hooked, settings: SessionSettings, ui: Ui) -> Result<Exit> {
     if stdout::is_terminal() {
         let what = "standard output is a terminal, which would show the secrets";
         return Err(Error::usage(
@@ -141,7 +141,13 @@ fn found_here(ui: Ui) -> Option<String> {
     }
 }
 
-fn load(format: Format, before: &Before, path: &str, settings: Settings, ui: Ui) -> Result<()> {
+fn load(
+    format: Format,
+    before: &Before,
+    path: &str,
+    settings: SessionSettings,
+    ui: Ui,
+) -> Result<()> {
     let session = Session::open(Caller::Command, settings, ui)?.without_prompts(PATIENCE);
     if session.manifest.origin != Origin::Found(Path::new(path).to_owned()) {
         return Ok(());

@@ -14,7 +14,7 @@ use crate::broker::op::login_marker::LoginMarker;
 use crate::broker::op::os_keyring::OsKeyring;
 use crate::broker::op::token_source::{self, TokenSource};
 use crate::broker::session::Session;
-use systemd::Credential;
+use systemd::SystemdCredential;
 
 /// Asks for a token, tries it and keeps it.
 pub(super) fn login(session: &Session, arguments: &arguments::Login) -> Result<Exit> {
@@ -22,7 +22,7 @@ pub(super) fn login(session: &Session, arguments: &arguments::Login) -> Result<E
         None => into_keyring(session, arguments),
         Some(unit) => {
             // What stands in the way is told before anything is asked.
-            let credential = Credential::of(unit, session)?;
+            let credential = SystemdCredential::of(unit, session)?;
             let token = tried(session, arguments)?;
             credential.write(&token)?;
             let path = credential.path().display().to_string();

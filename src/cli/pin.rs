@@ -12,7 +12,7 @@ use crate::base::shell_quote;
 use crate::base::ui::{self, Tone, clean};
 use crate::broker::manifest::allowed::{Allowed, Verdict};
 use crate::broker::manifest::file::{self as source, Kind};
-use crate::broker::manifest::pin::{self, Ids, Known};
+use crate::broker::manifest::pin::{self, Ids, KnownIds};
 use crate::broker::manifest::{self, Location, Manifest, Opened, Origin, SecretSpec, parse};
 use crate::broker::op::presence::{self, Presence};
 use crate::broker::session::Session;
@@ -26,7 +26,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Pin) -> Result<Exit>
     let asked: Vec<(&str, &str)> = places.iter().map(|it| (it.vault, it.item)).collect();
     let found = presence::whereabouts(&answer, &asked)?;
     drop(answer);
-    let mut known = Known::default();
+    let mut known = KnownIds::default();
     let mut lost = false;
     for (place, found) in places.iter().zip(found) {
         match found {
@@ -147,7 +147,7 @@ impl Place<'_> {
     }
 }
 
-fn rows(places: &[Place<'_>], known: &Known) -> Vec<Vec<Cell>> {
+fn rows(places: &[Place<'_>], known: &KnownIds) -> Vec<Vec<Cell>> {
     let row = |place: &Place<'_>| {
         let ids = known.secrets.get(place.spec.name.as_str())?;
         let changed = place.vault != ids.vault || place.item != ids.item;

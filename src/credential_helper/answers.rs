@@ -13,8 +13,8 @@ use crate::base::secret::Secret;
 use crate::base::ui::Ui;
 use crate::broker::cache::Caller;
 use crate::broker::manifest::HostSpec;
-use crate::broker::registry::Asked;
-use crate::broker::session::{Session, Settings};
+use crate::broker::registry::HostQuery;
+use crate::broker::session::{Session, SessionSettings};
 use crate::credential_helper::client_config::disabled_hosts;
 
 /// A user name and its secret.
@@ -35,10 +35,10 @@ pub(crate) trait Answers {
     ///
     /// # Errors
     /// When we should answer but cannot.
-    fn credential(&self, asked: &Asked) -> Result<Option<Credential>>;
+    fn credential(&self, asked: &HostQuery) -> Result<Option<Credential>>;
 
     /// Deletes the cached secret for `asked`; returns whether it is a host of ours.
-    fn forget(&self, asked: &Asked) -> bool;
+    fn forget(&self, asked: &HostQuery) -> bool;
 
     /// Host and user name of all our hosts.
     fn entries(&self) -> Vec<(String, String)>;
@@ -72,7 +72,7 @@ impl ManifestAnswers {
     }
 
     fn new(ui: Ui, hosts: impl FnOnce(&Session) -> Vec<HostSpec>) -> Result<Self> {
-        let session = Session::open(Caller::Helper, Settings::default(), ui)?;
+        let session = Session::open(Caller::Helper, SessionSettings::default(), ui)?;
         let hosts = hosts(&session);
         Ok(Self {
             session: session.before_op(give_up_with_the_client),
@@ -80,13 +80,13 @@ impl ManifestAnswers {
         })
     }
 
-    fn host(&self, asked: &Asked) -> Option<&HostSpec> {
+    fn host(&self, asked: &HostQuery) -> Option<&HostSpec> {
         self.hosts.iter().find(|spec| spec.serves(asked))
     }
 }
 
 impl Answers for ManifestAnswers {
-    fn credential(&self, asked: &Asked) -> Result<Option<Credential>> {
+    fn credential(&self, asked: &HostQuery) -> Result<Option<Credential>> {
         let Some(host) = self.host(asked) else {
             return Ok(None);
         };
@@ -106,7 +106,7 @@ impl Answers for ManifestAnswers {
         }))
     }
 
-    fn forget(&self, asked: &Asked) -> bool {
+    fn forget(&self, asked: &HostQuery) -> bool {
         let Some(host) = self.host(asked) else {
             return false;
         };

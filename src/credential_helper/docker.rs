@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use crate::base::error::{Error, Exit, Result};
 use crate::base::token_kind;
-use crate::broker::registry::Asked;
+use crate::broker::registry::HostQuery;
 use crate::broker::sink::docker;
 use crate::credential_helper::answers::{Answers, Credential, ManifestAnswers};
 use crate::credential_helper::program;
@@ -105,7 +105,7 @@ fn store<A: Answers>(input: &[u8], answers: impl FnOnce() -> Result<A>) -> Reply
         Ok(login) => login,
         Err(line) => return Reply::refusal(&line),
     };
-    let Some(asked) = Asked::parse(login.server.trim()) else {
+    let Some(asked) = HostQuery::parse(login.server.trim()) else {
         return refused("the manifest has no such registry");
     };
     match answers().and_then(|answers| answers.credential(&asked)) {
@@ -155,7 +155,7 @@ fn failure(error: Error) -> Reply {
 
 /// The server that is asked about, as the client wrote it and as we understand it; `None` for
 /// what can be no host. The lines of the input are joined, as the reference implementation does.
-fn server(input: &[u8]) -> std::result::Result<Option<(String, Asked)>, &'static str> {
+fn server(input: &[u8]) -> std::result::Result<Option<(String, HostQuery)>, &'static str> {
     let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
     if lines.iter().any(|line| line.len() > LONGEST_LINE) {
         return Err("bufio.Scanner: token too long");
@@ -169,12 +169,12 @@ fn server(input: &[u8]) -> std::result::Result<Option<(String, Asked)>, &'static
     };
     match text.trim() {
         "" => Err(NO_SERVER),
-        server => Ok(Asked::parse(server).map(|asked| (server.to_owned(), asked))),
+        server => Ok(HostQuery::parse(server).map(|asked| (server.to_owned(), asked))),
     }
 }
 
 /// A token that cannot work, which the registry would only call "denied".
-fn warning(asked: &Asked, credential: &Credential) -> Option<String> {
+fn warning(asked: &HostQuery, credential: &Credential) -> Option<String> {
     let github = asked.host.as_str() == "ghcr.io"
         && token_kind::of(&credential.secret) == token_kind::FINE_GRAINED;
     (github && credential.fresh).then(|| {

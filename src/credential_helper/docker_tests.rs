@@ -16,7 +16,7 @@ struct Fake {
 }
 
 impl Answers for Fake {
-    fn credential(&self, asked: &Asked) -> Result<Option<Credential>> {
+    fn credential(&self, asked: &HostQuery) -> Result<Option<Credential>> {
         let ours = ["ghcr.io", "docker.io"].contains(&asked.host.as_str()) && !asked.plain;
         match self.trouble {
             Some(trouble) if ours => Err(trouble()),
@@ -29,7 +29,7 @@ impl Answers for Fake {
         }
     }
 
-    fn forget(&self, asked: &Asked) -> bool {
+    fn forget(&self, asked: &HostQuery) -> bool {
         self.forgotten.borrow_mut().push(asked.host.to_string());
         asked.host.as_str() == "ghcr.io"
     }

@@ -5,7 +5,7 @@ use super::client_config::config::{Client, Config, Install};
 use super::{docker, git, openclaw as provider};
 use crate::base::error::Result;
 use crate::base::secret::Secret;
-use crate::broker::registry::{Asked, Host};
+use crate::broker::registry::{HostPort, HostQuery};
 use crate::broker::sink::openclaw as sink;
 
 const SECRET: &str = "cAnArY7f3a9b51";
@@ -15,7 +15,7 @@ const HOST: &str = "ghcr.io";
 struct Fake;
 
 impl Answers for Fake {
-    fn credential(&self, asked: &Asked) -> Result<Option<Credential>> {
+    fn credential(&self, asked: &HostQuery) -> Result<Option<Credential>> {
         let ours = asked.host.as_str() == HOST && !asked.plain;
         Ok(ours.then(|| Credential {
             username: "x-access-token".to_owned(),
@@ -25,7 +25,7 @@ impl Answers for Fake {
         }))
     }
 
-    fn forget(&self, asked: &Asked) -> bool {
+    fn forget(&self, asked: &HostQuery) -> bool {
         asked.host.as_str() == HOST
     }
 
@@ -60,7 +60,7 @@ pub(crate) fn docker(bytes: &[u8]) {
         assert!(reply.success && action == "get");
         let answer: serde_json::Value = serde_json::from_slice(&reply.stdout).expect("JSON");
         let server = answer["ServerURL"].as_str().expect("a server");
-        let asked = Asked::parse(server.trim()).expect("a host");
+        let asked = HostQuery::parse(server.trim()).expect("a host");
         assert!(asked.host.as_str() == HOST && !asked.plain, "{server}");
     }
 }
@@ -104,7 +104,7 @@ pub(crate) fn config(bytes: &[u8]) {
 }
 
 fn round(mut config: Config, client: Client) {
-    let hosts = [Host::parse(HOST).expect("a host")];
+    let hosts = [HostPort::parse(HOST).expect("a host")];
     let install = Install {
         hosts: &hosts,
         ..Install::default()

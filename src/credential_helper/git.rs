@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use crate::base::error::{Error, Result};
-use crate::broker::registry::Asked;
+use crate::broker::registry::HostQuery;
 use crate::broker::sink::git;
 use crate::credential_helper::answers::{Answers, ManifestAnswers};
 use crate::credential_helper::program;
@@ -92,7 +92,7 @@ fn failure(error: Error) -> Reply {
 
 /// What git asks about.
 struct Question<'a> {
-    asked: Asked,
+    asked: HostQuery,
     host: &'a str,
     username: Option<&'a str>,
 }
@@ -123,7 +123,7 @@ impl<'a> Question<'a> {
         if !plain || !["http", "https"].contains(&protocol) {
             return None;
         }
-        let asked = Asked::parse(&format!("{protocol}://{host}"))?;
+        let asked = HostQuery::parse(&format!("{protocol}://{host}"))?;
         Some(Self {
             asked,
             host,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     impl Answers for Fake<'_> {
-        fn credential(&self, asked: &Asked) -> Result<Option<Credential>> {
+        fn credential(&self, asked: &HostQuery) -> Result<Option<Credential>> {
             let ours = asked.host.as_str() == "github.com" && !asked.plain;
             Ok(ours.then(|| Credential {
                 username: "x-access-token".to_owned(),
@@ -157,7 +157,7 @@ mod tests {
             }))
         }
 
-        fn forget(&self, asked: &Asked) -> bool {
+        fn forget(&self, asked: &HostQuery) -> bool {
             let ours = asked.host.as_str() == "github.com";
             self.forgotten.set(self.forgotten.get() + u32::from(ours));
             ours

@@ -6,7 +6,7 @@ use crate::deploy::error::Failure;
 
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StepOutcome {
     /// Nothing had to be done.
     Unchanged,
     /// It was done, and verified.
@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
     },
 }
 
-impl Outcome {
+impl StepOutcome {
     /// Why it did not work.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
@@ -59,7 +59,7 @@ pub(crate) struct Ran {
     /// Its name.
     pub name: &'static str,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
     /// How long it took.
     pub took: Duration,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::{Failure, Result};
 use super::live_line::{LiveLine, stderr};
-use super::outcome::{Outcome, Ran};
+use super::outcome::{Ran, StepOutcome};
 use crate::base::ui::{self, Color, Level, Tone, Ui, clean};
 
 /// How it calls itself.
@@ -94,10 +94,10 @@ impl Reporter {
     pub(crate) fn step_ended(&self, ran: &Ran) {
         self.live.end();
         let tone = match ran.outcome {
-            Outcome::Unchanged | Outcome::Changed { .. } => Tone::Good,
-            Outcome::Planned { .. } => Tone::Notice,
-            Outcome::Skipped { .. } => Tone::Dim,
-            Outcome::Failed(_) => Tone::Bad,
+            StepOutcome::Unchanged | StepOutcome::Changed { .. } => Tone::Good,
+            StepOutcome::Planned { .. } => Tone::Notice,
+            StepOutcome::Skipped { .. } => Tone::Dim,
+            StepOutcome::Failed(_) => Tone::Bad,
         };
         let word = self.ui.paint(tone, &format!("{:9}", ran.outcome.word()));
         let mut text = format!(
@@ -108,11 +108,11 @@ impl Reporter {
             ran.took.as_secs_f64()
         );
         match &ran.outcome {
-            Outcome::Changed { note: Some(note) } => {
+            StepOutcome::Changed { note: Some(note) } => {
                 text.push_str(&format!("  {}", clean(note)));
             }
-            Outcome::Skipped { reason } => text.push_str(&format!("  {}", clean(reason))),
-            Outcome::Planned { what } => {
+            StepOutcome::Skipped { reason } => text.push_str(&format!("  {}", clean(reason))),
+            StepOutcome::Planned { what } => {
                 for line in what {
                     text.push_str(&format!("\n     - {}", clean(line)));
                 }

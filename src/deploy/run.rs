@@ -9,8 +9,8 @@ use std::time::Instant;
 use super::context::Context;
 use super::error::{Failure, Result};
 use super::host::interrupted;
-use super::outcome::{Outcome, Ran};
-use super::step::{NumberedStep, State};
+use super::outcome::{Ran, StepOutcome};
+use super::step::{NumberedStep, StepState};
 
 /// The hint of a failure that has none of its own.
 const AGAIN: &str =
@@ -77,7 +77,7 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
             cx.reporter.step_begins(step.number, steps.len(), step.name);
         }
         let outcome = match reason {
-            Some(reason) => Outcome::Skipped {
+            Some(reason) => StepOutcome::Skipped {
                 reason: reason.to_owned(),
             },
             None => perform(cx, step, selection.dry_run),
@@ -93,7 +93,7 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
         if !selection.dry_run && reason.is_none() {
             cx.journal.step(&ran);
         }
-        let failed = matches!(ran.outcome, Outcome::Failed(_));
+        let failed = matches!(ran.outcome, StepOutcome::Failed(_));
         all.push(ran);
         let goes_on = selection.dry_run || !step.is_needed;
         if failed && (!goes_on || cx.host.is_interrupted()) {
@@ -103,25 +103,25 @@ pub(crate) fn run(cx: &Context, steps: &[NumberedStep], selection: &StepSelectio
     all
 }
 
-fn perform(cx: &Context, listed: &NumberedStep, dry_run: bool) -> Outcome {
+fn perform(cx: &Context, listed: &NumberedStep, dry_run: bool) -> StepOutcome {
     let step = &listed.step;
     if cx.host.is_interrupted() {
-        return Outcome::Failed(interrupted());
+        return StepOutcome::Failed(interrupted());
     }
     let result = step.check(cx).and_then(|state| match state {
-        State::Done => Ok(Outcome::Unchanged),
-        State::Skip { reason } => Ok(Outcome::Skipped { reason }),
-        State::Needed { what } if dry_run => {
+        StepState::Done => Ok(StepOutcome::Unchanged),
+        StepState::Skip { reason } => Ok(StepOutcome::Skipped { reason }),
+        StepState::Needed { what } if dry_run => {
             cx.planned.borrow_mut().push(listed.name);
-            Ok(Outcome::Planned { what })
+            Ok(StepOutcome::Planned { what })
         }
-        State::Needed { .. } => {
+        StepState::Needed { .. } => {
             let note = step.apply(cx)?;
             step.verify(cx)?;
-            Ok(Outcome::Changed { note })
+            Ok(StepOutcome::Changed { note })
         }
     });
-    result.unwrap_or_else(|failure| Outcome::Failed(failure.or_hint(|| AGAIN.to_owned())))
+    result.unwrap_or_else(|failure| StepOutcome::Failed(failure.or_hint(|| AGAIN.to_owned())))
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
     struct Fails(Option<&'static str>);
 
     impl Step for Fails {
-        fn check(&self, _: &Context) -> Result<State> {
+        fn check(&self, _: &Context) -> Result<StepState> {
             let failure = Failure::new("it broke");
             Err(match self.0 {
                 Some(hint) => failure.hint(hint),
@@ -182,7 +182,7 @@ mod tests {
             step: Box::new(step),
         };
         match perform(&context(&root), &listed, false) {
-            Outcome::Failed(failure) => failure.hint,
+            StepOutcome::Failed(failure) => failure.hint,
             other => panic!("{other:?}"),
         }
     }

@@ -10,7 +10,7 @@ use super::settings::Settings;
 
 /// What `check` found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum StepState {
     /// Everything is as it should be.
     Done,
     /// Something has to be done: one line for each thing, as `--dry-run` prints them
@@ -26,7 +26,7 @@ pub(crate) enum State {
     },
 }
 
-impl State {
+impl StepState {
     /// `Done` when there is nothing to do, else `Needed`.
     pub(crate) fn of(what: Vec<String>) -> Self {
         if what.is_empty() {
@@ -71,7 +71,7 @@ pub(crate) struct NumberedStep {
 /// What one of the nine steps does.
 pub(crate) trait Step {
     /// Finds what is missing, and changes nothing.
-    fn check(&self, cx: &Context) -> Result<State>;
+    fn check(&self, cx: &Context) -> Result<StepState>;
     /// Does what `check` found necessary. Returns a note for the step's line.
     fn apply(&self, cx: &Context) -> Result<Option<String>>;
     /// Fails unless it worked; called only after `apply`.

@@ -9,13 +9,13 @@ const MOST: usize = 16 * 1024 * 1024;
 
 /// The definitions, found by their names.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownDefinitions {
     list: Vec<Option<Definition>>,
     places: HashMap<String, usize>,
     written: usize,
 }
 
-impl Known {
+impl KnownDefinitions {
     /// What the value of `name` is.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         let definition = self.list[*self.places.get(name)?].as_ref();

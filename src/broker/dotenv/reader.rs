@@ -3,7 +3,7 @@
 
 use super::definition::{Definition, Value};
 use super::differences::{self, Difference};
-use super::known::Known;
+use super::known::KnownDefinitions;
 use super::syntax;
 use crate::base::env_name::{EnvName, NameError};
 use crate::base::environment::Lookup;
@@ -17,7 +17,7 @@ const LONGEST: usize = 1024 * 1024;
 /// Reads definitions where they stand.
 pub(super) struct Reader<'a> {
     pub document: &'a Document<'a>,
-    pub known: &'a Known,
+    pub known: &'a KnownDefinitions,
     pub environment: Lookup<'a>,
     /// Variables that are referred to and not set.
     pub missing: Vec<&'a str>,

@@ -11,7 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::broker::id::EnvironmentId;
 use crate::broker::manifest::{CacheSettings, Location, OpSettings, SecretSpec};
 use crate::broker::reference::Reference;
-use crate::broker::registry::Host;
+use crate::broker::registry::HostPort;
 
 const SECRET: &[&str] = &[
     "item", "field", "section", "vault", "ref", "required", "default", "exact",
@@ -147,7 +147,7 @@ fn reference(document: &Document<'_>, entry: KeyValue<'_>) -> Result<Reference> 
 
 /// A host of `[registries]` or `[git]`, before its secret's name is checked.
 pub(super) struct Unchecked {
-    pub(super) host: Host,
+    pub(super) host: HostPort,
     pub(super) username: Option<String>,
     pub(super) secret: String,
     pub(super) insecure: bool,
@@ -160,7 +160,7 @@ pub(super) fn host(
     place: &str,
 ) -> Result<(Unchecked, usize)> {
     let name = shown(entry.key);
-    let Some(host) = Host::parse(entry.key) else {
+    let Some(host) = HostPort::parse(entry.key) else {
         let what = format!("`{name}` is not a host");
         let hint =
             "write it as clients do: a name with its port, such as ghcr.io or localhost:5000";

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::base::env_name::EnvName;
 use crate::broker::id::EnvironmentId;
 use crate::broker::reference::{Reference, ReferencePattern};
-use crate::broker::registry::{Asked, Host};
+use crate::broker::registry::{HostPort, HostQuery};
 
 pub(crate) use find::{FILE, Opened, Start, absolute, builtin, builtin_text, inspect, load, open};
 pub(crate) use parse::parse;
@@ -182,7 +182,7 @@ pub(crate) enum Location {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostSpec {
     /// The host, such as `ghcr.io`.
-    pub host: Host,
+    pub host: HostPort,
     /// The user name that goes with the secret, if the manifest gives one; never empty, never
     /// `<token>`.
     pub username: Option<String>,
@@ -202,7 +202,7 @@ impl HostSpec {
     }
 
     /// Whether `asked` is this host, and not over `http://` unless that is allowed.
-    pub(crate) fn serves(&self, asked: &Asked) -> bool {
+    pub(crate) fn serves(&self, asked: &HostQuery) -> bool {
         self.host == asked.host && (self.insecure || !asked.plain)
     }
 }

@@ -228,7 +228,7 @@ mod tests {
     use crate::base::error::Error;
     use crate::broker::manifest::{CacheSettings, ClientSpec, Location, OpSettings, SecretSpec};
     use crate::broker::reference::{Reference, ReferencePattern};
-    use crate::broker::registry::Host;
+    use crate::broker::registry::HostPort;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -326,7 +326,7 @@ references = ["op://Automation/*"]
             [name("GHCR_TOKEN"), name("API_KEY")]
         );
         let host = |host: &str, username: Option<&str>, secret: &str, insecure| HostSpec {
-            host: Host::parse(host).expect("a host"),
+            host: HostPort::parse(host).expect("a host"),
             username: username.map(str::to_owned),
             secret: name(secret),
             insecure,

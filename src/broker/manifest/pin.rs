@@ -23,7 +23,7 @@ pub(crate) struct Ids {
 
 /// What is known of the names in a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct KnownIds {
     /// The id of the default vault.
     pub vault: Option<String>,
     /// What each secret is kept in, by its name.
@@ -34,7 +34,7 @@ pub(crate) struct Known {
 ///
 /// # Errors
 /// Where that would say anything else than the text has said; nothing is known of such a text.
-pub(crate) fn pinned(text: &str, manifest: &Manifest, known: &Known) -> Result<String> {
+pub(crate) fn pinned(text: &str, manifest: &Manifest, known: &KnownIds) -> Result<String> {
     let (table, _) = DeTable::parse_recoverable(text);
     let document = Document::new("", text);
     let mut edits = vec![];
@@ -186,7 +186,7 @@ fn comment_at(text: &str, edit: &Edit) -> (usize, bool) {
 }
 
 /// What the manifest says then.
-fn expected(manifest: &Manifest, known: &Known) -> Manifest {
+fn expected(manifest: &Manifest, known: &KnownIds) -> Manifest {
     let mut expected = manifest.clone();
     if let (Some(vault), Some(id)) = (&mut expected.vault, &known.vault) {
         vault.clone_from(id);
@@ -220,12 +220,12 @@ mod tests {
         }
     }
 
-    fn known(names: &[&str]) -> Known {
+    fn known(names: &[&str]) -> KnownIds {
         let secrets = names.iter().map(|name| {
             let letter = name.to_lowercase();
             ((*name).to_owned(), ids(&letter[..1]))
         });
-        Known {
+        KnownIds {
             vault: Some("v".repeat(26)),
             secrets: secrets.collect(),
         }

@@ -22,7 +22,7 @@ pub(crate) enum Change {
 
 /// One variable or setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct SummaryLine {
     /// The variable, or the setting.
     pub name: String,
     /// The reference, the value, or what the setting does.
@@ -37,7 +37,7 @@ pub(crate) struct Group {
     /// What they are.
     pub title: String,
     /// One line each.
-    pub lines: Vec<Line>,
+    pub lines: Vec<SummaryLine>,
 }
 
 /// All that `manifest` hands out; `before` is what was allowed last.
@@ -73,7 +73,7 @@ fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
             None => "from the default vault".to_owned(),
         };
         let source = manifest.shown_source(spec);
-        let line = Line {
+        let line = SummaryLine {
             name: spec.name.to_string(),
             change: change(before, |record| {
                 record
@@ -92,8 +92,8 @@ fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
     groups
 }
 
-fn environments(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
-    let line = |id: &EnvironmentId| Line {
+fn environments(manifest: &Manifest, before: Option<&Record>) -> Vec<SummaryLine> {
+    let line = |id: &EnvironmentId| SummaryLine {
         name: id.to_string(),
         what: "all variables that it has, then and later".to_owned(),
         change: change(before, |record| record.had_environment(id.as_str())),
@@ -101,8 +101,8 @@ fn environments(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
     manifest.environments.iter().map(line).collect()
 }
 
-fn plain(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
-    let line = |(name, value): (String, &str)| Line {
+fn plain(manifest: &Manifest, before: Option<&Record>) -> Vec<SummaryLine> {
+    let line = |(name, value): (String, &str)| SummaryLine {
         change: change(before, |record| record.had_plain(&name, value)),
         what: shown(value).into_owned(),
         name,
@@ -110,8 +110,8 @@ fn plain(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
     manifest.plain_values().map(line).collect()
 }
 
-fn settings(manifest: &Manifest) -> Vec<Line> {
-    let setting = |name: &str, what: String| Line {
+fn settings(manifest: &Manifest) -> Vec<SummaryLine> {
+    let setting = |name: &str, what: String| SummaryLine {
         name: name.to_owned(),
         what,
         change: Change::None,
@@ -138,7 +138,7 @@ fn settings(manifest: &Manifest) -> Vec<Line> {
     all.chain(registries).chain(git).collect()
 }
 
-fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
+fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<SummaryLine> {
     let secrets = manifest.secrets.iter().map(|spec| spec.name.to_string());
     let plain = manifest.plain_values().map(|(name, _)| name);
     let environments = manifest.environments.iter().map(EnvironmentId::to_string);
@@ -146,7 +146,7 @@ fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<Line> {
     let names = before.into_iter().flat_map(Record::names);
     names
         .filter(|name| !there.contains(*name))
-        .map(|name| Line {
+        .map(|name| SummaryLine {
             name: shown(name).into_owned(),
             what: String::new(),
             change: Change::Gone,

@@ -7,16 +7,16 @@ use super::frame::COMMAND;
 use super::program::NoAnswer;
 use crate::base::error::{Error, Result};
 use crate::broker::id::EnvironmentId;
-use crate::broker::provider::Variable;
+use crate::broker::provider::ArrivedVariable;
 
 /// The Environments that are asked for, once.
-pub(super) struct Environments<'a> {
+pub(super) struct EnvironmentsRequest<'a> {
     ids: &'a [EnvironmentId],
     service_account: bool,
-    arrived: RefCell<Option<Vec<Variable>>>,
+    arrived: RefCell<Option<Vec<ArrivedVariable>>>,
 }
 
-impl<'a> Environments<'a> {
+impl<'a> EnvironmentsRequest<'a> {
     /// All of `ids`, for a service account or for a person.
     pub(super) fn new(ids: &'a [EnvironmentId], service_account: bool) -> Self {
         Self {
@@ -48,12 +48,12 @@ impl<'a> Environments<'a> {
     }
 
     /// Takes what has come.
-    pub(super) fn keep(&self, variables: Vec<Variable>) {
+    pub(super) fn keep(&self, variables: Vec<ArrivedVariable>) {
         self.arrived.replace(Some(variables));
     }
 
     /// What has come, at the end.
-    pub(super) fn arrived(self) -> Vec<Variable> {
+    pub(super) fn arrived(self) -> Vec<ArrivedVariable> {
         self.arrived.into_inner().unwrap_or_default()
     }
 

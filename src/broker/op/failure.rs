@@ -12,7 +12,7 @@ use crate::broker::id::is_like_an_id;
 
 /// The classes that matter to us.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum OpFailure {
     /// `op` works, but the secret is missing, ambiguous or unusable.
     NotThere(Trouble),
     /// `op run` has the values, but they are larger than one environment carries.
@@ -39,34 +39,34 @@ pub(crate) struct FailedCall<'a> {
 }
 
 /// Classifies a failed call by its diagnostic.
-pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
+pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> OpFailure {
     let preamble = |starts: &[&str]| diagnostic::preamble_has(stderr, starts);
     if preamble(&["No accounts configured"]) {
-        return Failure::Fatal(Error::NoAccount);
+        return OpFailure::Fatal(Error::NoAccount);
     }
     // An `env` that does not know `-0` says so without `op`'s prefix.
     if preamble(&["env: ", "/usr/bin/env: "]) {
-        return Failure::NotHandedOver;
+        return OpFailure::NotHandedOver;
     }
     // The words of Go for a crash, before a stack.
     if preamble(&["panic: ", "fatal error: "]) {
         let what = "it crashed instead";
-        return Failure::Fatal(Error::OpNonsense { what });
+        return OpFailure::Fatal(Error::OpNonsense { what });
     }
     let message = diagnostic::message(stderr);
     if message.starts_with("unknown flag: --environment") {
-        return Failure::Fatal(Error::NoEnvironments);
+        return OpFailure::Fatal(Error::NoEnvironments);
     }
     // The words of Go where a child cannot be started: the values are too large for an
     // environment, hold a NUL, or there is no `env` here. The items themselves can still be read.
     if message.starts_with("fork/exec ") || message.starts_with("exec: ") {
         return match message.trim_end().ends_with("argument list too long") {
-            true => Failure::TooLarge,
-            false => Failure::NotHandedOver,
+            true => OpFailure::TooLarge,
+            false => OpFailure::NotHandedOver,
         };
     }
     if let Some(trouble) = not_there(message) {
-        return Failure::NotThere(trouble);
+        return OpFailure::NotThere(trouble);
     }
     let error = sign_in(message, call)
         .or_else(|| app(message))
@@ -76,7 +76,7 @@ pub(crate) fn classify(stderr: &[u8], call: FailedCall<'_>) -> Failure {
             withheld: call.length,
             by_hand: call.by_hand.to_owned(),
         });
-    Failure::Fatal(error)
+    OpFailure::Fatal(error)
 }
 
 /// Whether `op` says that a field is missing in this `vault/item`, the names as we gave them.
@@ -339,12 +339,12 @@ mod tests {
         stamped
     }
 
-    fn name(failure: &Failure) -> String {
+    fn name(failure: &OpFailure) -> String {
         match failure {
-            Failure::NotThere(trouble) => trouble.to_string(),
-            Failure::TooLarge => "too large".to_owned(),
-            Failure::NotHandedOver => "not handed over".to_owned(),
-            Failure::Fatal(error) => error.to_string(),
+            OpFailure::NotThere(trouble) => trouble.to_string(),
+            OpFailure::TooLarge => "too large".to_owned(),
+            OpFailure::NotHandedOver => "not handed over".to_owned(),
+            OpFailure::Fatal(error) => error.to_string(),
         }
     }
 
@@ -535,12 +535,12 @@ mod tests {
         );
         assert!(matches!(
             failure,
-            Failure::Fatal(Error::SignedOut { session: true })
+            OpFailure::Fatal(Error::SignedOut { session: true })
         ));
         let none = b"No accounts configured for use with 1Password CLI.\n\n - Turn on \xff\n[ERROR] 2026/08/14 04:07:09 could not read secret 'op://a/b/c': error initializing client:\n";
         assert!(matches!(
             classify(none, FailedCall::default()),
-            Failure::Fatal(Error::NoAccount)
+            OpFailure::Fatal(Error::NoAccount)
         ));
     }
 
@@ -589,7 +589,7 @@ mod tests {
             };
             assert!(matches!(
                 classify(garbage, call),
-                Failure::Fatal(Error::OpUnknown { code: 2, .. })
+                OpFailure::Fatal(Error::OpUnknown { code: 2, .. })
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! The parsers of what `op` says, as targets of `tests/fuzz`.
 
-use super::failure::{FailedCall, Failure, classify};
+use super::failure::{FailedCall, OpFailure, classify};
 use super::frame::Frame;
 use super::item;
 use crate::broker::reference::Reference;
@@ -66,7 +66,7 @@ pub(crate) fn diagnostics(bytes: &[u8]) {
     };
     let failure = classify(&stderr, call);
     let said = match &failure {
-        Failure::Fatal(error) => format!("{error:?} {error} {:?}", error.hint()),
+        OpFailure::Fatal(error) => format!("{error:?} {error} {:?}", error.hint()),
         other => format!("{other:?}"),
     };
     assert!(!said.contains(CANARY), "{said}");

@@ -18,7 +18,7 @@ pub(crate) struct Vault {
 
 /// An item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Item {
+pub(crate) struct ListedItem {
     /// Its id.
     pub id: String,
     /// Its title.
@@ -31,7 +31,7 @@ pub(crate) struct Item {
 
 /// An item as it is listed, borrowed from the answer.
 #[derive(Deserialize)]
-pub(super) struct Entry<'a> {
+pub(super) struct ListEntry<'a> {
     #[serde(borrow)]
     pub id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -57,7 +57,7 @@ pub(super) struct VaultOf<'a> {
 ///
 /// # Errors
 /// [`Error::OpNonsense`] without a word of it.
-pub(super) fn entries(answer: &[u8]) -> Result<Vec<Entry<'_>>> {
+pub(super) fn entries(answer: &[u8]) -> Result<Vec<ListEntry<'_>>> {
     serde_json::from_slice(answer).map_err(|_| nonsense())
 }
 
@@ -76,9 +76,9 @@ pub(crate) fn vaults(answer: &[u8]) -> Result<Vec<Vault>> {
 ///
 /// # Errors
 /// [`Error::OpNonsense`] without a word of it.
-pub(crate) fn items(answer: &[u8]) -> Result<Vec<Item>> {
+pub(crate) fn items(answer: &[u8]) -> Result<Vec<ListedItem>> {
     let entries = entries(answer)?;
-    let item = |entry: Entry<'_>| Item {
+    let item = |entry: ListEntry<'_>| ListedItem {
         id: entry.id.into_owned(),
         title: entry.title.into_owned(),
         category: entry.category.into_owned(),
@@ -87,7 +87,7 @@ pub(crate) fn items(answer: &[u8]) -> Result<Vec<Item>> {
     Ok(entries.into_iter().map(item).collect())
 }
 
-impl Item {
+impl ListedItem {
     /// The field in which an item of this category keeps its secret.
     pub(crate) fn field(&self) -> &'static str {
         match self.category.as_str() {

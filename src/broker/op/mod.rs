@@ -40,10 +40,10 @@ use crate::broker::id::EnvironmentId;
 use crate::broker::provider::{Fetched, Outcome, Provider, Request};
 use credentials::Credentials;
 pub(crate) use credentials::Mode;
-use environments::Environments;
+use environments::EnvironmentsRequest;
 use interrupt::Interrupts;
 use os_keyring::OsKeyring;
-use program::Program;
+use program::OpProgram;
 use rate_limit::RateLimit;
 use rounds::Rounds;
 pub(crate) use rounds::processes;
@@ -55,7 +55,7 @@ const SIDE_BY_SIDE: usize = 16;
 
 /// 1Password's CLI, found, trusted and ready to be asked.
 pub(crate) struct Op {
-    program: Program,
+    program: OpProgram,
     timeout: Duration,
     promptless: bool,
     mode: Mode,
@@ -115,7 +115,7 @@ impl Op {
             credentials.describe()
         ));
         Ok(Self {
-            program: Program {
+            program: OpProgram {
                 path,
                 environment: credentials.environment(ours),
                 account: options.account,
@@ -177,7 +177,7 @@ impl Op {
             program: &self.program,
             at_once: if self.promptless { SIDE_BY_SIDE } else { 1 },
             requests,
-            environments: Environments::new(environments, self.mode == Mode::ServiceAccount),
+            environments: EnvironmentsRequest::new(environments, self.mode == Mode::ServiceAccount),
         }
     }
 

@@ -4,7 +4,7 @@
 //! the list decides for certain is taken from it; for the rest `op` is asked as before.
 
 use super::item::same;
-use super::list::{self, Entry};
+use super::list::{self, ListEntry};
 use crate::base::error::{Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::suggest;
@@ -15,7 +15,7 @@ use crate::broker::reference::Reference;
 pub(crate) const ITEMS: &[&str] = &["item", "list", "--format=json"];
 
 /// Every item's names, borrowed from `op`'s answer.
-pub(super) struct Listing<'a>(Vec<Entry<'a>>);
+pub(super) struct Listing<'a>(Vec<ListEntry<'a>>);
 
 /// What is known of the item of a reference.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,14 +55,14 @@ impl<'a> Listing<'a> {
 
     fn presence(&self, vault: &str, item: &str) -> Presence {
         let in_vault =
-            |entry: &&Entry<'_>| entry.vault.id == vault || same(&entry.vault.name, vault);
-        let entries: Vec<&Entry<'_>> = self.0.iter().filter(in_vault).collect();
+            |entry: &&ListEntry<'_>| entry.vault.id == vault || same(&entry.vault.name, vault);
+        let entries: Vec<&ListEntry<'_>> = self.0.iter().filter(in_vault).collect();
         let vaults = entries.iter().map(|entry| &entry.vault.id);
         let one_vault = vaults.clone().min() == vaults.max();
-        let titled = |entry: &&&Entry<'_>| same(&entry.title, item);
-        let exact = |entry: &&&Entry<'_>| entry.title == item;
+        let titled = |entry: &&&ListEntry<'_>| same(&entry.title, item);
+        let exact = |entry: &&&ListEntry<'_>| entry.title == item;
         let by_id = entries.iter().find(|entry| entry.id == item);
-        let there = |entry: &Entry<'_>| Presence::There {
+        let there = |entry: &ListEntry<'_>| Presence::There {
             vault: entry.vault.id.to_string(),
             item: entry.id.to_string(),
         };
@@ -107,15 +107,15 @@ pub(crate) fn whereabouts(answer: &[u8], asked: &[(&str, &str)]) -> Result<Vec<P
 }
 
 /// The title that was probably meant.
-fn nearest(item: &str, entries: &[&Entry<'_>]) -> Option<String> {
+fn nearest(item: &str, entries: &[&ListEntry<'_>]) -> Option<String> {
     let titles = entries.iter().map(|entry| entry.title.as_ref());
     let near = suggest::nearest(item, titles.filter(|title| !title.is_empty()))?;
     Some(format!("did you mean `{near}`?"))
 }
 
 /// The ids of items of one title, with the day on which each was edited last.
-fn twins<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Option<String> {
-    let told = |entry: &Entry<'_>| match entry.updated_at.get(..10) {
+fn twins<'e, 'a: 'e>(entries: impl Iterator<Item = &'e ListEntry<'a>>) -> Option<String> {
+    let told = |entry: &ListEntry<'_>| match entry.updated_at.get(..10) {
         Some(day) => format!("{} (edited {day})", entry.id),
         None => entry.id.to_string(),
     };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::diagnostic;
-use super::failure::{self, FailedCall, Failure};
+use super::failure::{self, FailedCall, OpFailure};
 use super::process::Call;
 use crate::base::environment_block::EnvironmentBlock;
 use crate::base::error::{Error, Result, Trouble};
@@ -16,7 +16,7 @@ use crate::base::shell_quote;
 use crate::base::ui::Ui;
 
 /// `op` and all that its calls have in common.
-pub(super) struct Program {
+pub(super) struct OpProgram {
     /// The trusted binary.
     pub path: PathBuf,
     /// Its environment.
@@ -55,7 +55,7 @@ impl NoAnswer {
 /// The result of a single call.
 pub(super) type Answered = std::result::Result<Locked, NoAnswer>;
 
-impl Program {
+impl OpProgram {
     /// Runs `op` once, with `variables` beside its environment. `by_hand` is the command that shows
     /// an unknown failure to a person; it can be another one, since `op run` needs our variables.
     pub(super) async fn call(
@@ -114,10 +114,10 @@ impl Program {
             by_hand: &self.by_hand(by_hand),
         };
         let why = match failure::classify(&answer.stderr, context) {
-            Failure::NotThere(trouble) => NoAnswer::Trouble(trouble),
-            Failure::TooLarge => NoAnswer::TooLarge,
-            Failure::NotHandedOver => NoAnswer::NotHandedOver,
-            Failure::Fatal(error) => return Err(error),
+            OpFailure::NotThere(trouble) => NoAnswer::Trouble(trouble),
+            OpFailure::TooLarge => NoAnswer::TooLarge,
+            OpFailure::NotHandedOver => NoAnswer::NotHandedOver,
+            OpFailure::Fatal(error) => return Err(error),
         };
         let lacks = |item: &String| failure::lacks_a_field(&answer.stderr, item);
         Ok((Err(why), items.iter().position(lacks)))

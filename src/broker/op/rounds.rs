@@ -14,25 +14,25 @@ mod items;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::environments::{self, Environments};
+use super::environments::{self, EnvironmentsRequest};
 use super::frame::Frame;
-use super::program::{NoAnswer, Program};
+use super::program::{NoAnswer, OpProgram};
 use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::{self, Locked};
 use crate::base::secret::Secret;
-use crate::broker::provider::{Outcome, Request, Variable};
+use crate::broker::provider::{ArrivedVariable, Outcome, Request};
 use crate::broker::reference::Reference;
 
 /// Everything that is asked of `op` for some requests.
 pub(super) struct Rounds<'a> {
     /// `op`.
-    pub program: &'a Program,
+    pub program: &'a OpProgram,
     /// How many of its processes may run at the same time.
     pub at_once: usize,
     /// What is wanted.
     pub requests: &'a [Request<'a>],
     /// What comes along.
-    pub environments: Environments<'a>,
+    pub environments: EnvironmentsRequest<'a>,
 }
 
 /// How many processes it takes where nothing is missing and all fits into one environment.
@@ -218,7 +218,7 @@ impl Rounds<'_> {
         let (ranges, others) = parsed?;
         let whole = Secret::new(answer);
         if frame.has_others() {
-            let variable = |(name, range)| Variable {
+            let variable = |(name, range)| ArrivedVariable {
                 name,
                 value: whole.slice(range),
             };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::moment::Moment;
-use super::state::{Answer, Flight, State, Waiting};
+use super::state::{Flight, SharedAnswer, State, Waiter};
 use super::store::concerns_all;
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Result};
@@ -20,10 +20,10 @@ use crate::broker::session::Session;
 const GATHER: Duration = Duration::from_millis(3);
 
 /// Asks for `names`; the answer comes by what is returned.
-pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<Answer> {
+pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<SharedAnswer> {
     let (reply, answer) = oneshot::channel();
     let mut flight = state.flight.borrow_mut();
-    let waiting = Waiting { names, reply };
+    let waiting = Waiter { names, reply };
     let joins = |flight: &&mut Flight| {
         let asked = |name| is_asked(state, flight, name);
         waiting.names.iter().all(asked)
@@ -71,9 +71,9 @@ pub(super) async fn run(state: Rc<State>) {
 }
 
 /// One call for all; if it fails for a reason that may be one of them's alone, one for each.
-async fn together(state: &State, batch: Vec<Waiting>) {
+async fn together(state: &State, batch: Vec<Waiter>) {
     // Those who have gone meanwhile cost nothing.
-    let batch: Vec<Waiting> = batch
+    let batch: Vec<Waiter> = batch
         .into_iter()
         .filter(|one| !one.reply.is_closed())
         .collect();
@@ -97,7 +97,7 @@ async fn together(state: &State, batch: Vec<Waiting>) {
 }
 
 /// Asks `op`; gives its answer and all who wait for it by then. `None` where a signal ended it.
-async fn call(state: &State, batch: Vec<Waiting>) -> Option<(Answer, Vec<Waiting>)> {
+async fn call(state: &State, batch: Vec<Waiter>) -> Option<(SharedAnswer, Vec<Waiter>)> {
     let mut names: Vec<EnvName> = vec![];
     for name in batch.iter().flat_map(|one| &one.names) {
         if !names.contains(name) {
@@ -156,7 +156,7 @@ fn learn(state: &State, names: &[EnvName], answer: &Result<Vec<(EnvName, Outcome
     }
 }
 
-fn deliver(answer: &Answer, waiting: Vec<Waiting>) {
+fn deliver(answer: &SharedAnswer, waiting: Vec<Waiter>) {
     for one in waiting {
         let _ = one.reply.send(Rc::clone(answer));
     }

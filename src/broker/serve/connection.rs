@@ -31,13 +31,13 @@ const ASKING: Duration = Duration::from_secs(5);
 const HEARING: Duration = Duration::from_secs(10);
 
 /// What is sent.
-struct Answer {
+struct Response {
     bytes: Locked,
     /// What it takes of the client's room, until it is heard.
     _room: Option<OwnedSemaphorePermit>,
 }
 
-impl From<Locked> for Answer {
+impl From<Locked> for Response {
     fn from(bytes: Locked) -> Self {
         Self { bytes, _room: None }
     }
@@ -76,7 +76,7 @@ async fn answer(
     client: &Client,
     stream: &mut UnixStream,
     event: &mut Event,
-) -> Option<Answer> {
+) -> Option<Response> {
     let peer = stream.peer_cred().ok();
     event.uid = peer.map_or(u32::MAX, |peer| peer.uid());
     event.pid = peer.and_then(|peer| peer.pid()).unwrap_or_default();
@@ -92,7 +92,7 @@ async fn answer(
         return Some(wire::refused(Exit::RateLimited, &text).into());
     }
     if let Some(name) = loads {
-        return load(state, client, &name, event).await.map(Answer::from);
+        return load(state, client, &name, event).await.map(Response::from);
     }
     let question = match timeout(ASKING, read(stream)).await {
         Ok(Ok(question)) => question,
@@ -129,7 +129,7 @@ async fn answer(
     }
 }
 
-fn no_question() -> Answer {
+fn no_question() -> Response {
     wire::refused(Exit::Usage, "this is no question for a broker").into()
 }
 
@@ -158,7 +158,7 @@ async fn get(
     stream: &mut UnixStream,
     names: Vec<String>,
     event: &mut Event,
-) -> Answer {
+) -> Response {
     let mut told = Told::default();
     let found = tokio::select! {
         found = find(state, client, &names, &mut told) => found,
@@ -177,7 +177,7 @@ async fn get(
     if let Err(error) = &found {
         event.why = error.to_string();
     }
-    Answer {
+    Response {
         bytes: wire::ok(&cache::relay(&found.map_err(|error| in_few_words(&error)))),
         _room: room,
     }

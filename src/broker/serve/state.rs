@@ -31,19 +31,19 @@ const CALLS: u32 = 60;
 const ROOM: usize = 4 * LONGEST_ANSWER / 1024;
 
 /// What `op` said, for all who wait for it.
-pub(super) type Answer = Rc<Result<Vec<(EnvName, Outcome)>, Error>>;
+pub(super) type SharedAnswer = Rc<Result<Vec<(EnvName, Outcome)>, Error>>;
 
 /// One who waits for `op`.
-pub(super) struct Waiting {
+pub(super) struct Waiter {
     pub names: Vec<EnvName>,
-    pub reply: oneshot::Sender<Answer>,
+    pub reply: oneshot::Sender<SharedAnswer>,
 }
 
 /// What is being asked of `op` now, and who waits for it.
 #[derive(Default)]
 pub(super) struct Flight {
     pub names: Vec<EnvName>,
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<Waiter>,
     /// Whoever came after everything was forgotten asks anew.
     pub generation: u64,
 }
@@ -54,7 +54,7 @@ pub(super) struct State {
     pub session: RefCell<Session>,
     pub clients: RefCell<BTreeMap<String, Rc<Client>>>,
     pub store: RefCell<Store>,
-    pub queue: RefCell<Vec<Waiting>>,
+    pub queue: RefCell<Vec<Waiter>>,
     pub flight: RefCell<Option<Flight>>,
     /// Somebody waits in the queue.
     pub asked: Notify,

@@ -23,21 +23,21 @@ const LIMITED: Duration = Duration::from_secs(60);
 /// Values, and why there are none.
 #[derive(Default)]
 pub(super) struct Store {
-    entries: HashMap<EnvName, Entry>,
+    entries: HashMap<EnvName, KeptOutcome>,
     /// How long each name may be of use to anybody.
     longest: HashMap<EnvName, Duration>,
-    failures: HashMap<EnvName, Failure>,
-    breaker: Option<Failure>,
+    failures: HashMap<EnvName, KnownFailure>,
+    breaker: Option<KnownFailure>,
     looked: Moment,
 }
 
-struct Entry {
+struct KeptOutcome {
     outcome: Outcome,
     at: Moment,
 }
 
 /// A failure of `op`, and how long it answers instead of `op`.
-struct Failure {
+struct KnownFailure {
     until: Moment,
     limited: bool,
     text: String,
@@ -45,7 +45,7 @@ struct Failure {
     exit: Exit,
 }
 
-impl Failure {
+impl KnownFailure {
     fn error(&self, now: Moment) -> Error {
         if self.limited {
             return Error::RateLimited {
@@ -150,13 +150,13 @@ impl Store {
         }
         let outcome = outcome.clone();
         self.entries
-            .insert(name.clone(), Entry { outcome, at: now });
+            .insert(name.clone(), KeptOutcome { outcome, at: now });
     }
 
     /// Remembers that `op` failed for `names`: for everybody, where it would fail for anybody.
     pub(super) fn fail(&mut self, names: &[EnvName], error: &Error, now: Moment) {
         let Some(time) = time(error) else { return };
-        let failure = || Failure {
+        let failure = || KnownFailure {
             until: Moment {
                 since_boot: now.since_boot + time,
                 ..now

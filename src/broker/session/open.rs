@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Backend, Session, Settings, remote, settings};
+use super::{Backend, Session, SessionSettings, remote, settings};
 use crate::base::environment::{self, Lookup};
 use crate::base::error::Result;
 use crate::base::own_environment::OwnEnvironment;
@@ -21,7 +21,7 @@ impl Session {
     ///
     /// # Errors
     /// When a manifest, a dotenv file or a variable of ours cannot be used.
-    pub(crate) fn open(caller: Caller, settings: Settings, ui: Ui) -> Result<Self> {
+    pub(crate) fn open(caller: Caller, settings: SessionSettings, ui: Ui) -> Result<Self> {
         let asked = settings.manifest.is_some();
         let session = Self::read(caller, settings, ui, manifest::load)?;
         if caller == Caller::Command {
@@ -35,7 +35,7 @@ impl Session {
 
     /// The same for a look at the manifest, which nobody needs to have allowed. It is not to ask
     /// `op` for anything.
-    pub(crate) fn inspect(settings: Settings, ui: Ui) -> Result<Self> {
+    pub(crate) fn inspect(settings: SessionSettings, ui: Ui) -> Result<Self> {
         let asked = settings.manifest.is_some();
         let session = Self::read(Caller::Command, settings, ui, manifest::inspect)?;
         if !asked {
@@ -45,7 +45,7 @@ impl Session {
     }
 
     /// The same past the working directory, where a manifest is only about to be written.
-    pub(crate) fn beside(settings: Settings, ui: Ui) -> Result<Self> {
+    pub(crate) fn beside(settings: SessionSettings, ui: Ui) -> Result<Self> {
         Self::read(Caller::Command, settings, ui, |asked, _, lookup| {
             manifest::load(asked, &Start::Environment, lookup)
         })
@@ -80,7 +80,7 @@ impl Session {
 
     fn read(
         caller: Caller,
-        settings: Settings,
+        settings: SessionSettings,
         ui: Ui,
         load: fn(Option<&Path>, &Start, Lookup<'_>) -> Result<Manifest>,
     ) -> Result<Self> {

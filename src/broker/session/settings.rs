@@ -22,7 +22,7 @@ pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the user chose on the command line. The environment fills in what is left open.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct SessionSettings {
     /// `--manifest`.
     pub manifest: Option<PathBuf>,
     /// `--env-file`.

@@ -8,7 +8,7 @@ use crate::base::command_line::When;
 use crate::base::error::{Error, Result};
 use crate::broker::id::EnvironmentId;
 use crate::broker::plan::Selection;
-use crate::broker::session::{self, CacheUse, Settings};
+use crate::broker::session::{self, CacheUse, SessionSettings};
 
 /// What applies to every command.
 #[derive(Args, Clone, Debug, Default)]
@@ -72,11 +72,11 @@ pub(in crate::cli) struct Global {
 
 impl Global {
     /// The settings, without types of clap.
-    pub(in crate::cli) fn settings(self) -> Result<Settings> {
+    pub(in crate::cli) fn settings(self) -> Result<SessionSettings> {
         let timeout = self.timeout.as_deref();
         let timeout = timeout.map(|text| session::timeout("--timeout", text));
         let environments = self.environment.iter().map(|text| environment(text));
-        Ok(Settings {
+        Ok(SessionSettings {
             manifest: self.manifest,
             env_file: self.env_file,
             selection: Selection {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
-use crate::broker::registry::Host;
+use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
 use crate::credential_helper::client_config::config::{Client, Config};
 use crate::credential_helper::client_config::{file, location};
@@ -17,14 +17,14 @@ pub(super) struct ClientFile {
 }
 
 /// The hosts that the manifest has a password for.
-pub(super) fn registries(session: &Session) -> Vec<Host> {
+pub(super) fn registries(session: &Session) -> Vec<HostPort> {
     let registries = session.manifest.registries.iter();
     registries.map(|spec| spec.host.clone()).collect()
 }
 
 /// The hosts that were named, or all of the manifest.
-pub(super) fn hosts(session: &Session, named: &[String]) -> Result<Vec<Host>> {
-    let hosts: Vec<Host> = match named.is_empty() {
+pub(super) fn hosts(session: &Session, named: &[String]) -> Result<Vec<HostPort>> {
+    let hosts: Vec<HostPort> = match named.is_empty() {
         false => named.iter().map(|text| host(text)).collect::<Result<_>>()?,
         true => registries(session),
     };
@@ -77,8 +77,8 @@ pub(super) fn clients(client: Client) -> &'static str {
     }
 }
 
-pub(super) fn host(text: &str) -> Result<Host> {
-    Host::parse(text).ok_or_else(|| {
+pub(super) fn host(text: &str) -> Result<HostPort> {
+    HostPort::parse(text).ok_or_else(|| {
         Error::usage(
             format!("`{text}` is not a registry host"),
             "write it as in an image's name, such as ghcr.io",

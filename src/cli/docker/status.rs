@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::files::{clients, files, hosts, registries};
 use crate::base::error::Result;
 use crate::base::ui::{Tone, clean};
-use crate::broker::registry::{DOCKER_HUB, Host};
+use crate::broker::registry::{DOCKER_HUB, HostPort};
 use crate::broker::session::Session;
 use crate::cli::arguments::Wiring;
 use crate::cli::stdout;
@@ -28,7 +28,7 @@ pub(super) fn status(session: &Session, wiring: &Wiring) -> Result<()> {
     let lookup = session.lookup();
     let hosts = hosts(session, &wiring.registry)?;
     let disabled = disabled_hosts::read(&lookup);
-    let off: HashSet<&Host> = disabled.iter().collect();
+    let off: HashSet<&HostPort> = disabled.iter().collect();
     let mut text = match location::on_path(&lookup, location::HELPER) {
         Some(path) => format!("helper  {}\n", clean(&path.display().to_string())),
         None => {
@@ -63,9 +63,9 @@ pub(super) fn status(session: &Session, wiring: &Wiring) -> Result<()> {
 }
 
 /// Disabled hosts that no other line shows, such as a mistyped one.
-fn disabled_elsewhere(session: &Session, listed: &[Host], mut off: Vec<Host>) -> String {
+fn disabled_elsewhere(session: &Session, listed: &[HostPort], mut off: Vec<HostPort>) -> String {
     let known = registries(session);
-    let shown: HashSet<&Host> = listed.iter().chain(&known).collect();
+    let shown: HashSet<&HostPort> = listed.iter().chain(&known).collect();
     off.retain(|host| !shown.contains(host));
     let lines: String = off
         .iter()
@@ -77,7 +77,7 @@ fn disabled_elsewhere(session: &Session, listed: &[Host], mut off: Vec<Host>) ->
     }
 }
 
-fn line(session: &Session, overview: &Overview<'_>, host: &Host, off: bool) -> String {
+fn line(session: &Session, overview: &Overview<'_>, host: &HostPort, off: bool) -> String {
     let paint = |tone, text: &str| session.ui.paint(tone, text);
     let asks = match overview.asks(host).as_deref() {
         Some(SUFFIX) if off => paint(Tone::Notice, "asks oc-secrets, which is off for it"),

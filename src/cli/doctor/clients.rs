@@ -6,7 +6,7 @@ use super::row::Row;
 use crate::base::error::Result;
 use crate::base::shell_quote;
 use crate::broker::manifest::Origin;
-use crate::broker::registry::Host;
+use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
 use crate::credential_helper::client_config::config::{Client, Config, SUFFIX};
 use crate::credential_helper::client_config::git::{self, Git};
@@ -27,13 +27,13 @@ pub(super) fn rows(helpers: &Session) -> Vec<Row> {
     ) {
         return vec![];
     }
-    let registries: Vec<Host> = helpers
+    let registries: Vec<HostPort> = helpers
         .manifest
         .registries
         .iter()
         .map(|spec| spec.host.clone())
         .collect();
-    let hosts: Vec<Host> = helpers
+    let hosts: Vec<HostPort> = helpers
         .manifest
         .git
         .iter()
@@ -91,7 +91,7 @@ fn wiring(
     name: &'static str,
     client: Client,
     paths: &[PathBuf],
-    hosts: &[Host],
+    hosts: &[HostPort],
     install: &str,
 ) -> Row {
     let mut unwired: Vec<&str> = vec![];
@@ -101,8 +101,13 @@ fn wiring(
             Err(what) => return broken(name, path, &what),
         };
         let overview = config.overview();
-        let asks = |host: &&Host| overview.asks(host).as_deref() == Some(SUFFIX);
-        unwired.extend(hosts.iter().filter(|host| !asks(host)).map(Host::as_str));
+        let asks = |host: &&HostPort| overview.asks(host).as_deref() == Some(SUFFIX);
+        unwired.extend(
+            hosts
+                .iter()
+                .filter(|host| !asks(host))
+                .map(HostPort::as_str),
+        );
     }
     unwired.sort_unstable();
     unwired.dedup();
@@ -126,7 +131,7 @@ fn broken(name: &'static str, path: &Path, what: &str) -> Row {
     Row::fail(name, format!("{}: {what}", path.display())).fix(format!("${{EDITOR:-vi}} {quoted}"))
 }
 
-fn git_row(git: &Git, hosts: &[Host]) -> Result<Row> {
+fn git_row(git: &Git, hosts: &[HostPort]) -> Result<Row> {
     let (mut unwired, mut stored) = (vec![], vec![]);
     for host in hosts {
         let asks = git.asks(host)?;
@@ -153,10 +158,10 @@ fn git_row(git: &Git, hosts: &[Host]) -> Result<Row> {
     })
 }
 
-fn joined(hosts: &[Host]) -> String {
+fn joined(hosts: &[HostPort]) -> String {
     hosts
         .iter()
-        .map(Host::as_str)
+        .map(HostPort::as_str)
         .collect::<Vec<_>>()
         .join(", ")
 }

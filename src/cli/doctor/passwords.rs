@@ -44,25 +44,25 @@ pub(super) fn rows(lookup: Lookup<'_>) -> Vec<Row> {
 }
 
 /// A file of another program below the home directory.
-struct Known {
+struct PasswordFile {
     name: &'static str,
     holds: fn(&str) -> bool,
     /// The command that takes the passwords out, for this file.
     take_out: fn(&str) -> String,
 }
 
-const FILES: &[Known] = &[
-    Known {
+const FILES: &[PasswordFile] = &[
+    PasswordFile {
         name: ".git-credentials",
         holds: |text| text.lines().any(|line| line.contains("://")),
         take_out: |file| format!("rm {file}"),
     },
-    Known {
+    PasswordFile {
         name: ".netrc",
         holds: |text| text.split_whitespace().any(|word| word == "password"),
         take_out: |file| format!("${{EDITOR:-vi}} {file}"),
     },
-    Known {
+    PasswordFile {
         name: ".npmrc",
         holds: |text| {
             text.lines().any(|line| {
@@ -76,7 +76,7 @@ const FILES: &[Known] = &[
         },
         take_out: |file| format!("sed -i -E '/(_authToken|_password|_auth) *=/d' {file}"),
     },
-    Known {
+    PasswordFile {
         name: ".pypirc",
         holds: |text| {
             text.lines()
@@ -86,7 +86,7 @@ const FILES: &[Known] = &[
     },
 ];
 
-impl Known {
+impl PasswordFile {
     fn row(&self, home: &Path) -> Option<Row> {
         let path = home.join(self.name);
         let text = read(&path)?;

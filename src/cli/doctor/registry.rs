@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::row::Row;
 use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
-use crate::broker::registry::Host;
+use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
 use crate::deploy::docker::auth::Auth;
 use crate::deploy::docker::pull_error::{PullError, classify};
@@ -29,7 +29,7 @@ pub(super) fn row(helpers: &Session, image: &str) -> Row {
 }
 
 fn look(helpers: &Session, image: &ImageRef) -> Result<Row> {
-    let host = Host::parse(image.registry());
+    let host = HostPort::parse(image.registry());
     let mut specs = helpers.manifest.registries.iter();
     let Some(spec) = specs.find(|spec| Some(&spec.host) == host.as_ref()) else {
         let text = format!(

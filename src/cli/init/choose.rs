@@ -4,7 +4,7 @@ use super::super::ask;
 use crate::base::error::Result;
 use crate::base::ui::clean;
 use crate::broker::op::Op;
-use crate::broker::op::list::{self, Item, Vault};
+use crate::broker::op::list::{self, ListedItem, Vault};
 
 /// How many titles are shown at once.
 const SHOWN: usize = 30;
@@ -40,7 +40,7 @@ pub(super) fn vault(op: &Op) -> Result<Option<Vault>> {
 }
 
 /// All items of `vault`, by name or id.
-pub(super) fn all_items(op: &Op, vault: &str) -> Result<Vec<Item>> {
+pub(super) fn all_items(op: &Op, vault: &str) -> Result<Vec<ListedItem>> {
     let vault = format!("--vault={vault}");
     let answer = op.ask(&["item", "list", &vault, "--format=json"])?;
     let mut items = list::items(&answer)?;
@@ -49,7 +49,7 @@ pub(super) fn all_items(op: &Op, vault: &str) -> Result<Vec<Item>> {
 }
 
 /// Those of `items` that the user wants; `None` where the user wants to end.
-pub(super) fn items(items: &[Item]) -> Result<Option<Vec<Item>>> {
+pub(super) fn items(items: &[ListedItem]) -> Result<Option<Vec<ListedItem>>> {
     if items.is_empty() {
         ask::show("There is no item in it yet.\n");
         return Ok(Some(vec![]));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::broker::manifest::{self, Origin, quoted};
-use crate::broker::op::list::Item;
+use crate::broker::op::list::ListedItem;
 use crate::broker::reference::Reference;
 
 /// What is known of a new manifest.
@@ -62,7 +62,7 @@ const TAIL: &str = "
 
 impl Draft {
     /// Adds the items of a list.
-    pub(super) fn add_items(&mut self, items: &[Item], all: &[Item]) {
+    pub(super) fn add_items(&mut self, items: &[ListedItem], all: &[ListedItem]) {
         for item in items {
             let name = self.unused(&name_of(&item.title));
             let twins = all.iter().filter(|other| other.title == item.title);
@@ -236,8 +236,8 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn item(id: &str, title: &str, category: &str) -> Item {
-        Item {
+    fn item(id: &str, title: &str, category: &str) -> ListedItem {
+        ListedItem {
             id: id.to_owned(),
             title: title.to_owned(),
             category: category.to_owned(),

@@ -31,13 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INSTEAD: &str = "keep the token in a file of the service's user, mode 600, that OC_SECRETS_TOKEN_FILE names; on a desktop: oc-secrets login";
 
 /// A credential that can be made here.
-pub(super) struct Credential {
+pub(super) struct SystemdCredential {
     unit: String,
     path: PathBuf,
     program: PathBuf,
 }
 
-impl Credential {
+impl SystemdCredential {
     /// For `unit`.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::before::Before;
 use super::json::{Object, indentation};
-use crate::broker::registry::{Asked, Host};
+use crate::broker::registry::{HostPort, HostQuery};
 
 /// The part of our helper's name that these files hold.
 pub(crate) const SUFFIX: &str = "oc";
@@ -39,7 +39,7 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Install<'a> {
     /// For these hosts.
-    pub hosts: &'a [Host],
+    pub hosts: &'a [HostPort],
     /// Remove plaintext credentials for them.
     pub remove_plaintext: bool,
     /// The store that Docker would detect.
@@ -151,12 +151,12 @@ impl Config {
 
     /// Removes our helper: for `hosts`, or for all if that is empty. What stood there before comes back.
     /// Returns whether nothing of ours is left.
-    pub(crate) fn uninstall(&mut self, hosts: &[Host], before: &Before) -> bool {
+    pub(crate) fn uninstall(&mut self, hosts: &[HostPort], before: &Before) -> bool {
         let mut helpers = self.table("credHelpers");
         let earlier = parsed(before.helpers.as_deref());
-        let these: HashSet<&Host> = hosts.iter().collect();
+        let these: HashSet<&HostPort> = hosts.iter().collect();
         for key in self.ours() {
-            let named = Asked::parse(&key).is_some_and(|asked| these.contains(&asked.host));
+            let named = HostQuery::parse(&key).is_some_and(|asked| these.contains(&asked.host));
             if hosts.is_empty() || named {
                 match earlier.get(&key) {
                     Some(value) if earlier.text(&key).as_deref() != Some(SUFFIX) => {
@@ -211,9 +211,9 @@ impl Config {
     }
 
     /// The keys of `auths` under which a secret is stored unencrypted, by the hosts that they name.
-    fn plaintext(&self) -> HashMap<Host, Vec<String>> {
+    fn plaintext(&self) -> HashMap<HostPort, Vec<String>> {
         let auths = self.table("auths");
-        let mut found: HashMap<Host, Vec<String>> = HashMap::new();
+        let mut found: HashMap<HostPort, Vec<String>> = HashMap::new();
         for key in auths.keys().filter(|key| holds_secret(&auths, key)) {
             for host in hosts(key) {
                 found.entry(host).or_default().push(key.to_owned());
@@ -249,7 +249,7 @@ impl Config {
     }
 
     /// The key under which this file names `host`.
-    fn key<'a>(&self, host: &'a Host) -> &'a str {
+    fn key<'a>(&self, host: &'a HostPort) -> &'a str {
         match self.client {
             Client::Docker => host.docker_key(),
             Client::Podman => host.as_str(),
@@ -302,29 +302,29 @@ pub(crate) struct Overview<'a> {
     config: &'a Config,
     helpers: Object,
     store: Option<String>,
-    plaintext: HashMap<Host, Vec<String>>,
+    plaintext: HashMap<HostPort, Vec<String>>,
 }
 
 impl Overview<'_> {
     /// The helper that is asked for `host`, or `None` if only the file itself is read.
-    pub(crate) fn asks(&self, host: &Host) -> Option<String> {
+    pub(crate) fn asks(&self, host: &HostPort) -> Option<String> {
         let own = self.helpers.text(self.config.key(host));
         own.or_else(|| self.store.clone())
     }
 
     /// Whether a secret for `host` is stored in the file unencrypted.
-    pub(crate) fn has_plaintext(&self, host: &Host) -> bool {
+    pub(crate) fn has_plaintext(&self, host: &HostPort) -> bool {
         self.plaintext.contains_key(host)
     }
 }
 
 /// The hosts that a key of `auths` is for: it can name something below one, as Podman writes them.
-fn hosts(key: &str) -> Vec<Host> {
+fn hosts(key: &str) -> Vec<HostPort> {
     let bare = key.split_once("://").map_or(key, |(_, rest)| rest);
     let first = bare.split('/').next().unwrap_or_default();
-    let mut hosts: Vec<Host> = [key, bare, first]
+    let mut hosts: Vec<HostPort> = [key, bare, first]
         .into_iter()
-        .filter_map(|text| Some(Asked::parse(text)?.host))
+        .filter_map(|text| Some(HostQuery::parse(text)?.host))
         .collect();
     hosts.sort();
     hosts.dedup();
@@ -335,8 +335,8 @@ fn hosts(key: &str) -> Vec<Host> {
 mod tests {
     use super::*;
 
-    fn host(text: &str) -> Host {
-        Host::parse(text).expect("a host")
+    fn host(text: &str) -> HostPort {
+        HostPort::parse(text).expect("a host")
     }
 
     /// The file after `install` for ghcr.io, and what was noted.
@@ -555,7 +555,7 @@ mod tests {
         });
         let before = theirs.before(&both, false, Some(before));
         assert!(!both.uninstall(&quay, &before));
-        let asks = |config: &Config, host: &Host| config.overview().asks(host);
+        let asks = |config: &Config, host: &HostPort| config.overview().asks(host);
         assert_eq!(asks(&both, &quay[0]).as_deref(), Some("q"));
         assert_eq!(asks(&both, &ghcr[0]).as_deref(), Some("oc"));
         assert!(both.uninstall(&[], &before));

@@ -12,7 +12,7 @@ use super::location;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Result};
 use crate::base::program;
-use crate::broker::registry::{Asked, Host};
+use crate::broker::registry::{HostPort, HostQuery};
 
 /// The name under which git looks for our helper.
 pub(crate) const HELPER: &str = "git-credential-oc";
@@ -61,7 +61,7 @@ impl Git {
     }
 
     /// What git would ask for `host`.
-    pub(crate) fn asks(&self, host: &Host) -> Result<Asks> {
+    pub(crate) fn asks(&self, host: &HostPort) -> Result<Asks> {
         let helpers = effective(&self.settings()?, host);
         let at = helpers.iter().position(|helper| is_ours(helper));
         Ok(Asks {
@@ -72,7 +72,7 @@ impl Git {
     }
 
     /// Adds our helper for `host`; tells whether that changed anything.
-    pub(crate) fn install(&self, host: &Host) -> Result<bool> {
+    pub(crate) fn install(&self, host: &HostPort) -> Result<bool> {
         let values = additions(&self.settings()?, host);
         for value in &values {
             self.change(&["--add", &key(host), value])?;
@@ -81,7 +81,7 @@ impl Git {
     }
 
     /// Removes our helper for `host`, and what [`Self::install`] wrote beside it.
-    pub(crate) fn uninstall(&self, host: &Host) -> Result<bool> {
+    pub(crate) fn uninstall(&self, host: &HostPort) -> Result<bool> {
         let values = removals(&self.settings()?, host);
         for value in &values {
             self.change(&["--unset-all", &key(host), &exactly(value)])?;
@@ -100,10 +100,10 @@ impl Git {
     }
 
     /// The hosts for which our helper is asked by a key of their own.
-    pub(crate) fn hosts(&self) -> Result<Vec<Host>> {
+    pub(crate) fn hosts(&self) -> Result<Vec<HostPort>> {
         let settings = self.settings()?;
         let ours = settings.iter().filter(|(_, value)| is_ours(value));
-        let mut hosts: Vec<Host> = ours.filter_map(|(key, _)| host_of(key)).collect();
+        let mut hosts: Vec<HostPort> = ours.filter_map(|(key, _)| host_of(key)).collect();
         hosts.sort();
         hosts.dedup();
         Ok(hosts)
@@ -152,19 +152,19 @@ fn parse(listing: &[u8]) -> Vec<(String, String)> {
     text.split('\0').filter_map(pair).collect()
 }
 
-fn key(host: &Host) -> String {
+fn key(host: &HostPort) -> String {
     format!("credential.https://{host}.helper")
 }
 
 /// The host of a key such as `credential.https://github.com.helper`.
-fn host_of(key: &str) -> Option<Host> {
+fn host_of(key: &str) -> Option<HostPort> {
     let url = key.strip_prefix("credential.")?.strip_suffix(".helper")?;
-    let asked = Asked::parse(url).filter(|_| url.contains("://"))?;
+    let asked = HostQuery::parse(url).filter(|_| url.contains("://"))?;
     (!asked.plain).then_some(asked.host)
 }
 
 /// The helpers for `host`, in the order in which git asks them; an empty one clears the list.
-fn effective(settings: &[(String, String)], host: &Host) -> Vec<String> {
+fn effective(settings: &[(String, String)], host: &HostPort) -> Vec<String> {
     let mut helpers: Vec<String> = vec![];
     for (key, value) in settings {
         if key == EVERYWHERE || host_of(key).as_ref() == Some(host) {
@@ -178,7 +178,7 @@ fn effective(settings: &[(String, String)], host: &Host) -> Vec<String> {
 }
 
 /// What is to be added for `host`, so that ours is asked and `store` is not.
-fn additions(settings: &[(String, String)], host: &Host) -> Vec<String> {
+fn additions(settings: &[(String, String)], host: &HostPort) -> Vec<String> {
     let helpers = effective(settings, host);
     let ours = helpers.iter().any(|helper| is_ours(helper));
     match (ours, helpers.iter().any(|helper| is_store(helper))) {
@@ -194,7 +194,7 @@ fn additions(settings: &[(String, String)], host: &Host) -> Vec<String> {
 }
 
 /// The values of the host's own key that [`additions`] has put there.
-fn removals(settings: &[(String, String)], host: &Host) -> Vec<String> {
+fn removals(settings: &[(String, String)], host: &HostPort) -> Vec<String> {
     let own = settings
         .iter()
         .filter(|(key, _)| host_of(key).as_ref() == Some(host));
@@ -258,8 +258,8 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
-    fn github() -> Host {
-        Host::parse("github.com").expect("a host")
+    fn github() -> HostPort {
+        HostPort::parse("github.com").expect("a host")
     }
 
     const HERE: &str = "credential.https://github.com.helper";

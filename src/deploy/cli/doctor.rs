@@ -19,7 +19,7 @@ use crate::deploy::hooks;
 use crate::deploy::host::disk;
 use crate::deploy::host::lock;
 use crate::deploy::settings::Deliver;
-use crate::deploy::step::{Reach, State};
+use crate::deploy::step::{Reach, StepState};
 use crate::deploy::steps;
 use crate::deploy::token::Token;
 
@@ -137,9 +137,9 @@ fn this_host(cx: &Context) -> Vec<Diagnosis> {
     let steps = steps.filter(|step| step.reach == Reach::ThisHost);
     let mut all: Vec<_> = steps
         .map(|step| match step.step.check(cx) {
-            Ok(State::Done) => Diagnosis::ok(step.name, "as bootstrap leaves it"),
-            Ok(State::Skip { reason }) => Diagnosis::ok(step.name, reason),
-            Ok(State::Needed { what }) => Diagnosis::bad(
+            Ok(StepState::Done) => Diagnosis::ok(step.name, "as bootstrap leaves it"),
+            Ok(StepState::Skip { reason }) => Diagnosis::ok(step.name, reason),
+            Ok(StepState::Needed { what }) => Diagnosis::bad(
                 step.name,
                 Severity::Warn,
                 &Failure::new(format!("to do: {}", what.join("; ")))

@@ -28,7 +28,7 @@ use super::error::{Exit, Failure, Result};
 use super::gateway::records::Records;
 use super::gateway::{container, logs, secrets};
 use super::hooks::{self, Fact, Hooked};
-use super::outcome::{Outcome, Ran};
+use super::outcome::{Ran, StepOutcome};
 use super::reporter::{PROGRAM, Reporter};
 use super::run::{StepSelection, run};
 use super::settings::Deliver;
@@ -180,7 +180,7 @@ fn begin(cx: &Context, command: Hooked) -> Result<()> {
 
 /// What a run came to, for the hook after it.
 fn facts(cx: &Context, ran: &[Ran]) -> Vec<Fact> {
-    let changed = |it: &Ran| matches!(it.outcome, Outcome::Changed { .. });
+    let changed = |it: &Ran| matches!(it.outcome, StepOutcome::Changed { .. });
     let mut all = vec![("CHANGED", ran.iter().any(changed).to_string())];
     for (name, value) in cx.facts.borrow().iter() {
         match *name {

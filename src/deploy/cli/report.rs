@@ -22,7 +22,7 @@ use crate::deploy::gateway::{container, env, secrets};
 use crate::deploy::host::lock;
 use crate::deploy::image_reference::{short, short_name};
 use crate::deploy::journal::stats::Stats;
-use crate::deploy::outcome::{Outcome, Ran};
+use crate::deploy::outcome::{Ran, StepOutcome};
 use crate::deploy::settings::{Deliver, Schedule};
 use crate::deploy::step::Reach;
 use crate::deploy::steps::maintenance::outlook;
@@ -91,7 +91,7 @@ pub(super) fn error(failure: &Failure) -> Value {
 /// How to reach the host and the gateway from now on, for somebody who does this the first time.
 fn what_next(cx: &Context, ran: &[Ran]) {
     let outcome = |name| ran.iter().find(|it| it.name == name).map(|it| &it.outcome);
-    let changed = |name| matches!(outcome(name), Some(Outcome::Changed { .. }));
+    let changed = |name| matches!(outcome(name), Some(StepOutcome::Changed { .. }));
     // An update does not look at SSH; the file of an earlier run tells.
     let hardened = changed("ssh") || cx.host.exists(DROP_IN);
     let user = if hardened { &cx.settings.user } else { "root" };
@@ -133,11 +133,11 @@ fn step(ran: &Ran) -> Value {
         "outcome": ran.outcome.word(), "seconds": round(ran.took.as_secs_f64()),
     });
     match &ran.outcome {
-        Outcome::Skipped { reason } => line["reason"] = reason.as_str().into(),
-        Outcome::Planned { what } => line["plan"] = json!(what),
-        Outcome::Failed(failure) => line["error"] = failure.what.as_str().into(),
-        Outcome::Changed { note } => line["note"] = note.as_deref().unwrap_or_default().into(),
-        Outcome::Unchanged => {}
+        StepOutcome::Skipped { reason } => line["reason"] = reason.as_str().into(),
+        StepOutcome::Planned { what } => line["plan"] = json!(what),
+        StepOutcome::Failed(failure) => line["error"] = failure.what.as_str().into(),
+        StepOutcome::Changed { note } => line["note"] = note.as_deref().unwrap_or_default().into(),
+        StepOutcome::Unchanged => {}
     }
     line
 }

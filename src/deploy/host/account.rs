@@ -62,7 +62,7 @@ impl Account {
 
 /// Whether somebody can log in with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Login {
+pub(crate) enum KeyLogin {
     /// There is a usable key.
     Usable,
     /// There is no usable key.
@@ -71,7 +71,7 @@ pub(crate) enum Login {
     Unsafe,
 }
 
-impl Login {
+impl KeyLogin {
     /// Looks at the keys of `account`, and at who could change them.
     pub(crate) fn of(host: &Host, account: &Account) -> Self {
         let file = account.keys();

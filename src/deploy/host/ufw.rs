@@ -5,7 +5,7 @@
 
 /// What the rules do with a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Policy<'a> {
+pub(crate) enum FirewallPolicy<'a> {
     /// Allowed from anywhere.
     Allowed,
     /// The first rule that matches denies it.
@@ -24,17 +24,17 @@ struct Rule<'a> {
 }
 
 /// What the rules of `ufw show added` do with TCP `port`.
-pub(crate) fn policy(added: &str, port: u16) -> Policy<'_> {
+pub(crate) fn policy(added: &str, port: u16) -> FirewallPolicy<'_> {
     for line in added.lines() {
         let Some(rule) = rule(line) else { continue };
         let meant = rule.ports.is_none_or(|ports| covers(ports, port));
         match (meant, rule.opens) {
-            (true, false) => return Policy::Denied(line.trim()),
-            (true, true) if !rule.narrow => return Policy::Allowed,
+            (true, false) => return FirewallPolicy::Denied(line.trim()),
+            (true, true) if !rule.narrow => return FirewallPolicy::Allowed,
             _ => {}
         }
     }
-    Policy::NoRule
+    FirewallPolicy::NoRule
 }
 
 /// Whether everything is allowed in on `interface`.
@@ -140,38 +140,44 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_matches_decides() {
-        assert_eq!(policy(ADDED, 22), Policy::Allowed);
-        assert_eq!(policy(ADDED, 443), Policy::Allowed);
-        assert_eq!(policy(ADDED, 25), Policy::Denied("ufw deny 25"));
+        assert_eq!(policy(ADDED, 22), FirewallPolicy::Allowed);
+        assert_eq!(policy(ADDED, 443), FirewallPolicy::Allowed);
+        assert_eq!(policy(ADDED, 25), FirewallPolicy::Denied("ufw deny 25"));
         assert_eq!(
             policy(ADDED, 2250),
-            Policy::Denied("ufw deny 2200:2300/tcp")
+            FirewallPolicy::Denied("ufw deny 2200:2300/tcp")
         );
         assert_eq!(
             policy(ADDED, 2022),
-            Policy::NoRule,
+            FirewallPolicy::NoRule,
             "open to some is not open"
         );
-        assert_eq!(policy(ADDED, 53), Policy::NoRule);
-        assert_eq!(policy(ADDED, 8080), Policy::NoRule);
-        assert_eq!(policy("Added user rules:\n(None)\n", 22), Policy::NoRule);
+        assert_eq!(policy(ADDED, 53), FirewallPolicy::NoRule);
+        assert_eq!(policy(ADDED, 8080), FirewallPolicy::NoRule);
+        assert_eq!(
+            policy("Added user rules:\n(None)\n", 22),
+            FirewallPolicy::NoRule
+        );
     }
 
     #[test]
     fn profiles_everything_and_half_rules() {
-        assert_eq!(policy("ufw allow OpenSSH", 22), Policy::Allowed);
-        assert_eq!(policy("ufw allow OpenSSH", 2222), Policy::NoRule);
+        assert_eq!(policy("ufw allow OpenSSH", 22), FirewallPolicy::Allowed);
+        assert_eq!(policy("ufw allow OpenSSH", 2222), FirewallPolicy::NoRule);
         assert_eq!(
             policy("ufw allow from any to any app OpenSSH", 22),
-            Policy::Allowed
+            FirewallPolicy::Allowed
         );
-        assert_eq!(policy("ufw allow from any port 22", 22), Policy::NoRule);
+        assert_eq!(
+            policy("ufw allow from any port 22", 22),
+            FirewallPolicy::NoRule
+        );
         assert_eq!(
             policy("ufw deny in on eth0 to any port 22 proto tcp", 22),
-            Policy::Denied("ufw deny in on eth0 to any port 22 proto tcp")
+            FirewallPolicy::Denied("ufw deny in on eth0 to any port 22 proto tcp")
         );
-        assert_eq!(policy("ufw allow log 22/tcp", 22), Policy::Allowed);
-        assert_eq!(policy("ufw route allow 22/tcp", 22), Policy::NoRule);
+        assert_eq!(policy("ufw allow log 22/tcp", 22), FirewallPolicy::Allowed);
+        assert_eq!(policy("ufw route allow 22/tcp", 22), FirewallPolicy::NoRule);
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub(crate) use self::fallbacks::Running;
 use self::fallbacks::{Fallbacks, both, keeps, no_image, not_built};
 
 use super::build;
-use super::pull::{Fetched, pull};
-use super::resolve::{Resolution, Resolved, resolve};
+use super::pull::{PulledImage, pull};
+use super::resolve::{Resolution, ResolvedImage, resolve};
 use crate::base::units::round;
 use crate::base::units::size;
 use crate::deploy::context::Context;
@@ -44,7 +44,7 @@ pub(crate) struct Acquired {
 pub(crate) async fn acquire(
     cx: &Context,
     engine: &Engine,
-    resolved: Resolved,
+    resolved: ResolvedImage,
     running: Option<&Running>,
 ) -> Result<Acquired> {
     let wanted = resolved.wanted.clone();
@@ -105,7 +105,7 @@ pub(crate) fn journal_failed_pull(cx: &Context, wanted: &ImageRef, error: PullEr
 async fn from_registry(
     cx: &Context,
     engine: &Engine,
-    resolved: &Resolved,
+    resolved: &ResolvedImage,
 ) -> Result<Attempt<Acquired>> {
     let distribution = match &resolved.resolution {
         Resolution::Unavailable(failure) => return Ok(Err(failure.clone())),
@@ -135,7 +135,7 @@ async fn from_registry(
     })
 }
 
-fn announce(cx: &Context, image: &ImageRef, fetched: &Fetched) {
+fn announce(cx: &Context, image: &ImageRef, fetched: &PulledImage) {
     // Layers that arrive at once are not counted by the engine.
     let bytes = match fetched.bytes {
         0 => String::new(),

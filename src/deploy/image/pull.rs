@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::resolve::{Resolved, readable, refused};
+use super::resolve::{ResolvedImage, readable, refused};
 use super::retry::{retry, too_slow};
 use super::{Attempt, PullFailure};
 use crate::base::units::size;
@@ -24,7 +24,7 @@ use crate::deploy::image_reference::ImageRef;
 
 /// An image that has arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Fetched {
+pub(crate) struct PulledImage {
     /// The image.
     pub image: Image,
     /// What came over the wire.
@@ -43,8 +43,8 @@ pub(crate) async fn pull(
     cx: &Context,
     engine: &Engine,
     image: &ImageRef,
-    resolved: &Resolved,
-) -> Result<Attempt<Fetched>> {
+    resolved: &ResolvedImage,
+) -> Result<Attempt<PulledImage>> {
     let auth = resolved.auth.as_ref();
     let start = Instant::now();
     let deadline = start + cx.settings.pull_timeout.saturating_sub(resolved.asked);
@@ -60,7 +60,7 @@ pub(crate) async fn pull(
     let pulled = pulled.await;
     let mut used = json!({});
     load.end(&mut used);
-    Ok(pulled?.map(|((image, bytes), tries)| Fetched {
+    Ok(pulled?.map(|((image, bytes), tries)| PulledImage {
         image,
         bytes,
         seconds: start.elapsed().as_secs_f64(),

@@ -42,7 +42,7 @@ pub(crate) enum Resolution {
 
 /// What is wanted, and what it means.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolved {
+pub(crate) struct ResolvedImage {
     /// The reference.
     pub wanted: ImageRef,
     /// What it means now.
@@ -55,10 +55,14 @@ pub(crate) struct Resolved {
 }
 
 /// Looks up the wanted image.
-pub(crate) async fn resolve(cx: &Context, engine: &Engine, wanted: &ImageRef) -> Result<Resolved> {
+pub(crate) async fn resolve(
+    cx: &Context,
+    engine: &Engine,
+    wanted: &ImageRef,
+) -> Result<ResolvedImage> {
     let start = Instant::now();
     let (resolution, auth) = look_up(cx, engine, wanted).await?;
-    Ok(Resolved {
+    Ok(ResolvedImage {
         wanted: wanted.clone(),
         resolution,
         auth,

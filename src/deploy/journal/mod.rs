@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::units::{now, round};
 use crate::deploy::host::Host;
-use crate::deploy::outcome::{Outcome, Ran};
+use crate::deploy::outcome::{Ran, StepOutcome};
 
 /// The journal of this run.
 #[derive(Debug, Default)]
@@ -44,11 +44,11 @@ impl Journal {
             "seconds": round(ran.took.as_secs_f64()),
         });
         match &ran.outcome {
-            Outcome::Failed(failure) => {
+            StepOutcome::Failed(failure) => {
                 line["cause"] = failure.cause.word().into();
                 line["exit"] = (failure.exit as u8).into();
             }
-            Outcome::Skipped { reason } => line["cause"] = reason.as_str().into(),
+            StepOutcome::Skipped { reason } => line["cause"] = reason.as_str().into(),
             _ => {}
         }
         self.add(line);

@@ -16,7 +16,7 @@ use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::apt_repository::{Layout, Repository};
 use crate::deploy::host::{apt, systemd};
 use crate::deploy::settings::EngineAddress;
-use crate::deploy::step::{Reach, State, Step};
+use crate::deploy::step::{Reach, Step, StepState};
 
 /// The paths of Docker's own instructions, so that following those later does not conflict.
 const REPOSITORY: Layout = Layout {
@@ -48,7 +48,7 @@ Pin-Priority: -1
 pub(crate) struct Docker;
 
 impl Step for Docker {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let engine = cx.host.wait(Engine::open(&cx.settings.engine));
         let mut what = Vec::new();
         if Reach::ThisHost.applies(&cx.settings) && !has_docker(cx, engine.is_ok()) {
@@ -78,7 +78,7 @@ impl Step for Docker {
             }
             what.extend(compose_plan(cx)?);
         }
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
 use crate::deploy::host::{apt, sshd, systemd};
 
@@ -25,15 +25,15 @@ const LIMITS: [(&str, &str); 3] = [("maxretry", "5"), ("findtime", "600"), ("ban
 pub(crate) struct Fail2ban;
 
 impl Step for Fail2ban {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let host = &cx.host;
         if !systemd::is_running(host) {
             let reason = systemd::NOT_RUNNING.to_owned();
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         if host.find("fail2ban-client").is_none() && !apt::is_available(host) {
             let reason = apt::not_installed("fail2ban");
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         let mut what = Vec::new();
         if apt::is_available(host) {
@@ -46,7 +46,7 @@ impl Step for Fail2ban {
         if what.is_empty() && (!in_force(host) || !systemd::is_enabled(host, UNIT)) {
             what.push("start fail2ban".to_owned());
         }
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {

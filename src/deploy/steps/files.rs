@@ -12,7 +12,7 @@ use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::{config, env, state};
 use crate::deploy::host::Access;
 use crate::deploy::settings::STATE_OWNER;
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
 /// Directories, `.env`, `openclaw.json`.
 pub(crate) struct Files;
@@ -24,13 +24,13 @@ struct Dir {
 }
 
 impl Step for Files {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let owner = match env::owner(cx) {
             Ok(owner) => owner,
             // Step 2 creates the user, which a dry run has not done.
             Err(_) if cx.reporter.is_dry_run() => {
                 let what = "create the directories and .env";
-                return Ok(State::of(vec![what.to_owned()]));
+                return Ok(StepState::of(vec![what.to_owned()]));
             }
             Err(missing) => return Err(missing),
         };
@@ -56,7 +56,7 @@ impl Step for Files {
         }
         let config = missing_config(cx);
         what.extend(config.map(|path| format!("write {}", path.display())));
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
@@ -86,7 +86,7 @@ impl Step for Files {
 
     fn verify(&self, cx: &Context) -> Result<()> {
         match self.check(cx)? {
-            State::Needed { what } => Err(Failure::expected(
+            StepState::Needed { what } => Err(Failure::expected(
                 "all files in place",
                 format!("this to do: {}", what.join(", ")),
             )

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Host, Program};
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
-use crate::deploy::host::ufw::{self, Policy};
+use crate::deploy::host::ufw::{self, FirewallPolicy};
 use crate::deploy::host::{apt, sshd, systemd};
 
 const TAILNET: &str = "tailscale0";
@@ -22,10 +22,10 @@ const TAILNET: &str = "tailscale0";
 pub(crate) struct Firewall;
 
 impl Step for Firewall {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let host = &cx.host;
         if let Some(reason) = absent(host) {
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         if !apt::is_installed(host, "ufw", "ufw") {
             let ports = sshd::ports(host)?;
@@ -33,9 +33,9 @@ impl Step for Firewall {
                 "install ufw".to_owned(),
                 format!("let in SSH ({})", list(&ports)),
             ];
-            return Ok(State::Needed { what });
+            return Ok(StepState::Needed { what });
         }
-        FirewallState::of(cx).map(|state| State::of(state.plan()))
+        FirewallState::of(cx).map(|state| StepState::of(state.plan()))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
@@ -108,7 +108,7 @@ impl FirewallState {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let mut rules = Vec::new();
         for port in &self.ports {
-            if ufw::policy(&self.added, *port) == Policy::NoRule {
+            if ufw::policy(&self.added, *port) == FirewallPolicy::NoRule {
                 rules.push(words(&["allow", &format!("{port}/tcp")]));
             }
         }
@@ -145,7 +145,7 @@ impl FirewallState {
     /// Fails if a rule denies SSH: the first rule that matches decides, so ours would have no effect.
     fn refuse_denied_ssh(&self) -> Result<()> {
         for port in &self.ports {
-            if let Policy::Denied(rule) = ufw::policy(&self.added, *port) {
+            if let FirewallPolicy::Denied(rule) = ufw::policy(&self.added, *port) {
                 let found = format!("`{rule}`");
                 return Err(
                     Failure::expected(format!("SSH to be let in on port {port}"), found).hint(

@@ -25,10 +25,10 @@ use crate::deploy::gateway::{container, env, logs, recover, secrets};
 use crate::deploy::host::load::Load;
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
-use crate::deploy::image::resolve::{Resolution, Resolved, resolve};
+use crate::deploy::image::resolve::{Resolution, ResolvedImage, resolve};
 use crate::deploy::image_reference::short_name;
 use crate::deploy::settings::Deliver;
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
 /// How long a gateway that was ready may be busy: OpenClaw brings up its channels after it says `started`, and on two
 /// cores answers nothing for some seconds meanwhile.
@@ -38,11 +38,11 @@ const SETTLED: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(crate) struct Gateway {
     /// What `check` saw, for `apply`.
-    seen: RefCell<Option<(Engine, Resolved)>>,
+    seen: RefCell<Option<(Engine, ResolvedImage)>>,
 }
 
 impl Step for Gateway {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         stored_logins::warn(cx);
         for line in env::without_effect(cx) {
             cx.reporter.warn(line);
@@ -75,7 +75,7 @@ impl Step for Gateway {
 }
 
 impl Gateway {
-    async fn look(&self, cx: &Context) -> Result<State> {
+    async fn look(&self, cx: &Context) -> Result<StepState> {
         let engine = match Engine::open(&cx.settings.engine).await {
             Err(_) if cx.planned.borrow().contains(&"docker") => {
                 return Ok(decide::without_engine(cx));
@@ -93,7 +93,7 @@ impl Gateway {
         let wanted = &cx.settings.image;
         let resolved = resolve(cx, &engine, wanted).await?;
         let state = if recover::needed(&records) {
-            State::of(vec![
+            StepState::of(vec![
                 "finish or undo what an interrupted run left".to_owned(),
             ])
         } else {
@@ -103,7 +103,7 @@ impl Gateway {
             true => decide::with_broker(cx, state).await?,
             false => state,
         };
-        if state == State::Done {
+        if state == StepState::Done {
             tell(cx, &records);
         }
         *self.seen.borrow_mut() = Some((engine, resolved));
@@ -112,7 +112,7 @@ impl Gateway {
 }
 
 /// Makes the gateway run what is wanted.
-async fn provide(cx: &Context, engine: &Engine, resolved: Resolved) -> Result<String> {
+async fn provide(cx: &Context, engine: &Engine, resolved: ResolvedImage) -> Result<String> {
     let load = Load::begin();
     let mut records = Records::load(&cx.host, &cx.settings)?;
     let is_recovery = recover::needed(&records);
@@ -158,7 +158,7 @@ async fn replace(
     records: &mut Records,
     observed: &Observed,
     plan: &RunPlan,
-    resolved: Resolved,
+    resolved: ResolvedImage,
 ) -> Result<Acquired> {
     let wanted = resolved.wanted.to_string();
     if let Resolution::InRegistry { distribution } = &resolved.resolution {

@@ -12,7 +12,7 @@ mod gateway_updates;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
 use crate::deploy::backup;
 use crate::deploy::host::{apt, systemd};
@@ -24,11 +24,11 @@ pub(crate) use self::gateway_updates::outlook;
 pub(crate) struct Maintenance;
 
 impl Step for Maintenance {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let host = &cx.host;
         if !systemd::is_running(host) {
             let reason = systemd::NOT_RUNNING.to_owned();
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         let mut what = Vec::new();
         if apt::is_available(host) {
@@ -36,7 +36,7 @@ impl Step for Maintenance {
         }
         what.extend(backups::plan(cx)?);
         what.extend(gateway_updates::plan(cx)?);
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {

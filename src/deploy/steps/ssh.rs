@@ -12,7 +12,7 @@ mod ssh_state;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host, Program};
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
 use crate::deploy::host::account::Account;
 use crate::deploy::host::{sshd, systemd};
@@ -30,23 +30,23 @@ pub(crate) struct Ssh;
 const KEY_ONLY: &str = "allow SSH by key only, and not for root";
 
 impl Step for Ssh {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let host = &cx.host;
         if let Some(reason) = absent(host) {
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         if Account::find(host, &cx.settings.user)?.is_none() {
             if cx.planned.borrow().contains(&"user") {
                 let user = &cx.settings.user;
                 let what = format!("{KEY_ONLY}, once {user} can log in with one");
-                return Ok(State::of(vec![what]));
+                return Ok(StepState::of(vec![what]));
             }
             let reason = format!("there is no user {} to log in", cx.settings.user);
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         let state = SshState::of(cx)?;
         if let Some(reason) = state.obstacle() {
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         let mut what = Vec::new();
         if RollbackTimer::armed(host) {
@@ -55,7 +55,7 @@ impl Step for Ssh {
         if !state.is_in_force() {
             what.push(KEY_ONLY.to_owned());
         }
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {

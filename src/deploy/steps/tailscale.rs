@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::{Host, Program};
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 use crate::deploy::token::Token;
 
 use crate::deploy::host::apt_repository::{Layout, Repository};
@@ -29,14 +29,14 @@ const REPOSITORY: Layout = Layout {
 pub(crate) struct Tailscale;
 
 impl Step for Tailscale {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let host = &cx.host;
         let installed = apt::is_installed(host, "tailscale", "tailscale");
         if installed && systemd::is_running(host) && backend(host).as_deref() == Some("Running") {
-            return Ok(State::Done);
+            return Ok(StepState::Done);
         }
         if let Some(reason) = obstacle(cx, installed)? {
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         let mut what = Vec::new();
         if !installed {
@@ -47,7 +47,7 @@ impl Step for Tailscale {
             what.push("install tailscale".to_owned());
         }
         what.push("join the tailnet".to_owned());
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {

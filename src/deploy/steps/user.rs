@@ -12,7 +12,7 @@ use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::host::disk::free;
 use crate::deploy::host::{Host, Program};
-use crate::deploy::step::{State, Step};
+use crate::deploy::step::{Step, StepState};
 
 use self::deploy_keys::DeployKeys;
 use crate::deploy::host::account::Account;
@@ -22,11 +22,11 @@ use crate::deploy::host::account::Account;
 pub(crate) struct User;
 
 impl Step for User {
-    fn check(&self, cx: &Context) -> Result<State> {
+    fn check(&self, cx: &Context) -> Result<StepState> {
         let (host, name) = (&cx.host, &cx.settings.user);
         if host.find("useradd").is_none() {
             let reason = "this host has no useradd".to_owned();
-            return Ok(State::Skip { reason });
+            return Ok(StepState::Skip { reason });
         }
         let mut what = Vec::new();
         match Account::find(host, name)? {
@@ -43,7 +43,7 @@ impl Step for User {
             what.push(format!("put {name} into the group docker"));
         }
         what.extend(DeployKeys::observe(cx)?.plan());
-        Ok(State::of(what))
+        Ok(StepState::of(what))
     }
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {

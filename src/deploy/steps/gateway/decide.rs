@@ -11,17 +11,17 @@ use crate::deploy::gateway::{container, env, runtime, secrets};
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::build;
 use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
-use crate::deploy::image::resolve::{Resolution, Resolved};
+use crate::deploy::image::resolve::{Resolution, ResolvedImage};
 use crate::deploy::image_reference::ImageRef;
-use crate::deploy::step::State;
+use crate::deploy::step::StepState;
 
 /// The plan where step 1 has yet to bring the engine, which alone can ask the registry.
-pub(super) fn without_engine(cx: &Context) -> State {
+pub(super) fn without_engine(cx: &Context) -> StepState {
     let verb = match cx.settings.image.is_built_here() {
         true => "build",
         false => "pull",
     };
-    State::of(vec![
+    StepState::of(vec![
         format!("{verb} {}, once Docker runs", cx.settings.image),
         "start the gateway".to_owned(),
     ])
@@ -33,8 +33,8 @@ pub(super) fn decide(
     records: &Records,
     plan: &RunPlan,
     observed: &Observed,
-    resolved: &Resolved,
-) -> Result<State> {
+    resolved: &ResolvedImage,
+) -> Result<StepState> {
     let wanted = &resolved.wanted;
     let verb = match &observed.container {
         Some(container) if container::runtime(container) != plan.runtime => plan.runtime.verb(),
@@ -51,7 +51,7 @@ pub(super) fn decide(
                 "{failure}; the gateway runs that image already and was left alone"
             ));
             journal_failed_pull(cx, wanted, failure.error);
-            State::Done
+            StepState::Done
         }
         Resolution::InRegistry { distribution } => {
             let pinned = wanted.at(&distribution.digest);
@@ -84,7 +84,7 @@ pub(super) fn decide(
 }
 
 /// What has to be done for the broker, and then to the gateway. What stays in `.env` is told.
-pub(super) async fn with_broker(cx: &Context, state: State) -> Result<State> {
+pub(super) async fn with_broker(cx: &Context, state: StepState) -> Result<StepState> {
     if owner_is_planned(cx) {
         return Ok(state);
     }
@@ -94,14 +94,19 @@ pub(super) async fn with_broker(cx: &Context, state: State) -> Result<State> {
             cx.reporter.warn(line);
         }
     }
-    if let State::Needed { what: more } = state {
+    if let StepState::Needed { what: more } = state {
         what.extend(more);
     }
-    Ok(State::of(what))
+    Ok(StepState::of(what))
 }
 
 /// What has to be done to a gateway that runs what is wanted.
-fn in_order(cx: &Context, plan: &RunPlan, observed: &Observed, records: &Records) -> Result<State> {
+fn in_order(
+    cx: &Context,
+    plan: &RunPlan,
+    observed: &Observed,
+    records: &Records,
+) -> Result<StepState> {
     if !observed.healthy {
         let start = "start the gateway, which does not answer".to_owned();
         return Ok(needed(plan, [start]));
@@ -111,7 +116,7 @@ fn in_order(cx: &Context, plan: &RunPlan, observed: &Observed, records: &Records
             plan,
             ["write compose.yaml, which is missing or was edited".to_owned()],
         ),
-        _ => State::Done,
+        _ => StepState::Done,
     })
 }
 
@@ -120,10 +125,10 @@ fn owner_is_planned(cx: &Context) -> bool {
     cx.planned.borrow().contains(&"user") && env::owner(cx).is_err()
 }
 
-fn needed<const N: usize>(plan: &RunPlan, what: [String; N]) -> State {
+fn needed<const N: usize>(plan: &RunPlan, what: [String; N]) -> StepState {
     let secrets = plan.fresh.iter();
     let secrets = secrets.map(|name| format!("give Swarm the secret {name}"));
-    State::of(secrets.chain(what).collect())
+    StepState::of(secrets.chain(what).collect())
 }
 
 /// Whether what runs is what `wanted` last meant, and answers.

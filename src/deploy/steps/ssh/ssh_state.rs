@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 
-use crate::deploy::host::account::{Account, Login};
+use crate::deploy::host::account::{Account, KeyLogin};
 use crate::deploy::host::sshd::{self, Effective};
 use crate::deploy::steps::ssh::login_test;
 use crate::deploy::steps::user::sudo;
@@ -33,7 +33,7 @@ pub(crate) struct SshState {
     pub way_in: login_test::WayIn,
     /// Our drop-in as it is now.
     present: String,
-    login: Login,
+    login: KeyLogin,
     /// Whether the deploy user can become root. If not, nobody could once root is locked out.
     can_use_sudo: bool,
     /// What to do where it cannot.
@@ -50,13 +50,13 @@ impl SshState {
         let effective = sshd::effective(host)?;
         let mut others = Vec::new();
         for other in Account::all(host)? {
-            let usable = Login::of(host, &other) == Login::Usable;
+            let usable = KeyLogin::of(host, &other) == KeyLogin::Usable;
             if other.is_person() && other.name != account.name && usable {
                 others.push(other.name);
             }
         }
         Ok(Self {
-            login: Login::of(host, &account),
+            login: KeyLogin::of(host, &account),
             can_use_sudo: will_be_root(cx, &account),
             remedy: match cx.settings.host.sudo {
                 true => RULE,
@@ -78,12 +78,12 @@ impl SshState {
     /// Why the deploy user could not administer this host alone.
     fn missing_access(&self) -> Option<String> {
         let name = &self.account.name;
-        if self.login == Login::Keyless {
+        if self.login == KeyLogin::Keyless {
             Some(format!(
                 "{name} has no usable SSH key in {}, and would be locked out; add one, then: {AGAIN}",
                 self.account.keys()
             ))
-        } else if self.login == Login::Unsafe {
+        } else if self.login == KeyLogin::Unsafe {
             Some(format!(
                 "others can write to the SSH keys of {name}, so sshd ignores them; then: {AGAIN}"
             ))
@@ -236,7 +236,7 @@ mod tests {
             effective: Effective::new(effective),
             way_in: login_test::WayIn::choose(&Effective::default(), &BTreeSet::new()),
             present: String::new(),
-            login: Login::Usable,
+            login: KeyLogin::Usable,
             can_use_sudo: true,
             remedy: RULE,
             others: Vec::new(),
@@ -247,7 +247,7 @@ mod tests {
     fn whatever_would_lock_people_out_is_an_obstacle() {
         assert_eq!(state(HARD).obstacle(), None, "control");
         let without_key = SshState {
-            login: Login::Keyless,
+            login: KeyLogin::Keyless,
             ..state(HARD)
         };
         assert!(
@@ -256,7 +256,7 @@ mod tests {
                 .is_some_and(|why| why.contains("no usable SSH key"))
         );
         let exposed = SshState {
-            login: Login::Unsafe,
+            login: KeyLogin::Unsafe,
             ..state(HARD)
         };
         assert!(exposed.obstacle().is_some());

@@ -2,7 +2,7 @@
 
 use crate::deploy::context::Context;
 use crate::deploy::error::Result;
-use crate::deploy::host::account::{Account, Login};
+use crate::deploy::host::account::{Account, KeyLogin};
 use crate::deploy::host::keys;
 use crate::deploy::host::{Access, Host, Program};
 
@@ -37,9 +37,9 @@ impl DeployKeys {
             let lines = keys::missing(&source, &held);
             missing.extend(lines.into_iter().map(str::to_owned));
         }
-        let exposed = account
-            .as_ref()
-            .is_some_and(|account| !text.is_empty() && Login::of(host, account) == Login::Unsafe);
+        let exposed = account.as_ref().is_some_and(|account| {
+            !text.is_empty() && KeyLogin::of(host, account) == KeyLogin::Unsafe
+        });
         Ok(Self {
             account,
             file,
