@@ -36,13 +36,14 @@
 //! | a new format of `env` | `broker/sink/text/format.rs`, and what renders it beside it |
 //! | what Docker, git and their relatives are told | `credential_helper/docker.rs`, `git.rs` |
 //! | what an OpenClaw gateway is told | `credential_helper/openclaw.rs`, `broker/sink/openclaw.rs` |
-//! | where Docker's and Podman's own files are edited | `credential_helper/client_config/` |
+//! | where Docker's and Podman's own files are edited | `credential_helper/client_config/docker.rs`; git's: `git.rs` beside it |
 //! | a new step of a host | `deploy/steps/` |
 //! | files, programs and services of the host | `deploy/host/` |
 //! | how an image is found, pulled, built | `deploy/image/` |
 //! | a new error of a pull | `deploy/docker/pull_error.rs` |
 //! | how the gateway is started, replaced, put back | `deploy/gateway/` |
-//! | how long health may take, what counts as healthy | `deploy/gateway/health/`; the default in `deploy/settings/` |
+//! | how long health may take | `deploy/settings/mod.rs` |
+//! | what counts as healthy | `deploy/gateway/health/` |
 //! | what is fuzzed, and what must hold | `fuzzing.rs`, and those beside the parsers |
 //! | a command or a flag | `cli/arguments.rs`; `deploy/cli/` |
 

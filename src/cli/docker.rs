@@ -16,7 +16,7 @@ use crate::base::ui::clean;
 use crate::broker::registry::{DOCKER_HUB, HostPort};
 use crate::broker::session::Session;
 use crate::credential_helper::client_config::before::{self, Before};
-use crate::credential_helper::client_config::config::{Client, Config, Install};
+use crate::credential_helper::client_config::docker::{Client, Config, Install};
 use crate::credential_helper::client_config::{disabled_hosts, file, location};
 
 /// Runs the command.

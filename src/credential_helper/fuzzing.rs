@@ -1,7 +1,7 @@
 //! What clients say to the helpers, and their own files, as targets of `tests/fuzz`.
 
 use super::answers::{Answers, Credential};
-use super::client_config::config::{Client, Config, Install};
+use super::client_config::docker::{Client, Config, Install};
 use super::{docker, git, openclaw as provider};
 use crate::base::error::Result;
 use crate::base::secret::Secret;

@@ -297,6 +297,55 @@ fn no_file_is_long() {
     assert_eq!(names, [""; 0]);
 }
 
+/// The paths between backticks in the second column of a table, each whole: `git.rs` beside
+/// `credential_helper/docker.rs` is in its folder.
+fn paths_of_table(map: &str) -> Vec<String> {
+    let mut paths = vec![];
+    for row in map.lines().filter_map(|line| line.strip_prefix("//! | ")) {
+        let file = row.split(" | ").nth(1).unwrap_or_default();
+        let mut folder = String::new();
+        for path in file.split('`').skip(1).step_by(2) {
+            match path.rsplit_once('/') {
+                Some((parent, _)) => folder = format!("{}/", parent.trim_end_matches('/')),
+                None => paths.push(format!("{folder}{path}")),
+            }
+            paths.extend(path.contains('/').then(|| path.to_owned()));
+        }
+    }
+    paths
+}
+
+#[test]
+fn the_map_in_lib_names_files_that_are_there_and_agents_md_the_same_folders() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = std::fs::read_to_string(root.join("src/lib.rs")).expect("text");
+    let paths = paths_of_table(&map);
+    assert!(paths.len() > 30, "only {} paths", paths.len());
+    let is_gone = |path: &&String| !root.join("src").join(path).exists();
+    assert_eq!(paths.iter().filter(is_gone).collect::<Vec<_>>(), [""; 0]);
+
+    let modules = map.lines().filter_map(|line| line.strip_prefix("mod "));
+    let modules: Vec<_> = modules.filter_map(|it| it.strip_suffix(';')).collect();
+    let agents = std::fs::read_to_string(root.join("AGENTS.md")).expect("text");
+    let tree = agents.split("\nsrc/ ").nth(1).expect("a map");
+    let folders = tree
+        .lines()
+        .skip(1)
+        .map_while(|line| line.strip_prefix("  "));
+    let folders: Vec<_> = folders.filter_map(|line| line.split('/').next()).collect();
+    assert_eq!(folders, [&modules[..], &["bin"]].concat());
+}
+
+#[test]
+fn control_a_file_of_the_map_that_is_gone_is_missed() {
+    let map = "//! | a | `base/ui.rs`, `none.rs`; `broker/op/` |\n//! | b | `fuzzing.rs` |";
+    let paths = paths_of_table(map);
+    assert_eq!(
+        paths,
+        ["base/ui.rs", "base/none.rs", "broker/op/", "fuzzing.rs"]
+    );
+}
+
 #[test]
 fn nothing_is_used_from_below_and_nothing_in_a_circle() {
     let tree = ours();

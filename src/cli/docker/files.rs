@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Error, Result};
 use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
-use crate::credential_helper::client_config::config::{Client, Config};
+use crate::credential_helper::client_config::docker::{Client, Config};
 use crate::credential_helper::client_config::{file, location};
 
 /// A parsed file of one client.

@@ -9,7 +9,7 @@ use crate::broker::registry::{DOCKER_HUB, HostPort};
 use crate::broker::session::Session;
 use crate::cli::arguments::Wiring;
 use crate::cli::stdout;
-use crate::credential_helper::client_config::config::{Client, Overview, SUFFIX};
+use crate::credential_helper::client_config::docker::{Client, Overview, SUFFIX};
 use crate::credential_helper::client_config::{disabled_hosts, location};
 
 /// Docker Hub has one key for Docker alone, and Podman's remote client asks for all keys of Docker's

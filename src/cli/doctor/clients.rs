@@ -8,7 +8,7 @@ use crate::base::shell_quote;
 use crate::broker::manifest::Origin;
 use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
-use crate::credential_helper::client_config::config::{Client, Config, SUFFIX};
+use crate::credential_helper::client_config::docker::{Client, Config, SUFFIX};
 use crate::credential_helper::client_config::git::{self, Git};
 use crate::credential_helper::client_config::{file, location};
 

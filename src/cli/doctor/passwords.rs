@@ -7,7 +7,7 @@ use super::row::Row;
 use crate::base::environment::{self, Lookup};
 use crate::base::shell_quote;
 use crate::base::token_kind;
-use crate::credential_helper::client_config::config::{Client, Config};
+use crate::credential_helper::client_config::docker::{Client, Config};
 use crate::credential_helper::client_config::location;
 
 /// The largest file that is looked into, in bytes.

@@ -5,5 +5,5 @@ mod json;
 pub(crate) mod file;
 pub(crate) mod disabled_hosts;
 pub(crate) mod before;
-pub(crate) mod config;
+pub(crate) mod docker;
 pub(crate) mod git;
