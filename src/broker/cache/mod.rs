@@ -36,7 +36,7 @@ pub(crate) use name::Identity;
 pub(crate) use policy::{Caller, Policy, ttl_variable};
 pub(crate) use relay::{relay, relayed};
 
-/// How much longer than `op` itself those wait who wait for another's `op`.
+/// How much longer than `op`'s own timeout a process waits for the `op` of another process.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// How many leaders that say nothing are waited for, each for half of the time that is left.
@@ -58,7 +58,7 @@ pub(crate) struct Cached<'a> {
     pub identity: Identity,
     /// How long `op` may take.
     pub timeout: Duration,
-    /// How much longer those wait who wait for another's `op`.
+    /// How much longer than that a process waits for the `op` of another process.
     pub grace: Duration,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn forget(identity: &Identity, request: &Request<'_>) {
 struct Question<'q> {
     requests: &'q [Request<'q>],
     names: Vec<String>,
-    /// Where those meet who ask the same; without one everybody asks for itself.
+    /// Where processes with the same question find each other; without it, each asks by itself.
     directory: Option<RuntimeDirectory>,
     deadline: Instant,
     lost: Cell<u8>,

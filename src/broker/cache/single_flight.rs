@@ -1,10 +1,10 @@
 //! One `op` for all who ask the same at the same time, in whatever process.
 //!
 //! The first binds a socket in the folder that only we can enter, asks, and hands the answer to
-//! those who connected meanwhile; both ends check who the other is. The others prove that they
-//! did so by a greeting, so that nobody has to know a leader that has already ended. A socket
-//! that a killed process left is replaced under the folder's lock. Nothing here waits beyond its
-//! deadline, and a leader that is of no use costs no more than to ask for oneself.
+//! those who connected meanwhile; both ends check who the other is. A follower greets once it has
+//! checked the leader, who waits for that before it answers: a leader that has ended could no longer
+//! be checked. A socket that a killed process left is replaced under the folder's lock. Nothing here
+//! waits beyond its deadline, and a leader that is of no use costs no more than asking oneself.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many are served at once: each takes a descriptor.
 const BATCH: usize = 64;
 
-/// What a follower says, having looked at the leader.
+/// What a follower sends once it has checked who the leader is.
 const GREETING: u8 = b'?';
 
 /// What stands before an answer and its length; another version answers otherwise.
@@ -128,7 +128,7 @@ fn follow(directory: &RuntimeDirectory, name: &str) -> Option<Role<'static>> {
     let mut stream = match address.and_then(|address| dial(&address)) {
         Ok(stream) => stream,
         Err(Errno::ENOENT | Errno::ECONNREFUSED) => return None,
-        // Above all, a queue that is full.
+        // Most likely the backlog is full.
         Err(_) => return Some(Role::Alone),
     };
     Some(match peer::of(&stream) {

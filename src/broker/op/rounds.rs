@@ -171,8 +171,9 @@ impl Rounds<'_> {
         Ok(Asked::Done(outcomes))
     }
 
-    /// Asks for all of `part` by one `op run`, with the Environments if they have not come yet; or why there is no answer, and which item of
-    /// [`by_item`] lacks a field, if `op` says so.
+    /// Asks for all of `part` by one `op run`, with the Environments if they have not come yet.
+    /// Otherwise returns why there is no answer and, if `op` says so, which item of [`by_item`] lacks
+    /// a field.
     async fn together(
         &self,
         part: &[usize],

@@ -19,7 +19,7 @@ use crate::broker::session::Session;
 /// How long the first of many waits for the others.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// Asks for `names`; the answer comes by what is returned.
+/// Asks for `names`; the answer arrives at the receiver that is returned.
 pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<SharedAnswer> {
     let (reply, answer) = oneshot::channel();
     let mut flight = state.flight.borrow_mut();
@@ -48,8 +48,8 @@ pub(super) fn is_under_way(state: &State, names: &[EnvName]) -> bool {
     })
 }
 
-/// Whether `flight` brings `name` as it is now: what was asked before everything was forgotten may
-/// be what `lock` was to forget.
+/// Whether `flight` will bring the current value of `name`: what was asked before `lock` may be just
+/// the value that `lock` was to forget.
 fn is_asked(state: &State, flight: &Flight, name: &EnvName) -> bool {
     flight.generation == state.generation.get() && flight.names.contains(name)
 }
@@ -70,7 +70,7 @@ pub(super) async fn run(state: Rc<State>) {
     }
 }
 
-/// One call for all; if it fails for a reason that may be one of them's alone, one for each.
+/// One call for all; if it fails for a reason that may concern only one of them, one call for each.
 async fn together(state: &State, batch: Vec<Waiter>) {
     // Those who have gone meanwhile cost nothing.
     let batch: Vec<Waiter> = batch

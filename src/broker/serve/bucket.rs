@@ -1,4 +1,4 @@
-//! How often somebody may do something: so many at once, and then so many a minute.
+//! A token bucket: so many at once, and then so many a minute.
 
 use std::time::Duration;
 

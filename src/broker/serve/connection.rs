@@ -33,7 +33,7 @@ const HEARING: Duration = Duration::from_secs(10);
 /// What is sent.
 struct Response {
     bytes: Locked,
-    /// What it takes of the client's room, until it is heard.
+    /// Its share of the client's memory limit, held until the client has read it.
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -183,8 +183,9 @@ async fn get(
     }
 }
 
-/// Room for an answer in locked memory. A name may be asked for a thousand times in one question,
-/// and in many at once: an answer is no longer than a client reads, and waits for those before it.
+/// Reserves locked memory for an answer. One question may name a secret a thousand times, and many
+/// may come at once: an answer is no longer than a client reads, and waits until those before it are
+/// read.
 async fn make_room(
     client: &Client,
     found: Result<Vec<Outcome>, Error>,
@@ -215,8 +216,8 @@ fn outcome(found: &Result<Vec<Outcome>, Error>) -> &'static str {
     }
 }
 
-/// Ends when the client has hung up, so that nobody waits for it, or goes on talking; tells which.
-/// One that has only said that it says no more still listens.
+/// Returns when the client has hung up, so that nothing is done for it any more, or sends more than a
+/// question; says which. A client that has only closed its sending side still reads.
 async fn gone(stream: &mut UnixStream) -> &'static str {
     // Small, since each who waits has one.
     let (mut rest, mut said) = ([0; 256], 0);

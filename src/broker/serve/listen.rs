@@ -159,7 +159,7 @@ fn bind(place: PathBuf, uid: u32) -> Result<(Bound, UnixListener)> {
     if uid != us.as_raw() {
         chown(&path, Some(uid), None).map_err(failed)?;
     }
-    // The standard library's queue is short for many who come at once.
+    // The standard library asks for a backlog that is too short for many clients at once.
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXCONN)
         .map_err(|why| unusable(&path, why.desc()))?;
     listener.set_nonblocking(true).map_err(failed)?;

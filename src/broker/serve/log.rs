@@ -113,7 +113,7 @@ impl Log {
     }
 }
 
-/// Nothing in a name looks like another field of the line.
+/// The name, cut to length, and with nothing in it that looks like another field of the line.
 fn cut(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
     let letters = name.chars().take(LONGEST);

@@ -48,7 +48,7 @@ const RESERVED: usize = 28;
 /// How many connections a client may have, if there are descriptors enough.
 const CONNECTIONS: usize = 256;
 
-/// How long those may take who are being answered when we end.
+/// How long the requests that are under way may take once we are ending.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Serves until a signal ends it. `open` reads the manifest, again at every SIGHUP.
@@ -126,7 +126,8 @@ async fn serve(open: &dyn Fn() -> Result<Session>, mut sockets: Sockets, log: Lo
         let signal = tokio::select! {
             signal = signals.next() => signal,
             Some(signal) = interrupted.recv() => signal,
-            // It ends by a panic alone. Who starts us anew is better than nobody who asks `op`.
+            // It ends only by a panic. To be restarted is better than to go on without anybody who
+            // asks `op`.
             _ = &mut asker => return Err(Error::Bug { place: "the broker's asking".to_owned() }),
         };
         if signal != libc::SIGHUP {
@@ -175,7 +176,7 @@ fn checked(session: Session) -> Result<Session> {
     }
 }
 
-/// Lets those be answered who are being answered, and ends a call of `op`.
+/// Lets the requests that are under way be answered, and ends a running `op`.
 async fn end(state: &State) {
     let until = tokio::time::Instant::now() + GRACE;
     while state.flight.borrow().is_some() && tokio::time::Instant::now() < until {

@@ -130,8 +130,8 @@ impl Sockets {
         Ok(())
     }
 
-    /// Puts what was prepared in the place of what does not fit any more. Nobody new is let in
-    /// there; those who are in are answered.
+    /// Replaces the sockets that no longer fit with the prepared ones. The old ones accept no new
+    /// connections; open ones are still answered.
     pub(super) fn adopt(&mut self, prepared: Prepared, state: &Rc<State>) -> Result<()> {
         let mut new = prepared.new;
         for one in &mut new {
@@ -178,7 +178,7 @@ impl Sockets {
         }
     }
 
-    /// Nobody new is let in; those who are in are answered.
+    /// Accepts no new connections; open ones are still answered.
     pub(super) fn close(&mut self) {
         for open in std::mem::take(&mut self.open).into_values() {
             open.accepting.abort();
@@ -211,7 +211,7 @@ async fn accept(state: Rc<State>, name: String, listener: UnixListener) {
         let serving = State::serving(&state);
         let (state, name) = (Rc::clone(&state), name.clone());
         tokio::task::spawn_local(async move {
-            // They go last, and when it ends by a panic too.
+            // Dropped last, after a panic too.
             let _held = (serving, permit);
             match state.client(&name) {
                 Some(client) => connection::serve(state, client, stream).await,

@@ -26,8 +26,8 @@ use crate::broker::wire::LONGEST_ANSWER;
 const QUESTIONS: u32 = 6000;
 const CALLS: u32 = 60;
 
-/// How much of answers a client may have under way at a time, in KiB: all of it is locked memory,
-/// and who does not listen holds it for some seconds.
+/// How many KiB of answers may be on their way to one client: all of it is locked memory, and a
+/// client that does not read holds it for some seconds.
 const ROOM: usize = 4 * LONGEST_ANSWER / 1024;
 
 /// What `op` said, for all who wait for it.
@@ -56,11 +56,11 @@ pub(super) struct State {
     pub store: RefCell<Store>,
     pub queue: RefCell<Vec<Waiter>>,
     pub flight: RefCell<Option<Flight>>,
-    /// Somebody waits in the queue.
+    /// Notified when somebody joins the queue.
     pub asked: Notify,
-    /// Something is kept that has an end.
+    /// Notified when something is kept that will expire.
     pub kept: Notify,
-    /// Everything was forgotten.
+    /// Notified when everything was forgotten.
     forgotten: Notify,
     /// How many connections are served.
     active: Cell<usize>,
@@ -80,7 +80,7 @@ pub(super) struct Client {
     pub room: Arc<Semaphore>,
     pub questions: RefCell<Bucket>,
     pub calls: RefCell<Bucket>,
-    /// Its excess has been logged.
+    /// Whether the last question was refused: of refusals in a row only the first is logged.
     pub told: Cell<bool>,
     pub seen: RefCell<Seen>,
 }

@@ -12,8 +12,8 @@ use crate::broker::provider::Outcome;
 /// How long it is remembered that something is not there.
 const ABSENCE: Duration = Duration::from_secs(20);
 
-/// How long nobody asks again after a failure that names no time: where the token or the program is
-/// at fault, and elsewhere.
+/// How long `op` is not asked again after a failure that names no time: where the token or the
+/// program is at fault, and otherwise.
 const DEAD: Duration = Duration::from_secs(30);
 const FAILED: Duration = Duration::from_secs(5);
 
@@ -24,7 +24,7 @@ const LIMITED: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Store {
     entries: HashMap<EnvName, KeptOutcome>,
-    /// How long each name may be of use to anybody.
+    /// How long any client may still be given the value of each name.
     longest: HashMap<EnvName, Duration>,
     failures: HashMap<EnvName, KnownFailure>,
     breaker: Option<KnownFailure>,

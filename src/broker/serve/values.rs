@@ -105,7 +105,7 @@ async fn ask(
         }
         None => {
             let answer = asker::submit(state, missing.to_vec());
-            // Whoever has something else waits no longer than that.
+            // A client with an old value to fall back on waits no longer than that.
             let patience = match old(state, client, missing) {
                 Some(_) => PATIENCE,
                 None => Duration::from_secs(24 * 60 * 60),

@@ -125,7 +125,7 @@ const TEXTS: [(PullError, &[&str]); 7] = [
     ),
 ];
 
-/// What only the network says. Read last: `eof` is in other words, too.
+/// Texts of network failures. Matched last, since `eof` is part of other words too.
 const NETWORK: [&str; 17] = [
     "dial tcp",
     "connection refused",

@@ -140,7 +140,7 @@ impl Engine {
         });
         let work = self.unpack(to, into, body.boxed_unsync());
         until_stalled(work, || look().bytes, each).await?;
-        // An engine that fails while it reads ends its stream as if that were all.
+        // An engine that fails while it reads ends its stream as if it were complete.
         let seen = look();
         if seen.is_whole() {
             return Ok(seen.bytes);

@@ -10,8 +10,8 @@ use crate::deploy::gateway::records::Release;
 use crate::deploy::gateway::{logs, runtime};
 use crate::deploy::image_reference::short;
 
-/// What answers is ours, and can use its state, but for the databases that were refused before
-/// (`None`: no version ran before).
+/// Checks that what answers is our container, and can use its state. Databases that were refused
+/// before are excepted (`None`: no version ran before).
 pub(crate) async fn check(
     cx: &Context,
     engine: &Engine,

@@ -38,7 +38,7 @@ fn of_text(text: &str) -> Option<Spec> {
         Ok(service @ Value::Object(_)) => of_service(&service),
         _ => of_compose(text)?,
     };
-    // Neither was ever written without its port.
+    // Every text that we wrote names a port.
     (spec.port != 0).then_some(spec)
 }
 

@@ -14,7 +14,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::{acceptance, container, restore, state, upgrade};
 
-/// What it has at the least.
+/// The least time that it is given.
 const LEAST: Duration = Duration::from_secs(10);
 
 /// Whether there is something to recover.

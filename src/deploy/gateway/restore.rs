@@ -102,11 +102,11 @@ fn not_restored(cx: &Context, from: &Release, failure: &Failure, second: &Failur
     .log(log)
 }
 
-/// What to run where `to` could not be put back because of `why`.
+/// The command to run when `to` could not be put back because of `why`.
 pub(crate) fn next_command(to: &Release, why: &Failure) -> String {
     let again = format!("openclaw-deploy rollback --to {}", to.id);
     match why.cause {
-        // Without its image that would fail again.
+        // Without its image the rollback would fail in the same way.
         Cause::ImageGone if to.pinned.contains('@') => {
             format!("docker pull {} && {again}", to.pinned)
         }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// See above.
+/// What a gateway is made from, beside its image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spec {
     /// The image's own command.

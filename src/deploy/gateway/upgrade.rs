@@ -264,7 +264,7 @@ pub(crate) async fn finish(
     }
     image_cleanup::tag(engine, &release).await?;
     let pinned = records.releases.iter().map(|it| it.pinned.clone());
-    // What `.env` asked for gives way to what that was.
+    // The name that `.env` asked for is replaced by the image that it meant.
     let ours: Vec<_> = pinned.chain([release.requested.clone()]).collect();
     env::name_image(cx, &release.pinned, &ours)?;
     cx.journal.add(json!({

@@ -33,7 +33,7 @@ pub(crate) struct PulledImage {
     pub seconds: f64,
     /// How many tries.
     pub tries: u32,
-    /// What the machine was used for it.
+    /// CPU and memory that the machine used meanwhile.
     pub load: Value,
 }
 
