@@ -12,6 +12,9 @@ pub struct Images {
     digests: Vec<(String, String)>,
 }
 
+/// What an engine calls the manifest that it pushes: the newer ones push OCI's.
+const KINDS: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
+
 /// Tag, mode, version, megabytes of random data in three layers.
 const ALL: [(&str, &str, &str, usize); 14] = [
     ("slow", "slow", "slow", 0),
@@ -59,7 +62,7 @@ impl Images {
     /// The digests of the layers of `tag`, the lowest first.
     pub fn layers(&self, tag: &str) -> Result<Vec<String>, String> {
         let found = sh(&format!(
-            "curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' http://127.0.0.1:5000/v2/me/openclaw/manifests/{tag}-amd64 | \
+            "curl -sf -H 'Accept: {KINDS}' http://127.0.0.1:5000/v2/me/openclaw/manifests/{tag}-amd64 | \
              tr -d ' \\n' | sed 's/.*\"layers\"://' | grep -o 'sha256:[0-9a-f]*'"
         ))?;
         Ok(found.lines().map(str::to_owned).collect())
@@ -73,10 +76,15 @@ impl Images {
     }
 }
 
-/// Compiles the tiny gateway. It is what an image calls `node`.
+/// Compiles the tiny gateway, unless `tests/deploy/engine` has done so where there is a compiler. It is what an image
+/// calls `node`.
 pub fn compile(scratch: &Path) -> Outcome {
     let place = scratch.join("images");
     fs::create_dir_all(&place).map_err(|why| why.to_string())?;
+    if let Some(compiled) = std::env::var_os("OC_TINY_GATEWAY") {
+        let copied = fs::copy(compiled, place.join("node"));
+        return copied.map(drop).map_err(|why| why.to_string());
+    }
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/gateway.rs");
     let built = Command::new("rustc")
         .args(["--edition", "2024", "-O", source, "-o"])
@@ -133,12 +141,19 @@ pub fn variant(scratch: &Path, tag: &str, lines: &str) -> Outcome {
 /// Wraps the manifest of `of` in an index with this platform. Returns the index's digest.
 pub fn push_index(place: &Path, tag: &str, of: &str, architecture: &str) -> Result<String, String> {
     let base = "http://127.0.0.1:5000/v2/me/openclaw/manifests";
-    let kind = "application/vnd.docker.distribution.manifest.v2+json";
     let list = "application/vnd.docker.distribution.manifest.list.v2+json";
     let file = place.join("manifest.json").display().to_string();
-    let digest = sh(&format!(
-        "curl -sf -D - -o {file} -H 'Accept: {kind}' {base}/{of} | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'"
+    let header = sh(&format!(
+        "curl -sf -D - -o {file} -H 'Accept: {KINDS}' {base}/{of} | tr -d '\\r'"
     ))?;
+    let field = |name: &str| {
+        let of_it = |line: &str| line.strip_prefix(name).map(str::to_owned);
+        header
+            .lines()
+            .find_map(of_it)
+            .ok_or(format!("{of}: no {name}in {header:?}"))
+    };
+    let (digest, kind) = (field("Docker-Content-Digest: ")?, field("Content-Type: ")?);
     let size = fs::metadata(&file).map_err(|why| why.to_string())?.len();
     put(
         &file,

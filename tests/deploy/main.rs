@@ -35,6 +35,7 @@ mod rollback;
 mod swarm;
 mod swarm_lost_image;
 mod swarm_registry;
+mod swarm_two_nodes;
 mod terminal;
 mod token;
 mod upgrade;
@@ -160,6 +161,7 @@ fn all() -> Vec<Check> {
         swarm::CHECKS,
         swarm_lost_image::CHECKS,
         swarm_registry::CHECKS,
+        swarm_two_nodes::CHECKS,
         terminal::CHECKS,
         token::CHECKS,
         upgrade::CHECKS,

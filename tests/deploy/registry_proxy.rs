@@ -238,7 +238,10 @@ fn head(stream: &mut TcpStream) -> std::io::Result<String> {
         }
         bytes.push(one[0]);
         if bytes == [0x16] {
-            // The engine tries TLS first.
+            // The engine tries TLS first, and the newer ones try again without it only where HTTP answers, as Go's
+            // servers do.
+            let _ = stream.read(&mut [0; 16 << 10])?;
+            stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n")?;
             return Err(std::io::ErrorKind::InvalidData.into());
         }
     }
