@@ -42,6 +42,13 @@ impl OwnEnvironment {
         among(&self.variables, name).or_else(key)
     }
 
+    /// Signs in by `token` from now on, as if `OP_SERVICE_ACCOUNT_TOKEN` had been set to it.
+    pub(crate) fn sign_in(&mut self, token: Secret) {
+        const NAME: &str = "OP_SERVICE_ACCOUNT_TOKEN";
+        self.keys.retain(|(own, _)| own != NAME);
+        self.keys.push((NAME.into(), token));
+    }
+
     /// A key to the vault.
     pub(crate) fn key(&self, name: &str) -> Option<&Secret> {
         let found = self.keys.iter().find(|(own, _)| own == name);

@@ -19,7 +19,7 @@ use crate::base::secret::Secret;
 use crate::base::unix_socket;
 use crate::broker::cache;
 use crate::broker::provider::{Outcome, Provider, Request};
-use crate::broker::wire::{Head, Question, head};
+use crate::broker::wire::{self, Head, Question, head};
 
 /// How often a broker is tried again that is restarting, or whose queue is full.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -79,6 +79,18 @@ pub(crate) fn names(path: &Path, timeout: Duration) -> Result<Vec<EnvName>> {
 /// [`Error::Broker`] where there is none, [`Error::BrokerRefuses`] where it is another user's; what the broker says
 /// where it says no.
 pub(crate) fn ask(path: &Path, question: &Question, timeout: Duration) -> Result<Secret> {
+    exchange(path, &question.written(), timeout)
+}
+
+/// Hands the broker of the control socket at `path` a token to ask `op` by from now on.
+///
+/// # Errors
+/// As [`ask`]; an older broker does not know this question.
+pub(crate) fn sign_in(path: &Path, token: &Secret, timeout: Duration) -> Result<()> {
+    exchange(path, &wire::sign_in(token), timeout).map(drop)
+}
+
+fn exchange(path: &Path, question: &[u8], timeout: Duration) -> Result<Secret> {
     let begun = Instant::now();
     let deadline = begun + timeout;
     let failed = |why: std::io::Error| match why.kind() {
@@ -91,7 +103,7 @@ pub(crate) fn ask(path: &Path, question: &Question, timeout: Duration) -> Result
     stream
         .set_write_timeout(Some(left(deadline)))
         .map_err(failed)?;
-    stream.write_all(&question.written()).map_err(failed)?;
+    stream.write_all(question).map_err(failed)?;
     let mut heard = Locked::with_capacity(4096);
     loop {
         match head(&heard).map_err(|why| unreachable(path, why))? {

@@ -7,6 +7,7 @@
 
 use crate::base::error::{Error, Exit};
 use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
 
 /// The only version so far.
 pub(crate) const VERSION: u32 = 1;
@@ -93,6 +94,26 @@ impl Question {
             _ => Err(Misunderstood::Nonsense),
         }
     }
+}
+
+/// The one message that holds a secret, and so is no [`Question`]: to the control socket, a token to
+/// sign in with from now on.
+const SIGN_IN: &[u8] = b"oc-secrets/1 token\n";
+
+/// A token as it is handed to a broker.
+pub(crate) fn sign_in(token: &Secret) -> Locked {
+    let mut text = Locked::with_capacity(SIGN_IN.len() + token.len() + 2);
+    text.push(SIGN_IN);
+    text.push(token.expose());
+    text.push(b"\n\n");
+    text
+}
+
+/// The token that was handed over, once all of it has come.
+pub(crate) fn signed_in(bytes: &[u8]) -> Option<&[u8]> {
+    let token = bytes.strip_prefix(SIGN_IN)?.strip_suffix(b"\n\n")?;
+    let is_one = !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
+    is_one.then_some(token)
 }
 
 fn version(line: &[u8]) -> Option<u32> {
@@ -194,6 +215,21 @@ mod tests {
         }
         // As an older client would have written it, to the byte.
         assert_eq!(names(&["A"]).written(), b"oc-secrets/1 get\nA\n\n");
+    }
+
+    #[test]
+    fn a_token_is_handed_over_whole_or_not_at_all() {
+        let text = sign_in(&Secret::copy_of(b"ops_x"));
+        assert_eq!(signed_in(&text), Some(&b"ops_x"[..]));
+        for end in 0..text.len() {
+            assert_eq!(signed_in(&text[..end]), None, "{end}");
+            assert_eq!(Question::parse(&text[..end]), Ok(None), "{end}");
+        }
+        assert!(Question::parse(&text).is_err(), "no client's question");
+        for wrong in ["", "a b", "a\nb"] {
+            let text = sign_in(&Secret::copy_of(wrong.as_bytes()));
+            assert_eq!(signed_in(&text), None, "{wrong:?}");
+        }
     }
 
     #[test]

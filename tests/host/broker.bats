@@ -6,6 +6,7 @@ key=1234567890:TelegramKeyThatIsOnNoDisk
 rotated=1234567890:TelegramKeyAfterItWasChanged
 other=OtherKeyThatTheGatewayMayNotHave
 vault_token=ops_VaultTokenThatIsOnNoDisk
+new_token=ops_NextTokenThatIsOnNoDisk
 mounted=/run/oc-secrets/clients
 
 setup_file() {
@@ -180,6 +181,19 @@ found() { vps_found "$1" app-app-1; }
 	[[ $output == *'gateway  uid 1000  TELEGRAM_BOT_TOKEN'* ]]
 	run guest oc-secrets lock
 	[[ $output == *'the broker forgot '* ]]
+}
+
+@test "a new token reaches the broker that runs, without a restart" {
+	local before
+	before=$(guest systemctl show --value --property MainPID oc-secrets)
+	run guest sh -c 'printf %s "$1" | oc-secrets login --stdin --systemd oc-secrets.service 2>&1' sh "$new_token"
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	[[ $output == *'the broker that runs here asks by it from now on'* ]]
+	[[ $(guest journalctl --quiet --no-pager --unit oc-secrets) == *'signed in by a new token'* ]]
+	reads "$rotated"
+	[ "$(guest systemctl show --value --property MainPID oc-secrets)" = "$before" ]
+	[ "$(found "$new_token")" = '' ]
+	[ "$(guest systemd-creds decrypt /etc/credstore.encrypted/op-token -)" = "$new_token" ] # the control: it is what the next start loads
 }
 
 @test "another unit gets its key by LoadCredential, without a program of ours" {

@@ -173,11 +173,14 @@ found() { vps_found "$1" "$gateway"; }
 	[ "$(container)" = "$before" ]
 }
 
-@test "after a reboot the gateway has its key again" {
+@test "after a reboot the gateway has its key again, by the program that this host has" {
 	guest systemctl enable docker.service 2>/dev/null
+	guest sh -c 'echo "#!/bin/sh" >/var/lib/openclaw-deploy/provider/oc-secrets'
 	guest_crash
 	vps_boot
 	eventually has "$rotated"
+	guest cmp /usr/bin/oc-secrets /var/lib/openclaw-deploy/provider/oc-secrets
+	[ "$(guest stat -c '%a %u' /var/lib/openclaw-deploy/provider/oc-secrets)" = '555 1000' ]
 	eventually vps_answers
 	[ "$(found "$rotated")" = '' ]
 }

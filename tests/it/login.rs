@@ -321,7 +321,6 @@ fn a_token_is_typed_unseen_and_ctrl_c_leaves_the_terminal_as_it_was() {
     };
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut terminal = start();
-        assert!(echoes(&terminal), "the control");
         terminal.shows(question);
         assert!(!echoes(&terminal));
         terminal.types("ops_half");
@@ -474,6 +473,62 @@ fn a_credential_is_encrypted_for_a_service_and_can_be_decrypted_on_this_host_alo
          oc-secrets: add this by: systemctl edit backup.service; then: systemctl restart backup.service\n"
     );
     assert!(done.stderr.starts_with(&said), "{}", done.stderr);
+}
+
+/// The broker of the host, at /run/oc-secrets in a namespace of its own.
+#[test]
+fn a_new_credential_reaches_the_broker_that_runs_without_a_restart() {
+    let sandbox = world();
+    sandbox.file(
+        "work/serve.toml",
+        "[secrets]\nA = \"op://Vault/Item/A\"\n[clients.one]\nsecrets = [\"A\"]\n",
+    );
+    sandbox.file(
+        "work/line",
+        r#"
+        mkdir -p host etc run && mount --bind host /var/lib/systemd && mount --bind etc /etc/credstore.encrypted && mount --bind run /run
+        login() { printf %s "$1" | "$OC" login --stdin --systemd oc-secrets.service >/dev/null 2>login.err || cat login.err; grep -o '^oc-secrets: the unit.*' login.err; }
+        read() { OC_SECRETS_SOCKET=/run/oc-secrets/clients/one/socket "$OC" read A 2>/dev/null || echo "exit $?"; }
+        login ops_rotated
+        "$OC" --manifest "$PWD/serve.toml" serve 2>serve.log & broker=$!
+        for i in $(seq 200); do grep -q serving serve.log && break; sleep 0.05; done
+        read
+        login ops_rotated
+        read
+        kill -HUP $broker
+        for i in $(seq 200); do grep -q reloaded serve.log && break; sleep 0.05; done
+        read
+        kill $broker && wait $broker
+        ! grep -q ops_ serve.log login.err
+        "#,
+    );
+    let before = Path::new("/etc/credstore.encrypted").exists();
+    std::fs::create_dir_all("/etc/credstore.encrypted").expect("this test needs root");
+    sandbox.mode("only-token=ops_rotated"); // and not the one that the broker starts with
+    let done = sandbox
+        .run(
+            Path::new("/usr/bin/unshare"),
+            ["--mount", "/bin/sh", "line"],
+        )
+        .env("OC", env!("CARGO_BIN_EXE_oc-secrets"))
+        .env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
+        .done();
+    if !before {
+        std::fs::remove_dir("/etc/credstore.encrypted").expect("it was empty");
+    }
+    let note = |what: &str| {
+        format!(
+            "oc-secrets: the unit of the packages loads it, and {what}; in a unit of your own:\n"
+        )
+    };
+    assert_eq!(
+        done.succeeds(),
+        format!(
+            "{}exit 3\n{}{CANARY}\n{CANARY}\n",
+            note("no broker runs here yet"),
+            note("the broker that runs here asks by it from now on")
+        )
+    );
 }
 
 #[test]

@@ -110,7 +110,7 @@ async fn call(state: &State, batch: Vec<Waiter>) -> Option<(SharedAnswer, Vec<Wa
         waiting: batch,
         generation,
     });
-    let session = state.session.borrow().clone();
+    let session = state.session();
     let answer = ask(session, names.clone()).await;
     let flight = state.flight.borrow_mut().take().unwrap_or_default();
     if let Err(Error::Interrupted { signal }) = answer {

@@ -1,4 +1,5 @@
-//! The control socket: `oc-secrets lock` and `oc-secrets clients`, for whoever runs the broker.
+//! The control socket: `oc-secrets lock`, `oc-secrets clients` and a new token of `oc-secrets login --systemd`,
+//! for whoever runs the broker.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,10 +13,15 @@ use tokio::time::timeout;
 use super::state::{Client, State};
 use crate::base::error::Exit;
 use crate::base::locked_memory::Locked;
+use crate::base::secret::Secret;
+use crate::broker::op::os_keyring::LARGEST;
 use crate::broker::wire::{self, Question};
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest question: a token, and the line before it.
+const LONGEST: usize = LARGEST + 64;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(state: Rc<State>, mut stream: UnixStream) {
@@ -28,10 +34,11 @@ pub(super) async fn serve(state: Rc<State>, mut stream: UnixStream) {
         return;
     }
     let _ = timeout(PATIENCE, async {
-        let mut bytes = Vec::with_capacity(64);
-        while matches!(Question::parse(&bytes), Ok(None)) && bytes.len() < 1024 {
-            if stream.read_buf(&mut bytes).await.unwrap_or_default() == 0 {
-                return;
+        let mut bytes = Locked::with_capacity(LONGEST);
+        while wants_more(&bytes) {
+            match stream.read(bytes.spare()).await {
+                Ok(0) | Err(_) => return,
+                Ok(more) => bytes.advance(more),
             }
         }
         let _ = stream.write_all(&answer(&state, &bytes)).await;
@@ -39,7 +46,21 @@ pub(super) async fn serve(state: Rc<State>, mut stream: UnixStream) {
     .await;
 }
 
+/// Whether the question has not come to its end. A token is looked for first, since parsing copies.
+fn wants_more(bytes: &[u8]) -> bool {
+    let is_whole =
+        || wire::signed_in(bytes).is_some() || !matches!(Question::parse(bytes), Ok(None));
+    bytes.len() < LONGEST && !is_whole()
+}
+
 fn answer(state: &State, bytes: &[u8]) -> Locked {
+    if let Some(token) = wire::signed_in(bytes) {
+        let values = state.sign_in(Secret::copy_of(token));
+        state.log.note(&format!(
+            "signed in by a new token: {values} values forgotten"
+        ));
+        return wire::ok(b"");
+    }
     match Question::parse(bytes) {
         Ok(Some(Question::Lock)) => {
             let values = state.forget();
@@ -55,7 +76,7 @@ fn answer(state: &State, bytes: &[u8]) -> Locked {
         }
         _ => wire::refused(
             Exit::Usage,
-            "this broker speaks version 1 of the protocol, and here of `lock` and `clients`",
+            "this broker speaks version 1 of the protocol, and here of `lock`, `clients` and `token`",
         ),
     }
 }

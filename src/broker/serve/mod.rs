@@ -151,7 +151,7 @@ fn reload(open: &dyn Fn() -> Result<Session>, state: &Rc<State>, sockets: &mut S
         let prepared = sockets.prepare(&session.manifest)?;
         sockets.adopt(prepared, state)?;
         state.admit(&session.manifest, slots(session.manifest.clients.len()));
-        *state.session.borrow_mut() = session;
+        state.ask_by(session);
         sockets.compare(state);
         Ok(())
     });

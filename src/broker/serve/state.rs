@@ -16,6 +16,7 @@ use super::moment::Moment;
 use super::store::Store;
 use crate::base::env_name::EnvName;
 use crate::base::error::Error;
+use crate::base::secret::Secret;
 use crate::base::units;
 use crate::broker::manifest::{ClientSpec, Manifest};
 use crate::broker::provider::Outcome;
@@ -51,7 +52,9 @@ pub(super) struct Flight {
 /// What all connections share.
 pub(super) struct State {
     pub log: Log,
-    pub session: RefCell<Session>,
+    session: RefCell<Session>,
+    /// The token that was handed over since the start.
+    token: RefCell<Option<Secret>>,
     pub clients: RefCell<BTreeMap<String, Rc<Client>>>,
     pub store: RefCell<Store>,
     pub queue: RefCell<Vec<Waiter>>,
@@ -140,6 +143,7 @@ impl State {
         Self {
             log,
             session: RefCell::new(session),
+            token: RefCell::default(),
             clients: RefCell::default(),
             store: RefCell::default(),
             queue: RefCell::default(),
@@ -188,6 +192,27 @@ impl State {
     /// The client of this name.
     pub(super) fn client(&self, name: &str) -> Option<Rc<Client>> {
         self.clients.borrow().get(name).cloned()
+    }
+
+    /// How `op` is asked now.
+    pub(super) fn session(&self) -> Session {
+        self.session.borrow().clone()
+    }
+
+    /// From now on `op` is asked by `session`, and by the token that was handed over, if one was.
+    pub(super) fn ask_by(&self, mut session: Session) {
+        if let Some(token) = &*self.token.borrow() {
+            session.environment.sign_in(token.clone());
+        }
+        *self.session.borrow_mut() = session;
+    }
+
+    /// Asks `op` by `token` from now on, and forgets what the former one gave; tells how many values
+    /// there were.
+    pub(super) fn sign_in(&self, token: Secret) -> usize {
+        *self.token.borrow_mut() = Some(token);
+        self.ask_by(self.session());
+        self.forget()
     }
 
     /// Forgets every value; tells how many there were.

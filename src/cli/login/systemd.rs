@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::base::environment::ours;
 use crate::base::error::{Error, Result};
 use crate::base::file_ownership;
 use crate::base::process_group::ProcessGroup;
 use crate::base::program;
 use crate::base::secret::Secret;
+use crate::broker::serve::listen::{self, CONTROL};
 use crate::broker::session::Session;
+use crate::broker::socket;
 
 /// Where systemd and openclaw-deploy look for the broker's.
 const DIRECTORY: &str = "/etc/credstore.encrypted";
@@ -26,6 +29,9 @@ const NAME: &str = "op-token";
 
 /// How long `systemd-creds` may take: a TPM is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a running broker may take for it.
+const HANDING: Duration = Duration::from_secs(5);
 
 /// What there is without `systemd-creds`.
 const INSTEAD: &str = "keep the token in a file of the service's user, mode 600, that OC_SECRETS_TOKEN_FILE names; on a desktop: oc-secrets login";
@@ -82,17 +88,27 @@ impl SystemdCredential {
         )
     }
 
-    /// What is to be done with it.
-    pub(super) fn next(&self) -> String {
+    /// Hands the token to the broker, where it runs, and says what is left to do.
+    pub(super) fn next(&self, token: &Secret) -> Result<String> {
         let unit = &self.unit;
-        match unit == BROKER {
-            true => format!(
-                "the unit of the packages loads it; then: systemctl restart {unit}; in a unit of your own:"
-            ),
-            false => {
-                format!("add this by: systemctl edit {unit}; then: systemctl restart {unit}")
-            }
+        if unit != BROKER {
+            let edit =
+                format!("add this by: systemctl edit {unit}; then: systemctl restart {unit}");
+            return Ok(edit);
         }
+        let control = listen::folder(None, &ours)?.join(CONTROL);
+        let done = match control.exists() {
+            false => "no broker runs here yet".to_owned(),
+            true => match socket::sign_in(&control, token, HANDING) {
+                Ok(()) => "the broker that runs here asks by it from now on".to_owned(),
+                Err(why) => format!(
+                    "the broker here does not take it ({why}); then: systemctl restart {unit}"
+                ),
+            },
+        };
+        Ok(format!(
+            "the unit of the packages loads it, and {done}; in a unit of your own:"
+        ))
     }
 
     /// Encrypts `token`. The file appears whole, or not at all.

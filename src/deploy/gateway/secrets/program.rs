@@ -1,6 +1,7 @@
 //! The static `oc-secrets` that the gateway starts: a copy that belongs to the gateway's user, since
 //! OpenClaw starts no other, in a directory that root alone can enter. On the host nobody runs it. Its
-//! bytes are compared before each start: its owner could have changed it.
+//! bytes are compared before each start, since its owner could have changed it: here, and after a boot by
+//! a unit (`units.rs`).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! The broker's units: installed where the package has not, enabled, started.
+//! The broker's units: installed where the package has not, enabled, started. And one of ours, which compares the
+//! gateway's program before the engine starts its containers by itself, as after a reboot.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,9 +7,12 @@ use std::time::Duration;
 use crate::deploy::context::Context;
 use crate::deploy::error::Result;
 use crate::deploy::host::{Access, Program, good};
+use crate::deploy::settings::STATE_OWNER;
 
 const SERVICE: &str = "oc-secrets.service";
 const SOCKETS: [&str; 2] = ["oc-secrets.socket", "oc-secrets-client@gateway.socket"];
+/// Of this project, whatever the package has.
+const COPY: &str = "openclaw-provider.service";
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 const OURS: &str = "/etc/systemd/system";
 /// The program's path in the units.
@@ -47,6 +51,9 @@ pub(super) async fn to_do(cx: &Context) -> Result<Vec<String>> {
             what.push(format!("enable {socket}"));
         }
     }
+    if !says_yes(cx, "is-enabled", COPY).await? {
+        what.push(format!("enable {COPY}"));
+    }
     Ok(what)
 }
 
@@ -66,12 +73,33 @@ pub(super) async fn start(cx: &Context) -> Result<()> {
         // systemd hands a service its sockets when it starts.
         systemctl(cx, &["stop", SERVICE]).await?;
     }
-    systemctl(cx, &["enable", "--now", SOCKETS[0], SOCKETS[1]]).await
+    systemctl(cx, &["enable", "--now", SOCKETS[0], SOCKETS[1]]).await?;
+    systemctl(cx, &["enable", COPY]).await
 }
 
 /// The broker forgets what it keeps.
 pub(crate) async fn reload(cx: &Context) -> Result<()> {
     systemctl(cx, &["reload-or-restart", SERVICE]).await
+}
+
+/// Makes the copy what the program is. Nobody who sees it is root, and so none can have changed it while it
+/// was written.
+fn copy_text(program: &str) -> String {
+    let ((user, group), copy) = (STATE_OWNER, super::PROGRAM.0);
+    format!(
+        "# Written by openclaw-deploy.\n\
+         [Unit]\n\
+         Description=The program by which the OpenClaw gateway asks for its keys\n\
+         Before=docker.service\n\
+         ConditionPathExists={copy}\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/usr/bin/install --compare --owner={user} --group={group} --mode=0555 {program} {copy}\n\
+         \n\
+         [Install]\n\
+         WantedBy=docker.service\n"
+    )
 }
 
 /// The units that no package has installed, for the program where it is.
@@ -83,8 +111,10 @@ fn missing(cx: &Context) -> Vec<(&'static str, String)> {
     let program = cx.host.find("oc-secrets");
     let program = program.map_or(PROGRAM.into(), |it| it.display().to_string());
     let missing = TEXTS.into_iter().filter(|(name, _)| !packaged(name));
+    let copy = copy_text(&program);
     missing
         .map(|(name, text)| (name, text.replace(PROGRAM, &program)))
+        .chain([(COPY, copy)])
         .collect()
 }
 
