@@ -73,7 +73,7 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for OwnEnvironme
 }
 
 /// Whether a variable of this name signs in to 1Password.
-fn is_key(name: &[u8]) -> bool {
+pub(crate) fn is_key(name: &[u8]) -> bool {
     name == b"OP_SERVICE_ACCOUNT_TOKEN"
         || name == b"OP_CONNECT_TOKEN"
         || name.starts_with(b"OP_SESSION")

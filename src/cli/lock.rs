@@ -7,6 +7,7 @@ use super::stdout;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::runtime_directory::Place;
+use crate::base::units::counted;
 use crate::broker::cache;
 use crate::broker::serve::listen::{self, CONTROL};
 use crate::broker::socket;
@@ -18,6 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Empties the cache of this user, whichever manifest it is from. A broker that was not named need
 /// not be there.
 pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<Exit> {
+    if let Some(path) = environment("OC_SECRETS_SOCKET").filter(|path| !path.is_empty()) {
+        return Err(Error::usage(
+            format!(
+                "a client cannot have the broker of {} forget",
+                Path::new(&path).display()
+            ),
+            "on the broker's host, as whoever runs it: oc-secrets lock",
+        ));
+    }
     let text = match cache::forget_all(&Place::of(environment)) {
         0 => "the cache is empty\n".to_owned(),
         1 => "1 entry forgotten\n".to_owned(),
@@ -38,6 +48,7 @@ fn broker(directory: Option<&Path>, environment: Lookup<'_>) -> Result<String> {
         return Err(Error::usage("no broker runs here", ""));
     }
     let answer = socket::ask(&control, &Question::Lock, PATIENCE)?;
-    let count = std::str::from_utf8(answer.expose()).unwrap_or("?");
-    Ok(format!("the broker forgot {count} values\n"))
+    let count = std::str::from_utf8(answer.expose()).unwrap_or_default();
+    let values = counted(count.parse().unwrap_or_default(), "value");
+    Ok(format!("the broker forgot {values}\n"))
 }

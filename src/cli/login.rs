@@ -29,7 +29,7 @@ pub(super) fn login(session: &Session, arguments: &arguments::Login) -> Result<E
             session
                 .ui
                 .note(&format!("{path} is written, encrypted for this host"));
-            session.ui.note(&credential.next(&token)?);
+            credential.hand_over(&token, session.ui)?;
             stdout::print(credential.lines().as_bytes())?;
             Ok(Exit::Done)
         }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::arguments::{Global, OpenclawCommand};
 use super::stdout;
 use crate::base::error::{Error, Exit, Result};
+use crate::base::own_environment::is_key;
 use crate::base::shell_quote;
 use crate::broker::manifest;
 use crate::broker::session::Session;
@@ -117,6 +118,8 @@ impl Provider<'_> {
             )
         };
         let secrets = session.manifest.secrets.iter();
+        // Nobody's agent needs the key to the vault.
+        let secrets = secrets.filter(|spec| !is_key(spec.name.as_str().as_bytes()));
         secrets.map(|spec| line(spec.name.as_str())).collect()
     }
 }

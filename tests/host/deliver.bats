@@ -218,6 +218,37 @@ found() { vps_found "$1" "$gateway"; }
 	has "$rotated"
 }
 
+@test "the timer's update has the registry's token from the broker, as the client host" {
+	vps_items OpenClaw "Telegram Bot Token=$rotated" "GitHub GHCR Pull Token=a-wrong-one"
+	cat >>"$GUEST/root/etc/oc-secrets/oc-secrets.toml" <<-'END'
+
+		[secrets.GHCR_TOKEN]
+		ref = "op://OpenClaw/GitHub GHCR Pull Token/credential"
+
+		[clients.host]
+		secrets = ["GHCR_TOKEN"]
+		uid = 0
+	END
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
+	printf '[update]\nschedule = "weekly"\n' >>"$GUEST/root/etc/openclaw-deploy.toml"
+	guest systemctl stop oc-secrets.service
+	guest systemctl enable --now oc-secrets-client@host.socket
+	deploy bootstrap --only upkeep >/dev/null
+	[[ $(guest cat /etc/systemd/system/openclaw-update.service) == *'LoadCredential=GHCR_TOKEN:/run/oc-secrets/clients/host/socket'* ]]
+	vps_registry_serve
+	refusals() { guest journalctl --quiet --no-pager --unit openclaw-update | grep -c 'auth.* was left alone' || true; }
+	guest systemctl start openclaw-update.service # the control: the registry looks at the token
+	[ "$(refusals)" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	vps_items OpenClaw "Telegram Bot Token=$rotated" "GitHub GHCR Pull Token=$vps_token"
+	guest oc-secrets lock
+	guest systemctl start openclaw-update.service
+	[ "$(refusals)" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	grep -q 'auth.user.name=x-access-token.*openclaw/manifests' "$GUEST/registry/log" || { tail -n 3 "$GUEST/registry/log" && return 1; }
+	[[ $(guest journalctl --quiet --no-pager --unit oc-secrets) == *host*GHCR_TOKEN* ]]
+	has "$rotated"
+	[ "$(found "$vps_token")" = '' ]
+}
+
 @test "a remote engine and a Swarm are refused with the reason" {
 	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
 	run deploy status --docker-host ssh://root@elsewhere

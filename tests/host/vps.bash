@@ -116,15 +116,21 @@ vps_registry() {
 		http: {addr: "127.0.0.1:5000"}
 		auth: {htpasswd: {realm: test, path: $place/htpasswd}}
 	CONFIG
+	vps_registry_serve
+	guest_net "$BATS_TEST_DIRNAME/publish" "$vps_image" "$OC_HOST_GATEWAY" <<<"x-access-token:$vps_token"
+}
+
+# vps_registry_serve: it runs, which it no longer does after the guest was booted anew.
+vps_registry_serve() {
+	local place=$GUEST/registry
 	nsenter --target "$GUEST_PID" --net -- env OTEL_TRACES_EXPORTER=none docker-registry serve "$place/config.yml" \
-		<<<'' >"$place/log" 2>&1 3>&- &
+		<<<'' >>"$place/log" 2>&1 3>&- &
 	echo $! >>"$GUEST/listeners"
 	local _
 	for _ in {1..50}; do
 		guest_net bash -c ': </dev/tcp/127.0.0.1/5000' 2>/dev/null && break
 		sleep 0.1
 	done
-	guest_net "$BATS_TEST_DIRNAME/publish" "$vps_image" "$OC_HOST_GATEWAY" <<<"x-access-token:$vps_token"
 }
 
 # What the README says, with the stand-in's service account.

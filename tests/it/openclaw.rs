@@ -446,4 +446,9 @@ fn the_built_in_list_stays_what_it_is_in_the_block() {
         text.contains("--provider-arg --manifest --provider-arg builtin --provider-arg openclaw"),
         "{text}"
     );
+    assert!(text.contains("--ref-id TELEGRAM_BOT_TOKEN"), "{text}");
+    assert!(
+        !text.contains("--ref-id OP_SERVICE_ACCOUNT_TOKEN"),
+        "no agent needs the vault's key: {text}"
+    );
 }

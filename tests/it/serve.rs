@@ -336,13 +336,13 @@ fn values_are_kept_until_lock_hangup_or_the_end_of_their_time() {
         broker
             .control(&["lock"])
             .text()
-            .ends_with("the broker forgot 1 values\n")
+            .ends_with("the broker forgot 1 value\n")
     );
     read();
     assert_eq!(sandbox.calls().len(), 2);
     broker.signal(Signal::SIGHUP);
     until("it has reloaded", || {
-        broker.log().contains("reloaded: 1 values forgotten")
+        broker.log().contains("reloaded: 1 value forgotten")
     });
     read();
     assert_eq!(sandbox.calls().len(), 3);

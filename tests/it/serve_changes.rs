@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -228,4 +228,57 @@ fn without_a_token_it_serves_and_says_so_until_there_is_one() {
     broker.signal(Signal::SIGHUP);
     until("it has reloaded", || broker.log().contains("reloaded"));
     broker.read("mail", "MAIL").succeeds();
+}
+
+/// What the control socket answers to a token.
+fn sign_in(broker: &Broker<'_>, sandbox: &Sandbox, token: &str) -> String {
+    let stream = UnixStream::connect(sandbox.path("run/control"));
+    let mut stream = stream.unwrap_or_else(|why| panic!("{why}: {}", broker.log()));
+    let question = format!("oc-secrets/1 token\n{token}\n\n");
+    stream.write_all(question.as_bytes()).expect("asked");
+    rest(stream)
+}
+
+#[test]
+fn a_new_token_does_not_wait_for_an_op_that_hangs_by_the_old_one() {
+    let sandbox = sandbox();
+    sandbox.mode("hang");
+    let broker = Broker::start(&sandbox);
+    let mut stream = connect(&broker, "mail");
+    stream
+        .write_all(b"oc-secrets/1 get\nMAIL\n\n")
+        .expect("asked");
+    until("op hangs", || sandbox.calls().len() == 1);
+    sandbox.mode("only-token=ops_rotated");
+    let begun = Instant::now();
+    assert_eq!(
+        sign_in(&broker, &sandbox, "ops_rotated"),
+        "oc-secrets/1 ok 0\n"
+    );
+    let answer = rest(stream);
+    assert!(answer.contains("mail\n\"1\""), "{answer}: {}", broker.log());
+    assert!(begun.elapsed() < Duration::from_secs(10), "`op` has 20");
+    assert!(!broker.log().contains("ops_rotated"));
+    let long = "x".repeat(16 * 1024 + 1);
+    let answer = sign_in(&broker, &sandbox, &long);
+    assert!(answer.contains("refused 2 it is too large"), "{answer}");
+    broker.control(&["lock"]);
+    broker.read("mail", "MAIL").succeeds(); // by the token from before
+}
+
+#[test]
+fn a_token_is_not_taken_where_a_file_has_it() {
+    let sandbox = sandbox();
+    sandbox.file("home/token", &sandbox.token());
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(sandbox.path("home/token"), mode).expect("a mode");
+    let mut run = command(&sandbox, &[])
+        .without("OP_SERVICE_ACCOUNT_TOKEN")
+        .env("OC_SECRETS_TOKEN_FILE", sandbox.path("home/token"));
+    let broker = Broker::of(&sandbox, run.command());
+    until("the broker serves", || broker.log().contains("serving"));
+    let answer = sign_in(&broker, &sandbox, "ops_rotated");
+    let refused = "oc-secrets/1 refused 2 it signs in by another: /";
+    assert!(answer.starts_with(refused), "{answer}");
+    assert!(answer.ends_with("home/token\n"), "{answer}");
 }

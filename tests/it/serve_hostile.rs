@@ -1,6 +1,6 @@
 //! Clients that want to cost the broker more than others do: memory, time, a place.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::sandbox::{Done, Sandbox, until};
+use crate::sandbox::{CANARY, Done, Sandbox, until};
 use crate::serve::{Broker, MANIFEST, OC, sandbox};
 
 /// A value of a megabyte, and a client that has it.
@@ -166,4 +166,56 @@ fn in_a_remapped_namespace_the_user_is_the_one_that_the_host_sees() {
             broker.log().contains("client=mail uid=101000")
         });
     }
+}
+
+#[test]
+fn a_question_has_no_more_names_than_anybody_needs() {
+    let sandbox = large();
+    let broker = Broker::start(&sandbox);
+    let said = |times: usize| {
+        let question = format!("oc-secrets/1 get\n{}\n", "NONE\n".repeat(times));
+        String::from_utf8(broker.raw("mail", question.as_bytes())).expect("text")
+    };
+    assert!(said(512).starts_with("oc-secrets/1 ok "), "control");
+    assert!(said(513).contains("refused 2 this is no question"));
+    until("it is logged", || {
+        broker.log().contains("too many names in a question")
+    });
+}
+
+/// An answer that says of one name what stands in its way is not asked for again for each who waits.
+#[test]
+fn many_different_questions_that_fail_cost_a_call_for_each_name_at_most() {
+    let names = ["A", "B", "C", "D"];
+    let sandbox = Sandbox::with_fields(&names.map(|name| (name, CANARY)));
+    let all: Vec<String> = names.map(|name| format!("\"{name}\"")).to_vec();
+    let mut manifest = String::from("[secrets]\n");
+    for name in names {
+        manifest.push_str(&format!("{name} = \"op://Vault/Item/{name}\"\n"));
+    }
+    manifest.push_str(&format!("[clients.one]\nsecrets = [{}]\n", all.join(", ")));
+    sandbox.file("work/oc-secrets.toml", &manifest);
+    sandbox.mode("latency=300\nforbidden");
+    let broker = Broker::start(&sandbox);
+    let ask = |names: &[&str]| {
+        let mut stream = UnixStream::connect(broker.socket("one")).expect("connected");
+        let question = format!("oc-secrets/1 get\n{}\n\n", names.join("\n"));
+        stream.write_all(question.as_bytes()).expect("asked");
+        stream
+    };
+    // The first is under way while all others wait for the next call.
+    let mut connections = vec![ask(&["A"])];
+    std::thread::sleep(Duration::from_millis(100));
+    for chosen in (1..16_usize).cycle().take(45) {
+        let some = (0..4).filter(|at| chosen & (1 << at) != 0);
+        let some: Vec<&str> = some.map(|at| names[at]).collect();
+        connections.push(ask(&some));
+    }
+    for mut stream in connections {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        assert!(answer.starts_with("oc-secrets/1 ok "), "{answer}");
+    }
+    let calls = sandbox.calls().len();
+    assert!((2..=6).contains(&calls), "{calls} calls");
 }

@@ -13,8 +13,10 @@ pub(crate) fn relay(answers: &Result<Vec<Outcome>>) -> Locked {
         Err(error) => Entry::push_fatal(&mut bytes, error),
         Ok(outcomes) => {
             bytes.push(b"*");
+            // One for all: a mapping for each would cost more than all the rest.
+            let mut one = Locked::with_capacity(4096);
             for outcome in outcomes {
-                let mut one = Locked::with_capacity(4096);
+                one.forget_front(one.len());
                 Entry::push_outcome(&mut one, outcome);
                 bytes.push(&(one.len() as u64).to_le_bytes());
                 bytes.push(&one);

@@ -85,14 +85,33 @@ async fn together(state: &State, batch: Vec<Waiter>) {
         return;
     };
     match &*answer {
-        Err(error) if mixed && !concerns_all(error) => {
-            for one in waiting {
-                if let Some((answer, waiting)) = call(state, vec![one]).await {
+        Err(error) if mixed && !concerns_all(error) => one_by_one(state, waiting).await,
+        _ => deliver(&answer, waiting),
+    }
+}
+
+/// A call for each set of names. What one of them has learned answers the others: many may wait, and
+/// some of them may have gone.
+async fn one_by_one(state: &State, mut waiting: Vec<Waiter>) {
+    while let Some(first) = waiting.first() {
+        let names = first.names.clone();
+        let (same, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|one| one.names == names);
+        waiting = others;
+        let same: Vec<Waiter> = same
+            .into_iter()
+            .filter(|one| !one.reply.is_closed())
+            .collect();
+        let known = state.store.borrow().held_up(&names, Moment::now());
+        match known {
+            _ if same.is_empty() => {}
+            Some(error) => deliver(&Rc::new(Err(error)), same),
+            None => {
+                if let Some((answer, waiting)) = call(state, same).await {
                     deliver(&answer, waiting);
                 }
             }
         }
-        _ => deliver(&answer, waiting),
     }
 }
 

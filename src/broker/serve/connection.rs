@@ -30,6 +30,10 @@ use crate::broker::wire::{self, Misunderstood, Question};
 const ASKING: Duration = Duration::from_secs(5);
 const HEARING: Duration = Duration::from_secs(10);
 
+/// How many names a question may have, where the client does not have more: nobody waits for one who
+/// asks for a name a thousand times.
+const MOST_NAMES: usize = 512;
+
 /// What is sent.
 struct Response {
     bytes: Locked,
@@ -116,6 +120,10 @@ async fn answer(
         return None;
     };
     match question {
+        Question::Get(names) if names.len() > MOST_NAMES.max(client.spec.secrets.len()) => {
+            refuse(event, "too many names in a question");
+            Some(no_question())
+        }
         Question::Get(names) => Some(get(state, &client, stream, names, event).await),
         Question::Names => {
             event.outcome = "ok";

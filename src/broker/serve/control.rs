@@ -14,7 +14,9 @@ use super::state::{Client, State};
 use crate::base::error::Exit;
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
+use crate::base::units::counted;
 use crate::broker::op::os_keyring::LARGEST;
+use crate::broker::op::token_source::TokenSource;
 use crate::broker::wire::{self, Question};
 
 /// How long all of it may take.
@@ -55,18 +57,13 @@ fn wants_more(bytes: &[u8]) -> bool {
 
 fn answer(state: &State, bytes: &[u8]) -> Locked {
     if let Some(token) = wire::signed_in(bytes) {
-        let values = state.sign_in(Secret::copy_of(token));
-        state.log.note(&format!(
-            "signed in by a new token: {values} values forgotten"
-        ));
-        return wire::ok(b"");
+        return sign_in(state, token);
     }
     match Question::parse(bytes) {
         Ok(Some(Question::Lock)) => {
             let values = state.forget();
-            state
-                .log
-                .note(&format!("locked: {values} values forgotten"));
+            let forgotten = counted(values as u64, "value");
+            state.log.note(&format!("locked: {forgotten} forgotten"));
             wire::ok(values.to_string().as_bytes())
         }
         Ok(Some(Question::Clients)) => {
@@ -79,6 +76,24 @@ fn answer(state: &State, bytes: &[u8]) -> Locked {
             "this broker speaks version 1 of the protocol, and here of `lock`, `clients` and `token`",
         ),
     }
+}
+
+/// A new token, where it is not read from a file or the keyring before each call anyway.
+fn sign_in(state: &State, token: &[u8]) -> Locked {
+    if token.len() > LARGEST {
+        return wire::refused(Exit::Usage, "it is too large for a token");
+    }
+    let source = TokenSource::all(&state.session().environment);
+    if let Some(source @ (TokenSource::File(_) | TokenSource::Keyring)) = source.first() {
+        let text = format!("it signs in by another: {source}");
+        return wire::refused(Exit::Usage, &text);
+    }
+    let values = state.sign_in(Secret::copy_of(token));
+    let values = counted(values as u64, "value");
+    state
+        .log
+        .note(&format!("signed in by a new token: {values} forgotten"));
+    wire::ok(b"")
 }
 
 /// What `oc-secrets clients` shows.

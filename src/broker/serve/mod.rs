@@ -145,7 +145,7 @@ async fn serve(open: &dyn Fn() -> Result<Session>, mut sockets: Sockets, log: Lo
 /// The manifest anew, with nothing kept. One that cannot be used leaves the former in force, and so
 /// do sockets that cannot be made.
 fn reload(open: &dyn Fn() -> Result<Session>, state: &Rc<State>, sockets: &mut Sockets) {
-    let values = state.forget();
+    let values = counted(state.forget() as u64, "value");
     let opened = open().and_then(checked);
     let outcome = opened.and_then(|session| {
         let prepared = sockets.prepare(&session.manifest)?;
@@ -156,12 +156,10 @@ fn reload(open: &dyn Fn() -> Result<Session>, state: &Rc<State>, sockets: &mut S
         Ok(())
     });
     match outcome {
-        Ok(()) => state
+        Ok(()) => state.log.note(&format!("reloaded: {values} forgotten")),
+        Err(error) => state
             .log
-            .note(&format!("reloaded: {values} values forgotten")),
-        Err(error) => state.log.warn(&format!(
-            "{values} values forgotten, but not reloaded: {error}"
-        )),
+            .warn(&format!("{values} forgotten, but not reloaded: {error}")),
     }
 }
 

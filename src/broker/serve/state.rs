@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, raise};
 use nix::unistd::geteuid;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -208,10 +209,14 @@ impl State {
     }
 
     /// Asks `op` by `token` from now on, and forgets what the former one gave; tells how many values
-    /// there were.
+    /// there were. A call by the former one is ended, and made anew.
     pub(super) fn sign_in(&self, token: Secret) -> usize {
         *self.token.borrow_mut() = Some(token);
         self.ask_by(self.session());
+        if self.flight.borrow().is_some() {
+            // The call takes signals for itself while it runs; a reload brings back who waits for it.
+            let _ = raise(Signal::SIGHUP);
+        }
         self.forget()
     }
 

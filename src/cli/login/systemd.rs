@@ -14,6 +14,7 @@ use crate::base::file_ownership;
 use crate::base::process_group::ProcessGroup;
 use crate::base::program;
 use crate::base::secret::Secret;
+use crate::base::ui::Ui;
 use crate::broker::serve::listen::{self, CONTROL};
 use crate::broker::session::Session;
 use crate::broker::socket;
@@ -88,27 +89,28 @@ impl SystemdCredential {
         )
     }
 
-    /// Hands the token to the broker, where it runs, and says what is left to do.
-    pub(super) fn next(&self, token: &Secret) -> Result<String> {
+    /// Hands the token to the broker, where it is its and it runs, and says what is left to do.
+    pub(super) fn hand_over(&self, token: &Secret, ui: Ui) -> Result<()> {
         let unit = &self.unit;
         if unit != BROKER {
-            let edit =
-                format!("add this by: systemctl edit {unit}; then: systemctl restart {unit}");
-            return Ok(edit);
+            ui.note(&format!(
+                "add this by: systemctl edit {unit}; then: systemctl restart {unit}"
+            ));
+            return Ok(());
         }
         let control = listen::folder(None, &ours)?.join(CONTROL);
-        let done = match control.exists() {
-            false => "no broker runs here yet".to_owned(),
-            true => match socket::sign_in(&control, token, HANDING) {
-                Ok(()) => "the broker that runs here asks by it from now on".to_owned(),
-                Err(why) => format!(
-                    "the broker here does not take it ({why}); then: systemctl restart {unit}"
-                ),
-            },
-        };
-        Ok(format!(
-            "the unit of the packages loads it, and {done}; in a unit of your own:"
-        ))
+        if control.exists() {
+            match socket::sign_in(&control, token, HANDING) {
+                Ok(()) => ui.note("the broker that runs here asks by it from now on"),
+                Err(why) => ui.warn(&format!(
+                    "the broker that runs here does not take it: {why}; then: systemctl restart {unit}"
+                )),
+            }
+        }
+        ui.note(&format!(
+            "{unit} of the packages loads it; in a unit of your own:"
+        ));
+        Ok(())
     }
 
     /// Encrypts `token`. The file appears whole, or not at all.

@@ -85,7 +85,7 @@ pub(crate) async fn reload(cx: &Context) -> Result<()> {
 /// Makes the copy what the program is. Nobody who sees it is root, and so none can have changed it while it
 /// was written.
 fn copy_text(program: &str) -> String {
-    let ((user, group), copy) = (STATE_OWNER, super::PROGRAM.0);
+    let ((user, group), copy) = (STATE_OWNER, super::program::MOUNT.0);
     format!(
         "# Written by openclaw-deploy.\n\
          [Unit]\n\
