@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The install section of the README, followed in a plain Debian 12, a plain Ubuntu 24.04, and where there is busybox and musl alone,
+# The install section of the README, followed in a plain Debian 12, a plain Ubuntu 24.04 and an Alpine Linux,
 # with a release's own files on a web server of the machine.
 
 load helpers
@@ -73,25 +73,22 @@ follow() {
 	follow noble
 }
 
-# Alpine's own shell, tar, awk and sed are busybox; curl it has as a package.
-@test "with busybox for everything but curl, as in alpine" {
-	local root=$BATS_TEST_TMPDIR/root file
-	mkdir -p "$root"/{bin,dev,proc,tmp,root,usr/bin}
-	cp "$SID/bin/busybox" "$root/bin/"
-	chroot "$root" /bin/busybox --install -s /bin
-	ln -s /bin/busybox "$root/usr/bin/env"
-	while read -r file; do
-		cp --parents --dereference "$file" "$root"
-	done < <(ldd /usr/bin/curl | grep -o '/[^ ]*' && echo /usr/bin/curl)
+# Its shell, tar, awk and sed are busybox's, its library is musl.
+@test "in an Alpine Linux" {
+	local root=$BATS_TEST_TMPDIR/root
+	cp -a "$PLATFORM_TOOLS/alpine" "$root"
 	serve_files $$
 	# shellcheck disable=SC2016 # for the inner shell
 	within() {
 		ROOT=$root unshare --mount --propagation private bash -c 'mount --bind /dev "$ROOT/dev"; mount -t proc proc "$ROOT/proc"
-			exec env -i PATH=/usr/local/bin:/bin:/usr/bin HOME=/root "$(command -v chroot)" "$ROOT" "$@"' within "$@"
+			exec env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$(command -v chroot)" "$ROOT" "$@"' within "$@"
 	}
+	[[ $(within cat /etc/os-release) == *ID=alpine* ]]
+	run -127 within bash # nor anything else of GNU's
 	fine within sh -c "curl -fsSL $FROM/install.sh | sh -s -- --from $FROM"
 	says 'installed /usr/local/bin/oc-secrets'
 	is "oc-secrets $(version)" "$(within oc-secrets --version)"
+	is "openclaw-deploy $(version)" "$(within openclaw-deploy --version)"
 	fine within oc-secrets demo
 	fine within sh -c "curl -fsSL $FROM/install.sh | sh -s -- --uninstall"
 	run -127 within oc-secrets --version
