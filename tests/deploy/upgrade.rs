@@ -31,7 +31,7 @@ fn a_new_digest_means_one_recreate_a_snapshot_and_the_old_version_kept(world: &W
     world.bootstrap("v2", &[]).exits(0)?;
     same("who answers", answering(), "v2".to_owned())?;
     let made = sh(&format!(
-        "docker events --since {events} --until $(( $(date +%s) + 1 )) --filter type=container --filter event=create --format '{{{{.ID}}}}' | wc -l"
+        "docker events --since {events} --until $(( $(date +%s) + 1 )) --filter type=container --filter event=create --format '{{{{.Actor.ID}}}}' | wc -l"
     ))?;
     same("containers made", made.as_str(), "1")?;
     let old = world.images.digest("v1");
