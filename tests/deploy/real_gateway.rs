@@ -4,32 +4,23 @@
 //! Without it the check is not in the list.
 
 use crate::images::push_index;
-use crate::world::{World, finish, hold, same, sh};
+use crate::world::{GOOD, Ran, STEPS, World, finish, hold, same, sh};
 use crate::{Check, Outcome, checks};
 
 /// The check, if it can run.
 pub fn checks() -> &'static [Check] {
     let there = std::env::var_os("OC_REAL_GATEWAY").is_some();
-    let list: &[Check] = checks![the_real_gateway_is_installed_upgraded_and_rolled_back];
+    let list: &[Check] = checks![
+        the_real_gateway_is_installed_upgraded_and_rolled_back,
+        a_pull_of_the_real_gateway_beside_a_local_build,
+    ];
     if there { list } else { &[] }
 }
 
 fn the_real_gateway_is_installed_upgraded_and_rolled_back(world: &World) -> Outcome {
     publish(world)?;
     world.reset()?;
-    let boot = |tag: &str| {
-        let image = world.image(tag);
-        let args = [
-            "bootstrap",
-            "--only",
-            crate::world::STEPS,
-            "--image",
-            &image,
-            "--health-timeout",
-            "120s",
-        ];
-        finish(world.command(Some(crate::world::GOOD), &args))
-    };
+    let boot = |tag: &str| boot(world, tag);
     let first = boot("real-a");
     first.exits(0)?;
     println!(
@@ -61,11 +52,57 @@ fn the_real_gateway_is_installed_upgraded_and_rolled_back(world: &World) -> Outc
     )
 }
 
+fn boot(world: &World, tag: &str) -> Ran {
+    let image = world.image(tag);
+    let args = [
+        "bootstrap",
+        "--only",
+        STEPS,
+        "--image",
+        &image,
+        "--health-timeout",
+        "120s",
+    ];
+    finish(world.command(Some(GOOD), &args))
+}
+
+/// From an empty engine by a pull, and again by a local build: of a folder that has all that upstream's Dockerfile would first fetch and
+/// compile, so that the figure is what is left of a build when that is done.
+fn a_pull_of_the_real_gateway_beside_a_local_build(world: &World) -> Outcome {
+    publish(world)?;
+    world.reset()?;
+    boot(world, "real-a").exits(0)?;
+    let journal = "/var/lib/openclaw-deploy/journal.jsonl";
+    sh(&format!("cp {journal} /run/journal"))?;
+    world.reset()?;
+    sh(&format!(
+        "docker builder prune -af; install -m 600 /run/journal {journal}"
+    ))?;
+    let place = world.scratch.join("real").display().to_string();
+    let args = ["bootstrap", "--only", STEPS, "--image", "openclaw:latest"];
+    let more = [
+        "--build-context",
+        &place,
+        "--allow-local-build",
+        "--health-timeout",
+        "120s",
+    ];
+    finish(world.command(None, &[&args[..], &more].concat())).exits(0)?;
+    let plan = world.run(&["stats", "--plan"]);
+    plan.exits(0)?;
+    hold(
+        !plan.out.contains("half of a local build  -"),
+        format!("the build is not in the figures: {}", plan.out),
+    )?;
+    plan.out.lines().for_each(|line| println!("        {line}"));
+    Ok(())
+}
+
 /// Two images with the real gateway, which differ by a label.
 fn publish(world: &World) -> Outcome {
     let place = world.scratch.join("real").display().to_string();
     sh(&format!(
-        "{}/tests/deploy/real-gateway {place}/root",
+        "rm -rf {place}; {}/tests/deploy/real-gateway {place}/root",
         env!("CARGO_MANIFEST_DIR")
     ))?;
     for tag in ["real-a", "real-b"] {
