@@ -120,7 +120,7 @@ vps_registry() {
 	guest_net "$BATS_TEST_DIRNAME/publish" "$vps_image" "$OC_HOST_GATEWAY" <<<"x-access-token:$vps_token"
 }
 
-# vps_registry_serve: it runs, which it no longer does after the guest was booted anew.
+# vps_registry_serve: starts the registry, again after a reboot of the guest too.
 vps_registry_serve() {
 	local place=$GUEST/registry
 	nsenter --target "$GUEST_PID" --net -- env OTEL_TRACES_EXPORTER=none docker-registry serve "$place/config.yml" \

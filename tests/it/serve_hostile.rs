@@ -183,7 +183,7 @@ fn a_question_has_no_more_names_than_anybody_needs() {
     });
 }
 
-/// An answer that says of one name what stands in its way is not asked for again for each who waits.
+/// A failure that concerns one name is learned once, and not asked for again by each who waits for it.
 #[test]
 fn many_different_questions_that_fail_cost_a_call_for_each_name_at_most() {
     let names = ["A", "B", "C", "D"];
