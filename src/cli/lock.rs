@@ -17,7 +17,7 @@ use crate::broker::wire::Question;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Empties the cache of this user, whichever manifest it is from. A broker that was not named need
-/// not be there.
+/// not be there. Refused in a broker's client, whose values the broker keeps.
 pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<Exit> {
     if let Some(path) = environment("OC_SECRETS_SOCKET").filter(|path| !path.is_empty()) {
         return Err(Error::usage(

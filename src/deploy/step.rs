@@ -47,8 +47,8 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    /// Whether there is anything to do with these settings. All that is only done on the gateway's own
-    /// host asks here: which host that is, no engine can say.
+    /// Whether a step of this reach has anything to do. Whatever is done only on the gateway's own host
+    /// asks this: from the engine itself nobody learns which host it runs on.
     pub(crate) fn applies(self, settings: &Settings) -> bool {
         self == Self::AnyEngine || !settings.engine.is_remote()
     }

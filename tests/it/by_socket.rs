@@ -235,7 +235,7 @@ fn whom_a_broker_does_not_serve_is_told_whose_number_it_wants() {
     let hint = |uid: u32| {
         format!(
             "hint: `uid =` of this client in the broker's manifest must be this user as the host sees it: \
-             {uid} by `id -u`, under userns-remap the mapped number; outside of a container root alone can walk the path\n"
+             {uid} by `id -u`, under userns-remap the mapped number; outside of a container only root can reach this socket\n"
         )
     };
     // As if the folder were mounted.
@@ -260,7 +260,7 @@ fn whom_a_broker_does_not_serve_is_told_whose_number_it_wants() {
     gateway.command().uid(1001).gid(1001);
     let said = gateway.done().stderr;
     assert!(
-        said.ends_with("can walk the path\n") && said.lines().count() == 1,
+        said.ends_with("can reach this socket\n") && said.lines().count() == 1,
         "{said}"
     );
     // Where the mode lets everybody connect, the broker hangs up.

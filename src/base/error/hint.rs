@@ -41,7 +41,7 @@ impl Error {
             Self::BrokerRefuses { .. } => {
                 let uid = nix::unistd::geteuid();
                 return Some(format!(
-                    "`uid =` of this client in the broker's manifest must be this user as the host sees it: {uid} by `id -u`, under userns-remap the mapped number; outside of a container root alone can walk the path"
+                    "`uid =` of this client in the broker's manifest must be this user as the host sees it: {uid} by `id -u`, under userns-remap the mapped number; outside of a container only root can reach this socket"
                 ));
             }
             Self::BrokerSilent { .. } => {

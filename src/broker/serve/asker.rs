@@ -70,7 +70,8 @@ pub(super) async fn run(state: Rc<State>) {
     }
 }
 
-/// One call for all; if it fails for a reason that may concern only one of them, one call for each.
+/// One call for all; if it fails for a reason that may concern only one of them, one call for each
+/// set of names.
 async fn together(state: &State, batch: Vec<Waiter>) {
     // Those who have gone meanwhile cost nothing.
     let batch: Vec<Waiter> = batch
@@ -90,8 +91,8 @@ async fn together(state: &State, batch: Vec<Waiter>) {
     }
 }
 
-/// A call for each set of names. What one of them has learned answers the others: many may wait, and
-/// some of them may have gone.
+/// One call for each set of names, whose answer is for all who wait for the same. None for a set that
+/// nobody waits for any more, or that holds a name of which an earlier call has learned a failure.
 async fn one_by_one(state: &State, mut waiting: Vec<Waiter>) {
     while let Some(first) = waiting.first() {
         let names = first.names.clone();

@@ -30,8 +30,8 @@ use crate::broker::wire::{self, Misunderstood, Question};
 const ASKING: Duration = Duration::from_secs(5);
 const HEARING: Duration = Duration::from_secs(10);
 
-/// How many names a question may have, where the client does not have more: nobody waits for one who
-/// asks for a name a thousand times.
+/// How many names a question may have, unless the client has more secrets: nobody else is to wait
+/// while one asks for a name a thousand times.
 const MOST_NAMES: usize = 512;
 
 /// What is sent.

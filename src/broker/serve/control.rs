@@ -1,5 +1,5 @@
-//! The control socket: `oc-secrets lock`, `oc-secrets clients` and a new token of `oc-secrets login --systemd`,
-//! for whoever runs the broker.
+//! The control socket, for whoever runs the broker: `oc-secrets lock`, `oc-secrets clients`, and the
+//! new token of `oc-secrets login --systemd`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -48,7 +48,8 @@ pub(super) async fn serve(state: Rc<State>, mut stream: UnixStream) {
     .await;
 }
 
-/// Whether the question has not come to its end. A token is looked for first, since parsing copies.
+/// Whether more of the question is to come. A token is looked for first: parsing would copy it into
+/// ordinary memory.
 fn wants_more(bytes: &[u8]) -> bool {
     let is_whole =
         || wire::signed_in(bytes).is_some() || !matches!(Question::parse(bytes), Ok(None));
@@ -78,7 +79,7 @@ fn answer(state: &State, bytes: &[u8]) -> Locked {
     }
 }
 
-/// A new token, where it is not read from a file or the keyring before each call anyway.
+/// Takes a new token, unless one is read from a file or the keyring before each call anyway.
 fn sign_in(state: &State, token: &[u8]) -> Locked {
     if token.len() > LARGEST {
         return wire::refused(Exit::Usage, "it is too large for a token");

@@ -214,7 +214,8 @@ impl State {
         *self.token.borrow_mut() = Some(token);
         self.ask_by(self.session());
         if self.flight.borrow().is_some() {
-            // The call takes signals for itself while it runs; a reload brings back who waits for it.
+            // A running call takes signals for itself. This one ends it, and puts those who wait for it
+            // back into the queue.
             let _ = raise(Signal::SIGHUP);
         }
         self.forget()

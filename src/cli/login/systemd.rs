@@ -89,7 +89,7 @@ impl SystemdCredential {
         )
     }
 
-    /// Hands the token to the broker, where it is its and it runs, and says what is left to do.
+    /// Hands the token to the broker, if it is for that one and it runs; says what is left to do.
     pub(super) fn hand_over(&self, token: &Secret, ui: Ui) -> Result<()> {
         let unit = &self.unit;
         if unit != BROKER {

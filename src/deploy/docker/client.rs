@@ -55,7 +55,7 @@ async fn why_no_compose(host: &Host) -> String {
         "/usr/lib/docker/cli-plugins",
         "/usr/libexec/docker/cli-plugins",
     ];
-    // The operator's side, as the client itself: not below `--root`.
+    // Plugins of the Docker client, which is the operator's, and so not below `--root`.
     let there = places
         .iter()
         .map(|place| format!("{place}/docker-compose"))

@@ -11,7 +11,7 @@ use crate::deploy::gateway::{logs, runtime};
 use crate::deploy::image_reference::short;
 
 /// Checks that what answers is our container, and can use its state. Databases that were refused
-/// before are excepted (`None`: no version ran before).
+/// already before do not count (`None`: no version ran before).
 pub(crate) async fn check(
     cx: &Context,
     engine: &Engine,

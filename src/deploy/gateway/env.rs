@@ -143,8 +143,8 @@ fn is_ours(name: &str, ours: &[String]) -> bool {
     name.is_empty() || name.starts_with("openclaw:") || ours.iter().any(|our| our == name)
 }
 
-/// User and group that own the project directory; `None` for a remote engine, whose `.env` here is
-/// that of whoever runs us. Asked here since the state, which knows the rest, stands on this file.
+/// User and group that own the project directory; `None` for a remote engine: its `.env` is on this
+/// machine and belongs to whoever runs us. `gateway::state` cannot be asked, since it uses this file.
 pub(crate) fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
     if cx.settings.engine.is_remote() {
         return Ok(None);

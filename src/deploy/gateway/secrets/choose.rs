@@ -20,7 +20,7 @@ pub(crate) fn choose(cx: &Context, records: &Records, runtime: RuntimeKind) -> R
     let current = records.current();
     let before = current.map(|it| (it.delivers(), it.runtime));
     let is_possible = cx.settings.app_secrets_are_chosen
-        // A folder of this host has to be mounted, as the state is.
+        // The gateway has to mount a folder of this host for it, as it does for its state.
         && !state::of(&cx.settings).directories(&cx.settings).is_empty()
         && missing(cx).is_none()
         && program::find(cx).is_ok();

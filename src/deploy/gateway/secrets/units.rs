@@ -1,5 +1,5 @@
-//! The broker's units: installed where the package has not, enabled, started. And one of ours, which compares the
-//! gateway's program before the engine starts its containers by itself, as after a reboot.
+//! The broker's units: installed where no package has done so, enabled, started. And one of our own: it compares
+//! the gateway's program before Docker starts, since Docker starts containers by itself, as after a reboot.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::deploy::settings::STATE_OWNER;
 
 const SERVICE: &str = "oc-secrets.service";
 const SOCKETS: [&str; 2] = ["oc-secrets.socket", "oc-secrets-client@gateway.socket"];
-/// Of this project, whatever the package has.
+/// Written by us always: no package has it.
 const COPY: &str = "openclaw-provider.service";
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 const OURS: &str = "/etc/systemd/system";
@@ -82,8 +82,8 @@ pub(crate) async fn reload(cx: &Context) -> Result<()> {
     systemctl(cx, &["reload-or-restart", SERVICE]).await
 }
 
-/// Makes the copy what the program is. Nobody who sees it is root, and so none can have changed it while it
-/// was written.
+/// A unit that makes the copy what the program is. `install` writes it as root, and nobody who can see it
+/// meanwhile is root, so that nobody can change it.
 fn copy_text(program: &str) -> String {
     let ((user, group), copy) = (STATE_OWNER, super::program::MOUNT.0);
     format!(
