@@ -1,13 +1,13 @@
 //! The real OpenClaw gateway, in an image of its own, through a whole life.
 //!
 //! Needs `OC_REAL_GATEWAY`, the directory that `tests/deploy/real-gateway` prints; `tests/deploy/run --all` says it.
-//! Without it the check is not in the list.
+//! Without it the checks are not in the list.
 
 use crate::images::push_index;
 use crate::world::{GOOD, Ran, STEPS, World, finish, hold, same, sh};
 use crate::{Check, Outcome, checks};
 
-/// The check, if it can run.
+/// The checks, if they can run.
 pub fn checks() -> &'static [Check] {
     let there = std::env::var_os("OC_REAL_GATEWAY").is_some();
     let list: &[Check] = checks![
@@ -66,8 +66,8 @@ fn boot(world: &World, tag: &str) -> Ran {
     finish(world.command(Some(GOOD), &args))
 }
 
-/// From an empty engine by a pull, and again by a local build: of a folder that has all that upstream's Dockerfile would first fetch and
-/// compile, so that the figure is what is left of a build when that is done.
+/// From an empty engine by a pull, and again by a local build. The folder that is built has all that upstream's Dockerfile would first
+/// fetch and compile, so the figure is what remains of a build after that.
 fn a_pull_of_the_real_gateway_beside_a_local_build(world: &World) -> Outcome {
     publish(world)?;
     world.reset()?;
@@ -89,7 +89,7 @@ fn a_pull_of_the_real_gateway_beside_a_local_build(world: &World) -> Outcome {
     ];
     finish(world.command(None, &[&args[..], &more].concat())).exits(0)?;
     let plan = world.run(&["stats", "--plan"]);
-    plan.exits(0)?;
+    plan.exits(0)?.says("half of a local build")?;
     hold(
         !plan.out.contains("half of a local build  -"),
         format!("the build is not in the figures: {}", plan.out),
