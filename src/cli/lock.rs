@@ -17,9 +17,20 @@ use crate::broker::wire::Question;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Empties the cache of this user, whichever manifest it is from. A broker that was not named need
-/// not be there. Refused in a broker's client, whose values the broker keeps.
+/// not be there.
+///
+/// # Errors
+/// In a broker's client, whose values the broker keeps.
 pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<Exit> {
-    if let Some(path) = environment("OC_SECRETS_SOCKET").filter(|path| !path.is_empty()) {
+    let text = match cache::forget_all(&Place::of(environment)) {
+        0 => "the cache is empty\n".to_owned(),
+        1 => "1 entry forgotten\n".to_owned(),
+        many => format!("{many} entries forgotten\n"),
+    };
+    stdout::print(text.as_bytes())?;
+    if directory.is_none()
+        && let Some(path) = environment("OC_SECRETS_SOCKET").filter(|path| !path.is_empty())
+    {
         return Err(Error::usage(
             format!(
                 "a client cannot have the broker of {} forget",
@@ -28,12 +39,6 @@ pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<E
             "on the broker's host, as whoever runs it: oc-secrets lock",
         ));
     }
-    let text = match cache::forget_all(&Place::of(environment)) {
-        0 => "the cache is empty\n".to_owned(),
-        1 => "1 entry forgotten\n".to_owned(),
-        many => format!("{many} entries forgotten\n"),
-    };
-    stdout::print(text.as_bytes())?;
     match broker(directory, environment) {
         Ok(text) => stdout::print(text.as_bytes())?,
         Err(error) if directory.is_some() => return Err(error),
@@ -48,7 +53,10 @@ fn broker(directory: Option<&Path>, environment: Lookup<'_>) -> Result<String> {
         return Err(Error::usage("no broker runs here", ""));
     }
     let answer = socket::ask(&control, &Question::Lock, PATIENCE)?;
-    let count = std::str::from_utf8(answer.expose()).unwrap_or_default();
-    let values = counted(count.parse().unwrap_or_default(), "value");
+    let count = std::str::from_utf8(answer.expose()).ok();
+    let values = match count.and_then(|count| count.parse().ok()) {
+        Some(count) => counted(count, "value"),
+        None => "what it had".to_owned(),
+    };
     Ok(format!("the broker forgot {values}\n"))
 }

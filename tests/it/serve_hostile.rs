@@ -177,7 +177,7 @@ fn a_question_has_no_more_names_than_anybody_needs() {
         String::from_utf8(broker.raw("mail", question.as_bytes())).expect("text")
     };
     assert!(said(512).starts_with("oc-secrets/1 ok "), "control");
-    assert!(said(513).contains("refused 2 this is no question"));
+    assert!(said(513).contains("refused 2 a question has at most 512 names"));
     until("it is logged", || {
         broker.log().contains("too many names in a question")
     });

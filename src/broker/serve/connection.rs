@@ -119,20 +119,32 @@ async fn answer(
         refuse(event, "no longer in the manifest");
         return None;
     };
+    Some(reply(state, &client, stream, question, event).await)
+}
+
+async fn reply(
+    state: &Rc<State>,
+    client: &Client,
+    stream: &mut UnixStream,
+    question: Question,
+    event: &mut Event,
+) -> Response {
+    let most = MOST_NAMES.max(client.spec.secrets.len());
     match question {
-        Question::Get(names) if names.len() > MOST_NAMES.max(client.spec.secrets.len()) => {
+        Question::Get(names) if names.len() > most => {
             refuse(event, "too many names in a question");
-            Some(no_question())
+            let text = format!("a question has at most {most} names");
+            wire::refused(Exit::Usage, &text).into()
         }
-        Question::Get(names) => Some(get(state, &client, stream, names, event).await),
+        Question::Get(names) => get(state, client, stream, names, event).await,
         Question::Names => {
             event.outcome = "ok";
             let names: Vec<&str> = client.spec.secrets.iter().map(EnvName::as_str).collect();
-            Some(wire::ok(names.join("\n").as_bytes()).into())
+            wire::ok(names.join("\n").as_bytes()).into()
         }
         Question::Lock | Question::Clients => {
             refuse(event, "not a client's question");
-            Some(no_question())
+            no_question()
         }
     }
 }
