@@ -236,14 +236,14 @@ found() { vps_found "$1" "$gateway"; }
 	deploy bootstrap --only upkeep >/dev/null
 	[[ $(guest cat /etc/systemd/system/openclaw-update.service) == *'LoadCredential=GHCR_TOKEN:/run/oc-secrets/clients/host/socket'* ]]
 	vps_registry_serve
-	refusals() { guest journalctl --quiet --no-pager --unit openclaw-update | grep -c 'auth.* was left alone' || true; }
+	told_of() { guest journalctl --quiet --no-pager --unit openclaw-update | grep -c "$1" || true; }
 	guest systemctl start openclaw-update.service # the control: the registry looks at the token
-	[ "$(refusals)" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	[ "$(told_of 'auth: .* was left alone')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
 	vps_items OpenClaw "Telegram Bot Token=$rotated" "GitHub GHCR Pull Token=$vps_token"
 	guest oc-secrets lock
 	guest systemctl start openclaw-update.service
-	[ "$(refusals)" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
-	grep -q 'auth.user.name=x-access-token.*openclaw/manifests' "$GUEST/registry/log" || { tail -n 3 "$GUEST/registry/log" && return 1; }
+	[ "$(told_of 'was left alone')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	[ "$(told_of 'gateway     unchanged')" -eq 2 ]
 	[[ $(guest journalctl --quiet --no-pager --unit oc-secrets) == *host*GHCR_TOKEN* ]]
 	has "$rotated"
 	[ "$(found "$vps_token")" = '' ]
