@@ -205,7 +205,7 @@ found() { vps_found "$1" app-app-1; }
 	END
 	guest systemctl daemon-reload
 	guest systemctl start reader.service
-	[ "$(guest cat /run/reader)" = "$other" ]
+	[ "$(guest cat /run/reader)" = "$other" ] || { guest journalctl --no-pager -n 20 -u oc-secrets -u reader && return 1; }
 }
 
 @test "another client, and another uid for it, by the commands of docs/broker.md" {

@@ -54,7 +54,7 @@ found() { vps_found "$1" "$gateway"; }
 
 @test "without the broker's token it is refused, and a dry run says so too" {
 	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
-	deploy bootstrap --only docker,user,files >"$GUEST/ground" || { cat "$GUEST/ground" && return 1; }
+	deploy bootstrap --only docker,user,files,upkeep >"$GUEST/ground" || { cat "$GUEST/ground" && return 1; }
 	for dry in '' --dry-run; do
 		run boot $dry
 		[ "$status" -eq 1 ]
@@ -233,7 +233,7 @@ found() { vps_found "$1" "$gateway"; }
 	printf '[update]\nschedule = "weekly"\n' >>"$GUEST/root/etc/openclaw-deploy.toml"
 	guest systemctl stop oc-secrets.service
 	guest systemctl enable --now oc-secrets-client@host.socket
-	deploy bootstrap --only upkeep >/dev/null
+	deploy bootstrap --only upkeep >"$GUEST/upkeep" 2>&1 || { cat "$GUEST/upkeep" && return 1; }
 	[[ $(guest cat /etc/systemd/system/openclaw-update.service) == *'LoadCredential=GHCR_TOKEN:/run/oc-secrets/clients/host/socket'* ]]
 	vps_registry_serve
 	told_of() { guest journalctl --quiet --no-pager --unit openclaw-update | grep -c "$1" || true; }
