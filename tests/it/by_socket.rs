@@ -287,20 +287,3 @@ fn whom_a_broker_does_not_serve_is_told_whose_number_it_wants() {
         broken.stderr
     );
 }
-
-#[test]
-fn lock_in_a_client_says_that_the_broker_forgets_nothing() {
-    let host = Host::new();
-    let run = host.sandbox.oc(["lock"]);
-    let done = run
-        .env("OC_SECRETS_SOCKET", "/run/oc-secrets/socket")
-        .done();
-    assert_eq!(done.status.code(), Some(2));
-    assert_eq!(done.text(), "the cache is empty\n");
-    assert_eq!(
-        done.stderr,
-        "oc-secrets: error: a client cannot have the broker of /run/oc-secrets/socket forget\n\
-         hint: on the broker's host, as whoever runs it: oc-secrets lock\n"
-    );
-    host.sandbox.oc(["lock"]).done().succeeds(); // the control
-}

@@ -16,6 +16,7 @@ const BOB: u32 = 4243;
 const CAROL: u32 = 4244;
 const DAVE: u32 = 4245;
 const OSCAR: u32 = 4246;
+const PEGGY: u32 = 4247;
 
 #[test]
 fn a_second_question_costs_no_op() {
@@ -208,6 +209,23 @@ fn lock_forgets_everything() {
     assert_eq!(lock(), "1 entry forgotten\n");
     world.gets(ANSWER);
     assert_eq!(world.asked(), 2);
+}
+
+#[test]
+fn lock_in_a_client_forgets_what_its_user_keeps_and_says_that_the_broker_forgets_nothing() {
+    let world = World::of_user(PEGGY, "");
+    world.gets(ANSWER);
+    let lock = || world.program("oc-secrets", &["lock"]);
+    let socket = "/run/oc-secrets/socket";
+    let done = lock().env("OC_SECRETS_SOCKET", socket).done();
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(done.text(), "1 entry forgotten\n");
+    assert_eq!(
+        done.stderr,
+        "oc-secrets: error: a client cannot have the broker of /run/oc-secrets/socket forget\n\
+         hint: on the broker's host, as whoever runs it: oc-secrets lock\n"
+    );
+    assert_eq!(lock().done().succeeds(), "the cache is empty\n"); // the control
 }
 
 #[test]

@@ -64,7 +64,6 @@ fn with_verbose_a_cache_that_is_off_says_why_and_a_hit_says_so() {
         !first.contains(hit) && second.contains(hit),
         "{first}\n{second}"
     );
-    sandbox.oc(["lock"]).done();
 }
 
 #[test]
