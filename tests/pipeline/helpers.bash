@@ -37,6 +37,13 @@ github() { # github METHOD PATH [CURL OPTION…]: asks the stand-in as its owner
 	curl -s -X "$1" -H 'Authorization: Bearer test-token' "$GITHUB_API_URL/$2" "${@:3}"
 }
 
+close_issues() { # of the stand-in, which all files share
+	local number
+	for number in $(github GET test/state | jq '.issues[] | select(.state == "open") | .number'); do
+		github PATCH "repos/o/r/issues/$number" -d '{"state": "closed"}' >"$BATS_FILE_TMPDIR/closed"
+	done
+}
+
 # pin FILE REF: the pinned ref, in FILE and on the default branch
 pin() {
 	printf '# why\n%s\n' "$2" >"$1"

@@ -13,10 +13,8 @@ needs() { # needs JOB=RESULT…
 
 issues() { github GET test/state | jq -r "$1"; }
 
-close_all() { for number in $(issues '.issues[] | select(.state == "open") | .number'); do github PATCH "repos/o/r/issues/$number" -d '{"state": "closed"}' >/dev/null; done; }
-
 @test "a failed scan is told with the job, the run, and that nothing moved" {
-	close_all
+	close_issues
 	run_ci notice "NEEDS=$(needs resolve=success build=success scan=failure smoke=success assemble=skipped promote=skipped)"
 	is 0 "$status"
 	is 'The OpenClaw image was not published' "$(issues '.issues[-1].title')"
@@ -34,7 +32,7 @@ close_all() { for number in $(issues '.issues[] | select(.state == "open") | .nu
 }
 
 @test "a job that ran out of time or was replaced is told like one that failed" {
-	close_all
+	close_issues
 	run_ci notice "NEEDS=$(needs resolve=success build=cancelled scan=skipped promote=skipped)"
 	is 0 "$status"
 	body=$(issues '.issues[-1].body')
@@ -56,7 +54,7 @@ close_all() { for number in $(issues '.issues[] | select(.state == "open") | .nu
 	run_ci notice "NEEDS=$(needs scan=failure)"
 	run_ci notice "NEEDS=$(needs scan=success promote=skipped)"
 	is 1 "$(issues '[.issues[] | select(.state == "open")] | length')"
-	close_all
+	close_issues
 }
 
 @test "Slack is told of failures where its address is known, and cannot stop the issue" {
@@ -67,7 +65,7 @@ close_all() { for number in $(issues '.issues[] | select(.state == "open") | .nu
 	is 0 "$status"
 	says 'Slack could not be told'
 	[[ $words != *secret* ]]
-	close_all
+	close_issues
 }
 
 @test "neither the token nor Slack's address is ever an argument of a process" {
@@ -79,7 +77,7 @@ close_all() { for number in $(issues '.issues[] | select(.state == "open") | .nu
 	is 3 "$(wc -l <"$BATS_TEST_TMPDIR/arguments")" # the control: all calls were seen
 	run grep -E 'test-token|slack/secret' "$BATS_TEST_TMPDIR/arguments"
 	is 1 "$status"
-	close_all
+	close_issues
 }
 
 @test "a GitHub that refuses is an error, not a silence" {
