@@ -3,7 +3,7 @@
 //! ```text
 //!  listen: folders, sockets ──▶ connection: who asks for what ──▶ store: what is known
 //!                                                            └──▶ asker: one `op` for all who wait
-//!  control: lock, clients       log: who asked, never a value
+//!  control: lock, clients, a new token       log: who asked, never a value
 //! ```
 //!
 //! One thread does all of it but for the call of `op`, and sleeps where there is nothing to do.
