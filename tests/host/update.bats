@@ -33,13 +33,13 @@ configure() { printf '%s\n' "$@" >"$GUEST/root/etc/openclaw-deploy.toml"; }
 	run deploy bootstrap --only upkeep
 	outcome 8 upkeep changed
 	[ "$(guest systemctl is-active openclaw-update.timer)" = active ]
-	[[ $(guest systemctl show -p TimersCalendar openclaw-update.timer) == *'Mon '*'04:00:00'* ]]
+	[[ $(guest systemctl show -p TimersCalendar openclaw-update.timer) == *'OnCalendar=Mon *-*-* 04:00:00'* ]]
 	run deploy bootstrap --only upkeep
 	outcome 8 upkeep unchanged
 	configure '[update]' 'schedule = "daily"'
 	run deploy bootstrap --only upkeep
 	outcome 8 upkeep changed
-	[[ $(guest systemctl show -p TimersCalendar openclaw-update.timer) != *'Mon '* ]]
+	[[ $(guest systemctl show -p TimersCalendar openclaw-update.timer) == *'OnCalendar=*-*-* 04:00:00'* ]]
 	configure ''
 	run deploy bootstrap --only upkeep
 	outcome 8 upkeep changed
