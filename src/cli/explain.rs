@@ -226,7 +226,7 @@ impl Subject<'_> {
     }
 }
 
-const BATCH: &str = "in one `op run`, together with the others";
+const BATCH: &str = "by one `op`, together with the others";
 
 fn parts_of(reference: &Reference, said: &str) -> Vec<Vec<Cell>> {
     let section = reference.section.as_deref();

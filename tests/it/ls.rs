@@ -119,7 +119,7 @@ TOKEN
   item        GitHub  (from the manifest)
   field       credential  (from the default)
   if missing  the run fails, and nothing is handed on
-  fetched     in one `op run`, together with the others
+  fetched     by one `op`, together with the others
   kept        no: the next run asks again
   used by     registry ghcr.io, git github.com
   manifest    {path} (not allowed yet: oc-secrets allow)

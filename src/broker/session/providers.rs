@@ -63,12 +63,13 @@ impl Session {
         Ok(Box::new(Op::new(options, self.ui)?))
     }
 
-    /// `op` itself, for what is no secret of the manifest.
+    /// `op` itself, for what is no secret of the manifest; with `timeout` where nobody chose another.
     ///
     /// # Errors
     /// When it is missing or not trusted, or a token file cannot be used.
     pub(crate) fn op(&self, timeout: Option<Duration>) -> Result<Op> {
-        self.op_with(None, timeout)
+        let chosen = self.selection.timeout.or(self.manifest.op.timeout);
+        self.op_with(None, chosen.or(timeout))
     }
 
     /// The same with a token that is only to be tried.

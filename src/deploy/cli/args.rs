@@ -62,7 +62,7 @@ pub(super) enum Command {
     /// Run all nine steps; run it again at any time
     #[command(args_override_self = true)]
     Bootstrap(Run),
-    /// Only the files, the image and the gateway
+    /// Only Docker, the files, and the gateway with its image
     #[command(args_override_self = true)]
     Update(Run),
     /// Go back to the release before, or to another one

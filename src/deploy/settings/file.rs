@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::base::file_ownership;
 use crate::deploy::error::{Failure, Result};
@@ -108,7 +109,9 @@ pub(crate) struct ConfigFile {
     pub(super) user: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) keep: Option<usize>,
+    #[serde(default, deserialize_with = "duration_text")]
     pub(super) pull_timeout: Option<String>,
+    #[serde(default, deserialize_with = "duration_text")]
     pub(super) health_timeout: Option<String>,
     pub(super) build_context: Option<PathBuf>,
     pub(super) build_source: Option<String>,
@@ -161,6 +164,20 @@ impl ConfigFile {
             Failure::usage(format!("{}:{line}: {}", path.display(), why.message()))
                 .hint("see docs/deploy.md for the keys of openclaw-deploy.toml")
         })
+    }
+}
+
+/// The text of a duration. A bare number is one too, so that it is refused with the hint that names its unit.
+fn duration_text<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<String>, D::Error> {
+    match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => Ok(Some(text)),
+        toml::Value::Integer(number) => Ok(Some(number.to_string())),
+        other => Err(D::Error::custom(format!(
+            "this is a {}, and no duration such as \"10m\"",
+            other.type_str()
+        ))),
     }
 }
 

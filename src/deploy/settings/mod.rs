@@ -471,5 +471,13 @@ mod tests {
         }
         let bare = duration("x", Some("7".into()), 1).expect_err("no unit");
         assert_eq!(bare.hint.as_deref(), Some("write it with its unit: 7s"));
+        let file = ConfigFile::parse(Path::new("f"), "pull_timeout = 7\n").expect("it is TOML");
+        let bare = Settings::decide(Flags::default(), file).expect_err("no unit");
+        assert_eq!(bare.hint.as_deref(), Some("write it with its unit: 7s"));
+        let other = ConfigFile::parse(Path::new("f"), "keep = 2\nhealth_timeout = true\n");
+        assert_eq!(
+            other.expect_err("no duration").what,
+            "f:2: this is a boolean, and no duration such as \"10m\""
+        );
     }
 }
