@@ -243,7 +243,9 @@ pub(super) fn credential(address: &OsStr) -> Option<&str> {
     let mut parts = address.to_str()?.splitn(4, '/');
     let (random, unit) = (parts.next()?, parts.next()?);
     let (name, credential) = (parts.next()?, parts.next()?);
-    let hexadecimal = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Of a number of 64 bits, without zeros in front.
+    let hexadecimal =
+        (1..=16).contains(&random.len()) && random.bytes().all(|byte| byte.is_ascii_hexdigit());
     (hexadecimal && unit == "unit" && !name.is_empty()).then_some(credential)
 }
 
@@ -302,10 +304,16 @@ mod tests {
             name("adf9d86b6eda275e/unit/foobar.service/credx"),
             Some("credx")
         );
+        for random in ["0", "9d86b6eda275e", "df9d86b6eda275e"] {
+            let address = format!("{random}/unit/x.service/c");
+            assert_eq!(credential(OsStr::new(&address)), Some("c"), "{random}");
+        }
         for other in [
             "",
             "credx",
-            "adf9/unit/x.service/c",
+            "/unit/x.service/c",
+            "1adf9d86b6eda275e/unit/x.service/c",
+            "adfg/unit/x.service/c",
             "adf9d86b6eda275e/user/x/c",
             "adf9d86b6eda275e/unit//c",
             "adf9d86b6eda275e/unit/x",
