@@ -325,6 +325,9 @@ pub(crate) enum Error {
         /// The signal's number.
         signal: i32,
     },
+    /// What was being asked is to be asked anew, by another token or manifest.
+    #[error("the call of `op` was ended, to be made anew")]
+    Cancelled,
     /// A step of the demo failed, and has said why.
     #[error("the demo stopped: {step} failed")]
     Demo {

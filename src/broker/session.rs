@@ -12,7 +12,10 @@ mod providers;
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Problem, Result, Trouble};
@@ -48,6 +51,7 @@ pub(crate) struct Session {
     before_op: fn(),
     asked_op: Cell<bool>,
     without_prompts: Option<Duration>,
+    cancel: Option<Arc<Notify>>,
 }
 
 /// Who has the secrets.

@@ -266,6 +266,38 @@ fn a_new_token_does_not_wait_for_an_op_that_hangs_by_the_old_one() {
     broker.read("mail", "MAIL").succeeds(); // by the token from before
 }
 
+/// At whatever moment of the call by the old token it comes.
+#[test]
+fn a_new_token_ends_a_call_by_the_old_one_from_its_first_moment_on() {
+    let sandbox = sandbox();
+    sandbox.place(&sandbox.path("bin/op"), "bin/real");
+    sandbox.file(
+        "op",
+        "#!/bin/sh\n[ \"$OP_SERVICE_ACCOUNT_TOKEN\" = ops_rotated ] || sleep 5\n\
+         exec \"${0%/*}/real\" \"$@\"\n",
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.path("op"), executable).expect("a mode");
+    sandbox.place(&sandbox.path("op"), "bin/op");
+    for milliseconds in 0..16 {
+        let broker = Broker::start(&sandbox);
+        let mut stream = connect(&broker, "mail");
+        stream.write_all(ASKS_MAIL).expect("asked");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let begun = Instant::now();
+        sign_in(&broker, &sandbox, "ops_rotated");
+        let answer = rest(stream);
+        assert!(answer.contains("mail\n\"1\""), "{answer}: {}", broker.log());
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_secs(4),
+            "{milliseconds} ms: {took:?}: {}",
+            broker.log()
+        );
+        assert!(!broker.log().contains("reloaded"), "{}", broker.log());
+    }
+}
+
 #[test]
 fn a_token_is_not_taken_where_a_file_has_it() {
     let sandbox = sandbox();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::sandbox::{CANARY, Done, Sandbox, until};
+use crate::sandbox::{CANARY, Done, Sandbox, item, until};
 use crate::serve::{Broker, MANIFEST, OC, sandbox};
 
 /// A value of a megabyte, and a client that has it.
@@ -218,4 +218,70 @@ fn many_different_questions_that_fail_cost_a_call_for_each_name_at_most() {
     }
     let calls = sandbox.calls().len();
     assert!((2..=6).contains(&calls), "{calls} calls");
+}
+
+/// `mail` has `MAIL` and `TEL`; `evil` has `MAIL` too, and `EVIL`, which 1Password forbids.
+fn with_a_forbidden_item() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.vault(serde_json::json!([
+        item("Item", &[("MAIL", CANARY), ("TEL", "555-0100")]),
+        item("Secretive", &[("EVIL", "x")]),
+    ]));
+    sandbox.file(
+        "work/oc-secrets.toml",
+        "[secrets]\nMAIL = \"op://Vault/Item/MAIL\"\nTEL = \"op://Vault/Item/TEL\"\n\
+         EVIL = \"op://Vault/Secretive/EVIL\"\n\
+         [clients.mail]\nsecrets = [\"MAIL\", \"TEL\"]\n\
+         [clients.evil]\nsecrets = [\"MAIL\", \"EVIL\"]\n",
+    );
+    sandbox.place(&sandbox.path("bin/op"), "bin/real");
+    sandbox.file(
+        "op",
+        "#!/bin/sh\ncase \"$*$(env)\" in *Secretive*) \
+         echo \"[ERROR] 2026/01/01 00:00:00 (403) Forbidden: You aren't authorized to access this resource.\" >&2; \
+         echo >>\"${0%/*}/../forbidden\"; exit 1 ;; esac\n\
+         exec \"${0%/*}/real\" \"$@\"\n",
+    );
+    let executable = PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.path("op"), executable).expect("a mode");
+    sandbox.place(&sandbox.path("op"), "bin/op");
+    sandbox
+}
+
+#[test]
+fn what_one_client_is_forbidden_takes_nothing_from_another() {
+    let sandbox = with_a_forbidden_item();
+    let forbidden = || {
+        let noted = std::fs::read_to_string(sandbox.path("forbidden"));
+        noted.unwrap_or_default().lines().count()
+    };
+    sandbox.mode("latency=300");
+    let broker = Broker::start(&sandbox);
+    let ask = |client: &str, names: &str| {
+        let mut stream = UnixStream::connect(broker.socket(client)).expect("connected");
+        let question = format!("oc-secrets/1 get\n{names}\n\n");
+        stream.write_all(question.as_bytes()).expect("asked");
+        stream
+    };
+    let rest = |mut stream: UnixStream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    };
+    // By a name that both have.
+    assert!(rest(ask("evil", "EVIL\nMAIL")).contains("not allowed"));
+    broker.read("mail", "MAIL").succeeds();
+    // The control: it is remembered of the one who asked.
+    let before = forbidden();
+    assert!(rest(ask("evil", "EVIL")).contains("not allowed"));
+    assert_eq!(forbidden(), before);
+    // In one call: the first is under way while the others wait for the next.
+    broker.control(&["lock"]);
+    let first = ask("mail", "TEL");
+    std::thread::sleep(Duration::from_millis(100));
+    let (evil, mail) = (ask("evil", "EVIL"), ask("mail", "MAIL"));
+    assert!(rest(first).contains("555-0100"));
+    assert!(rest(evil).contains("not allowed"));
+    let answer = rest(mail);
+    assert!(answer.contains(CANARY), "{answer}: {}", broker.log());
 }

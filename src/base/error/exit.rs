@@ -101,6 +101,7 @@ impl Error {
             Self::OpUnknown { .. }
             | Self::EndlessInput
             | Self::Interrupted { .. }
+            | Self::Cancelled
             | Self::Demo { .. }
             | Self::Bug { .. }
             | Self::OpenFiles

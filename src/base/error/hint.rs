@@ -147,7 +147,12 @@ impl Error {
             Self::CannotExecute { hint, .. } => hint,
             Self::Relayed { hint, .. } => return hint.clone(),
             Self::OpenFiles => "raise the limit: ulimit -n 256",
-            Self::Interrupted { .. } | Self::Demo { .. } | Self::System { .. } => return None,
+            Self::Interrupted { .. }
+            | Self::Cancelled
+            | Self::Demo { .. }
+            | Self::System { .. } => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }

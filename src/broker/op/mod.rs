@@ -27,7 +27,10 @@ pub(crate) mod fuzzing;
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use crate::base::error::{Error, Result};
 use crate::base::locked_memory::Locked;
@@ -63,6 +66,7 @@ pub(crate) struct Op {
     source: Option<TokenSource>,
     limit: RateLimit,
     ask_anyway: bool,
+    cancel: Option<Arc<Notify>>,
 }
 
 /// What decides which `op` is run and how.
@@ -79,6 +83,8 @@ pub(crate) struct Options<'a> {
     pub ask_anyway: bool,
     /// A token that is to be tried, instead of what there is.
     pub token: Option<Secret>,
+    /// Ends what is asked, with [`Error::Cancelled`].
+    pub cancel: Option<Arc<Notify>>,
 }
 
 impl Op {
@@ -129,6 +135,7 @@ impl Op {
             described: credentials.describe(),
             limit,
             ask_anyway: options.ask_anyway,
+            cancel: options.cancel,
         })
     }
 
@@ -214,11 +221,19 @@ impl Op {
             // by now.
             found = work => found,
             error = interrupts.next() => Err(error),
+            () = self.cancelled() => Err(Error::Cancelled),
             () = self.deadline() => Err(Error::OpTimeout { after: self.timeout }),
             never = waiting.announce() => match never {},
         };
         // A signal that came with the last byte still ends us, before anything is handed over.
         interrupts.end().and(found)
+    }
+
+    async fn cancelled(&self) {
+        match &self.cancel {
+            Some(cancel) => cancel.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The deadline, and a moment more in which output that came while we were stopped is noticed.

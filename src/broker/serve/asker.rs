@@ -3,10 +3,12 @@
 //! Whoever asks for what is being asked already joins. Whoever comes later waits for the next call,
 //! together with all who come meanwhile.
 
+use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::moment::Moment;
 use super::state::{Flight, SharedAnswer, State, Waiter};
@@ -19,23 +21,36 @@ use crate::broker::session::Session;
 /// How long the first of many waits for the others.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// Asks for `names`; the answer arrives at the receiver that is returned.
-pub(super) fn submit(state: &State, names: Vec<EnvName>) -> oneshot::Receiver<SharedAnswer> {
+/// Asks for `names`, for `client`; the answer arrives at the receiver that is returned.
+pub(super) fn submit(
+    state: &State,
+    client: &str,
+    mut names: Vec<EnvName>,
+) -> oneshot::Receiver<SharedAnswer> {
+    names.sort();
     let (reply, answer) = oneshot::channel();
+    let waiter = Waiter {
+        client: client.to_owned(),
+        names,
+        reply,
+        alone: false,
+    };
     let mut flight = state.flight.borrow_mut();
-    let waiting = Waiter { names, reply };
     let joins = |flight: &&mut Flight| {
         let asked = |name| is_asked(state, flight, name);
-        waiting.names.iter().all(asked)
+        waiter.names.iter().all(asked)
     };
     match flight.as_mut().filter(joins) {
-        Some(flight) => flight.waiting.push(waiting),
-        None => {
-            state.queue.borrow_mut().push(waiting);
-            state.asked.notify_one();
-        }
+        Some(flight) => flight.waiting.push(waiter),
+        None => wait(state, [waiter]),
     }
     answer
+}
+
+/// Puts them into the queue.
+fn wait(state: &State, waiters: impl IntoIterator<Item = Waiter>) {
+    state.queue.borrow_mut().extend(waiters);
+    state.asked.notify_one();
 }
 
 /// Whether `names` come with a call that somebody waits for already.
@@ -44,7 +59,9 @@ pub(super) fn is_under_way(state: &State, names: &[EnvName]) -> bool {
     names.iter().all(|name| {
         let asked = flight.as_ref();
         asked.is_some_and(|flight| is_asked(state, flight, name))
-            || queue.iter().any(|waiting| waiting.names.contains(name))
+            || queue
+                .iter()
+                .any(|waiter| !waiter.alone && waiter.names.contains(name))
     })
 }
 
@@ -54,99 +71,115 @@ fn is_asked(state: &State, flight: &Flight, name: &EnvName) -> bool {
     flight.generation == state.generation.get() && flight.names.contains(name)
 }
 
-/// Asks as long as there is somebody who waits.
+/// Asks as long as there is somebody who waits: in turn for all at once, and for one set of names
+/// whose call with others has failed. So nobody waits for more than one such set of somebody else.
 pub(super) async fn run(state: Rc<State>) {
+    let mut turns = Turns::default();
     loop {
         state.asked.notified().await;
         tokio::time::sleep(GATHER).await;
-        loop {
-            let batch = std::mem::take(&mut *state.queue.borrow_mut());
-            if batch.is_empty() {
-                break;
-            }
-            together(&state, batch).await;
+        while !state.queue.borrow().is_empty() {
+            let together = take(&state, |waiter| !waiter.alone);
+            call(&state, together).await;
+            alone(&state, &mut turns).await;
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// One call for all; if it fails for a reason that may concern only one of them, one call for each
-/// set of names.
-async fn together(state: &State, batch: Vec<Waiter>) {
-    // Those who have gone meanwhile cost nothing.
-    let batch: Vec<Waiter> = batch
+/// Takes those out of the queue that are `wanted`, and have not gone meanwhile: they cost nothing.
+fn take(state: &State, wanted: impl Fn(&Waiter) -> bool) -> Vec<Waiter> {
+    let mut queue = state.queue.borrow_mut();
+    let (taken, left) = std::mem::take(&mut *queue)
         .into_iter()
-        .filter(|one| !one.reply.is_closed())
-        .collect();
-    let Some((first, others)) = batch.split_first() else {
-        return;
-    };
-    let mixed = others.iter().any(|one| one.names != first.names);
-    let Some((answer, waiting)) = call(state, batch).await else {
-        return;
-    };
-    match &*answer {
-        Err(error) if mixed && !concerns_all(error) => one_by_one(state, waiting).await,
-        _ => deliver(&answer, waiting),
+        .filter(|waiter| !waiter.reply.is_closed())
+        .partition(wanted);
+    *queue = left;
+    taken
+}
+
+/// When each client was last asked for alone.
+#[derive(Default)]
+struct Turns {
+    last: HashMap<String, u64>,
+    now: u64,
+}
+
+impl Turns {
+    /// Whose turn it is, and with which names.
+    fn next(&mut self, queue: &[Waiter]) -> Option<Vec<EnvName>> {
+        let alone = queue.iter().filter(|waiter| waiter.alone);
+        let next = alone.min_by_key(|waiter| self.last.get(&waiter.client))?;
+        self.now += 1;
+        self.last.insert(next.client.clone(), self.now);
+        Some(next.names.clone())
     }
 }
 
-/// One call for each set of names, whose answer is for all who wait for the same. None for a set that
-/// nobody waits for any more, or that holds a name of which an earlier call has learned a failure.
-async fn one_by_one(state: &State, mut waiting: Vec<Waiter>) {
-    while let Some(first) = waiting.first() {
-        let names = first.names.clone();
-        let (same, others): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|one| one.names == names);
-        waiting = others;
-        let same: Vec<Waiter> = same
-            .into_iter()
-            .filter(|one| !one.reply.is_closed())
-            .collect();
-        let known = state.store.borrow().held_up(&names, Moment::now());
+/// One call for those who ask for just the names of the one whose turn it is, but for whom an earlier
+/// call has told that one of them fails.
+async fn alone(state: &State, turns: &mut Turns) {
+    let next = turns.next(&state.queue.borrow());
+    let Some(names) = next else { return };
+    let mut asking = vec![];
+    for waiter in take(state, |waiter| waiter.alone && waiter.names == names) {
+        let now = Moment::now();
+        let known = state.store.borrow().held_up(&waiter.client, &names, now);
         match known {
-            _ if same.is_empty() => {}
-            Some(error) => deliver(&Rc::new(Err(error)), same),
-            None => {
-                if let Some((answer, waiting)) = call(state, same).await {
-                    deliver(&answer, waiting);
-                }
-            }
+            Some(error) => deliver(&Rc::new(Err(error)), vec![waiter]),
+            None => asking.push(waiter),
         }
     }
+    call(state, asking).await;
 }
 
-/// Asks `op`; gives its answer and all who wait for it by then. `None` where a signal ended it.
-async fn call(state: &State, batch: Vec<Waiter>) -> Option<(SharedAnswer, Vec<Waiter>)> {
-    let mut names: Vec<EnvName> = vec![];
-    for name in batch.iter().flat_map(|one| &one.names) {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
+/// Asks `op` for what all in `batch` want, and answers them. Who has asked for other names than those
+/// of a call that fails waits for one without the others, unless it would fail in the same way.
+async fn call(state: &State, batch: Vec<Waiter>) {
+    let mut names: Vec<EnvName> = batch.iter().flat_map(|one| one.names.clone()).collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        return;
     }
-    let generation = state.generation.get();
+    let (generation, sessions) = (state.generation.get(), state.sessions.get());
+    let cancel = Arc::<Notify>::default();
     *state.flight.borrow_mut() = Some(Flight {
         names: names.clone(),
         waiting: batch,
         generation,
+        cancel: Arc::clone(&cancel),
     });
-    let session = state.session();
+    let session = state.session().cancelled_by(cancel);
     let answer = ask(session, names.clone()).await;
-    let flight = state.flight.borrow_mut().take().unwrap_or_default();
+    let waiting = state.flight.borrow_mut().take().unwrap_or_default().waiting;
     if let Err(Error::Interrupted { signal }) = answer {
         let _ = state.signals.send(signal);
         if signal == libc::SIGHUP {
             // They are asked for again, by the manifest as it is then.
             state.is_past(generation).await;
-            state.queue.borrow_mut().extend(flight.waiting);
-            state.asked.notify_one();
+            wait(state, waiting);
         }
-        return None;
+        return;
     }
+    if sessions != state.sessions.get() {
+        wait(state, waiting);
+        return;
+    }
+    let (told, others): (Vec<_>, Vec<_>) = match &answer {
+        Err(error) if !concerns_all(error) => {
+            waiting.into_iter().partition(|one| one.names == names)
+        }
+        _ => (waiting, vec![]),
+    };
     if generation == state.generation.get() {
-        learn(state, &names, &answer);
+        learn(state, &told, &names, &answer);
     }
-    Some((Rc::new(answer), flight.waiting))
+    deliver(&Rc::new(answer), told);
+    if !others.is_empty() {
+        let alone = |one| Waiter { alone: true, ..one };
+        wait(state, others.into_iter().map(alone));
+    }
 }
 
 /// In a thread of its own, which ends when it has not been needed for a while.
@@ -159,7 +192,12 @@ async fn ask(session: Session, names: Vec<EnvName>) -> Result<Vec<(EnvName, Outc
     })
 }
 
-fn learn(state: &State, names: &[EnvName], answer: &Result<Vec<(EnvName, Outcome)>>) {
+fn learn(
+    state: &State,
+    told: &[Waiter],
+    names: &[EnvName],
+    answer: &Result<Vec<(EnvName, Outcome)>>,
+) {
     let now = Moment::now();
     let mut store = state.store.borrow_mut();
     match answer {
@@ -170,7 +208,8 @@ fn learn(state: &State, names: &[EnvName], answer: &Result<Vec<(EnvName, Outcome
             state.kept.notify_one();
         }
         Err(error) => {
-            store.fail(names, error, now);
+            let clients: Vec<&str> = told.iter().map(|one| one.client.as_str()).collect();
+            store.fail(&clients, names, error, now);
             state.log.warn(&format!("`op` was asked in vain: {error}"));
         }
     }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, raise};
 use nix::unistd::geteuid;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -37,8 +36,13 @@ pub(super) type SharedAnswer = Rc<Result<Vec<(EnvName, Outcome)>, Error>>;
 
 /// One who waits for `op`.
 pub(super) struct Waiter {
+    /// Whose question it is.
+    pub client: String,
+    /// In the order of the alphabet.
     pub names: Vec<EnvName>,
     pub reply: oneshot::Sender<SharedAnswer>,
+    /// Whether a call with others' names has failed, so that its names are to be asked for alone.
+    pub alone: bool,
 }
 
 /// What is being asked of `op` now, and who waits for it.
@@ -48,6 +52,8 @@ pub(super) struct Flight {
     pub waiting: Vec<Waiter>,
     /// Whoever came after everything was forgotten asks anew.
     pub generation: u64,
+    /// Ends the call.
+    pub cancel: Arc<Notify>,
 }
 
 /// What all connections share.
@@ -70,6 +76,8 @@ pub(super) struct State {
     active: Cell<usize>,
     /// How often everything was forgotten: what was asked before that is not kept.
     pub generation: Cell<u64>,
+    /// How often token or manifest have changed: what was asked before that is asked anew.
+    pub sessions: Cell<u64>,
     /// Signals that came while `op` ran.
     pub signals: mpsc::UnboundedSender<i32>,
 }
@@ -154,6 +162,7 @@ impl State {
             forgotten: Notify::new(),
             active: Cell::new(0),
             generation: Cell::new(0),
+            sessions: Cell::new(0),
             signals,
         }
     }
@@ -200,24 +209,24 @@ impl State {
         self.session.borrow().clone()
     }
 
-    /// From now on `op` is asked by `session`, and by the token that was handed over, if one was.
+    /// From now on `op` is asked by `session`, and by the token that was handed over, if one was. A
+    /// call by the former session is ended, and made anew.
     pub(super) fn ask_by(&self, mut session: Session) {
         if let Some(token) = &*self.token.borrow() {
             session.environment.sign_in(token.clone());
         }
         *self.session.borrow_mut() = session;
+        self.sessions.set(self.sessions.get() + 1);
+        if let Some(flight) = &*self.flight.borrow() {
+            flight.cancel.notify_one();
+        }
     }
 
     /// Asks `op` by `token` from now on, and forgets what the former one gave; tells how many values
-    /// there were. A call by the former one is ended, and made anew.
+    /// there were.
     pub(super) fn sign_in(&self, token: Secret) -> usize {
         *self.token.borrow_mut() = Some(token);
         self.ask_by(self.session());
-        if self.flight.borrow().is_some() {
-            // A running call takes signals for itself. This one ends it, and puts those who wait for it
-            // back into the queue.
-            let _ = raise(Signal::SIGHUP);
-        }
         self.forget()
     }
 

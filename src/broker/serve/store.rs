@@ -26,7 +26,8 @@ pub(super) struct Store {
     entries: HashMap<EnvName, KeptOutcome>,
     /// How long any client may still be given the value of each name.
     longest: HashMap<EnvName, Duration>,
-    failures: HashMap<EnvName, KnownFailure>,
+    /// What failed for a client: one client's question is not to decide what another may ask.
+    failures: HashMap<(String, EnvName), KnownFailure>,
     breaker: Option<KnownFailure>,
     looked: Moment,
 }
@@ -132,9 +133,12 @@ impl Store {
         young.then(|| entry.outcome.clone())
     }
 
-    /// Why `op` is not to be asked for any of `names` now.
-    pub(super) fn held_up(&self, names: &[EnvName], now: Moment) -> Option<Error> {
-        let own = names.iter().filter_map(|name| self.failures.get(name));
+    /// Why `op` is not to be asked for any of `names` now, where `client` asks.
+    pub(super) fn held_up(&self, client: &str, names: &[EnvName], now: Moment) -> Option<Error> {
+        let own = names.iter().filter_map(|name| {
+            let key = (client.to_owned(), name.clone());
+            self.failures.get(&key)
+        });
         let mut failures = self.breaker.iter().chain(own);
         let failure = failures.find(|failure| failure.until > now)?;
         Some(failure.error(now))
@@ -142,7 +146,7 @@ impl Store {
 
     /// Remembers what `op` said of `name`.
     pub(super) fn learn(&mut self, name: &EnvName, outcome: &Outcome, now: Moment) {
-        self.failures.remove(name);
+        self.failures.retain(|(_, failed), _| failed != name);
         let kept = self.longest.get(name).copied().unwrap_or_default();
         if outcome.is_ok() && kept.is_zero() {
             self.entries.remove(name);
@@ -153,8 +157,9 @@ impl Store {
             .insert(name.clone(), KeptOutcome { outcome, at: now });
     }
 
-    /// Remembers that `op` failed for `names`: for everybody, where it would fail for anybody.
-    pub(super) fn fail(&mut self, names: &[EnvName], error: &Error, now: Moment) {
+    /// Remembers that `op` failed for `names`, of which `clients` had asked for just these: for
+    /// everybody, where it would fail for anybody.
+    pub(super) fn fail(&mut self, clients: &[&str], names: &[EnvName], error: &Error, now: Moment) {
         let Some(time) = time(error) else { return };
         let failure = || KnownFailure {
             until: Moment {
@@ -169,8 +174,11 @@ impl Store {
         match concerns_all(error) {
             true => self.breaker = Some(failure()),
             false => {
-                let all = names.iter().map(|name| (name.clone(), failure()));
-                self.failures.extend(all);
+                for client in clients {
+                    let key = |name: &EnvName| ((*client).to_owned(), name.clone());
+                    let all = names.iter().map(|name| (key(name), failure()));
+                    self.failures.extend(all);
+                }
             }
         }
     }
@@ -200,7 +208,7 @@ pub(super) fn concerns_all(error: &Error) -> bool {
 /// How long nobody asks again after `error`.
 fn time(error: &Error) -> Option<Duration> {
     Some(match error {
-        Error::Interrupted { .. } => return None,
+        Error::Interrupted { .. } | Error::Cancelled => return None,
         Error::RateLimited { left, .. } => left.unwrap_or(LIMITED),
         Error::TokenInvalid { .. } | Error::Forbidden { .. } | Error::PromptRefused { .. } => DEAD,
         _ => FAILED,
@@ -298,25 +306,26 @@ mod tests {
             left: Some(MINUTE),
             remembered: false,
         };
-        store.fail(&[name("A")], &limit, at(0));
-        let error = store.held_up(&[name("B")], at(30)).expect("held up");
+        store.fail(&["me"], &[name("A")], &limit, at(0));
+        let error = store.held_up("me", &[name("B")], at(30)).expect("held up");
         assert_eq!(error.exit(), Exit::RateLimited);
         assert!(error.to_string().contains("retry in 30 seconds"), "{error}");
-        assert!(store.held_up(&[name("B")], at(60)).is_none());
-        store.fail(&[name("A")], &limit, at(0));
+        assert!(store.held_up("me", &[name("B")], at(60)).is_none());
+        store.fail(&["me"], &[name("A")], &limit, at(0));
         store.forget();
-        assert!(store.held_up(&[name("A")], at(1)).is_none());
+        assert!(store.held_up("me", &[name("A")], at(1)).is_none());
     }
 
     #[test]
     fn what_fails_for_one_name_holds_nobody_else_up() {
         let mut store = store();
-        store.fail(&[name("A")], &Error::Forbidden { why: "x" }, at(0));
-        assert!(store.held_up(&[name("A")], at(29)).is_some());
-        assert!(store.held_up(&[name("A")], at(30)).is_none());
-        assert!(store.held_up(&[name("B")], at(1)).is_none());
-        store.fail(&[name("A")], &Error::Network, at(0));
-        assert!(store.held_up(&[name("B")], at(4)).is_some());
-        assert!(store.held_up(&[name("B")], at(5)).is_none());
+        store.fail(&["me"], &[name("A")], &Error::Forbidden { why: "x" }, at(0));
+        assert!(store.held_up("me", &[name("A")], at(29)).is_some());
+        assert!(store.held_up("me", &[name("A")], at(30)).is_none());
+        assert!(store.held_up("me", &[name("B")], at(1)).is_none());
+        assert!(store.held_up("you", &[name("A")], at(1)).is_none());
+        store.fail(&["me"], &[name("A")], &Error::Network, at(0));
+        assert!(store.held_up("me", &[name("B")], at(4)).is_some());
+        assert!(store.held_up("me", &[name("B")], at(5)).is_none());
     }
 }

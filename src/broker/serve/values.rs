@@ -93,7 +93,10 @@ async fn ask(
     told: &mut Told,
 ) -> Result<Vec<(EnvName, Outcome)>, Error> {
     let now = Moment::now();
-    let held_up = state.store.borrow().held_up(missing, now);
+    let held_up = state
+        .store
+        .borrow()
+        .held_up(&client.spec.name, missing, now);
     let failure = match held_up {
         Some(error) => error,
         None if !asker::is_under_way(state, missing) && !client.calls.borrow_mut().take(now) => {
@@ -104,7 +107,7 @@ async fn ask(
             }
         }
         None => {
-            let answer = asker::submit(state, missing.to_vec());
+            let answer = asker::submit(state, &client.spec.name, missing.to_vec());
             // A client with an old value to fall back on waits no longer than that.
             let patience = match old(state, client, missing) {
                 Some(_) => PATIENCE,

@@ -3,7 +3,10 @@
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::{Backend, Session, SessionSettings, remote, settings};
 use crate::base::environment::{self, Lookup};
@@ -114,6 +117,7 @@ impl Session {
             before_op: || {},
             asked_op: Cell::new(false),
             without_prompts: None,
+            cancel: None,
         })
     }
 
@@ -143,6 +147,7 @@ impl Session {
             before_op: || {},
             asked_op: Cell::new(false),
             without_prompts: None,
+            cancel: None,
         }
     }
 
@@ -150,6 +155,14 @@ impl Session {
     pub(crate) fn without_prompts(self, patience: Duration) -> Self {
         Self {
             without_prompts: Some(patience),
+            ..self
+        }
+    }
+
+    /// The same, ended by `cancel` while `op` runs.
+    pub(crate) fn cancelled_by(self, cancel: Arc<Notify>) -> Self {
+        Self {
+            cancel: Some(cancel),
             ..self
         }
     }

@@ -59,6 +59,7 @@ impl Session {
             environment: &self.environment,
             ask_anyway: self.policy.asks_anyway(),
             token: None,
+            cancel: self.cancel.clone(),
         };
         Ok(Box::new(Op::new(options, self.ui)?))
     }
@@ -92,6 +93,7 @@ impl Session {
             // A token that is tried has not been told to wait.
             ask_anyway: token.is_some() || self.policy.asks_anyway(),
             token,
+            cancel: None,
         };
         Op::new(options, self.ui)
     }
