@@ -1,6 +1,6 @@
 //! `oc-secrets lock`: deletes everything that is cached, here and in a running broker.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::stdout;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// not be there.
 ///
 /// # Errors
-/// In a broker's client, whose values the broker keeps.
+/// In a broker's client, whose values the broker keeps; where a broker does not forget.
 pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<Exit> {
     let text = match cache::forget_all(&Place::of(environment)) {
         0 => "the cache is empty\n".to_owned(),
@@ -39,20 +39,34 @@ pub(super) fn run(directory: Option<&Path>, environment: Lookup<'_>) -> Result<E
             "on the broker's host, as whoever runs it: oc-secrets lock",
         ));
     }
-    match broker(directory, environment) {
+    let Some(control) = control(directory, environment)? else {
+        return Ok(Exit::Done);
+    };
+    match broker(&control) {
         Ok(text) => stdout::print(text.as_bytes())?,
-        Err(error) if directory.is_some() => return Err(error),
-        Err(_) => {}
+        // One that has ended has forgotten everything.
+        Err(Error::Broker { .. }) if directory.is_none() => {}
+        Err(error) => return Err(error),
     }
     Ok(Exit::Done)
 }
 
-fn broker(directory: Option<&Path>, environment: Lookup<'_>) -> Result<String> {
-    let control = listen::folder(directory, environment)?.join(CONTROL);
-    if directory.is_none() && !control.exists() {
-        return Err(Error::usage("no broker runs here", ""));
+/// The control socket of the broker that is meant; `None` where none runs, and none was named.
+fn control(directory: Option<&Path>, environment: Lookup<'_>) -> Result<Option<PathBuf>> {
+    let is_named = directory.is_some();
+    match listen::folder(directory, environment) {
+        Ok(folder) => {
+            let control = folder.join(CONTROL);
+            Ok((is_named || control.exists()).then_some(control))
+        }
+        Err(_) if !is_named => Ok(None),
+        Err(error) => Err(error),
     }
-    let answer = socket::ask(&control, &Question::Lock, PATIENCE)?;
+}
+
+/// Has the broker of this control socket forget, and says what.
+fn broker(control: &Path) -> Result<String> {
+    let answer = socket::ask(control, &Question::Lock, PATIENCE)?;
     let count = std::str::from_utf8(answer.expose()).ok();
     let values = match count.and_then(|count| count.parse().ok()) {
         Some(count) => counted(count, "value"),

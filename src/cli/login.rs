@@ -29,9 +29,9 @@ pub(super) fn login(session: &Session, arguments: &arguments::Login) -> Result<E
             session
                 .ui
                 .note(&format!("{path} is written, encrypted for this host"));
-            credential.hand_over(&token, session.ui)?;
+            let exit = credential.hand_over(&token, session.ui)?;
             stdout::print(credential.lines().as_bytes())?;
-            Ok(Exit::Done)
+            Ok(exit)
         }
     }
 }

@@ -17,6 +17,7 @@ const CAROL: u32 = 4244;
 const DAVE: u32 = 4245;
 const OSCAR: u32 = 4246;
 const PEGGY: u32 = 4247;
+const QUENTIN: u32 = 4248;
 
 #[test]
 fn a_second_question_costs_no_op() {
@@ -226,6 +227,32 @@ fn lock_in_a_client_forgets_what_its_user_keeps_and_says_that_the_broker_forgets
          hint: on the broker's host, as whoever runs it: oc-secrets lock\n"
     );
     assert_eq!(lock().done().succeeds(), "the cache is empty\n"); // the control
+}
+
+#[test]
+fn lock_fails_where_the_broker_that_runs_does_not_forget() {
+    let world = World::of_user(QUENTIN, "");
+    let runtime = world.path("home/run");
+    let lock = || {
+        let run = world.program("oc-secrets", &["lock"]);
+        run.env("XDG_RUNTIME_DIR", &runtime).done()
+    };
+    std::fs::create_dir_all(runtime.join("oc-secrets")).expect("a folder");
+    assert_eq!(lock().succeeds(), "the cache is empty\n"); // the control
+    let control = runtime.join("oc-secrets/control");
+    let silent = std::os::unix::net::UnixListener::bind(&control).expect("bound");
+    std::fs::set_permissions(&control, PermissionsExt::from_mode(0o666)).expect("a mode");
+    let done = lock();
+    assert_eq!(done.status.code(), Some(5));
+    assert_eq!(done.text(), "the cache is empty\n");
+    assert!(
+        done.stderr.contains("did not answer within 5 s"),
+        "{}",
+        done.stderr
+    );
+    // One that has ended has forgotten everything.
+    drop(silent);
+    assert_eq!(lock().succeeds(), "the cache is empty\n");
 }
 
 #[test]

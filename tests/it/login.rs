@@ -489,6 +489,12 @@ fn a_new_credential_reaches_the_broker_that_runs_without_a_restart() {
         mkdir -p host etc run && mount --bind host /var/lib/systemd && mount --bind etc /etc/credstore.encrypted && mount --bind run /run
         login() { printf %s "$1" | "$OC" login --stdin --systemd oc-secrets.service >/dev/null 2>login.err || cat login.err; grep -e 'loads it' -e 'from now on' login.err; }
         read() { OC_SECRETS_SOCKET=/run/oc-secrets/clients/one/socket "$OC" read A 2>/dev/null || echo "exit $?"; }
+        mkdir /run/oc-secrets
+        python3 -c 'import socket, time; s = socket.socket(socket.AF_UNIX); s.bind("/run/oc-secrets/control"); s.listen(); time.sleep(60)' & deaf=$!
+        for i in $(seq 200); do [ -S /run/oc-secrets/control ] && break; sleep 0.05; done
+        printf %s ops_rotated | "$OC" login --stdin --systemd oc-secrets.service >/dev/null 2>login.err
+        echo "exit $?"; grep 'does not take it' login.err
+        kill $deaf && rm /run/oc-secrets/control
         login ops_rotated
         "$OC" --manifest "$PWD/serve.toml" serve 2>serve.log & broker=$!
         for i in $(seq 200); do grep -q serving serve.log && break; sleep 0.05; done
@@ -520,7 +526,10 @@ fn a_new_credential_reaches_the_broker_that_runs_without_a_restart() {
     assert_eq!(
         done.succeeds(),
         format!(
-            "{loads}exit 3\n\
+            "exit 5\n\
+             oc-secrets: warning: the broker that runs here does not take it: the broker did not answer within 5 s; \
+             then: systemctl restart oc-secrets.service\n\
+             {loads}exit 3\n\
              oc-secrets: the broker that runs here asks by it from now on\n{loads}{CANARY}\n{CANARY}\n"
         )
     );

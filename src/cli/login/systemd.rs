@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::base::environment::ours;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Exit, Result};
 use crate::base::file_ownership;
 use crate::base::process_group::ProcessGroup;
 use crate::base::program;
@@ -89,38 +89,43 @@ impl SystemdCredential {
         )
     }
 
-    /// Hands the token to the broker, if it is for that one and it runs; says what is left to do.
-    pub(super) fn hand_over(&self, token: &Secret, ui: Ui) -> Result<()> {
+    /// Hands the token to the broker, if it is for that one and it runs; says what is left to do. The
+    /// exit code is the failure's where the broker goes on by the old one.
+    pub(super) fn hand_over(&self, token: &Secret, ui: Ui) -> Result<Exit> {
         let unit = &self.unit;
         if unit != BROKER {
             ui.note(&format!(
                 "add this by: systemctl edit {unit}; then: systemctl restart {unit}"
             ));
-            return Ok(());
+            return Ok(Exit::Done);
         }
+        let mut exit = Exit::Done;
         let control = listen::folder(None, &ours)?.join(CONTROL);
         if control.exists() {
             match socket::sign_in(&control, token, HANDING) {
                 Ok(()) => ui.note("the broker that runs here asks by it from now on"),
-                Err(why) => ui.warn(&format!(
-                    "the broker that runs here does not take it: {why}; then: systemctl restart {unit}"
-                )),
+                // One that has ended reads the file when it starts again.
+                Err(Error::Broker { .. }) => {}
+                Err(why) => {
+                    exit = why.exit();
+                    ui.warn(&format!(
+                        "the broker that runs here does not take it: {why}; then: systemctl restart {unit}"
+                    ));
+                }
             }
         }
         ui.note(&format!(
             "{unit} of the packages loads it; in a unit of your own:"
         ));
-        Ok(())
+        Ok(exit)
     }
 
     /// Encrypts `token`. The file appears whole, or not at all.
     pub(super) fn write(&self, token: &Secret) -> Result<()> {
         let encrypted = self.encrypted(token)?;
         let failed = |why: std::io::Error| {
-            Error::usage(
-                format!("{} cannot be written: {why}", self.path.display()),
-                INSTEAD,
-            )
+            let why = format!("{}: {why}", self.path.display());
+            Error::system("write the credential", why)
         };
         DirBuilder::new()
             .recursive(true)
