@@ -160,6 +160,15 @@ pub fn command(sandbox: &Sandbox, more: &[&str]) -> Run {
     sandbox.oc(words)
 }
 
+/// The same, started by a line of a shell.
+pub fn command_behind(sandbox: &Sandbox, line: &str) -> Run {
+    let mut run = command(sandbox, &[]);
+    let words = run.command().get_args().map(std::ffi::OsStr::to_owned);
+    let all = ["-c", line, "sh", OC].map(Into::into).into_iter();
+    let run = sandbox.run(Path::new("/bin/sh"), all.chain(words));
+    run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
+}
+
 #[test]
 fn all_programs_work_with_a_socket_and_nothing_else() {
     let sandbox = sandbox();
@@ -494,20 +503,7 @@ fn silent_slow_and_endless_clients_cost_the_others_nothing() {
 #[test]
 fn with_forty_descriptors_everybody_is_served_in_turn() {
     let sandbox = sandbox();
-    let mut run = command(&sandbox, &[]);
-    let words: Vec<_> = run
-        .command()
-        .get_args()
-        .map(std::ffi::OsStr::to_owned)
-        .collect();
-    let mut limited = sandbox.run(
-        Path::new("/bin/sh"),
-        ["-c", "ulimit -n 32; exec \"$@\"", "sh", OC],
-    );
-    for word in words {
-        limited = limited.arg(word);
-    }
-    let mut limited = limited.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token());
+    let mut limited = command_behind(&sandbox, "ulimit -n 32; exec \"$@\"");
     let broker = Broker::of(&sandbox, limited.command());
     until("the broker serves", || broker.log().contains("serving"));
     let question = b"oc-secrets/1 get\nTELEGRAM_BOT_TOKEN\n\n";

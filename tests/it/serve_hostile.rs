@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::sandbox::{CANARY, Done, Sandbox, item, until};
-use crate::serve::{Broker, MANIFEST, OC, sandbox};
+use crate::serve::{Broker, MANIFEST, OC, command_behind, sandbox};
 
 /// A value of a megabyte, and a client that has it.
 fn large() -> Sandbox {
@@ -284,4 +284,45 @@ fn what_one_client_is_forbidden_takes_nothing_from_another() {
     assert!(rest(evil).contains("not allowed"));
     let answer = rest(mail);
     assert!(answer.contains(CANARY), "{answer}: {}", broker.log());
+}
+
+#[test]
+fn a_client_does_not_fill_the_log() {
+    let sandbox = sandbox();
+    let broker = Broker::start(&sandbox);
+    for number in 0..300 {
+        let question = format!("oc-secrets/1 get\nINVENTED_{number}\n\n");
+        assert!(
+            broker
+                .raw("mail", question.as_bytes())
+                .starts_with(b"oc-secrets/1 ok ")
+        );
+    }
+    let told = broker.log().matches("names=INVENTED_").count();
+    assert!((120..150).contains(&told), "{told} lines");
+    // One finds room in half a second, and says how many did not.
+    std::thread::sleep(Duration::from_millis(600));
+    broker.read("mail", "MAIL").succeeds();
+    until("the others are counted", || {
+        broker.log().contains(" questions not logged")
+    });
+}
+
+#[test]
+fn memory_that_cannot_be_locked_is_told_once() {
+    let warnings = |line: &str| {
+        let sandbox = sandbox();
+        let mut run = command_behind(&sandbox, line);
+        let broker = Broker::of(&sandbox, run.command());
+        until("the broker serves", || broker.log().contains("serving"));
+        for _ in 0..3 {
+            broker.read("mail", "MAIL").succeeds();
+        }
+        let log = broker.log();
+        log.matches("memory could not be locked, so secrets may reach swap")
+            .count()
+    };
+    let without = "ulimit -l 0; exec setpriv --bounding-set=-ipc_lock \"$@\"";
+    assert_eq!(warnings(without), 1);
+    assert_eq!(warnings("exec \"$@\""), 0); // the control
 }

@@ -67,6 +67,7 @@ pub(super) async fn serve(state: Rc<State>, client: Rc<Client>, mut stream: Unix
     event.took = begun.elapsed();
     let client = still(&state, &client).unwrap_or(client);
     client.saw(state.log, event);
+    state.warn_if_swappable();
 }
 
 fn refuse(event: &mut Event, why: &str) {

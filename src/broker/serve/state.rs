@@ -16,6 +16,7 @@ use super::moment::Moment;
 use super::store::Store;
 use crate::base::env_name::EnvName;
 use crate::base::error::Error;
+use crate::base::locked_memory;
 use crate::base::secret::Secret;
 use crate::base::units;
 use crate::broker::manifest::{ClientSpec, Manifest};
@@ -26,6 +27,9 @@ use crate::broker::wire::LONGEST_ANSWER;
 /// How many questions a client may ask in a minute, and how many of them may need `op`.
 const QUESTIONS: u32 = 6000;
 const CALLS: u32 = 60;
+
+/// How many questions of a client are logged in a minute: a container is not to fill the journal.
+const LINES: u32 = 120;
 
 /// How many KiB of answers may be on their way to one client: all of it is locked memory, and a
 /// client that does not read holds it for some seconds.
@@ -74,6 +78,8 @@ pub(super) struct State {
     forgotten: Notify,
     /// How many connections are served.
     active: Cell<usize>,
+    /// Whether it was said that memory could not be locked.
+    is_swappable: Cell<bool>,
     /// How often everything was forgotten: what was asked before that is not kept.
     pub generation: Cell<u64>,
     /// How often token or manifest have changed: what was asked before that is asked anew.
@@ -93,7 +99,10 @@ pub(super) struct Client {
     pub questions: RefCell<Bucket>,
     pub calls: RefCell<Bucket>,
     /// Whether the last question was refused: of refusals in a row only the first is logged.
-    pub told: Cell<bool>,
+    told: Cell<bool>,
+    lines: RefCell<Bucket>,
+    /// How many questions found no room in the log since the last that did.
+    unlogged: Cell<u64>,
     pub seen: RefCell<Seen>,
 }
 
@@ -127,16 +136,26 @@ impl Client {
             questions: RefCell::new(Bucket::new(QUESTIONS, now)),
             calls: RefCell::new(Bucket::new(CALLS, now)),
             told: Cell::new(false),
+            lines: RefCell::new(Bucket::new(LINES, now)),
+            unlogged: Cell::new(0),
             seen: RefCell::default(),
         }
     }
 
-    /// Counts what happened, and logs it. Of many who are refused one after the other the first is
-    /// logged: a flood is not to flood the journal.
+    /// Counts what happened, and logs it as long as there is room.
     pub(super) fn saw(&self, log: Log, event: Event) {
         let refused = event.outcome == "refused";
-        if !(self.told.replace(refused) && refused) {
+        let is_told = self.told.replace(refused) && refused;
+        if !is_told && self.lines.borrow_mut().take(Moment::now()) {
+            if let more @ 1.. = self.unlogged.take() {
+                log.note(&format!(
+                    "client={} {more} questions not logged",
+                    event.client
+                ));
+            }
             log.event(&event);
+        } else if !is_told {
+            self.unlogged.set(self.unlogged.get() + 1);
         }
         let mut seen = self.seen.borrow_mut();
         seen.questions += 1;
@@ -161,6 +180,7 @@ impl State {
             kept: Notify::new(),
             forgotten: Notify::new(),
             active: Cell::new(0),
+            is_swappable: Cell::new(false),
             generation: Cell::new(0),
             sessions: Cell::new(0),
             signals,
@@ -185,6 +205,15 @@ impl State {
                 client.seen.swap(&former.seen);
             }
             clients.insert(spec.name.clone(), client);
+        }
+    }
+
+    /// Says once that a secret may reach swap, where one may.
+    pub(super) fn warn_if_swappable(&self) {
+        if locked_memory::refused() && !self.is_swappable.replace(true) {
+            self.log.warn(
+                "memory could not be locked, so secrets may reach swap: raise `ulimit -l`, LimitMEMLOCK= in a unit",
+            );
         }
     }
 
