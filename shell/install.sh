@@ -14,9 +14,9 @@
 #   --uninstall remove what an earlier run installed, and nothing else
 #
 # Where the programs go to a folder named bin, man pages and completions go to the share beside it. What was installed is
-# listed in share/oc-secrets/installed.
+# listed in share/oc-secrets/installed, or where there is no such share in .oc-secrets/installed beside the programs.
 #
-# Exit codes: 0 installed, 1 not installed, 2 wrong usage, 3 a checksum or a signature is wrong.
+# Exit codes: 0 installed, 1 not installed, 2 wrong usage, 3 a checksum or a signature is wrong, 4 some of it is installed.
 set -eu
 
 repository=${OC_SECRETS_REPOSITORY-}
@@ -55,8 +55,10 @@ choose_folder() {
 		folder=$HOME/.local/bin
 		[ "$(id -u)" != 0 ] || folder=/usr/local/bin
 	fi
-	case $folder in */bin) share=${folder%/bin}/share ;; *) share='' ;; esac
-	list=${share:-$folder}/oc-secrets/installed
+	case $folder in
+	*/bin) share=${folder%/bin}/share list=${folder%/bin}/share/oc-secrets/installed ;;
+	*) share='' list=$folder/.oc-secrets/installed ;; # oc-secrets itself is the program
+	esac
 }
 
 choose() {
@@ -125,33 +127,57 @@ unpack() {
 	[ -x "$work/oc-secrets-$target/oc-secrets" ] || fail 1 "$archive holds no oc-secrets"
 }
 
-put() { # put FILE MODE DIR: it appears whole or not at all, and is listed
+stage() { # stage FILE MODE DIR: whole, in its folder, but not yet in its place
 	mkdir -p "$3" || fail 1 "cannot make $3" 'choose another folder with --to'
 	name=${1##*/}
-	{ cp "$1" "$3/.$name.new" && chmod "$2" "$3/.$name.new" && mv -f "$3/.$name.new" "$3/$name"; } ||
-		fail 1 "cannot write $3/$name" 'choose another folder with --to'
 	printf '%s\n' "$3/$name" >>"$work/installed"
-	printf 'installed %s\n' "$3/$name"
+	{ [ ! -d "$3/$name" ] && cp "$1" "$3/.$name.new" && chmod "$2" "$3/.$name.new"; } ||
+		fail 1 "cannot write $3/$name" 'choose another folder with --to'
+}
+
+# What an earlier release had and this one has not is still listed, and what is listed is found by --uninstall.
+stage_list() {
+	[ ! -f "$list" ] || cp "$list" "$work/installed.before"
+	sort -u "$work"/installed* >"$work/list"
+	{ mkdir -p "${list%/*}" && cp "$work/list" "$list.new"; } || fail 1 "cannot write $list" 'choose another folder with --to'
+}
+
+put_in_place() { # renames want no room, so that a full disk was noticed before
+	trap '' INT TERM HUP
+	mv -f "$list.new" "$list" || fail 1 "cannot write $list" 'choose another folder with --to'
+	while read -r file; do
+		mv -f "${file%/*}/.${file##*/}.new" "$file" ||
+			fail 4 "cannot write $file" 'programs of two releases may be there: mend that and run this again, or with --uninstall'
+	done <"$work/installed"
+	sed 's/^/installed /' "$work/installed" || true # somebody who does not listen
+}
+
+remove_staged() {
+	[ -f "$work/installed" ] || return 0
+	while read -r file; do rm -f "${file%/*}/.${file##*/}.new"; done <"$work/installed"
+	rm -f "$list.new"
+	rmdir "${list%/*}" 2>/dev/null || true
 }
 
 place() {
 	for program in "$work/oc-secrets-$target"/*; do
-		[ ! -x "$program" ] || put "$program" 755 "$folder" # not the README and the licence
+		[ ! -x "$program" ] || stage "$program" 755 "$folder" # not the README and the licence
 	done
-	[ -z "$share" ] || place_extras
-	mkdir -p "${list%/*}" && cp "$work/installed" "$list"
+	[ -z "$share" ] || stage_extras
+	stage_list
+	put_in_place
 	case :$PATH: in *":$folder:"*) ;; *) printf 'hint: %s is not on PATH\n' "$folder" >&2 ;; esac
 	case $(id -u)/$(command -v apt-get) in
 	0/?*) printf 'hint: with --deb it comes as a package, which apt can remove\n' >&2 ;;
 	esac
 }
 
-place_extras() {
+stage_extras() {
 	extras=$work/oc-secrets-extras
-	for page in "$extras"/man1/*; do [ ! -f "$page" ] || put "$page" 644 "$share/man/man1"; done
-	for file in "$extras"/completions/bash/*; do [ ! -f "$file" ] || put "$file" 644 "$share/bash-completion/completions"; done
-	for file in "$extras"/completions/zsh/*; do [ ! -f "$file" ] || put "$file" 644 "$share/zsh/site-functions"; done
-	for file in "$extras"/completions/fish/*; do [ ! -f "$file" ] || put "$file" 644 "$share/fish/vendor_completions.d"; done
+	for page in "$extras"/man1/*; do [ ! -f "$page" ] || stage "$page" 644 "$share/man/man1"; done
+	for file in "$extras"/completions/bash/*; do [ ! -f "$file" ] || stage "$file" 644 "$share/bash-completion/completions"; done
+	for file in "$extras"/completions/zsh/*; do [ ! -f "$file" ] || stage "$file" 644 "$share/zsh/site-functions"; done
+	for file in "$extras"/completions/fish/*; do [ ! -f "$file" ] || stage "$file" 644 "$share/fish/vendor_completions.d"; done
 }
 
 fetch_extras() {
@@ -204,7 +230,7 @@ main() { # called at the very end, so that half a download of this script does n
 	choose
 	command -v curl >/dev/null || fail 1 'curl is not installed'
 	work=$(mktemp -d)
-	trap 'rm -rf "$work"' EXIT
+	trap 'remove_staged || true; rm -rf "$work"' EXIT
 	trap 'exit 1' INT TERM HUP
 	fetch SHA256SUMS
 	check_signature

@@ -11,18 +11,24 @@ setup_file() {
 # A fresh release before every test: two programs, checksums, a signature.
 setup() {
 	rm -rf "$SITE" && mkdir -p "$SITE"
-	local name=oc-secrets-$TARGET
-	mkdir "$BATS_TEST_TMPDIR/$name"
-	printf '#!/bin/sh\necho oc-secrets 1.2.3\n' >"$BATS_TEST_TMPDIR/$name/oc-secrets"
-	printf '#!/bin/sh\necho openclaw-deploy 1.2.3\n' >"$BATS_TEST_TMPDIR/$name/openclaw-deploy"
-	echo readme >"$BATS_TEST_TMPDIR/$name/README.md"
-	chmod +x "$BATS_TEST_TMPDIR/$name"/o*
-	pack "$name"
-	seal
+	release 1.2.3 oc-secrets openclaw-deploy
 	export BIN=$BATS_TEST_TMPDIR/bin
 	# A PATH without cosign, for those who have none.
 	mkdir "$BATS_TEST_TMPDIR/plain"
-	for tool in sh curl tar gzip sha256sum awk sed grep tr cut uname id mktemp rm mkdir cp mv chmod tail; do ln -s "$(command -v $tool)" "$BATS_TEST_TMPDIR/plain/$tool"; done
+	for tool in sh curl tar gzip sha256sum awk sed grep tr cut uname id mktemp rm mkdir rmdir cp mv chmod sort tail; do ln -s "$(command -v $tool)" "$BATS_TEST_TMPDIR/plain/$tool"; done
+}
+
+teardown() { ! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount "$BATS_TEST_TMPDIR/disk"; }
+
+release() { # release VERSION PROGRAM…: each fits into one page
+	local folder=$BATS_TEST_TMPDIR/oc-secrets-$TARGET version=$1 program
+	shift
+	rm -rf "$folder" && mkdir "$folder"
+	for program; do printf '#!/bin/sh\necho %s %s\n' "$program" "$version" >"$folder/$program"; done
+	chmod +x "$folder"/*
+	echo readme >"$folder/README.md"
+	pack "${folder##*/}"
+	seal
 }
 
 pack() { tar -C "$BATS_TEST_TMPDIR" -czf "$SITE/oc-secrets-$TARGET.tar.gz" "$@"; }
@@ -48,6 +54,15 @@ with_path() {
 		sh "$PROJECT/shell/install.sh" --repo Owner/Repo --from "$BASE" --to "$BIN" "$@" 2>"$BATS_TEST_TMPDIR/words" </dev/null) || status=$?
 	words=$(cat "$BATS_TEST_TMPDIR/words")
 }
+
+# disk PAGES: programs, and the share beside them, go to a disk of that size
+disk() {
+	mkdir -p "$BATS_TEST_TMPDIR/disk"
+	mount -t tmpfs -o "size=$(($1 * $(getconf PAGESIZE)))" tmpfs "$BATS_TEST_TMPDIR/disk"
+	BIN=$BATS_TEST_TMPDIR/disk/bin
+}
+
+files() { find "${BIN%/*}/bin" "${BIN%/*}/share" -type f -exec sha256sum {} + | sort -k 2; }
 
 nothing_installed() { [[ ! -e $BIN ]] || is '' "$(ls -A "$BIN")"; }
 
@@ -255,11 +270,117 @@ extras() {
 	install
 	is 3 "$status"
 	is 'oc-secrets 1.2.3' "$("$BIN/oc-secrets")"
-	printf '#!/bin/sh\necho oc-secrets 1.3.0\n' >"$BATS_TEST_TMPDIR/oc-secrets-$TARGET/oc-secrets"
-	pack "oc-secrets-$TARGET" && seal
+	release 1.3.0 oc-secrets openclaw-deploy
 	install
 	is 'oc-secrets 1.3.0' "$("$BIN/oc-secrets")"
 	is 'oc-secrets openclaw-deploy' "$(ls -A "$BIN" | paste -sd ' ')"
+}
+
+@test "on a full disk a first installation puts nothing in place" {
+	for pages in 1 2; do
+		disk $pages
+		install_plain
+		fails 1 'cannot write'
+		is '' "$(files)"
+		install_plain --uninstall
+		fails 1 'nothing is installed'
+		umount "$BATS_TEST_TMPDIR/disk"
+	done
+	disk 3 # the control: two programs and the list
+	install_plain
+	is 0 "$status"
+	is 3 "$(files | wc -l)"
+}
+
+@test "on a full disk an upgrade leaves the release that was there, whole and listed" {
+	for pages in 3 4 5 6; do
+		release 1.2.3 oc-secrets openclaw-deploy
+		disk $pages
+		install_plain
+		is 0 "$status"
+		before=$(files)
+		release 1.3.0 oc-secrets openclaw-deploy oc-added
+		install_plain
+		fails 1 'cannot write'
+		is "$before" "$(files)"
+		install_plain --uninstall
+		is 0 "$status"
+		is '' "$(files)"
+		umount "$BATS_TEST_TMPDIR/disk"
+	done
+	release 1.2.3 oc-secrets openclaw-deploy
+	disk 7 # the control: three of the old release, and beside them four of the new one
+	install_plain
+	release 1.3.0 oc-secrets openclaw-deploy oc-added
+	install_plain
+	is 0 "$status"
+	is 4 "$(files | wc -l)"
+	is 'oc-secrets 1.3.0' "$("$BIN/oc-secrets")"
+}
+
+@test "a program that the newest release has no longer is taken away with the others" {
+	release 1.2.3 oc-secrets openclaw-deploy oc-former
+	install
+	release 1.3.0 oc-secrets openclaw-deploy
+	install
+	is 0 "$status"
+	is 3 "$(wc -l <"$BATS_TEST_TMPDIR/share/oc-secrets/installed")" # each once
+	install --uninstall
+	is 0 "$status"
+	[[ $output == *"removed $BIN/oc-former"* ]]
+	is '' "$(files)"
+}
+
+# signals PROGRAM: whoever calls it is told to end when it is done
+signals() {
+	rm "$BATS_TEST_TMPDIR/plain/$1"
+	# shellcheck disable=SC2016 # for the program
+	printf '#!/bin/sh\n%s "$@" && kill -TERM $PPID\n' "$(command -v "$1")" >"$BATS_TEST_TMPDIR/plain/$1"
+	chmod +x "$BATS_TEST_TMPDIR/plain/$1"
+}
+
+@test "a signal before the first rename leaves nothing in place, a later one everything" {
+	signals mv
+	install_plain
+	is 0 "$status"
+	is 3 "$(files | wc -l)"
+	before=$(files)
+	release 1.3.0 oc-secrets openclaw-deploy
+	signals chmod
+	install_plain
+	is 1 "$status"
+	is "$before" "$(files)"
+}
+
+@test "a program that cannot take its place is told, and what is there is listed" {
+	install
+	release 1.3.0 oc-added oc-secrets openclaw-deploy
+	mount --bind "$BIN/oc-secrets" "$BIN/oc-secrets"
+	install
+	umount "$BIN/oc-secrets"
+	fails 4 "cannot write $BIN/oc-secrets"
+	is 'oc-added oc-secrets openclaw-deploy' "$(ls -A "$BIN" | paste -sd ' ')"
+	is 'oc-added 1.3.0' "$("$BIN/oc-added")"
+	install --uninstall
+	is 0 "$status"
+	is '' "$(files)"
+}
+
+@test "a folder in the place of a program is an error before anything is in place" {
+	mkdir -p "$BIN/openclaw-deploy"
+	install
+	fails 1 "cannot write $BIN/openclaw-deploy"
+	is openclaw-deploy "$(ls -A "$BIN")"
+}
+
+@test "from a folder of another name it goes again too" {
+	local folder=$BATS_TEST_TMPDIR/programs
+	install --to "$folder"
+	is 0 "$status"
+	is 'oc-secrets 1.2.3' "$("$folder/oc-secrets")"
+	install --uninstall --to "$folder"
+	is 0 "$status"
+	is '' "$(ls -A "$folder")"
 }
 
 @test "without encryption nothing is fetched, except from this machine" {
