@@ -59,18 +59,28 @@ fetch_programs() {
 	set -- --to "$folder"
 	[ -z "${OC_SECRETS_VERSION-}" ] || set -- "$@" --version "$OC_SECRETS_VERSION"
 	[ -z "${OC_INSTALL_URL-}" ] || set -- "$@" --from "$OC_INSTALL_URL"
-	HOME=${HOME-/root} sh "$work/install.sh" "$@" >&2 || fail 'the programs could not be installed' 'nothing was changed; the cause is above'
+	HOME=${HOME-/root} sh "$work/install.sh" "$@" >&2 || not_installed $?
 	rm -rf "$work"
 	trap - EXIT INT TERM HUP
+}
+
+not_installed() { # not_installed CODE: that of install.sh
+	case $1 in
+	[1-3]) fail 'the programs could not be installed' 'none of them was changed; the cause is above' ;;
+	*) fail 'the programs could not be installed' 'some of them may be changed; mend the cause above, then run this again with OC_SECRETS_VERSION' ;;
+	esac
 }
 
 have_programs() {
 	command -v oc-secrets >/dev/null && command -v openclaw-deploy >/dev/null
 }
 
-# Whether what is there is the release that was asked for, if one was.
+# Whether what is there is the release that was asked for, if one was: all of it, for an installation may have broken off.
 have_version() {
-	[ -z "${OC_SECRETS_VERSION-}" ] || [ "$(oc-secrets --version)" = "oc-secrets ${OC_SECRETS_VERSION#v}" ]
+	[ -n "${OC_SECRETS_VERSION-}" ] || return 0
+	for program in oc-secrets openclaw-deploy; do
+		[ "$("$program" --version </dev/null)" = "$program ${OC_SECRETS_VERSION#v}" ] || return 1
+	done
 }
 
 main() { # called at the very end, so that half of this script does nothing
@@ -79,7 +89,7 @@ main() { # called at the very end, so that half of this script does nothing
 	export PATH
 	{ have_programs && have_version; } || fetch_programs
 	have_programs || fail "the release holds no openclaw-deploy for this machine" 'see the list of files of the release'
-	have_version || fail "$(command -v oc-secrets) is not $OC_SECRETS_VERSION" "another one comes first on PATH, or the release is not that one"
+	have_version || fail "$(command -v "$program") is not $OC_SECRETS_VERSION" "another one comes first on PATH, or the release is not that one"
 	exec oc-secrets exec -- openclaw-deploy bootstrap "$@"
 }
 

@@ -71,7 +71,7 @@ over_ssh() {
 @test "the release that is asked for takes the place of another" {
 	local bin=$GUEST/root/usr/local/bin
 	install -m 0755 "$BATS_TEST_DIRNAME"/stand-ins/{oc-secrets,openclaw-deploy} "$bin/"
-	sed -i 's/1\.2\.3/0.9.0/' "$bin/oc-secrets"
+	sed -i 's/1\.2\.3/0.9.0/' "$bin/oc-secrets" "$bin/openclaw-deploy"
 	version() { neighbour ssh "${ssh_options[@]}" -i "$GUEST/key" root@10.77.0.1 "OC_SECRETS_VERSION=$1 OC_INSTALL_URL=$url bash -s" <"$script"; }
 	run version v0.9.0
 	[ "$status" -eq 0 ]
@@ -79,6 +79,10 @@ over_ssh() {
 	run version v1.2.3
 	[ "$status" -eq 0 ]
 	[[ $output == *'installed /usr/local/bin/oc-secrets'* && $output == *'argument: bootstrap'* ]]
+	sed -i 's/1\.2\.3/0.9.0/' "$bin/openclaw-deploy" # half of an upgrade
+	run version v1.2.3
+	[ "$status" -eq 0 ]
+	[[ $output == *'installed /usr/local/bin/openclaw-deploy'* && $output == *'argument: bootstrap'* ]]
 	run version v2.0.0
 	[ "$status" -eq 1 ]
 	[[ $output == *'/usr/local/bin/oc-secrets is not v2.0.0'* && $output != *'argument: bootstrap'* ]]
@@ -97,6 +101,24 @@ over_ssh() {
 	[[ $output == *'is not what was released'* ]]
 	[ ! -e "$GUEST/root/usr/local/bin/oc-secrets" ]
 	[[ $output != *'argument: bootstrap'* ]]
+}
+
+@test "an installation that fails says whether anything was changed" {
+	local bin=$GUEST/root/usr/local/bin
+	mkdir -p "$bin/openclaw-deploy"
+	run over_ssh
+	rmdir "$bin/openclaw-deploy"
+	[ "$status" -eq 1 ]
+	[[ $output == *'cannot write /usr/local/bin/openclaw-deploy'*'none of them was changed'* ]]
+	[ ! -e "$bin/oc-secrets" ]
+	# Where the new file cannot take its place, which nobody sees before.
+	echo old >"$bin/openclaw-deploy"
+	guest mount --bind /usr/local/bin/openclaw-deploy /usr/local/bin/openclaw-deploy
+	run over_ssh
+	guest umount /usr/local/bin/openclaw-deploy
+	[ "$status" -eq 1 ]
+	[[ $output == *'cannot write /usr/local/bin/openclaw-deploy'*'some of them may be changed'* ]]
+	[ -e "$bin/oc-secrets" ]
 }
 
 @test "half of the script does nothing" {
