@@ -49,6 +49,7 @@ vps_ground() {
 
 vps_boot() {
 	SYSTEMD_SECCOMP=0 guest_boot
+	guest systemctl start ground.service # again, and told where it fails: once its first run left a hierarchy read-only
 }
 
 vps_vault() {
