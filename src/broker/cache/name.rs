@@ -7,7 +7,8 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +19,7 @@ use crate::base::own_environment::OwnEnvironment;
 use crate::base::runtime_directory::Place;
 use crate::broker::manifest::Origin;
 use crate::broker::op::login_marker::LoginMarker;
+use crate::broker::op::token_source::TokenSource;
 use crate::broker::provider::Request;
 
 /// What `op`'s answer depends on, hashed.
@@ -60,6 +62,11 @@ impl Identity {
         for (name, value) in deciding {
             add(&mut who, [name.as_bytes(), &value]);
         }
+        // A token's file may have another token now.
+        for source in TokenSource::all(ours) {
+            let file = source.file().map(version).unwrap_or_default();
+            add(&mut who, [file.as_bytes()]);
+        }
         // Each login is another token's, perhaps.
         let login = LoginMarker::of(&lookup)
             .ok()
@@ -89,11 +96,22 @@ impl Identity {
     /// The name of the entry for `request`.
     pub(crate) fn name(&self, request: &Request<'_>) -> String {
         let mut hash = self.all.clone();
-        let how = if request.exact { "exact" } else { "" };
-        add(
-            &mut hash,
-            [request.reference.to_string().as_bytes(), how.as_bytes()],
-        );
+        let reference = request.reference;
+        // Each part by itself: one that holds a `/` reads like two.
+        for part in [
+            Some(reference.vault.as_str()),
+            Some(&reference.item),
+            reference.section.as_deref(),
+            Some(&reference.field),
+            reference.query.as_deref(),
+            request.exact.then_some("exact"),
+        ] {
+            let is_there = [u8::from(part.is_some())];
+            add(
+                &mut hash,
+                [&is_there[..], part.unwrap_or_default().as_bytes()],
+            );
+        }
         format!("{PREFIX}{}", short(hash))
     }
 
@@ -119,6 +137,15 @@ impl Identity {
 fn decides(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"OP_")
         || name.to_str().is_some_and(|name| DECIDING.contains(&name))
+}
+
+/// Tells a file from what stands in its place later, without a look at what it holds.
+fn version(path: &Path) -> String {
+    let about = path.metadata().map(|about| {
+        let changed = (about.mtime(), about.mtime_nsec());
+        (about.dev(), about.ino(), about.size(), changed)
+    });
+    about.map(|about| format!("{about:?}")).unwrap_or_default()
 }
 
 /// The same directory, written in one way: without `/` at its end, `//` and `/./`.
@@ -183,6 +210,52 @@ mod tests {
             assert_eq!(one.len(), PREFIX.len() + 32);
             assert!(!names[at + 1..].contains(one), "{at}");
         }
+    }
+
+    #[test]
+    fn references_that_read_alike_have_names_of_their_own() {
+        let parts = |item: &str, section: Option<&str>, field: &str| {
+            let reference = Reference {
+                vault: "v".to_owned(),
+                item: item.to_owned(),
+                section: section.map(str::to_owned),
+                field: field.to_owned(),
+                query: None,
+            };
+            let request = Request {
+                reference: &reference,
+                exact: false,
+            };
+            let ours = OwnEnvironment::from_iter([("HOME", "/home/me")]);
+            Identity::new(&ours, &Origin::BuiltIn, None).name(&request)
+        };
+        let names = [
+            parts("a/b", None, "c"),
+            parts("a", Some("b"), "c"),
+            parts("a", None, "b/c"),
+            parts("a", Some(""), "b/c"),
+        ];
+        for (at, one) in names.iter().enumerate() {
+            assert!(!names[at + 1..].contains(one), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_another_token_has_another_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("token");
+        let path = file.to_str().expect("text");
+        let with = || {
+            let environment = [("OC_SECRETS_TOKEN_FILE", path)];
+            name(&environment, &Origin::BuiltIn, None, "op://v/i/f", false)
+        };
+        let without = with();
+        std::fs::write(&file, "ops_one").expect("written");
+        let one = with();
+        assert_eq!(with(), one, "the control");
+        std::fs::write(directory.path().join("new"), "ops_two").expect("written");
+        std::fs::rename(directory.path().join("new"), &file).expect("replaced");
+        assert!(with() != one && one != without);
     }
 
     #[test]

@@ -53,6 +53,14 @@ impl TokenSource {
         .collect()
     }
 
+    /// The file, where it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Systemd(file) | Self::File(file) => Some(file),
+            Self::Given | Self::Variable | Self::Keyring => None,
+        }
+    }
+
     /// Reads the token of this place; `keyring` asks the OS keyring.
     ///
     /// # Errors
