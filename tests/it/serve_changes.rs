@@ -142,6 +142,23 @@ fn a_manifest_that_changes_while_op_runs_decides_what_is_answered() {
 }
 
 #[test]
+fn what_goes_while_the_rest_is_asked_for_is_asked_for_too() {
+    let sandbox = sandbox();
+    let broker = Broker::start(&sandbox);
+    broker.read("gateway", "TELEGRAM_BOT_TOKEN").succeeds(); // kept from now on
+    sandbox.mode("latency=1000");
+    let before = sandbox.calls().len();
+    let mut stream = connect(&broker, "gateway");
+    stream
+        .write_all(b"oc-secrets/1 get\nTELEGRAM_BOT_TOKEN\nGONE\n\n")
+        .expect("asked");
+    until("op runs", || sandbox.calls().len() > before);
+    broker.control(&["lock"]);
+    let answer = rest(stream);
+    assert!(answer.contains(CANARY), "{answer}: {}", broker.log());
+}
+
+#[test]
 fn who_asks_after_lock_gets_what_the_vault_has_then() {
     let sandbox = sandbox();
     sandbox.mode("latency=1500");
@@ -296,6 +313,19 @@ fn a_new_token_ends_a_call_by_the_old_one_from_its_first_moment_on() {
         );
         assert!(!broker.log().contains("reloaded"), "{}", broker.log());
     }
+}
+
+#[test]
+fn a_signal_that_ends_it_is_not_lost_to_one_that_reloads_it() {
+    let sandbox = sandbox();
+    sandbox.mode("hang");
+    let mut broker = Broker::start(&sandbox);
+    let mut stream = connect(&broker, "mail");
+    stream.write_all(ASKS_MAIL).expect("asked");
+    until("op hangs", || sandbox.calls().len() == 1);
+    broker.signal(Signal::SIGTERM);
+    broker.signal(Signal::SIGHUP);
+    assert!(broker.ends() < Duration::from_secs(5));
 }
 
 #[test]

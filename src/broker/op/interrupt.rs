@@ -45,16 +45,24 @@ impl Interrupts {
         }
     }
 
-    /// Restores the former handlers; returns a signal that came but was not reported yet.
+    /// Restores the former handlers; returns `found`, or a signal that came and was not reported yet. One
+    /// that ends us for good is not lost to a SIGHUP behind it, by which a broker goes on.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
-    pub(crate) fn end(mut self) -> Result<()> {
+    /// That of `found`, or [`Error::Interrupted`].
+    pub(crate) fn end<T>(mut self, found: Result<T>) -> Result<T> {
         self.former.restore();
-        let mut note = [0];
-        match nix::unistd::read(self.notes.as_fd(), &mut note) {
-            Ok(1) => Err(interrupted(note[0])),
-            _ => Ok(()),
+        let mut notes = [0; 64];
+        let unread = nix::unistd::read(self.notes.as_fd(), &mut notes).unwrap_or_default();
+        let reported = match found {
+            Err(Error::Interrupted { signal }) => u8::try_from(signal).ok(),
+            _ => None,
+        };
+        let came = || reported.iter().chain(&notes[..unread]).copied();
+        let is_final = |note: &u8| i32::from(*note) != libc::SIGHUP;
+        match came().find(is_final).or_else(|| came().next()) {
+            Some(note) => Err(interrupted(note)),
+            None => found,
         }
     }
 }

@@ -226,7 +226,7 @@ impl Op {
             never = waiting.announce() => match never {},
         };
         // A signal that came with the last byte still ends us, before anything is handed over.
-        interrupts.end().and(found)
+        interrupts.end(found)
     }
 
     async fn cancelled(&self) {

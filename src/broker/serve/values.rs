@@ -37,38 +37,76 @@ pub(super) async fn find(
     names: &[String],
     told: &mut Told,
 ) -> Result<Vec<Outcome>, Error> {
-    fn own<'a>(client: &'a Client, name: &str) -> Option<&'a EnvName> {
-        let mut own = client.spec.secrets.iter();
-        own.find(|own| own.as_str() == name)
+    let mut got: Vec<(EnvName, Outcome)> = vec![];
+    // Again where what was kept has gone while `op` was asked for the rest.
+    loop {
+        let Some(client) = still(state, client) else {
+            return Ok(names.iter().map(|_| Err(ABSENT)).collect());
+        };
+        let now = state.tidy();
+        let missing = missing(state, &client, names, &got, now);
+        if missing.is_empty() {
+            return Ok(outcomes(state, &client, names, &got, now, told));
+        }
+        let sessions = state.sessions.get();
+        let answer = ask(state, &client, &missing, told).await?;
+        if sessions != state.sessions.get() {
+            got.clear(); // by a token or a manifest from before
+        }
+        for name in missing {
+            let outcome = answer.iter().find(|(asked, _)| *asked == name);
+            let outcome = outcome.map_or(Err(ABSENT), |(_, outcome)| outcome.clone());
+            got.push((name, outcome));
+        }
     }
-    let now = state.tidy();
-    let fresh = |name: &EnvName| state.store.borrow().fresh(name, client.spec.ttl, now);
+}
+
+/// The one of the client's own names that reads like this.
+fn own<'a>(client: &'a Client, name: &str) -> Option<&'a EnvName> {
+    let mut own = client.spec.secrets.iter();
+    own.find(|own| own.as_str() == name)
+}
+
+/// Which of the client's own names have to be asked for.
+fn missing(
+    state: &State,
+    client: &Client,
+    names: &[String],
+    got: &[(EnvName, Outcome)],
+    now: Moment,
+) -> Vec<EnvName> {
+    let store = state.store.borrow();
     let mut missing: Vec<EnvName> = vec![];
     for name in names.iter().filter_map(|name| own(client, name)) {
-        if fresh(name).is_none() && !missing.contains(name) {
+        let is_known = got.iter().any(|(known, _)| known == name)
+            || store.fresh(name, client.spec.ttl, now).is_some();
+        if !is_known && !missing.contains(name) {
             missing.push(name.clone());
         }
     }
-    let mut got: Vec<(EnvName, Outcome)> = vec![];
-    if !missing.is_empty() {
-        got = ask(state, client, &missing, told).await?;
-    }
-    let after = still(state, client);
-    let mut outcomes = Vec::with_capacity(names.len());
-    for name in names {
-        let outcome = match after.as_ref().and_then(|client| own(client, name)) {
-            None => Err(ABSENT),
-            Some(own) => match got.iter().find(|(name, _)| name == own) {
-                Some((_, outcome)) => outcome.clone(),
-                None => {
-                    told.kept += 1;
-                    fresh(own).unwrap_or(Err(ABSENT))
-                }
-            },
-        };
-        outcomes.push(outcome.map_err(plain));
-    }
-    Ok(outcomes)
+    missing
+}
+
+/// What each of `names` is answered with: what was got now, or what is kept.
+fn outcomes(
+    state: &State,
+    client: &Client,
+    names: &[String],
+    got: &[(EnvName, Outcome)],
+    now: Moment,
+    told: &mut Told,
+) -> Vec<Outcome> {
+    let store = state.store.borrow();
+    let mut outcome = |name: &EnvName| match got.iter().find(|(known, _)| known == name) {
+        Some((_, outcome)) => outcome.clone(),
+        None => {
+            told.kept += 1;
+            let kept = store.fresh(name, client.spec.ttl, now);
+            kept.unwrap_or(Err(ABSENT))
+        }
+    };
+    let own = |name: &String| own(client, name).map_or(Err(ABSENT), &mut outcome);
+    names.iter().map(own).map(|it| it.map_err(plain)).collect()
 }
 
 /// The same for what may not be had and for what does not exist.
@@ -116,7 +154,7 @@ async fn ask(
             match timeout(patience, answer).await {
                 Ok(Ok(answer)) => match &*answer {
                     Ok(outcomes) => {
-                        told.asked = missing.len();
+                        told.asked += missing.len();
                         let wanted = |(name, _): &&(EnvName, Outcome)| missing.contains(name);
                         return Ok(outcomes.iter().filter(wanted).cloned().collect());
                     }
@@ -129,7 +167,7 @@ async fn ask(
     };
     match old(state, client, missing) {
         Some(values) => {
-            told.stale = values.len();
+            told.stale += values.len();
             told.why = failure.to_string();
             Ok(values)
         }
