@@ -57,4 +57,23 @@ impl Context {
         facts.retain(|(there, _)| *there != name);
         facts.push((name, value.into()));
     }
+
+    /// That of a run with no configuration, on the host below `root`.
+    #[cfg(test)]
+    pub(crate) fn below(root: &std::path::Path) -> Self {
+        use crate::deploy::settings::{ConfigFile, Flags};
+        Self {
+            host: Host::new(root).expect("a host"),
+            settings: Settings::decide(Flags::default(), ConfigFile::default()).expect("good"),
+            reporter: Reporter::new(crate::base::ui::Color::Never, false, true, false),
+            token: None,
+            tailscale_key: None,
+            app_secrets: Vec::new(),
+            sudo_user: None,
+            journal: Journal::new(None),
+            started: Instant::now(),
+            planned: RefCell::default(),
+            facts: RefCell::default(),
+        }
+    }
 }

@@ -67,8 +67,6 @@ pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
         }),
         None => on_bare_host(cx, &id, &unpacked).map(|kept| (None, kept)),
     };
-    let _ = cx.host.remove(&unpacked.env);
-    let _ = cx.host.remove(&unpacked.records);
     let (release, kept) = done?;
     Ok(Restored {
         archive,
@@ -77,10 +75,10 @@ pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
     })
 }
 
-/// The files of an archive that are no state, in the snapshot that it became.
+/// The texts of an archive that are no state; "" for one that is not in it.
 struct Unpacked {
-    env: PathBuf,
-    records: PathBuf,
+    env: String,
+    records: String,
 }
 
 /// Unpacks the archive as a snapshot, and returns its id.
@@ -104,22 +102,15 @@ fn unpack(cx: &Context, archive: &Path) -> Result<(String, Unpacked)> {
     let id = snapshot::new_id(cx, crate::base::units::now(), 0);
     let fresh = place.join(format!(".{id}.new"));
     cx.host.private_directory(&fresh)?;
-    let done = fill(cx, archive, &fresh);
-    if let Err(why) = done {
+    let unpacked = fill(cx, archive, &fresh).inspect_err(|_| {
         let _ = cx.host.remove_tree(&fresh);
-        return Err(why);
-    }
+    })?;
     cx.host.rename(&fresh, place.join(&id))?;
-    let inside = place.join(&id);
-    let unpacked = Unpacked {
-        env: inside.join("env"),
-        records: inside.join("records"),
-    };
     Ok((id, unpacked))
 }
 
 /// Unpacks the archive into `fresh`, under the names of a snapshot.
-fn fill(cx: &Context, archive: &Path, fresh: &Path) -> Result<()> {
+fn fill(cx: &Context, archive: &Path, fresh: &Path) -> Result<Unpacked> {
     let tree = fresh.join("tree");
     cx.host.private_directory(&tree)?;
     let tar = Program::new("tar")
@@ -146,23 +137,16 @@ fn fill(cx: &Context, archive: &Path, fresh: &Path) -> Result<()> {
         .hint("choose an older one: ls /var/backups/openclaw")
     })?;
     let settings = &cx.settings;
-    let env = settings.project().join(".env");
-    let records = settings.records().join("records.json");
-    let parts = [
-        (settings.state(), "state"),
-        (settings.auth(), "auth"),
-        (env, "env"),
-        (records, "records"),
-    ];
-    for (path, name) in parts {
-        let from = tree.join(path.strip_prefix("/").unwrap_or(&path));
+    let unpacked = texts(cx, archive, &tree)?;
+    for (path, name) in [(settings.state(), "state"), (settings.auth(), "auth")] {
+        let from = within(&tree, &path);
         if cx.host.exists(&from) {
             cx.host.rename(&from, fresh.join(name))?;
         }
     }
     cx.host.remove_tree(&tree)?;
     match cx.host.exists(fresh.join("state")) {
-        true => Ok(()),
+        true => Ok(unpacked),
         false => Err(Failure::new(format!(
             "{} holds no {}; nothing was changed",
             archive.display(),
@@ -172,9 +156,42 @@ fn fill(cx: &Context, archive: &Path, fresh: &Path) -> Result<()> {
     }
 }
 
+/// Where `path` of the gateway's host is in the unpacked `tree`.
+fn within(tree: &Path, path: &Path) -> PathBuf {
+    tree.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// What the archive has beside the state. Its `.env` was the deploy user's to make: where it is a link or a
+/// pipe it is refused before anything is put in place, since root would read what they may not.
+fn texts(cx: &Context, archive: &Path, tree: &Path) -> Result<Unpacked> {
+    let text = |path: &Path| {
+        let bytes = cx.host.read_plain(within(tree, path));
+        let bytes = bytes.map_err(|why| refused(&why, archive, tree, path))?;
+        let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());
+        Ok(text.into_owned())
+    };
+    Ok(Unpacked {
+        env: text(&env::path(cx))?,
+        records: text(&cx.settings.records().join("records.json"))?,
+    })
+}
+
+/// The archive is good but for the file of `path`.
+fn refused(why: &Failure, archive: &Path, tree: &Path, path: &Path) -> Failure {
+    let archive = archive.display();
+    let member = path.strip_prefix("/").unwrap_or(path).display();
+    let why = why.what.replace(&tree.display().to_string(), "");
+    Failure::new(format!(
+        "{archive} cannot be restored: in it {why}; nothing was changed"
+    ))
+    .hint(format!(
+        "restore it without that file: gzip -dc {archive} | tar --delete --file - {member} | gzip >/root/without.tar.gz && openclaw-deploy restore /root/without.tar.gz"
+    ))
+}
+
 /// No gateway is known here: state, `.env` and records come back, the records last.
 fn on_bare_host(cx: &Context, id: &str, unpacked: &Unpacked) -> Result<Option<String>> {
-    let mut records = told(cx, &unpacked.records)?;
+    let mut records = told(&unpacked.records);
     let kept = match cx.host.names(cx.settings.state()).is_empty() {
         true => None,
         false => {
@@ -188,12 +205,12 @@ fn on_bare_host(cx: &Context, id: &str, unpacked: &Unpacked) -> Result<Option<St
         }
     };
     cx.host.wait(state::of(&cx.settings).restore(cx, id))?;
-    let text = cx.host.read(&unpacked.env)?.unwrap_or_default();
+    let text = &unpacked.env;
     let owner = env::owner(cx)?;
     if env::read(cx, owner)?.is_empty() && !text.is_empty() {
         let access = crate::deploy::host::Access { mode: 0o755, owner };
         cx.host.directory(cx.settings.project(), access)?;
-        env::write(cx, &text, owner)?;
+        env::write(cx, text, owner)?;
     }
     records.save(&cx.host, &cx.settings)?;
     let held: Vec<_> = kept.iter().cloned().collect();
@@ -202,16 +219,64 @@ fn on_bare_host(cx: &Context, id: &str, unpacked: &Unpacked) -> Result<Option<St
 }
 
 /// The releases that the archive tells of. Of this host they know neither images nor snapshots.
-fn told(cx: &Context, path: &Path) -> Result<Records> {
-    let text = cx.host.read(path)?;
-    let mut records: Records = text
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
+fn told(text: &str) -> Records {
+    let mut records: Records = serde_json::from_str(text).unwrap_or_default();
     records.pending = None;
     records.held.clear();
     records.brought.clear();
     for release in &mut records.releases {
         release.snapshot = None;
     }
-    Ok(records)
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const ARCHIVE: &str = "/root/a.tar.gz";
+    const ENV: &str = "tree/home/deploy/openclaw/.env";
+
+    /// The texts of a tree whose `.env` is made by `make`, and a file that root alone may read.
+    fn texts_where(make: impl Fn(&Path, &Path)) -> Result<String> {
+        let root = tempfile::tempdir().expect("a directory");
+        let (env, precious) = (root.path().join(ENV), root.path().join("precious"));
+        fs::create_dir_all(env.parent().expect("a parent")).expect("made");
+        fs::write(&precious, "of root alone").expect("written");
+        make(&env, &precious);
+        let cx = Context::below(root.path());
+        let texts = texts(&cx, Path::new(ARCHIVE), Path::new("/tree"));
+        texts.map(|it| it.env)
+    }
+
+    #[test]
+    fn an_env_that_is_no_plain_file_is_refused_and_nothing_behind_it_is_read() {
+        let pipe = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU);
+        let refused = [
+            texts_where(|env, precious| symlink(precious, env).expect("linked")),
+            texts_where(|env, _| pipe(env).expect("made")),
+            texts_where(|env, _| fs::create_dir(env).expect("made")),
+            texts_where(|env, _| fs::write(env, vec![b'#'; (1 << 20) + 1]).expect("written")),
+        ];
+        for texts in refused {
+            let why = texts.expect_err("refused");
+            let beginning = "/root/a.tar.gz cannot be restored: in it ";
+            assert!(why.what.starts_with(beginning), "{}", why.what);
+            assert!(why.what.contains("/home/deploy/openclaw/.env"));
+            assert!(why.what.ends_with("; nothing was changed"));
+            assert!(!why.what.contains("tree"), "{}", why.what);
+            let hint = why.hint.unwrap_or_default();
+            assert!(hint.contains("tar --delete --file - home/deploy/openclaw/.env |"));
+        }
+    }
+
+    #[test]
+    fn a_plain_env_is_read_whoever_owns_it_and_none_is_none() {
+        let plain = texts_where(|env, _| fs::write(env, "A=1\n").expect("written"));
+        assert_eq!(plain.as_deref(), Ok("A=1\n"));
+        assert_eq!(texts_where(|_, _| ()).as_deref(), Ok(""));
+    }
 }

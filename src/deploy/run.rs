@@ -127,13 +127,7 @@ fn perform(cx: &Context, listed: &NumberedStep, dry_run: bool) -> StepOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
 
-    use crate::base::ui::Color;
-    use crate::deploy::host::Host;
-    use crate::deploy::journal::Journal;
-    use crate::deploy::reporter::Reporter;
-    use crate::deploy::settings::{ConfigFile, Flags, Settings};
     use crate::deploy::step::{Reach, Step};
 
     struct Fails(Option<&'static str>);
@@ -156,22 +150,6 @@ mod tests {
         }
     }
 
-    fn context(root: &tempfile::TempDir) -> Context {
-        Context {
-            host: Host::new(root.path()).expect("a host"),
-            settings: Settings::decide(Flags::default(), ConfigFile::default()).expect("good"),
-            reporter: Reporter::new(Color::Never, false, true, false),
-            token: None,
-            tailscale_key: None,
-            app_secrets: Vec::new(),
-            sudo_user: None,
-            journal: Journal::new(None),
-            started: Instant::now(),
-            planned: RefCell::default(),
-            facts: RefCell::default(),
-        }
-    }
-
     fn hint_of(step: Fails) -> Option<String> {
         let root = tempfile::tempdir().expect("a directory");
         let listed = NumberedStep {
@@ -181,7 +159,7 @@ mod tests {
             is_needed: true,
             step: Box::new(step),
         };
-        match perform(&context(&root), &listed, false) {
+        match perform(&Context::below(root.path()), &listed, false) {
             StepOutcome::Failed(failure) => failure.hint,
             other => panic!("{other:?}"),
         }
@@ -205,7 +183,7 @@ mod tests {
                 dry_run,
                 ..StepSelection::default()
             };
-            run(&context(&root), &list(needed), &selection).len()
+            run(&Context::below(root.path()), &list(needed), &selection).len()
         };
         assert_eq!(runs([false, true, true], false), 2);
         assert_eq!(runs([true, false, true], false), 1);

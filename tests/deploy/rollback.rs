@@ -1,6 +1,6 @@
 //! Going back because a person says so, and having again what that took away.
 
-use crate::world::{STEPS, World, answering, hold, same, sh, text};
+use crate::world::{STEPS, World, answering, hold, put, same, sh, text};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
@@ -10,6 +10,7 @@ pub const CHECKS: &[Check] = checks![
 ];
 
 const NOTES: &str = "/home/deploy/.openclaw/notes";
+const ENV: &str = "/home/deploy/openclaw/.env";
 const SNAPSHOTS: &str = "/var/lib/openclaw-deploy/snapshots";
 
 fn a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go(world: &World) -> Outcome {
@@ -74,12 +75,21 @@ fn a_backup_comes_back_where_it_was_made_and_on_a_bare_host(world: &World) -> Ou
     same("what it took away", text(&before), "two\n".to_owned())?;
     world.run(&["rollback", "--forget", kept]).exits(0)?;
     sh(&format!("cp {archive} /tmp/moved.tar.gz"))?;
+    sh(&format!(
+        "mv {ENV} {ENV}.kept && ln -s /root/precious {ENV}"
+    ))?;
+    let linked = world.run(&["backup"]);
+    linked
+        .exits(1)?
+        .says("such a backup could not be restored")?;
+    same("who answers", answering(), "v2".to_owned())?;
     world.reset()?;
     sh("rm -rf /var/backups/openclaw")?;
     world
         .run(&["restore"])
         .exits(1)?
         .says("there is no backup")?;
+    planted(world)?;
     let run = world.run(&["restore", "/tmp/moved.tar.gz"]);
     run.exits(0)?.says("openclaw-deploy bootstrap")?;
     let owner = sh(&format!("stat -c '%u' {NOTES}"))?;
@@ -91,4 +101,31 @@ fn a_backup_comes_back_where_it_was_made_and_on_a_bare_host(world: &World) -> Ou
     same("what was written", text(NOTES), "one\n".to_owned())?;
     let now = sh("grep TOKEN /home/deploy/openclaw/.env")?;
     same("the gateway's token", now, token)
+}
+
+/// Archives whose `.env` the deploy user had exchanged: nothing of them comes back, and nothing that root
+/// alone may read is given away. Without that file they are good.
+fn planted(world: &World) -> Outcome {
+    put("/root/precious-text", "CANARY=rootonly\n")?;
+    for plant in ["ln -s /root/precious-text", "mkfifo"] {
+        sh(&format!(
+            "rm -rf /tmp/odd && mkdir /tmp/odd && tar -xzf /tmp/moved.tar.gz -C /tmp/odd && cd /tmp/odd && rm .{ENV} && {plant} .{ENV} && tar -czf /tmp/odd.tar.gz home var"
+        ))?;
+        let run = world.run(&["restore", "/tmp/odd.tar.gz"]);
+        run.exits(1)?
+            .says("/tmp/odd.tar.gz cannot be restored: in it /home/deploy/openclaw/.env is not a file")?
+            .says("nothing was changed")?;
+        let there = sh(&format!(
+            "ls {NOTES} {ENV} /var/lib/openclaw-deploy/records.json 2>/dev/null; ls -A {SNAPSHOTS}"
+        ));
+        same("what came back", there?.as_str(), "")?;
+        let hint = run.err.split("without that file: ").nth(1);
+        let hint = hint.and_then(|it| it.split(" && ").next());
+        sh(hint.ok_or("there is no hint")?)?;
+    }
+    world.run(&["restore", "/root/without.tar.gz"]).exits(0)?;
+    same("the state", text(NOTES), "one\n".to_owned())?;
+    hold(text(ENV).is_empty(), "there is an .env")?;
+    sh("rm -rf /tmp/odd /tmp/odd.tar.gz /root/without.tar.gz /root/precious-text")?;
+    world.reset()
 }

@@ -51,10 +51,18 @@ impl Host {
     /// symbolic link that they could have made is followed, and the file has to belong to them or
     /// to root. At most 1 MiB.
     pub(crate) fn read_of(&self, owner: u32, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
-        let path = path.as_ref();
+        self.plain_file(path.as_ref(), Some(owner))
+    }
+
+    /// [`Host::read_of`], whoever owns it: the numbers in an archive are those of another host.
+    pub(crate) fn read_plain(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+        self.plain_file(path.as_ref(), None)
+    }
+
+    fn plain_file(&self, path: &Path, owner: Option<u32>) -> Result<Option<Vec<u8>>> {
         let entry = self.entry(path, false);
         match entry.and_then(|entry| entry.open()) {
-            Ok(file) => contents(&file, path, Some(owner), MIB).map(Some),
+            Ok(file) => contents(&file, path, owner, MIB).map(Some),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(why) if is_link(&why) => Err(not_a("file", path, "a symbolic link, or behind one")),
             Err(why) => Err(Failure::file("read", path, why)),
@@ -332,7 +340,7 @@ fn contents(file: &File, path: &Path, owner: Option<u32>, most: u64) -> Result<V
     let fail = |why: io::Error| Failure::file("read", path, why);
     let meta = file.metadata().map_err(fail)?;
     if !meta.is_file() {
-        return Err(not_a("file", path, "a directory or a device"));
+        return Err(not_a("file", path, "a directory, a pipe or a device"));
     }
     if let Some(owner) = owner.filter(|owner| ![0, *owner].contains(&meta.uid())) {
         return Err(Failure::expected(
