@@ -181,6 +181,7 @@ found() { vps_found "$1" "$gateway"; }
 	eventually has "$rotated"
 	guest cmp /usr/bin/oc-secrets /var/lib/openclaw-deploy/provider/oc-secrets
 	[ "$(guest stat -c '%a %u' /var/lib/openclaw-deploy/provider/oc-secrets)" = '555 1000' ]
+	[ "$(guest ls -A /var/lib/openclaw-deploy/provider)" = oc-secrets ]
 	eventually vps_answers
 	[ "$(found "$rotated")" = '' ]
 }

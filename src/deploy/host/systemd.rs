@@ -1,5 +1,6 @@
 //! systemd's units, through `systemctl`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::deploy::error::Result;
@@ -21,6 +22,15 @@ pub(crate) fn is_active(host: &Host, unit: &str) -> bool {
 /// Whether a unit will be started with the machine.
 pub(crate) fn is_enabled(host: &Host, unit: &str) -> bool {
     answers_yes(host, "is-enabled", unit)
+}
+
+/// Quoted for `ExecStart=`.
+pub(crate) fn quoted(path: &Path) -> String {
+    let mut word = path.display().to_string();
+    for (plain, meant) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {
+        word = word.replace(plain, meant);
+    }
+    format!("\"{word}\"")
 }
 
 fn answers_yes(host: &Host, question: &str, unit: &str) -> bool {

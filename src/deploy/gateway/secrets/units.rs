@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::Result;
+use crate::deploy::host::systemd::quoted;
 use crate::deploy::host::{Access, Program, good};
 use crate::deploy::settings::STATE_OWNER;
 
@@ -84,8 +85,12 @@ pub(crate) async fn reload(cx: &Context) -> Result<()> {
 
 /// A unit that makes the copy what the program is. `install` writes it as root, and nobody who can see it
 /// meanwhile is root, so that nobody can change it.
-fn copy_text(program: &str) -> String {
+///
+/// `install` takes away what differs before it writes, so it is given a second name of the copy: on a full disk
+/// the copy stays as it was. `ln --force` puts one file in the place of another by a rename.
+fn copy_text(program: &Path) -> String {
     let ((user, group), copy) = (STATE_OWNER, super::program::MOUNT.0);
+    let (program, new) = (quoted(program), format!("{copy}.new"));
     format!(
         "# Written by openclaw-deploy.\n\
          [Unit]\n\
@@ -95,7 +100,11 @@ fn copy_text(program: &str) -> String {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart=/usr/bin/install --compare --owner={user} --group={group} --mode=0555 {program} {copy}\n\
+         ExecStart=/usr/bin/ln --force {copy} {new}\n\
+         ExecStart=/usr/bin/install --compare --owner={user} --group={group} --mode=0555 {program} {new}\n\
+         ExecStart=/usr/bin/sync {new}\n\
+         ExecStart=/usr/bin/ln --force {new} {copy}\n\
+         ExecStopPost=/usr/bin/rm --force {new}\n\
          \n\
          [Install]\n\
          WantedBy=docker.service\n"
@@ -109,11 +118,11 @@ fn missing(cx: &Context) -> Vec<(&'static str, String)> {
         places.any(|path| cx.host.exists(path))
     };
     let program = cx.host.find("oc-secrets");
-    let program = program.map_or(PROGRAM.into(), |it| it.display().to_string());
+    let program = program.unwrap_or_else(|| PROGRAM.into());
     let missing = TEXTS.into_iter().filter(|(name, _)| !packaged(name));
     let copy = copy_text(&program);
     missing
-        .map(|(name, text)| (name, text.replace(PROGRAM, &program)))
+        .map(|(name, text)| (name, text.replace(PROGRAM, &program.display().to_string())))
         .chain([(COPY, copy)])
         .collect()
 }
@@ -128,4 +137,28 @@ async fn systemctl(cx: &Context, words: &[&str]) -> Result<()> {
         .args(words)
         .deadline(Duration::from_secs(120));
     good(&program, cx.host.run_async(&program).await?).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_never_what_install_takes_away() {
+        let text = copy_text(Path::new("/opt/a b/oc-secrets"));
+        let copy = super::super::program::MOUNT.0;
+        let run: Vec<_> = text.lines().filter(|it| it.starts_with("Exec")).collect();
+        assert_eq!(
+            run,
+            [
+                format!("ExecStart=/usr/bin/ln --force {copy} {copy}.new"),
+                format!(
+                    "ExecStart=/usr/bin/install --compare --owner=1000 --group=1000 --mode=0555 \"/opt/a b/oc-secrets\" {copy}.new"
+                ),
+                format!("ExecStart=/usr/bin/sync {copy}.new"),
+                format!("ExecStart=/usr/bin/ln --force {copy}.new {copy}"),
+                format!("ExecStopPost=/usr/bin/rm --force {copy}.new"),
+            ]
+        );
+    }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
+use crate::deploy::host::systemd::quoted;
 
 const INSTALLED: &str = "/usr/local/bin/openclaw-deploy";
 
@@ -29,15 +30,6 @@ fn command_of(program: &Path, words: &str, config: Option<&Path>) -> String {
     let config = config.map(|path| format!(" --config {}", quoted(path)));
     let program = quoted(program);
     format!("{program} {words} --wait{}", config.unwrap_or_default())
-}
-
-/// Quoted for `ExecStart=`.
-fn quoted(path: &Path) -> String {
-    let mut word = path.display().to_string();
-    for (plain, meant) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {
-        word = word.replace(plain, meant);
-    }
-    format!("\"{word}\"")
 }
 
 #[cfg(test)]
