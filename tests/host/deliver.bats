@@ -209,6 +209,29 @@ found() { vps_found "$1" "$gateway"; }
 	has "$rotated"
 }
 
+@test "units that a package has come to have are no longer ours, and somebody's own stay" {
+	told 'app_secrets = ["TELEGRAM_BOT_TOKEN"]' 'deliver = "broker"'
+	guest mkdir -p /usr/lib/systemd/system
+	for unit in oc-secrets.service oc-secrets.socket oc-secrets-client@.socket; do
+		guest cp "/etc/systemd/system/$unit" "/usr/lib/systemd/system/$unit"
+	done
+	guest sh -c 'echo "# mine" >>/etc/systemd/system/oc-secrets.service'
+	run boot --dry-run
+	[[ $output == *'remove /etc/systemd/system/oc-secrets.socket: a package has it now'* ]]
+	[[ $output != *'remove /etc/systemd/system/oc-secrets.service'* ]]
+	run boot
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	[ "$(guest ls /etc/systemd/system | grep '^oc-secrets.*[et]$')" = oc-secrets.service ]
+	[[ $(guest systemctl show --property FragmentPath --value oc-secrets-client@gateway.socket) == */lib/systemd/system/oc-secrets-client@.socket ]]
+	guest systemctl is-enabled oc-secrets.socket oc-secrets-client@gateway.socket
+	has "$rotated"
+	run boot
+	[[ $output == *gateway*unchanged* ]] || { echo "$output" && return 1; }
+	guest_crash
+	vps_boot
+	eventually has "$rotated"
+}
+
 @test "a manifest of somebody's own is not changed, and has to have the client" {
 	told 'app_secrets = ["TELEGRAM_BOT_TOKEN", "NOTION_API_KEY"]' 'deliver = "broker"'
 	guest sha256sum /etc/oc-secrets/oc-secrets.toml >"$GUEST/sum"

@@ -41,7 +41,7 @@ guest_boot() {
 
 # guest_again: the guest of this file, though another test may have started it anew.
 guest_again() {
-	if [ -e "$GUEST/pid" ]; then GUEST_PID=$(cat "$GUEST/pid"); fi
+	if [ -e "$GUEST/pid" ]; then read -r GUEST_PID GUEST_SUPERVISOR <"$GUEST/pid"; fi
 }
 
 # guest_crash: nothing in it lives on, and nothing is told.
@@ -62,7 +62,7 @@ guest_wait() {
 		GUEST_PID=$(pgrep -P "$GUEST_SUPERVISOR" | head -n 1) || true
 		if [ -n "$GUEST_PID" ] && guest systemctl is-active -q multi-user.target 2>/dev/null; then
 			export GUEST_PID
-			printf '%s\n' "$GUEST_PID" >"$GUEST/pid"
+			printf '%s %s\n' "$GUEST_PID" "$GUEST_SUPERVISOR" >"$GUEST/pid"
 			return 0
 		fi
 		sleep 0.2

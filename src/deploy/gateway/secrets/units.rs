@@ -1,13 +1,13 @@
 //! The broker's units: installed where no package has done so, enabled, started. And one of our own: it compares
 //! the gateway's program before Docker starts, since Docker starts containers by itself, as after a reboot.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::deploy::context::Context;
 use crate::deploy::error::Result;
 use crate::deploy::host::systemd::quoted;
-use crate::deploy::host::{Access, Program, good};
+use crate::deploy::host::{Access, Program, SEARCH, good};
 use crate::deploy::settings::STATE_OWNER;
 
 const SERVICE: &str = "oc-secrets.service";
@@ -16,6 +16,7 @@ const SOCKETS: [&str; 2] = ["oc-secrets.socket", "oc-secrets-client@gateway.sock
 const COPY: &str = "openclaw-provider.service";
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 const OURS: &str = "/etc/systemd/system";
+const UNIT: Access = Access::root(0o644);
 /// The program's path in the units.
 const PROGRAM: &str = "/usr/bin/oc-secrets";
 
@@ -38,11 +39,10 @@ const TEXTS: [(&str, &str); 3] = [
 pub(super) async fn to_do(cx: &Context) -> Result<Vec<String>> {
     let mut what = Vec::new();
     for (name, text) in missing(cx) {
-        if !cx.host.holds(
-            Path::new(OURS).join(name),
-            text.as_bytes(),
-            Access::root(0o644),
-        ) {
+        if !cx
+            .host
+            .holds(Path::new(OURS).join(name), text.as_bytes(), UNIT)
+        {
             what.push(format!("install {name}"));
         }
     }
@@ -52,6 +52,8 @@ pub(super) async fn to_do(cx: &Context) -> Result<Vec<String>> {
             what.push(format!("enable {socket}"));
         }
     }
+    let older = older(cx).into_iter();
+    what.extend(older.map(|path| format!("remove {}: a package has it now", path.display())));
     if !says_yes(cx, "is-enabled", COPY).await? {
         what.push(format!("enable {COPY}"));
     }
@@ -62,10 +64,12 @@ pub(super) async fn to_do(cx: &Context) -> Result<Vec<String>> {
 pub(super) async fn start(cx: &Context) -> Result<()> {
     let mut is_new = false;
     for (name, text) in missing(cx) {
-        let access = Access::root(0o644);
         is_new |= cx
             .host
-            .write(Path::new(OURS).join(name), text.as_bytes(), access)?;
+            .write(Path::new(OURS).join(name), text.as_bytes(), UNIT)?;
+    }
+    for path in older(cx) {
+        is_new |= cx.host.remove(path)?;
     }
     if is_new {
         systemctl(cx, &["daemon-reload"]).await?;
@@ -113,18 +117,42 @@ fn copy_text(program: &Path) -> String {
 
 /// The units that no package has installed, for the program where it is.
 fn missing(cx: &Context) -> Vec<(&'static str, String)> {
-    let packaged = |name: &str| {
-        let mut places = PACKAGED.iter().map(|it| Path::new(it).join(name));
-        places.any(|path| cx.host.exists(path))
-    };
     let program = cx.host.find("oc-secrets");
     let program = program.unwrap_or_else(|| PROGRAM.into());
-    let missing = TEXTS.into_iter().filter(|(name, _)| !packaged(name));
+    let missing = TEXTS.into_iter().filter(|(name, _)| !is_packaged(cx, name));
     let copy = copy_text(&program);
     missing
-        .map(|(name, text)| (name, text.replace(PROGRAM, &program.display().to_string())))
+        .map(|(name, text)| (name, for_program(text, &program)))
         .chain([(COPY, copy)])
         .collect()
+}
+
+fn is_packaged(cx: &Context, name: &str) -> bool {
+    let mut places = PACKAGED.iter().map(|it| Path::new(it).join(name));
+    places.any(|path| cx.host.exists(path))
+}
+
+fn for_program(text: &str, program: &Path) -> String {
+    text.replace(PROGRAM, &program.display().to_string())
+}
+
+/// Units that we wrote before a package had them: systemd would take them for the package's.
+fn older(cx: &Context) -> Vec<PathBuf> {
+    let ours = |path: &Path, text: &str| {
+        let there = cx.host.read_of(0, path).ok().flatten();
+        there.is_some_and(|there| is_ours(&there, text))
+    };
+    let packaged = TEXTS.into_iter().filter(|(name, _)| is_packaged(cx, name));
+    let files = packaged.map(|(name, text)| (Path::new(OURS).join(name), text));
+    let older = files.filter(|(path, text)| ours(path, text));
+    older.map(|(path, _)| path).collect()
+}
+
+/// Whether it is to the byte what we write for a program in one of the places where we look for it. What was
+/// edited is somebody's own.
+fn is_ours(there: &[u8], text: &str) -> bool {
+    let mut programs = SEARCH.split(':').map(|it| Path::new(it).join("oc-secrets"));
+    programs.any(|program| for_program(text, &program).as_bytes() == there)
 }
 
 async fn says_yes(cx: &Context, question: &str, unit: &str) -> Result<bool> {
@@ -160,5 +188,21 @@ mod tests {
                 format!("ExecStopPost=/usr/bin/rm --force {copy}.new"),
             ]
         );
+    }
+
+    #[test]
+    fn only_what_we_wrote_is_ours_wherever_the_program_was() {
+        for (name, text) in TEXTS {
+            for place in ["/usr/bin", "/usr/local/bin"] {
+                let written = for_program(text, &Path::new(place).join("oc-secrets"));
+                assert!(is_ours(written.as_bytes(), text), "{name} {place}");
+            }
+            let edited = format!("{text}# mine\n");
+            assert!(!is_ours(edited.as_bytes(), text), "{name}");
+            assert!(!is_ours(b"", text), "{name}");
+        }
+        let (_, service) = TEXTS[0];
+        let mine = for_program(service, Path::new("/srv/mine/oc-secrets"));
+        assert!(!is_ours(mine.as_bytes(), service));
     }
 }
