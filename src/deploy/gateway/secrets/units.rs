@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::deploy::context::Context;
-use crate::deploy::error::Result;
+use crate::deploy::error::{Cause, Result};
 use crate::deploy::host::systemd::quoted;
 use crate::deploy::host::{Access, Program, SEARCH, good};
 use crate::deploy::settings::STATE_OWNER;
@@ -17,6 +17,8 @@ const COPY: &str = "openclaw-provider.service";
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 const OURS: &str = "/etc/systemd/system";
 const UNIT: Access = Access::root(0o644);
+/// How often the sockets are tried to be started.
+const TRIES: u32 = 3;
 /// The program's path in the units.
 const PROGRAM: &str = "/usr/bin/oc-secrets";
 
@@ -74,12 +76,28 @@ pub(super) async fn start(cx: &Context) -> Result<()> {
     if is_new {
         systemctl(cx, &["daemon-reload"]).await?;
     }
+    again(TRIES, async || enable(cx).await).await?;
+    systemctl(cx, &["enable", COPY]).await
+}
+
+/// Enables and starts the sockets. systemd hands a service its sockets when it starts, and starts none of a
+/// service that runs.
+async fn enable(cx: &Context) -> Result<()> {
     if !says_yes(cx, "is-active", SOCKETS[1]).await? {
-        // systemd hands a service its sockets when it starts.
         systemctl(cx, &["stop", SERVICE]).await?;
     }
-    systemctl(cx, &["enable", "--now", SOCKETS[0], SOCKETS[1]]).await?;
-    systemctl(cx, &["enable", COPY]).await
+    systemctl(cx, &["enable", "--now", SOCKETS[0], SOCKETS[1]]).await
+}
+
+/// `work`, until it is done: a client that asks in a loop can start the service in the middle of it.
+async fn again(tries: u32, mut work: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+    for _ in 1..tries {
+        match work().await {
+            Err(why) if why.cause != Cause::Interrupted => {}
+            done => return done,
+        }
+    }
+    work().await
 }
 
 /// The broker forgets what it keeps.
@@ -169,6 +187,9 @@ async fn systemctl(cx: &Context, words: &[&str]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use crate::deploy::error::Failure;
+    use crate::deploy::host::Host;
+
     use super::*;
 
     #[test]
@@ -204,5 +225,25 @@ mod tests {
         let (_, service) = TEXTS[0];
         let mine = for_program(service, Path::new("/srv/mine/oc-secrets"));
         assert!(!is_ours(mine.as_bytes(), service));
+    }
+
+    #[test]
+    fn what_a_client_got_in_the_way_of_is_tried_again_and_not_for_ever() {
+        let tried = |succeeds_at: u32, cause: Cause| {
+            let (host, mut count) = (Host::new("/").expect("a host"), 0);
+            let work = async || {
+                count += 1;
+                match count == succeeds_at {
+                    true => Ok(()),
+                    false => Err(Failure::new("the service runs").cause(cause)),
+                }
+            };
+            let done = host.wait(again(3, work));
+            (done.is_ok(), count)
+        };
+        assert_eq!(tried(1, Cause::Step), (true, 1));
+        assert_eq!(tried(3, Cause::Step), (true, 3));
+        assert_eq!(tried(4, Cause::Step), (false, 3));
+        assert_eq!(tried(2, Cause::Interrupted), (false, 1));
     }
 }
