@@ -137,6 +137,11 @@ found() { vps_found "$1" "$gateway"; }
 	run boot
 	[[ $output == *'TELEGRAM_BOT_TOKEN stays in .env'*'1Password has another value'* ]]
 	guest sed -i "s/^TELEGRAM_BOT_TOKEN=.*/TELEGRAM_BOT_TOKEN=$key/" /home/deploy/openclaw/.env
+	# A run that does not lead to a gateway without it leaves it there: the one that runs was given it.
+	run guest env GHCR_TOKEN="$vps_token" openclaw-deploy bootstrap --only gateway --image "${vps_image%:*}:no-such-tag" --upstream-image ''
+	[ "$status" -eq 4 ] || { echo "$output" && return 1; }
+	guest grep -q "^TELEGRAM_BOT_TOKEN=$key" /home/deploy/openclaw/.env
+	[[ $(guest docker inspect "$gateway") == *TELEGRAM_BOT_TOKEN=* ]] # the control
 	run boot
 	[ "$status" -eq 0 ]
 	[[ $output == *'TELEGRAM_BOT_TOKEN is no longer in .env'* ]]
@@ -206,6 +211,14 @@ found() { vps_found "$1" "$gateway"; }
 	run deploy rollback --yes
 	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
 	[[ $(deploy status) == *'keys        by the broker'* ]]
+	has "$rotated"
+	# Those that have left .env since are named before it goes back.
+	for answer in yes no; do
+		run deploy rollback --yes
+		[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+		[[ $output == *'has its keys from .env, and runs without these, which are not there: TELEGRAM_BOT_TOKEN'* ]] && said=yes || said=no
+		[ "$said" = "$answer" ]
+	done
 	has "$rotated"
 }
 

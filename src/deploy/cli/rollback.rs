@@ -8,10 +8,11 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Pending, Records, Release};
-use crate::deploy::gateway::{rollback, state};
+use crate::deploy::gateway::{rollback, secrets, state};
 use crate::deploy::hooks::{self, Hooked};
 use crate::deploy::host::disk;
 use crate::deploy::image_reference::short;
+use crate::deploy::settings::Deliver;
 
 /// What was asked for.
 pub(super) struct Wanted<'a> {
@@ -33,6 +34,7 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
         let target = target(&records, wanted.to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, wanted.keep_state).await?;
         announce(cx, &records, &target, snapshot.as_deref());
+        warn_of_keys(cx, &target)?;
         if !wanted.yes && !cx.reporter.agreed("go back?")? {
             cx.reporter.line("nothing was changed");
             return Ok(Exit::Done);
@@ -112,6 +114,22 @@ fn announce(cx: &Context, records: &Records, target: &Release, snapshot: Option<
     } else {
         cx.reporter.note("what was written since goes");
     }
+}
+
+/// The keys that a later release has been given by the broker, and that have left `.env` since.
+fn warn_of_keys(cx: &Context, target: &Release) -> Result<()> {
+    if target.delivers() != Deliver::Env {
+        return Ok(());
+    }
+    let absent = secrets::not_in_env(cx)?;
+    if !absent.is_empty() {
+        cx.reporter.warn(format!(
+            "release {} has its keys from .env, and runs without these, which are not there: {}",
+            target.id,
+            absent.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// Lets go of a state that an earlier rollback took away.

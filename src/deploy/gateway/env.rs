@@ -153,9 +153,18 @@ pub(crate) fn owner(cx: &Context) -> Result<Option<(u32, u32)>> {
     Ok(Some((account.uid, account.gid)))
 }
 
-/// The fingerprint of `.env`; the image's name does not count.
-pub(crate) fn fingerprint(cx: &Context) -> Result<String> {
-    let mut file = EnvFile::parse(&read(cx, owner(cx)?)?);
+/// `text` without these keys.
+pub(crate) fn without(text: &str, names: &[String]) -> String {
+    let mut file = EnvFile::parse(text);
+    for name in names {
+        file.remove(name);
+    }
+    file.text()
+}
+
+/// The fingerprint of `.env` without the keys `left_out`; the image's name does not count.
+pub(crate) fn fingerprint(cx: &Context, left_out: &[String]) -> Result<String> {
+    let mut file = EnvFile::parse(&without(&read(cx, owner(cx)?)?, left_out));
     file.set(IMAGE, "");
     Ok(fnv1a(file.text().as_bytes()))
 }
@@ -233,6 +242,14 @@ mod tests {
                 "OPENCLAW_GATEWAY_PORT in .env has no effect: it is 18789, `port` in /etc/openclaw-deploy.toml decides"
             ]
         );
+    }
+
+    #[test]
+    fn keys_that_are_left_out_leave_all_else_to_the_byte() {
+        let left_out = ["B_TOKEN".to_owned(), "NONE".to_owned()];
+        let text = "# mine\nA=1\nB_TOKEN=x\nC='2'\nB_TOKEN=\"y\nz\"\n";
+        assert_eq!(without(text, &left_out), "# mine\nA=1\nC='2'\n");
+        assert_eq!(without(text, &[]), text);
     }
 
     #[test]

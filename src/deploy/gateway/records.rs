@@ -92,6 +92,9 @@ pub(crate) struct Release {
     /// How it got its keys; not known of what earlier versions started.
     #[serde(default)]
     pub deliver: Option<Deliver>,
+    /// Names that `.env` had and that it was not given from there: it asks the broker for them.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// The fingerprint of `.env` as it was started with.
     pub env: String,
     /// Seconds since 1970.
@@ -325,6 +328,7 @@ pub(crate) mod tests {
             spec: Spec::default(),
             secrets: Vec::new(),
             deliver: None,
+            left_out: Vec::new(),
             env: String::new(),
             since: 0,
             seconds: 0.0,

@@ -100,7 +100,7 @@ async fn next_release(
     Ok(Release {
         id,
         since: now(),
-        env: env::fingerprint(cx)?,
+        env: env::fingerprint(cx, &target.left_out)?,
         secrets: match target.delivers() {
             Deliver::Swarm => plan.secrets,
             Deliver::Broker | Deliver::Env => Vec::new(),

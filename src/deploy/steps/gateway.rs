@@ -119,10 +119,10 @@ async fn provide(cx: &Context, engine: &Engine, resolved: ResolvedImage) -> Resu
     recover::recover(cx, engine, &mut records).await?;
     let before = records.current().map(|it| it.image.clone());
     let observed = observe(cx, engine).await?;
-    let plan = runtime::plan(cx, engine, &records, &observed).await?;
+    let mut plan = runtime::plan(cx, engine, &records, &observed).await?;
     if plan.deliver == Some(Deliver::Broker) {
         secrets::provide(cx).await?;
-        secrets::leave_env(cx)?;
+        plan.left_out = secrets::leaving(cx)?;
     }
     let is_paused = runtime::pause_for_pull(engine, &observed).await?;
     let got = replace(cx, engine, &mut records, &observed, &plan, resolved).await;
@@ -144,6 +144,7 @@ async fn provide(cx: &Context, engine: &Engine, resolved: ResolvedImage) -> Resu
     });
     load.end(&mut line);
     cx.journal.add(line);
+    secrets::leave_env(cx, &plan.left_out)?;
     Ok(format!(
         "{} ({})",
         short_name(&got.pinned),

@@ -244,7 +244,7 @@ fn refused(cx: &Context, answer: &ProgramOutput) -> Failure {
 /// Runs `docker compose` on our project: on `release` and the `.env` that we have checked, not on the
 /// files, which the deploy user can change at any time.
 async fn compose(cx: &Context, release: &Release, args: &[&str]) -> Result<ProgramOutput> {
-    let held = Held::env(cx)?;
+    let held = Held::env(cx, &release.left_out)?;
     let env_file = match held {
         Some(_) => cx.host.path(HELD).display().to_string(),
         None => ENV_FILE.to_owned(),
@@ -259,12 +259,12 @@ const HELD: &str = "/run/openclaw-deploy.env";
 struct Held<'a>(&'a Host);
 
 impl<'a> Held<'a> {
-    /// `None` where the engine, and so our project, is an operator's own affair.
-    fn env(cx: &'a Context) -> Result<Option<Self>> {
+    /// Without the keys `left_out`. `None` where the engine, and so our project, is an operator's own affair.
+    fn env(cx: &'a Context, left_out: &[String]) -> Result<Option<Self>> {
         let Some(owner) = env::owner(cx)?.filter(|_| cx.host.exists(env::path(cx))) else {
             return Ok(None);
         };
-        let text = env::read(cx, Some(owner))?;
+        let text = env::without(&env::read(cx, Some(owner))?, left_out);
         let access = Access {
             mode: 0o600,
             owner: None,

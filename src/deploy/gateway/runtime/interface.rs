@@ -19,6 +19,8 @@ pub(crate) struct RunPlan {
     pub fresh: Vec<String>,
     /// How it gets its keys.
     pub deliver: Option<Deliver>,
+    /// What it is not given of `.env`: names that it asks the broker for.
+    pub left_out: Vec<String>,
 }
 
 /// What runs the gateway.

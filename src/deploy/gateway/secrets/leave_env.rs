@@ -47,21 +47,46 @@ pub(super) fn movable(cx: &Context) -> Result<Movable> {
     Ok(all)
 }
 
-/// Takes them out of `.env`; whoever has read that file before still knows them.
-pub(crate) fn leave_env(cx: &Context) -> Result<()> {
-    let taken = movable(cx)?.taken;
-    if taken.is_empty() {
+/// The names that a gateway need not be given from `.env`.
+pub(crate) fn leaving(cx: &Context) -> Result<Vec<String>> {
+    let taken = movable(cx)?.taken.into_iter();
+    Ok(taken.map(|name| name.as_str().to_owned()).collect())
+}
+
+/// Takes `names` out of `.env`, where the gateway runs without them: until then the version before may need
+/// them. Whoever has read that file before still knows them.
+pub(crate) fn leave_env(cx: &Context, names: &[String]) -> Result<()> {
+    if names.is_empty() {
         return Ok(());
     }
+    // Somebody may have written another value meanwhile.
+    let mut taken = leaving(cx)?;
+    taken.retain(|name| names.contains(name));
     let owner = env::owner(cx)?;
-    let mut file = EnvFile::parse(&env::read(cx, owner)?);
-    for name in &taken {
-        file.remove(name.as_str());
+    let text = env::without(&env::read(cx, owner)?, &taken);
+    env::write(cx, &text, owner)?;
+    for name in taken {
         cx.reporter.note(format!(
             "{name} is no longer in .env: it was on the disk, so let its issuer give you a new one"
         ));
     }
-    env::write(cx, &file.text(), owner).map(drop)
+    Ok(())
+}
+
+/// Those of `app_secrets` that a gateway with `deliver = "env"` would not get.
+pub(crate) fn not_in_env(cx: &Context) -> Result<Vec<String>> {
+    if !cx.settings.app_secrets_are_chosen {
+        return Ok(Vec::new());
+    }
+    let text = env::read(cx, env::owner(cx)?)?;
+    Ok(absent(&cx.settings.app_secrets, &text))
+}
+
+fn absent(names: &[EnvName], text: &str) -> Vec<String> {
+    let file = EnvFile::parse(text);
+    let names = names.iter().map(EnvName::as_str);
+    let absent = names.filter(|name| file.value(name).is_none_or(str::is_empty));
+    absent.map(str::to_owned).collect()
 }
 
 /// What stays in `.env`, and so on the engine's disk, with the reason.
@@ -70,4 +95,19 @@ pub(crate) fn stays(cx: &Context) -> Result<Vec<String>> {
     Ok(left
         .map(|(name, why)| format!("{name} stays in .env, and so in docker inspect: {why}"))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_value_in_env_is_absent() {
+        let names = ["A_TOKEN", "B_TOKEN", "C_TOKEN"].map(|it| EnvName::parse(it).expect("good"));
+        assert_eq!(
+            absent(&names, "A_TOKEN=1\nB_TOKEN=\nD=2\n"),
+            ["B_TOKEN", "C_TOKEN"]
+        );
+        assert_eq!(absent(&names[..1], "A_TOKEN='1'\n"), [""; 0]);
+    }
 }

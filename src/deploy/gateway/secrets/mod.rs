@@ -23,7 +23,7 @@ use crate::deploy::error::{Failure, Result};
 
 pub(crate) use self::choose::choose;
 pub(crate) use self::configuration::{Edit, edit, provider_words};
-pub(crate) use self::leave_env::{leave_env, stays};
+pub(crate) use self::leave_env::{leave_env, leaving, not_in_env, stays};
 pub(crate) use self::place::{FOLDER, MOUNTED, SOCKET};
 pub(crate) use self::program::MOUNT as PROGRAM;
 pub(crate) use self::units::reload;

@@ -149,7 +149,7 @@ fn runs_wanted(
     Ok(observed.healthy
         && runs(observed, current)
         && as_wanted
-        && current.env == env::fingerprint(cx)?)
+        && current.env == env::fingerprint(cx, &plan.left_out)?)
 }
 
 /// An image that is here keeps the source that it is known by, be it of a version that failed.

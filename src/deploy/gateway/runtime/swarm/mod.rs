@@ -47,6 +47,7 @@ impl Runtime for Swarm {
                 secrets,
                 fresh,
                 deliver: None,
+                left_out: Vec::new(),
             })
         })
     }
