@@ -15,11 +15,11 @@ for fact in "${OPENCLAW_IMAGE-}" "${OPENCLAW_ERROR-}" "${OPENCLAW_HINT-}"; do
 	[ -z "$fact" ] || text+=$'\n'$fact
 done
 
-# post URL ARGS…: the URL is the secret, so curl reads it where it is in no list of processes.
+# post CONFIG ARGS…: what is secret is in CONFIG, which curl reads where it is in no list of processes.
 post() {
-	local url=$1
+	local config=$1
 	shift
-	printf 'url = "%s"\n' "$url" |
+	printf '%s\n' "$config" |
 		curl --silent --show-error --fail --max-time 20 --output /dev/null --config - "$@"
 }
 
@@ -33,9 +33,9 @@ json() {
 }
 
 if webhook=$(oc-secrets read SLACK_WEBHOOK_URL 2>/dev/null); then
-	post "$webhook" --header 'Content-Type: application/json' --data "{\"text\": $(json "$text")}"
+	post "url = \"$webhook\"" --header 'Content-Type: application/json' --data "{\"text\": $(json "$text")}"
 else
 	bot=$(oc-secrets read TELEGRAM_BOT_TOKEN)
 	chat=$(oc-secrets read TELEGRAM_CHAT_ID)
-	post "https://api.telegram.org/bot$bot/sendMessage" --data-urlencode "chat_id=$chat" --data-urlencode "text=$text"
+	post "url = \"https://api.telegram.org/bot$bot/sendMessage\""$'\n'"data-urlencode = \"chat_id=$chat\"" --data-urlencode "text=$text"
 fi

@@ -49,10 +49,12 @@ fn the_url_of_slack_reaches_curl_by_its_input_alone() {
 fn telegram_is_told_where_slack_is_not_known() {
     let secrets = format!("TELEGRAM_BOT_TOKEN) echo {TOKEN} ;; TELEGRAM_CHAT_ID) echo 42 ;;");
     let (argv, stdin) = post(&secrets, &FAILED);
-    let url = format!("url = \"https://api.telegram.org/bot{TOKEN}/sendMessage\"\n");
-    assert_eq!(stdin, url);
+    let config = format!(
+        "url = \"https://api.telegram.org/bot{TOKEN}/sendMessage\"\ndata-urlencode = \"chat_id=42\"\n"
+    );
+    assert_eq!(stdin, config);
     assert!(
-        argv.contains("chat_id=42") && !argv.contains("canary"),
+        argv.contains("text=") && !argv.contains("chat_id") && !argv.contains("canary"),
         "{argv}"
     );
 }
