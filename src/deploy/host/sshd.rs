@@ -85,7 +85,7 @@ pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> 
 pub(crate) fn listening(host: &Host) -> Result<BTreeSet<u16>> {
     let mut ports = BTreeSet::new();
     if host.find("ss").is_some() {
-        let ss = host.must(&Program::new("ss").arg("-Hltnp"))?;
+        let ss = host.must(&Program::new("ss").arg("-Hltnpe"))?;
         ports.extend(listening_in(&ss));
     }
     if systemd::is_active(host, SOCKET) {
@@ -108,11 +108,12 @@ pub(crate) fn ports(host: &Host) -> Result<BTreeSet<u16>> {
     Ok(ports)
 }
 
-/// The ports on which `ss -Hltnp` shows sshd to the outside. On loopback it also listens for what
-/// people forward (`ssh -R`, X11), which is no way in.
+/// The ports on which `ss -Hltnpe` shows sshd to the outside. On loopback it also listens for what
+/// people forward (`ssh -R`, X11), which is no way in. Anybody can call a process `sshd`, but root's
+/// sockets alone have no `uid:`.
 fn listening_in(ss: &str) -> BTreeSet<u16> {
     ss.lines()
-        .filter(|line| line.contains("((\"sshd\""))
+        .filter(|line| line.contains("((\"sshd\"") && !line.contains(" uid:"))
         .filter_map(|line| line.split_ascii_whitespace().nth(3))
         .filter_map(outside)
         .collect()
@@ -198,6 +199,7 @@ mod tests {
             LISTEN 0 4096 *:2022 *:* users:((\"sshd\",pid=9,fd=3),(\"systemd\",pid=1,fd=83))\n\
             LISTEN 0 4096 *:2023 *:* users:((\"systemd\",pid=1,fd=84))\n\
             LISTEN 0 5 0.0.0.0:8099 0.0.0.0:* users:((\"python3\",pid=8,fd=3))\n\
+            LISTEN 0 5 0.0.0.0:4444 0.0.0.0:* users:((\"sshd\",pid=9,fd=3)) uid:65534 ino:1 sk:2\n\
             LISTEN 0 5 0.0.0.0:8098 0.0.0.0:*\n";
         assert_eq!(listening_in(ss), BTreeSet::from([22, 2022, 2200, 2201]));
     }
