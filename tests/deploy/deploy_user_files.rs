@@ -113,6 +113,8 @@ fn variables(world: &World) -> Outcome {
     world.bootstrap("v1", &[]).exits(0)?;
     put("/root/variables", "SECRET=rootonly\n")?;
     sh("chmod 600 /root/variables")?;
+    // Values of the file that Compose finds by itself would get into this one.
+    sh(&format!("echo 'LEAK=$SECRET' >>{ENV}"))?;
     let script = "cd /home/deploy/openclaw; until grep -q \"$1\" compose.yaml; do :; done; ln -sf /root/variables .env";
     let digest = world.images.digest("v2");
     let mut thief = std::process::Command::new("setpriv")

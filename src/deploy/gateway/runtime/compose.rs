@@ -203,7 +203,8 @@ async fn preflight(cx: &Context, release: &Release) -> Result<()> {
     }
 }
 
-/// Whether every line is blank, a comment, or a name and a value in which nothing is special.
+/// Whether every line is blank, a comment, or a name and a value in which nothing is special, and none
+/// is for Compose itself.
 fn is_plain(env: &str) -> bool {
     let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let value = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\$#`".contains(&byte);
@@ -212,7 +213,8 @@ fn is_plain(env: &str) -> bool {
         line.trim().is_empty()
             || line.starts_with('#')
             || pair.is_some_and(|(key, text)| {
-                !key.is_empty() && key.bytes().all(name) && text.bytes().all(value)
+                let ours = !key.is_empty() && !key.starts_with("COMPOSE_");
+                ours && key.bytes().all(name) && text.bytes().all(value)
             })
     })
 }
@@ -249,7 +251,9 @@ async fn compose(cx: &Context, release: &Release, args: &[&str]) -> Result<Progr
         Some(_) => cx.host.path(HELD).display().to_string(),
         None => ENV_FILE.to_owned(),
     };
-    run(cx, &compose_file::render(release, &env_file), args).await
+    // Else it would take values for `$NAME` from the project's own `.env`, link or not.
+    let values = held.is_some().then_some(env_file.as_str());
+    run(cx, &compose_file::render(release, &env_file), values, args).await
 }
 
 /// Where the `.env` that we have checked is, in memory, while Compose reads it.
@@ -281,7 +285,14 @@ impl Drop for Held<'_> {
     }
 }
 
-async fn run(cx: &Context, text: &str, args: &[&str]) -> Result<ProgramOutput> {
+/// `values` is the file by which it expands `$NAME`, if not the project's own.
+async fn run(
+    cx: &Context,
+    text: &str,
+    values: Option<&str>,
+    args: &[&str],
+) -> Result<ProgramOutput> {
+    let values = values.into_iter().flat_map(|file| ["--env-file", file]);
     let project = cx.host.path(cx.settings.project());
     let program = docker(&cx.settings.engine)
         .args([
@@ -296,6 +307,7 @@ async fn run(cx: &Context, text: &str, args: &[&str]) -> Result<ProgramOutput> {
         .arg("--project-directory")
         .arg(&project)
         .args(["--file", "-"])
+        .args(values)
         .args(args)
         .input(text)
         .deadline(Duration::from_secs(120));
@@ -310,7 +322,16 @@ mod tests {
     fn only_an_env_without_anything_special_is_plain() {
         assert!(is_plain("# a comment\n\nA_1=b+c/d==\nEMPTY=\n"));
         for special in [
-            "A=\"b\"", "A='b'", "A=$B", "A b=c", "A=b c", "A", " A=b", "=b", "A=b#c",
+            "A=\"b\"",
+            "A='b'",
+            "A=$B",
+            "A b=c",
+            "A=b c",
+            "A",
+            " A=b",
+            "=b",
+            "A=b#c",
+            "COMPOSE_PARALLEL_LIMIT=1",
         ] {
             assert!(!is_plain(special), "{special}");
         }
