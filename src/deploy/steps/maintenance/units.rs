@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::file_ownership;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::systemd::quoted;
@@ -19,10 +20,13 @@ fn program(cx: &Context) -> Result<PathBuf> {
     if cx.host.exists(INSTALLED) {
         return Ok(PathBuf::from(INSTALLED));
     }
-    std::env::current_exe().map_err(|why| {
-        Failure::system("find this program", why).hint(format!(
-            "put it where it stays: install openclaw-deploy {INSTALLED}"
-        ))
+    let hint = || format!("put it where it stays: install openclaw-deploy {INSTALLED}");
+    let program = std::env::current_exe()
+        .map_err(|why| Failure::system("find this program", why).hint(hint()))?;
+    file_ownership::path(&program).map_err(|why| {
+        let program = program.display();
+        let what = format!("a timer is not to run {program} as root: {why}");
+        Failure::new(what).hint(hint())
     })
 }
 
