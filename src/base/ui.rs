@@ -222,6 +222,11 @@ fn paint(colored: bool, tone: Tone, text: &str) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// The same for what stands within a sentence of ours, and is not to begin a line of its own.
+pub(crate) fn in_a_line(text: &str) -> String {
+    clean(text).replace('\n', "\\n")
+}
+
 /// `text` without anything that could act on a terminal; line feeds stay.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(acts) {

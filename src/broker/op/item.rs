@@ -14,6 +14,7 @@ use crate::base::error::{Error, Result, Trouble};
 use crate::base::locked_memory::Locked;
 use crate::base::secret::Secret;
 use crate::base::suggest;
+use crate::base::ui;
 use crate::broker::provider::Outcome;
 use crate::broker::reference::Reference;
 
@@ -145,7 +146,9 @@ impl Item<'_> {
             labels.truncate(MOST);
             labels.push("…");
         }
-        (!labels.is_empty()).then(|| suggest::hint(field, &labels, "the item has"))
+        // Whoever writes to the vault chooses them.
+        let told = || ui::in_a_line(&suggest::hint(field, &labels, "the item has"));
+        (!labels.is_empty()).then(told)
     }
 
     fn labels(&self) -> impl Iterator<Item = &str> {

@@ -8,6 +8,7 @@ use super::list::{self, ListEntry};
 use crate::base::error::{Result, Trouble};
 use crate::base::locked_memory;
 use crate::base::suggest;
+use crate::base::ui;
 use crate::broker::id::is_like_an_id;
 use crate::broker::reference::Reference;
 
@@ -110,7 +111,7 @@ pub(crate) fn whereabouts(answer: &[u8], asked: &[(&str, &str)]) -> Result<Vec<P
 fn nearest(item: &str, entries: &[&ListEntry<'_>]) -> Option<String> {
     let titles = entries.iter().map(|entry| entry.title.as_ref());
     let near = suggest::nearest(item, titles.filter(|title| !title.is_empty()))?;
-    Some(format!("did you mean `{near}`?"))
+    Some(ui::in_a_line(&format!("did you mean `{near}`?")))
 }
 
 /// The ids of items of one title, with the day on which each was edited last.

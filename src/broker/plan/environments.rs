@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::select::Selection;
 use crate::base::env_name::{Carries, EnvName};
 use crate::base::error::{Error, Result};
+use crate::base::ui::in_a_line;
 use crate::broker::dotenv::Definition;
 use crate::broker::id::EnvironmentId;
 use crate::broker::manifest::{Manifest, Origin};
@@ -94,7 +95,7 @@ impl Environments {
             };
             match parsed {
                 Ok(name) => taken.push((at, name)),
-                Err(why) => refused.push(format!("`{text}`: {why}")),
+                Err(why) => refused.push(format!("`{}`: {why}", in_a_line(text))),
             }
         }
         if !refused.is_empty() {
