@@ -72,6 +72,8 @@ pub(crate) struct Wanted {
     pub inherited: bool,
     /// Only the manifest requires it, so that `required = false` there would help.
     pub waivable: bool,
+    /// It was asked for by its reference, and `name` only stands for one.
+    pub unnamed: bool,
 }
 
 /// Decides what is asked for. `env_file` is what `--env-file` defines, if it was given;
@@ -168,21 +170,17 @@ pub(crate) fn single(manifest: &Manifest, reference: Reference, selection: &Sele
     }
 }
 
-/// What stands for the name of a reference that has none.
-pub(crate) fn unnamed_name() -> EnvName {
-    EnvName::parse("secret").expect("a name")
-}
-
 /// A reference that no manifest names.
 pub(crate) fn unnamed(reference: Reference) -> Wanted {
     Wanted {
-        name: unnamed_name(),
+        name: EnvName::parse("secret").expect("a name"),
         reference,
         required: true,
         default: None,
         exact: false,
         inherited: false,
         waivable: false,
+        unnamed: true,
     }
 }
 
@@ -229,6 +227,7 @@ fn wanted(
             default: spec.default,
             exact: spec.exact,
             waivable: false,
+            unnamed: false,
         })
     };
     specs.into_iter().map(decide).collect()

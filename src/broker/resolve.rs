@@ -346,6 +346,7 @@ mod tests {
             exact: false,
             inherited: false,
             waivable: false,
+            unnamed: false,
         }
     }
 

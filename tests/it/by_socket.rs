@@ -28,8 +28,12 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
+        Self::with(MANIFEST)
+    }
+
+    fn with(manifest: &str) -> Self {
         let sandbox = Sandbox::with_fields(&[("API_KEY", CANARY)]);
-        sandbox.file("work/oc-secrets.toml", MANIFEST);
+        sandbox.file("work/oc-secrets.toml", manifest);
         let (manifest, run) = (sandbox.path("work/oc-secrets.toml"), sandbox.path("run"));
         let words = [
             "--manifest".as_ref(),
@@ -286,4 +290,18 @@ fn whom_a_broker_does_not_serve_is_told_whose_number_it_wants() {
         "{}",
         broken.stderr
     );
+}
+
+#[test]
+fn a_secret_of_a_broker_may_have_any_name() {
+    let host = Host::with(
+        "[secrets]\nsecret = 'op://Vault/Item/API_KEY'\n\
+         [clients.other]\nsecrets = ['secret']\n[clients.both]\nsecrets = ['secret']\n",
+    );
+    let read = host.client("other", &["read", "secret"]).done();
+    assert_eq!(read.succeeds(), format!("{CANARY}\n"));
+    let by_reference = host.client("other", &["read", "op://Vault/Item/API_KEY"]);
+    let done = by_reference.done();
+    let said = "a broker is asked by names, and not by references";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
 }

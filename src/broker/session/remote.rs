@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::env_name::EnvName;
 use crate::base::error::{Error, Problem, Result};
 use crate::broker::manifest::{self, Location, Manifest, Origin, SecretSpec};
-use crate::broker::plan::{self, Plan};
+use crate::broker::plan::{self, Plan, Wanted};
 use crate::broker::provider::Provider;
 use crate::broker::reference::Reference;
 use crate::broker::socket::{self, Socket};
@@ -64,13 +64,13 @@ pub(super) fn without_references(path: &Path, error: Error) -> Error {
 
 /// The broker, which knows the secrets of a plan by their names.
 pub(super) fn provider<'p>(path: &Path, plan: &Plan) -> Result<Box<dyn Provider + 'p>> {
-    let asked = plan.wanted.iter().filter(|wanted| !wanted.inherited);
-    let names: Vec<EnvName> = asked.map(|wanted| wanted.name.clone()).collect();
-    if names.contains(&plan::unnamed_name()) {
+    let asked: Vec<&Wanted> = plan.wanted.iter().filter(|it| !it.inherited).collect();
+    if asked.iter().any(|wanted| wanted.unnamed) {
         return Err(Error::usage(
             "a broker is asked by names, and not by references",
             "`oc-secrets ls` shows the names that it has for you",
         ));
     }
+    let names = asked.iter().map(|wanted| wanted.name.clone()).collect();
     Ok(Box::new(Socket::new(path, names, plan.timeout)))
 }
