@@ -8,7 +8,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::ui::{self, Tone, clean};
 use crate::broker::registry::HostPort;
 use crate::broker::session::Session;
-use crate::credential_helper::client_config::git::{Asks, Git, HELPER};
+use crate::credential_helper::client_config::git::{Asks, Git, HELPER, Store};
 use crate::credential_helper::client_config::location;
 
 /// Runs the command.
@@ -34,20 +34,28 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result<Exit> {
 fn install(session: &Session, git: &Git, hosts: &[HostPort]) -> Result<()> {
     let known = in_manifest(session);
     for host in hosts {
-        let stored = git.asks(host)?.stored;
+        let then = git.asks(host)?;
         let changed = git.install(host)?;
         say(&format!(
             "{host}: {}\n",
             if changed { "changed" } else { "unchanged" }
         ))?;
         let now = git.asks(host)?;
-        if now.stored {
+        for Store { key, removal } in &now.stores {
             session.ui.warn(&format!(
-                "{host}: the helper `store` still writes its passwords into a file, unencrypted"
+                "{host}: the helper `store` of {key} still writes its passwords into a file, \
+                 unencrypted: {removal}"
             ));
-        } else if stored {
+        }
+        if !then.stores.is_empty() && now.stores.is_empty() {
             session.ui.note(&format!(
                 "{host}: the helper `store` is left out, since it would write the password into a file"
+            ));
+        }
+        // Leaving `store` out clears git's list, and these cannot stand behind it for their part alone.
+        for (key, helper) in then.partly.iter().filter(|one| !now.partly.contains(one)) {
+            session.ui.note(&format!(
+                "{host}: git no longer asks `{helper}` of {key}: write it behind the host's own key"
             ));
         }
         if !now.before.is_empty() {
@@ -121,7 +129,7 @@ fn status(session: &Session, git: &Git, named: &[String]) -> Result<()> {
 /// Whom git asks, in words.
 fn told(asks: &Asks) -> (Tone, String) {
     match (asks.ours, &asks.before[..]) {
-        (true, _) if asks.stored => (
+        (true, _) if !asks.stores.is_empty() => (
             Tone::Bad,
             "asks oc-secrets, and `store` writes the password into a file".to_owned(),
         ),

@@ -161,6 +161,135 @@ fn the_helper_that_writes_passwords_into_a_file_does_not_get_this_one() {
     assert!(approve().contains("ghp_x"));
 }
 
+/// What `store` has after git was told that a password of `user` worked at github.com.
+fn stored(sandbox: &Sandbox, user: &str) -> String {
+    let file = sandbox.path("home/.git-credentials");
+    let _ = std::fs::remove_file(&file);
+    let worked = format!(
+        "protocol=https\nhost=github.com\npath=owner/x\nusername={user}\npassword=ghp_x\n\n"
+    );
+    git(sandbox, &["credential", "approve"])
+        .input(worked)
+        .done()
+        .succeeds();
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
+/// Keys of git that are not the host's own, and are taken for it all the same.
+const WIDER_OR_NARROWER: [&str; 4] = [
+    "credential.https://*.com.helper",
+    "credential.https://me@github.com.helper",
+    "credential.https://github.com/owner.helper",
+    "credential.github.com.helper",
+];
+
+#[test]
+fn store_by_a_pattern_a_user_or_a_path_does_not_get_the_password() {
+    for key in WIDER_OR_NARROWER {
+        let sandbox = sandbox();
+        git(&sandbox, &["config", "--global", key, "store"])
+            .done()
+            .succeeds();
+        assert!(stored(&sandbox, "me").contains("ghp_x"), "control: {key}");
+        let before = std::fs::read_to_string(sandbox.path("home/.gitconfig")).expect("a file");
+        let install = || {
+            sandbox
+                .oc(["git", "install", "--host", "github.com"])
+                .done()
+        };
+        install().succeeds_saying(
+            "oc-secrets: github.com: the helper `store` is left out, since it would write the \
+             password into a file\n",
+        );
+        assert_eq!(stored(&sandbox, "me"), "", "{key}");
+        assert_eq!(helpers(&sandbox, key), "store\n");
+        assert_eq!(install().succeeds(), "github.com: unchanged\n");
+        sandbox.oc(["git", "uninstall"]).done().succeeds();
+        let after = std::fs::read_to_string(sandbox.path("home/.gitconfig")).expect("a file");
+        assert_eq!(after, before, "{key}");
+        // One that came after ours: ours goes behind it.
+        install();
+        git(&sandbox, &["config", "--global", "--unset-all", key])
+            .done()
+            .succeeds();
+        git(&sandbox, &["config", "--global", key, "store"])
+            .done()
+            .succeeds();
+        assert!(stored(&sandbox, "me").contains("ghp_x"), "control: {key}");
+        install();
+        assert_eq!(stored(&sandbox, "me"), "", "{key}");
+    }
+}
+
+#[test]
+fn store_that_cannot_be_left_out_is_told_with_the_command_that_mends_it() {
+    for key in WIDER_OR_NARROWER {
+        let sandbox = sandbox();
+        let file = sandbox.path("home/.gitconfig").display().to_string();
+        for (key, value) in [
+            ("credential.https://github.com.username", "me"),
+            (GITHUB, "!true"),
+            (key, "store"),
+        ] {
+            git(&sandbox, &["config", "--global", key, value])
+                .done()
+                .succeeds();
+        }
+        let install = || {
+            sandbox
+                .oc(["git", "install", "--host", "github.com"])
+                .done()
+        };
+        let done = install();
+        let (warning, command) = done.stderr.split_once("unencrypted: ").expect("a warning");
+        let expected = format!("github.com: the helper `store` of {key} still writes");
+        assert!(warning.contains(&expected), "{warning}");
+        assert!(stored(&sandbox, "me").contains("ghp_x"), "control: {key}");
+        let status = || {
+            let status = sandbox.oc(["git", "status", "--host", "github.com"]);
+            status.done().succeeds()
+        };
+        let told = "asks oc-secrets, and `store` writes the password into a file";
+        assert!(status().contains(told), "{}", status());
+        assert_eq!(install().text(), "github.com: unchanged\n");
+        let command = command.lines().next().expect("a line");
+        assert!(command.contains(&file), "{command}");
+        sandbox
+            .run(Path::new("sh"), ["-c", command])
+            .done()
+            .succeeds();
+        assert_eq!(stored(&sandbox, "me"), "", "{key}");
+        assert!(
+            status().contains("asks `!true`, then oc-secrets"),
+            "{}",
+            status()
+        );
+    }
+}
+
+#[test]
+fn a_helper_for_a_part_of_the_host_that_is_left_out_with_store_is_told() {
+    let sandbox = sandbox();
+    let part = "credential.https://me@github.com.helper";
+    for (key, value) in [
+        ("credential.https://*.com.helper", "store"),
+        (part, "!true"),
+    ] {
+        git(&sandbox, &["config", "--global", key, value])
+            .done()
+            .succeeds();
+    }
+    let install = || {
+        sandbox
+            .oc(["git", "install", "--host", "github.com"])
+            .done()
+    };
+    let told = format!("github.com: git no longer asks `!true` of {part}");
+    let first = install().stderr;
+    assert!(first.contains(&told), "{first}");
+    install().succeeds_saying("");
+}
+
 #[test]
 fn what_is_in_the_way_is_told() {
     let sandbox = sandbox();

@@ -138,7 +138,7 @@ fn git_row(git: &Git, hosts: &[HostPort]) -> Result<Row> {
         if !asks.ours {
             unwired.push(host.as_str());
         }
-        if asks.stored {
+        if !asks.stores.is_empty() {
             stored.push(host.as_str());
         }
     }

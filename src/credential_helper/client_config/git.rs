@@ -2,26 +2,26 @@
 //! whatever else is in its files stays as it is.
 //!
 //! Ours is added to those that are there. Only `store` is left out for the host: git hands every
-//! password that worked to all helpers, and that one writes it unencrypted into a file.
+//! password that worked to all helpers, and that one writes it unencrypted into a file. A key with
+//! a `*`, a user or a path counts for the host too; it is left as it is, since it is also others'.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use super::git_key::{EVERYWHERE, Reach, host_of, own, reach};
 use super::location;
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Result};
 use crate::base::program;
-use crate::broker::registry::{HostPort, HostQuery};
+use crate::base::shell_quote;
+use crate::broker::registry::HostPort;
 
 /// The name under which git looks for our helper.
 pub(crate) const HELPER: &str = "git-credential-oc";
 
 /// The part of it that git's files hold.
 const OURS: &str = "oc";
-
-/// The key of helpers for every host.
-const EVERYWHERE: &str = "credential.helper";
 
 /// git, and where it finds the user's files.
 pub(crate) struct Git {
@@ -46,8 +46,28 @@ pub(crate) struct Asks {
     pub before: Vec<String>,
     /// Whether ours is asked.
     pub ours: bool,
-    /// `store` gets to know the passwords.
-    pub stored: bool,
+    /// The helpers for a part of the host, each with its key; without `store`.
+    pub partly: Vec<(String, String)>,
+    /// Whatever lets `store` know the passwords, for all of the host or a part of it.
+    pub stores: Vec<Store>,
+}
+
+/// A setting by which `store` is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Store {
+    /// Its key.
+    pub key: String,
+    /// The command that takes it away.
+    pub removal: String,
+}
+
+/// A setting as git lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Setting {
+    /// The file in which it stands.
+    file: String,
+    key: String,
+    value: String,
 }
 
 impl Git {
@@ -62,36 +82,51 @@ impl Git {
 
     /// What git would ask for `host`.
     pub(crate) fn asks(&self, host: &HostPort) -> Result<Asks> {
-        let helpers = effective(&self.settings()?, host);
-        let at = helpers.iter().position(|helper| is_ours(helper));
+        let settings = self.settings()?;
+        let helpers = effective(&settings, host);
+        let stores = helpers.iter().filter(|helper| is_store(helper.value()));
+        let everywhere = helpers.iter().filter(|helper| helper.reach == Reach::All);
+        let names: Vec<&str> = everywhere.map(Helper::value).collect();
+        let at = names.iter().position(|helper| is_ours(helper));
+        let before = &names[..at.unwrap_or(names.len())];
+        let partly = helpers.iter().filter(|helper| helper.reach == Reach::Part);
+        let partly = partly.filter(|helper| !is_store(helper.value()));
+        let named = |helper: &Helper<'_>| (helper.setting.key.clone(), helper.value().to_owned());
         Ok(Asks {
-            stored: helpers.iter().any(|helper| is_store(helper)),
+            stores: stores.map(|helper| helper.setting.into()).collect(),
             ours: at.is_some(),
-            before: helpers[..at.unwrap_or(helpers.len())].to_vec(),
+            partly: partly.map(named).collect(),
+            before: before.iter().map(|helper| (*helper).to_owned()).collect(),
         })
     }
 
     /// Adds our helper for `host`; tells whether that changed anything.
     pub(crate) fn install(&self, host: &HostPort) -> Result<bool> {
-        let values = additions(&self.settings()?, host);
-        for value in &values {
-            self.change(&["--add", &key(host), value])?;
+        let before = self.settings()?;
+        let mut settings = before.clone();
+        if is_overruled(&settings, host) {
+            // git removes a section that is empty, and makes the next one at the end of its file.
+            self.uninstall(host)?;
+            settings = self.settings()?;
         }
-        Ok(!values.is_empty())
+        for value in &additions(&settings, host) {
+            self.change(&["--add", &own(host), value])?;
+        }
+        Ok(self.settings()? != before)
     }
 
     /// Removes our helper for `host`, and what [`Self::install`] wrote beside it.
     pub(crate) fn uninstall(&self, host: &HostPort) -> Result<bool> {
-        let values = removals(&self.settings()?, host);
-        for value in &values {
-            self.change(&["--unset-all", &key(host), &exactly(value)])?;
+        let before = self.settings()?;
+        for value in &removals(&before, host) {
+            self.change(&["--unset-all", &own(host), &exactly(value)])?;
         }
-        Ok(!values.is_empty())
+        Ok(self.settings()? != before)
     }
 
     /// Removes our helper where it stands for every host; tells whether it did.
     pub(crate) fn uninstall_everywhere(&self) -> Result<bool> {
-        let ours = |(key, value): &(String, String)| key == EVERYWHERE && is_ours(value);
+        let ours = |one: &Setting| one.key == EVERYWHERE && is_ours(&one.value);
         let there = self.settings()?.iter().any(ours);
         if there {
             self.change(&["--unset-all", EVERYWHERE, &exactly(OURS)])?;
@@ -102,16 +137,16 @@ impl Git {
     /// The hosts for which our helper is asked by a key of their own.
     pub(crate) fn hosts(&self) -> Result<Vec<HostPort>> {
         let settings = self.settings()?;
-        let ours = settings.iter().filter(|(_, value)| is_ours(value));
-        let mut hosts: Vec<HostPort> = ours.filter_map(|(key, _)| host_of(key)).collect();
+        let ours = settings.iter().filter(|one| is_ours(&one.value));
+        let mut hosts: Vec<HostPort> = ours.filter_map(|one| host_of(&one.key)).collect();
         hosts.sort();
         hosts.dedup();
         Ok(hosts)
     }
 
     /// All settings of the system and the user, in the order in which git reads them.
-    fn settings(&self) -> Result<Vec<(String, String)>> {
-        let output = self.run(&["config", "--null", "--list"])?;
+    fn settings(&self) -> Result<Vec<Setting>> {
+        let output = self.run(&["config", "--null", "--show-origin", "--list"])?;
         Ok(parse(&output))
     }
 
@@ -142,72 +177,115 @@ impl Git {
     }
 }
 
-/// `key LF value NUL` …; a key without a value is `true` for git, and no helper.
-fn parse(listing: &[u8]) -> Vec<(String, String)> {
+impl From<&Setting> for Store {
+    fn from(setting: &Setting) -> Self {
+        let (key, value) = (setting.key.as_str(), exactly(&setting.value));
+        let words = [
+            "git",
+            "config",
+            "--file",
+            &setting.file,
+            "--unset-all",
+            key,
+            &value,
+        ];
+        Self {
+            key: key.to_owned(),
+            removal: shell_quote::command(words),
+        }
+    }
+}
+
+/// `file:PATH NUL key LF value NUL` …; a key without a value is `true` for git, and no helper.
+fn parse(listing: &[u8]) -> Vec<Setting> {
     let text = String::from_utf8_lossy(listing);
-    let pair = |entry: &str| {
-        let (key, value) = entry.split_once('\n')?;
-        Some((key.to_owned(), value.to_owned()))
-    };
-    text.split('\0').filter_map(pair).collect()
+    let mut parts = text.split('\0');
+    let mut settings = vec![];
+    while let (Some(origin), Some(entry)) = (parts.next(), parts.next()) {
+        if let Some((key, value)) = entry.split_once('\n') {
+            settings.push(Setting {
+                file: origin.strip_prefix("file:").unwrap_or(origin).to_owned(),
+                key: key.to_owned(),
+                value: value.to_owned(),
+            });
+        }
+    }
+    settings
 }
 
-fn key(host: &HostPort) -> String {
-    format!("credential.https://{host}.helper")
+/// A helper that git asks for a host.
+struct Helper<'a> {
+    setting: &'a Setting,
+    reach: Reach,
+    /// Its place among all settings.
+    at: usize,
 }
 
-/// The host of a key such as `credential.https://github.com.helper`.
-fn host_of(key: &str) -> Option<HostPort> {
-    let url = key.strip_prefix("credential.")?.strip_suffix(".helper")?;
-    let asked = HostQuery::parse(url).filter(|_| url.contains("://"))?;
-    (!asked.plain).then_some(asked.host)
+impl<'a> Helper<'a> {
+    fn value(&self) -> &'a str {
+        &self.setting.value
+    }
 }
 
-/// The helpers for `host`, in the order in which git asks them; an empty one clears the list.
-fn effective(settings: &[(String, String)], host: &HostPort) -> Vec<String> {
-    let mut helpers: Vec<String> = vec![];
-    for (key, value) in settings {
-        if key == EVERYWHERE || host_of(key).as_ref() == Some(host) {
-            match value.is_empty() {
-                true => helpers.clear(),
-                false => helpers.push(value.clone()),
+/// The helpers for `host`, in the order in which git asks them. An empty one clears the list: one for
+/// a part of the host no more than what stands for that part.
+fn effective<'a>(settings: &'a [Setting], host: &HostPort) -> Vec<Helper<'a>> {
+    let mut helpers: Vec<Helper<'_>> = vec![];
+    for (at, setting) in settings.iter().enumerate() {
+        match reach(&setting.key, host) {
+            None => {}
+            Some(Reach::All) if setting.value.is_empty() => helpers.clear(),
+            Some(Reach::Part) if setting.value.is_empty() => {
+                helpers.retain(|helper| helper.setting.key != setting.key);
             }
+            Some(reach) => helpers.push(Helper { setting, reach, at }),
         }
     }
     helpers
 }
 
+/// Whether `store` stands behind the host's own key, so that nothing added there takes it away.
+fn is_overruled(settings: &[Setting], host: &HostPort) -> bool {
+    let own = own(host);
+    let end = settings.iter().rposition(|one| one.key == own);
+    let mut stores = effective(settings, host).into_iter();
+    stores.any(|helper| is_store(helper.value()) && end.is_some_and(|end| helper.at > end))
+}
+
 /// What is to be added for `host`, so that ours is asked and `store` is not.
-fn additions(settings: &[(String, String)], host: &HostPort) -> Vec<String> {
+fn additions(settings: &[Setting], host: &HostPort) -> Vec<String> {
     let helpers = effective(settings, host);
-    let ours = helpers.iter().any(|helper| is_ours(helper));
-    match (ours, helpers.iter().any(|helper| is_store(helper))) {
+    let stored = helpers.iter().any(|helper| is_store(helper.value()));
+    let all = helpers.iter().filter(|helper| helper.reach == Reach::All);
+    let all: Vec<&str> = all.map(Helper::value).collect();
+    let ours = all.iter().any(|helper| is_ours(helper));
+    match (ours, stored && !is_overruled(settings, host)) {
         (true, false) => vec![],
         (false, false) => vec![OURS.to_owned()],
         (_, true) => {
-            let kept = helpers.into_iter();
+            let kept = all.into_iter();
             let kept = kept.filter(|helper| !is_store(helper) && !is_ours(helper));
-            let all = std::iter::once(String::new()).chain(kept);
-            all.chain([OURS.to_owned()]).collect()
+            let all = std::iter::once("").chain(kept).chain([OURS]);
+            all.map(str::to_owned).collect()
         }
     }
 }
 
 /// The values of the host's own key that [`additions`] has put there.
-fn removals(settings: &[(String, String)], host: &HostPort) -> Vec<String> {
-    let own = settings
-        .iter()
-        .filter(|(key, _)| host_of(key).as_ref() == Some(host));
-    let own: Vec<&str> = own.map(|(_, value)| value.as_str()).collect();
+fn removals(settings: &[Setting], host: &HostPort) -> Vec<String> {
+    let is_own = |one: &&Setting| host_of(&one.key).as_ref() == Some(host);
+    let own = settings.iter().filter(is_own);
+    let own: Vec<&str> = own.map(|one| one.value.as_str()).collect();
     if !own.iter().any(|value| is_ours(value)) {
         return vec![];
     }
-    let everywhere = settings.iter().filter(|(key, _)| key == EVERYWHERE);
-    let everywhere: Vec<&str> = everywhere.map(|(_, value)| value.as_str()).collect();
+    let others = settings.iter().filter(|one| !is_own(one));
+    let others = others.filter(|one| reach(&one.key, host) == Some(Reach::All));
+    let others: Vec<&str> = others.map(|one| one.value.as_str()).collect();
     let mut gone = vec![OURS.to_owned()];
     let cleared = own.iter().rposition(|value| value.is_empty());
     let copies = cleared.map(|at| &own[at + 1..]).unwrap_or_default();
-    let copied = |value: &&str| is_ours(value) || everywhere.contains(value);
+    let copied = |value: &&str| is_ours(value) || others.contains(value);
     if let (Some(0), true) = (cleared, copies.iter().all(copied)) {
         let copies = copies.iter().filter(|value| !is_ours(value));
         gone.extend(copies.map(|value| (*value).to_owned()));
@@ -253,8 +331,12 @@ fn exactly(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn settings(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
+        let pair = |(key, value): &(&str, &str)| Setting {
+            file: "/f".to_owned(),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
         pairs.iter().map(pair).collect()
     }
 
@@ -271,7 +353,9 @@ mod tests {
             (HERE, ""),
             (HERE, "!gh auth git-credential"),
         ]);
-        assert_eq!(effective(&all, &github()), ["!gh auth git-credential"]);
+        let helpers = effective(&all, &github());
+        let asked: Vec<&str> = helpers.iter().map(Helper::value).collect();
+        assert_eq!(asked, ["!gh auth git-credential"]);
         assert_eq!(additions(&all, &github()), ["oc"]);
         let there = settings(&[(HERE, "oc")]);
         assert!(additions(&there, &github()).is_empty());
@@ -294,6 +378,40 @@ mod tests {
                 "{store}"
             );
         }
+    }
+
+    #[test]
+    fn what_stands_behind_our_key_is_not_taken_away_by_more_of_it() {
+        const PATTERN: &str = "credential.https://*.com.helper";
+        const USER: &str = "credential.https://me@github.com.helper";
+        for key in [EVERYWHERE, PATTERN, USER] {
+            let before = settings(&[(key, "store"), (HERE, "cache")]);
+            assert!(
+                additions(&before, &github()).starts_with(&[String::new()]),
+                "{key}"
+            );
+            let behind = settings(&[(HERE, "oc"), (key, "store")]);
+            assert!(is_overruled(&behind, &github()), "{key}");
+            assert!(additions(&behind, &github()).is_empty(), "{key}");
+            let behind = settings(&[(HERE, "cache"), (key, "store")]);
+            assert_eq!(additions(&behind, &github()), ["oc"], "{key}");
+            let cleared = settings(&[(key, "store"), (key, ""), (HERE, "oc")]);
+            assert!(additions(&cleared, &github()).is_empty(), "{key}");
+        }
+        let part = settings(&[(PATTERN, "store"), (USER, ""), (HERE, "oc")]);
+        assert_eq!(additions(&part, &github()), ["", "oc"]);
+    }
+
+    #[test]
+    fn a_setting_is_listed_with_its_file_and_the_command_that_removes_it() {
+        let listed = b"file:/etc/gitconfig\0a.b\n1\n2\0file:/x y\0credential.https://*.a.helper\nstore\0file:/x y\0c.d\0";
+        let parsed = parse(listed);
+        assert_eq!(parsed.len(), 2);
+        assert_eq!(parsed[0].value, "1\n2");
+        assert_eq!(
+            Store::from(&parsed[1]).removal,
+            "git config --file '/x y' --unset-all 'credential.https://*.a.helper' '^store$'"
+        );
     }
 
     #[test]

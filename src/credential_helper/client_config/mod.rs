@@ -6,4 +6,5 @@ pub(crate) mod file;
 pub(crate) mod disabled_hosts;
 pub(crate) mod before;
 pub(crate) mod docker;
+mod git_key;
 pub(crate) mod git;
