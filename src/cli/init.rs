@@ -6,6 +6,7 @@
 mod draft;
 mod choose;
 
+use std::fs::Permissions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::arguments;
 use super::ask;
 use super::stdout;
 use crate::base::error::{Error, Exit, Result};
+use crate::base::file_ownership;
 use crate::base::token_kind;
 use crate::base::ui::clean;
 use crate::broker::dotenv::{self, Value};
@@ -157,6 +159,7 @@ fn allow(session: &Session, path: &Path, text: &str) -> Result<()> {
 struct Target {
     path: PathBuf,
     before: Option<String>,
+    mode: u32,
 }
 
 impl Target {
@@ -168,13 +171,18 @@ impl Target {
                 "see what it holds: oc-secrets ls; or replace it: oc-secrets init --force",
             ));
         }
-        // A link stays a link.
         let path = match path.is_symlink() {
-            true => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+            true => linked(path)?,
             false => path.to_owned(),
         };
         let before = std::fs::read_to_string(&path).ok();
-        Ok(Self { path, before })
+        let old = path.symlink_metadata().ok();
+        Ok(Self {
+            // A manifest that others write is refused when it is read.
+            mode: old.map_or(0o644, |old| old.permissions().mode() & 0o777 & !0o022),
+            path,
+            before,
+        })
     }
 
     /// Replaces what was there, if it still is; the new file appears whole.
@@ -187,7 +195,7 @@ impl Target {
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
-        let mode = std::fs::Permissions::from_mode(0o644);
+        let mode = Permissions::from_mode(self.mode);
         file.as_file().set_permissions(mode).map_err(failed)?;
         if std::fs::read_to_string(&self.path).ok() != self.before {
             return Err(changed(&self.path));
@@ -198,6 +206,15 @@ impl Target {
         };
         done.map(drop).map_err(|why| failed(why.error))
     }
+}
+
+/// What the link at `path` leads to: it stays a link. Whoever owns it says which file is replaced, so
+/// it must be ours or root's.
+fn linked(path: &Path) -> Result<PathBuf> {
+    file_ownership::through_links(path).map_err(|what| {
+        let hint = "remove the link, or work in another directory";
+        file::refuse(path, format!("cannot be replaced: {what}"), hint)
+    })
 }
 
 fn changed(path: &Path) -> Error {

@@ -1,5 +1,8 @@
 //! `oc-secrets init`: a manifest for somebody who has none, with questions only on a terminal.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
 use serde_json::json;
 
 use crate::sandbox::{CANARY, Sandbox, item};
@@ -129,6 +132,48 @@ fn ctrl_c_or_an_end_of_input_in_a_question_writes_nothing() {
             assert!(!sandbox.path("work/oc-secrets.toml").exists());
         }
     }
+}
+
+#[test]
+fn force_keeps_the_mode_and_follows_no_link_of_another_user() {
+    assert!(nix::unistd::geteuid().is_root(), "the tests run as root");
+    let sandbox = sandbox();
+    let (file, link) = (sandbox.path("keys"), sandbox.path("work/oc-secrets.toml"));
+    let set_mode =
+        |mode| std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("set");
+    let mode = || {
+        std::fs::metadata(&file)
+            .expect("there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    let init = || {
+        let words = ["init", "--force", "--vault", "Work", "--item", "X"];
+        sandbox.oc(words).done()
+    };
+    std::fs::write(&file, "ssh-ed25519 AAAA\n").expect("written");
+    set_mode(0o600);
+    symlink(&file, &link).expect("a link");
+    lchown(&link, Some(4247), None).expect("root");
+    init().fails(
+        2,
+        &format!(
+            "oc-secrets: error: {0}: cannot be replaced: the link {0} belongs to another user \
+             (uid 4247)\nhint: remove the link, or work in another directory\n",
+            link.display()
+        ),
+    );
+    let text = || std::fs::read_to_string(&file).expect("there");
+    assert_eq!((text(), mode()), ("ssh-ed25519 AAAA\n".to_owned(), 0o600));
+    // The control: our own is followed, and stays a link.
+    lchown(&link, Some(0), None).expect("root");
+    init().succeeds();
+    assert!(link.is_symlink() && text().contains("[secrets]"));
+    assert_eq!(mode(), 0o600);
+    set_mode(0o666);
+    init().succeeds();
+    assert_eq!(mode(), 0o644, "what others may write is no manifest");
 }
 
 #[test]
