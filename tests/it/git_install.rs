@@ -291,6 +291,51 @@ fn a_helper_for_a_part_of_the_host_that_is_left_out_with_store_is_told() {
 }
 
 #[test]
+fn our_helper_is_removed_in_whatever_way_it_stands_there() {
+    let sandbox = sandbox();
+    let of_system = sandbox.path("system");
+    for value in [
+        "/usr/bin/git-credential-oc",
+        "/opt/a+b (c)/git-credential-oc",
+        "oc",
+    ] {
+        let file = sandbox.path("home/.gitconfig");
+        let keys = [
+            GITHUB,
+            "credential.https://GitHub.com/.helper",
+            "credential.helper",
+        ];
+        for key in keys {
+            for value in [value, "/usr/bin/git-credential-ocx", value] {
+                git(&sandbox, &["config", "--global", "--add", key, value])
+                    .done()
+                    .succeeds();
+            }
+        }
+        let gone = sandbox.oc(["git", "uninstall"]).done().succeeds();
+        assert_eq!(
+            gone, "github.com: changed\nevery host: changed\n",
+            "{value}"
+        );
+        for key in keys {
+            assert_eq!(helpers(&sandbox, key), "/usr/bin/git-credential-ocx\n");
+        }
+        std::fs::remove_file(file).expect("removed");
+    }
+    // The system's file is not the user's to change.
+    std::fs::write(
+        &of_system,
+        "[credential \"https://github.com\"]\nhelper = oc\n",
+    )
+    .expect("written");
+    let uninstall = sandbox.oc(["git", "uninstall"]);
+    let done = uninstall
+        .env("GIT_CONFIG_SYSTEM", &of_system)
+        .env("GIT_CONFIG_NOSYSTEM", "0");
+    assert_eq!(done.done().succeeds(), "github.com: unchanged\n");
+}
+
+#[test]
 fn what_is_in_the_way_is_told() {
     let sandbox = sandbox();
     let done = sandbox

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use super::git_key::{EVERYWHERE, Reach, host_of, own, reach};
 use super::location;
@@ -22,6 +22,9 @@ pub(crate) const HELPER: &str = "git-credential-oc";
 
 /// The part of it that git's files hold.
 const OURS: &str = "oc";
+
+/// How `git config --unset-all` ends where nothing is like what was named.
+const NOTHING_THERE: i32 = 5;
 
 /// git, and where it finds the user's files.
 pub(crate) struct Git {
@@ -110,7 +113,7 @@ impl Git {
             settings = self.settings()?;
         }
         for value in &additions(&settings, host) {
-            self.change(&["--add", &own(host), value])?;
+            self.add(&own(host), value)?;
         }
         Ok(self.settings()? != before)
     }
@@ -118,20 +121,20 @@ impl Git {
     /// Removes our helper for `host`, and what [`Self::install`] wrote beside it.
     pub(crate) fn uninstall(&self, host: &HostPort) -> Result<bool> {
         let before = self.settings()?;
-        for value in &removals(&before, host) {
-            self.change(&["--unset-all", &own(host), &exactly(value)])?;
+        for one in removals(&before, host) {
+            self.remove(one)?;
         }
         Ok(self.settings()? != before)
     }
 
     /// Removes our helper where it stands for every host; tells whether it did.
     pub(crate) fn uninstall_everywhere(&self) -> Result<bool> {
-        let ours = |one: &Setting| one.key == EVERYWHERE && is_ours(&one.value);
-        let there = self.settings()?.iter().any(ours);
-        if there {
-            self.change(&["--unset-all", EVERYWHERE, &exactly(OURS)])?;
+        let before = self.settings()?;
+        let ours = |one: &&Setting| one.key == EVERYWHERE && is_ours(&one.value);
+        for one in before.iter().filter(ours) {
+            self.remove(one)?;
         }
-        Ok(there)
+        Ok(self.settings()? != before)
     }
 
     /// The hosts for which our helper is asked by a key of their own.
@@ -150,31 +153,54 @@ impl Git {
         Ok(parse(&output))
     }
 
-    fn change(&self, words: &[&str]) -> Result<()> {
-        let words = [&["config", "--global"], words].concat();
+    /// Adds `value` in the user's file.
+    fn add(&self, key: &str, value: &str) -> Result<()> {
+        let words = ["config", "--global", "--add", key, value];
         self.run(&words).map(drop)
     }
 
+    /// Removes a setting from the user's file; it may stand elsewhere, or be gone with one like it.
+    fn remove(&self, one: &Setting) -> Result<()> {
+        let value = exactly(&one.value);
+        let words = ["config", "--global", "--unset-all", &one.key, &value];
+        let output = self.output(&words)?;
+        match output.status.code() {
+            Some(NOTHING_THERE) => Ok(()),
+            _ => succeeded(output).map(drop),
+        }
+    }
+
     fn run(&self, words: &[&str]) -> Result<Vec<u8>> {
-        let failed = |why: String| Error::system("run `git config`", why);
+        succeeded(self.output(words)?)
+    }
+
+    fn output(&self, words: &[&str]) -> Result<Output> {
         let environment = self.environment.iter().map(|(name, value)| (*name, value));
         // Not in a repository, whose own settings count nowhere else.
-        let output = program::command(&self.program, environment)
+        program::command(&self.program, environment)
             .args(words)
             .current_dir("/")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .output()
-            .map_err(|why| failed(why.to_string()))?;
-        match output.status.success() {
-            true => Ok(output.stdout),
-            false => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let line = said.lines().next().unwrap_or_default();
-                Err(failed(line.trim_start_matches("error: ").to_owned()))
-            }
-        }
+            .map_err(failed)
     }
+}
+
+/// The output of a git that did what it was told.
+fn succeeded(output: Output) -> Result<Vec<u8>> {
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(match said.lines().next() {
+        Some(line) => failed(line.trim_start_matches("error: ")),
+        None => failed(output.status),
+    })
+}
+
+fn failed(why: impl std::fmt::Display) -> Error {
+    Error::system("run `git config`", why)
 }
 
 impl From<&Setting> for Store {
@@ -271,25 +297,27 @@ fn additions(settings: &[Setting], host: &HostPort) -> Vec<String> {
     }
 }
 
-/// The values of the host's own key that [`additions`] has put there.
-fn removals(settings: &[Setting], host: &HostPort) -> Vec<String> {
+/// The settings of the host's own key that [`additions`] has put there, and ours in whatever spelling.
+fn removals<'a>(settings: &'a [Setting], host: &HostPort) -> Vec<&'a Setting> {
     let is_own = |one: &&Setting| host_of(&one.key).as_ref() == Some(host);
-    let own = settings.iter().filter(is_own);
-    let own: Vec<&str> = own.map(|one| one.value.as_str()).collect();
-    if !own.iter().any(|value| is_ours(value)) {
+    let own: Vec<&Setting> = settings.iter().filter(is_own).collect();
+    let (mut gone, others_own): (Vec<&Setting>, Vec<&Setting>) =
+        own.iter().partition(|one| is_ours(&one.value));
+    if gone.is_empty() {
         return vec![];
     }
     let others = settings.iter().filter(|one| !is_own(one));
     let others = others.filter(|one| reach(&one.key, host) == Some(Reach::All));
     let others: Vec<&str> = others.map(|one| one.value.as_str()).collect();
-    let mut gone = vec![OURS.to_owned()];
-    let cleared = own.iter().rposition(|value| value.is_empty());
-    let copies = cleared.map(|at| &own[at + 1..]).unwrap_or_default();
-    let copied = |value: &&str| is_ours(value) || others.contains(value);
-    if let (Some(0), true) = (cleared, copies.iter().all(copied)) {
-        let copies = copies.iter().filter(|value| !is_ours(value));
-        gone.extend(copies.map(|value| (*value).to_owned()));
-        gone.push(String::new());
+    let copied = |one: &&Setting| !one.value.is_empty() && others.contains(&one.value.as_str());
+    // What was there cleared already is not ours to take away.
+    if let Some((clear, copies)) = others_own.split_first()
+        && clear.value.is_empty()
+        && own[0] == *clear
+        && copies.iter().all(copied)
+    {
+        gone.extend(copies);
+        gone.push(clear);
     }
     gone
 }
@@ -418,9 +446,15 @@ mod tests {
     fn what_was_added_is_removed_and_no_more() {
         let both = [(EVERYWHERE, "store"), (EVERYWHERE, "cache")];
         let added = settings(&[&both[..], &[(HERE, ""), (HERE, "cache"), (HERE, "oc")]].concat());
-        assert_eq!(removals(&added, &github()), ["oc", "cache", ""]);
+        let gone = |all: &[Setting]| {
+            let gone = removals(all, &github()).into_iter();
+            gone.map(|one| one.value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(gone(&added), ["oc", "cache", ""]);
         let gh = settings(&[(HERE, ""), (HERE, "!gh auth git-credential"), (HERE, "oc")]);
-        assert_eq!(removals(&gh, &github()), ["oc"]);
+        assert_eq!(gone(&gh), ["oc"]);
+        let by_path = settings(&[(HERE, "/usr/bin/git-credential-oc"), (HERE, "oc")]);
+        assert_eq!(gone(&by_path), ["/usr/bin/git-credential-oc", "oc"]);
         assert!(removals(&settings(&both), &github()).is_empty());
     }
 
