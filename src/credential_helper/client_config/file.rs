@@ -130,10 +130,40 @@ fn set_aside(target: &Path) -> std::io::Result<()> {
         .prefix(&temporary_prefix(target))
         .tempfile_in(parent(target))?;
     fs::rename(target, aside.path())?;
-    if !holds(aside.path(), "{}") {
-        rustix::fs::renameat_with(CWD, aside.path(), CWD, target, RenameFlags::NOREPLACE)?;
+    match holds(aside.path(), "{}") {
+        true => Ok(()),
+        false => put_back(aside, target),
     }
-    Ok(())
+}
+
+/// Puts back what was taken away. Where something new stands by now or it does not go, it is kept
+/// beside it: it may be the only copy of a login.
+fn put_back(aside: NamedTempFile, target: &Path) -> std::io::Result<()> {
+    let Err(lost) = aside.persist_noclobber(target) else {
+        return Ok(());
+    };
+    let why = reason(&lost.error);
+    let kept = keep(lost.file, target)?.display().to_string();
+    Err(std::io::Error::other(format!(
+        "{why}; what was in it is in {kept}"
+    )))
+}
+
+/// Keeps a temporary file by a name that [`remove_leftovers`] does not take for one.
+fn keep(file: NamedTempFile, target: &Path) -> std::io::Result<PathBuf> {
+    let prefix = temporary_prefix(target);
+    let place = tempfile::Builder::new()
+        .prefix(prefix.trim_start_matches('.'))
+        .tempfile_in(parent(target));
+    // From here on nothing may delete it, whatever else fails.
+    let (_, path) = file.keep()?;
+    let Ok((_, better)) = place.and_then(|place| Ok(place.keep()?)) else {
+        return Ok(path);
+    };
+    match fs::rename(&path, &better) {
+        Ok(()) => Ok(better),
+        Err(_) => Ok(path),
+    }
 }
 
 /// How often a file is changed before we give up.
@@ -425,6 +455,30 @@ mod tests {
         });
         assert_eq!(fs::read_to_string(&file).expect("read").lines().count(), 8);
         assert_eq!(names(place.path()), ["f"]);
+    }
+
+    #[test]
+    fn what_was_taken_away_and_cannot_be_put_back_is_kept() {
+        let place = place();
+        let file = place.path().join(".f");
+        let aside = || {
+            let prefix = temporary_prefix(&file);
+            let mut builder = tempfile::Builder::new();
+            let made = builder.prefix(&prefix).tempfile_in(place.path());
+            let mut made = made.expect("made");
+            made.write_all(b"the login").expect("written");
+            made
+        };
+        put_back(aside(), &file).expect("the control");
+        assert_eq!(names(place.path()), [".f"]);
+        assert_eq!(fs::read_to_string(&file).expect("read"), "the login");
+        fs::write(&file, "theirs").expect("written");
+        let error = put_back(aside(), &file).expect_err("not put back");
+        // Another edit removes what killed ones left.
+        replace(&file, "new").expect("replaced");
+        let text = error.to_string();
+        let (_, kept) = text.split_once("is in ").expect("a path");
+        assert_eq!(fs::read_to_string(kept).expect("kept"), "the login");
     }
 
     #[test]
