@@ -333,6 +333,21 @@ fn our_helper_is_removed_in_whatever_way_it_stands_there() {
         .env("GIT_CONFIG_SYSTEM", &of_system)
         .env("GIT_CONFIG_NOSYSTEM", "0");
     assert_eq!(done.done().succeeds(), "github.com: unchanged\n");
+    // But what the user's own file says is behind it.
+    git(
+        &sandbox,
+        &["config", "--global", "credential.helper", "store"],
+    )
+    .done()
+    .succeeds();
+    let install = sandbox.oc(["git", "install", "--host", "github.com"]);
+    let install = install
+        .env("GIT_CONFIG_SYSTEM", &of_system)
+        .env("GIT_CONFIG_NOSYSTEM", "0");
+    install.done().succeeds_saying(
+        "oc-secrets: github.com: the helper `store` is left out, since it would write the password \
+         into a file\n",
+    );
 }
 
 #[test]

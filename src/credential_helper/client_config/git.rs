@@ -107,12 +107,13 @@ impl Git {
     pub(crate) fn install(&self, host: &HostPort) -> Result<bool> {
         let before = self.settings()?;
         let mut settings = before.clone();
-        if is_overruled(&settings, host) {
+        let file = self.file()?;
+        if is_overruled(&settings, host, &file) {
             // git removes a section that is empty, and makes the next one at the end of its file.
             self.uninstall(host)?;
             settings = self.settings()?;
         }
-        for value in &additions(&settings, host) {
+        for value in &additions(&settings, host, &file) {
             self.add(&own(host), value)?;
         }
         Ok(self.settings()? != before)
@@ -151,6 +152,15 @@ impl Git {
     fn settings(&self) -> Result<Vec<Setting>> {
         let output = self.run(&["config", "--null", "--show-origin", "--list"])?;
         Ok(parse(&output))
+    }
+
+    /// The user's file, as git names it: where a setting is added. Empty where nothing stands in it yet.
+    fn file(&self) -> Result<String> {
+        let words = ["config", "--global", "--null", "--show-origin", "--list"];
+        // git also fails where there is no such file.
+        let settings = parse(&self.output(&words)?.stdout);
+        let last = settings.into_iter().next_back();
+        Ok(last.map(|one| one.file).unwrap_or_default())
     }
 
     /// Adds `value` in the user's file.
@@ -270,22 +280,24 @@ fn effective<'a>(settings: &'a [Setting], host: &HostPort) -> Vec<Helper<'a>> {
     helpers
 }
 
-/// Whether `store` stands behind the host's own key, so that nothing added there takes it away.
-fn is_overruled(settings: &[Setting], host: &HostPort) -> bool {
+/// Whether `store` stands behind the host's own key in `file`, so that nothing added there takes it
+/// away.
+fn is_overruled(settings: &[Setting], host: &HostPort, file: &str) -> bool {
     let own = own(host);
-    let end = settings.iter().rposition(|one| one.key == own);
+    let is_own = |one: &Setting| one.key == own && one.file == file;
+    let end = settings.iter().rposition(is_own);
     let mut stores = effective(settings, host).into_iter();
     stores.any(|helper| is_store(helper.value()) && end.is_some_and(|end| helper.at > end))
 }
 
-/// What is to be added for `host`, so that ours is asked and `store` is not.
-fn additions(settings: &[Setting], host: &HostPort) -> Vec<String> {
+/// What is to be added for `host` to `file`, so that ours is asked and `store` is not.
+fn additions(settings: &[Setting], host: &HostPort, file: &str) -> Vec<String> {
     let helpers = effective(settings, host);
     let stored = helpers.iter().any(|helper| is_store(helper.value()));
     let all = helpers.iter().filter(|helper| helper.reach == Reach::All);
     let all: Vec<&str> = all.map(Helper::value).collect();
     let ours = all.iter().any(|helper| is_ours(helper));
-    match (ours, stored && !is_overruled(settings, host)) {
+    match (ours, stored && !is_overruled(settings, host, file)) {
         (true, false) => vec![],
         (false, false) => vec![OURS.to_owned()],
         (_, true) => {
@@ -361,7 +373,7 @@ mod tests {
 
     fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
         let pair = |(key, value): &(&str, &str)| Setting {
-            file: "/f".to_owned(),
+            file: FILE.to_owned(),
             key: (*key).to_owned(),
             value: (*value).to_owned(),
         };
@@ -370,6 +382,12 @@ mod tests {
 
     fn github() -> HostPort {
         HostPort::parse("github.com").expect("a host")
+    }
+
+    const FILE: &str = "/f";
+
+    fn added(settings: &[Setting]) -> Vec<String> {
+        additions(settings, &github(), FILE)
     }
 
     const HERE: &str = "credential.https://github.com.helper";
@@ -384,11 +402,11 @@ mod tests {
         let helpers = effective(&all, &github());
         let asked: Vec<&str> = helpers.iter().map(Helper::value).collect();
         assert_eq!(asked, ["!gh auth git-credential"]);
-        assert_eq!(additions(&all, &github()), ["oc"]);
+        assert_eq!(added(&all), ["oc"]);
         let there = settings(&[(HERE, "oc")]);
-        assert!(additions(&there, &github()).is_empty());
+        assert!(added(&there).is_empty());
         let elsewhere = settings(&[("credential.https://gitlab.com.helper", "oc")]);
-        assert_eq!(additions(&elsewhere, &github()), ["oc"]);
+        assert_eq!(added(&elsewhere), ["oc"]);
     }
 
     #[test]
@@ -400,11 +418,7 @@ mod tests {
             "/usr/lib/git-credential-store",
         ] {
             let all = settings(&[(EVERYWHERE, store), (EVERYWHERE, "cache --timeout 9")]);
-            assert_eq!(
-                additions(&all, &github()),
-                ["", "cache --timeout 9", "oc"],
-                "{store}"
-            );
+            assert_eq!(added(&all), ["", "cache --timeout 9", "oc"], "{store}");
         }
     }
 
@@ -414,20 +428,21 @@ mod tests {
         const USER: &str = "credential.https://me@github.com.helper";
         for key in [EVERYWHERE, PATTERN, USER] {
             let before = settings(&[(key, "store"), (HERE, "cache")]);
-            assert!(
-                additions(&before, &github()).starts_with(&[String::new()]),
-                "{key}"
-            );
+            assert!(added(&before).starts_with(&[String::new()]), "{key}");
             let behind = settings(&[(HERE, "oc"), (key, "store")]);
-            assert!(is_overruled(&behind, &github()), "{key}");
-            assert!(additions(&behind, &github()).is_empty(), "{key}");
+            assert!(is_overruled(&behind, &github(), FILE), "{key}");
+            assert!(added(&behind).is_empty(), "{key}");
             let behind = settings(&[(HERE, "cache"), (key, "store")]);
-            assert_eq!(additions(&behind, &github()), ["oc"], "{key}");
+            assert_eq!(added(&behind), ["oc"], "{key}");
             let cleared = settings(&[(key, "store"), (key, ""), (HERE, "oc")]);
-            assert!(additions(&cleared, &github()).is_empty(), "{key}");
+            assert!(added(&cleared).is_empty(), "{key}");
         }
+        // The system's file is read before the user's, to which is added.
+        let mut behind = settings(&[(HERE, "oc"), (PATTERN, "store")]);
+        behind[0].file = "/etc/gitconfig".to_owned();
+        assert_eq!(added(&behind), ["", "oc"]);
         let part = settings(&[(PATTERN, "store"), (USER, ""), (HERE, "oc")]);
-        assert_eq!(additions(&part, &github()), ["", "oc"]);
+        assert_eq!(added(&part), ["", "oc"]);
     }
 
     #[test]
@@ -445,12 +460,12 @@ mod tests {
     #[test]
     fn what_was_added_is_removed_and_no_more() {
         let both = [(EVERYWHERE, "store"), (EVERYWHERE, "cache")];
-        let added = settings(&[&both[..], &[(HERE, ""), (HERE, "cache"), (HERE, "oc")]].concat());
+        let all = settings(&[&both[..], &[(HERE, ""), (HERE, "cache"), (HERE, "oc")]].concat());
         let gone = |all: &[Setting]| {
             let gone = removals(all, &github()).into_iter();
             gone.map(|one| one.value.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(gone(&added), ["oc", "cache", ""]);
+        assert_eq!(gone(&all), ["oc", "cache", ""]);
         let gh = settings(&[(HERE, ""), (HERE, "!gh auth git-credential"), (HERE, "oc")]);
         assert_eq!(gone(&gh), ["oc"]);
         let by_path = settings(&[(HERE, "/usr/bin/git-credential-oc"), (HERE, "oc")]);
