@@ -95,6 +95,30 @@ fn a_plain_value_that_alone_has_changed_is_named() {
 }
 
 #[test]
+fn whose_secrets_are_meant_is_marked_where_it_has_changed() {
+    let manifest = |before: &str, item: &str| {
+        format!("{before}vault = \"V\"\n[secrets]\nA = {item}\nB = {{ item = \"b\" }}\n")
+    };
+    let sandbox = cloned(&manifest("account = \"mine\"\n", "\"op://V/a/b/c\""));
+    sandbox.oc(["allow", "--yes"]).done();
+    let other = manifest("account = \"evil\"\n", "{ item = \"a/b\", field = \"c\" }");
+    let other = format!("{other}[cache]\nttl = \"12h\"\n");
+    sandbox.file("work/oc-secrets.toml", &other);
+    let text = sandbox.oc(["allow", "--yes"]).done().text();
+    for line in [
+        "! account  evil  (changed)",
+        "+ cache    kept by the kernel for 43200 s  (new)",
+        "! A        op://V/a/b/c  (changed)",
+        "  B        op://V/b/credential",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+    sandbox.file("work/oc-secrets.toml", &manifest("", "\"op://V/a/b/c\""));
+    let text = sandbox.oc(["allow", "--yes"]).done().text();
+    assert!(text.contains("\n- account"), "{text}");
+}
+
+#[test]
 fn the_records_hold_no_plain_value() {
     let sandbox = cloned(MANIFEST);
     sandbox.oc(["allow", "--yes"]).done();

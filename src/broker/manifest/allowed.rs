@@ -44,11 +44,14 @@ pub(crate) struct Record {
     /// Of the path and the bytes.
     hash: String,
     salt: String,
-    /// Names, and the references as they are shown.
+    /// Names, and the places.
     secrets: BTreeMap<String, String>,
     /// The ids of 1Password Environments; a record of before has none.
     #[serde(default)]
     environments: Vec<String>,
+    /// Whose secrets are meant and where they go; a record of before does not know.
+    #[serde(default)]
+    settings: Option<BTreeMap<String, String>>,
     /// Names, and salted hashes of the values, which may be sensitive.
     plain: BTreeMap<String, String>,
 }
@@ -64,13 +67,14 @@ impl Record {
             path: path.display().to_string(),
             hash: hash(path, text),
             secrets: secrets
-                .map(|spec| (spec.name.to_string(), manifest.shown_source(spec)))
+                .map(|spec| (spec.name.to_string(), manifest.place(spec)))
                 .collect(),
             environments: manifest
                 .environments
                 .iter()
                 .map(EnvironmentId::to_string)
                 .collect(),
+            settings: Some(manifest.shown_settings().into_iter().collect()),
             plain: manifest
                 .plain_values()
                 .map(|(name, value)| {
@@ -82,7 +86,7 @@ impl Record {
         })
     }
 
-    /// The reference that `name` had, as it was shown.
+    /// The place that `name` had.
     pub(crate) fn source(&self, name: &str) -> Option<&str> {
         self.secrets.get(name).map(String::as_str)
     }
@@ -101,12 +105,21 @@ impl Record {
             .then_some(true)
     }
 
-    /// Names of all that it handed out: secrets first, then plain values, then Environments.
+    /// Whether the setting `key` was this; `None` where there was none.
+    pub(crate) fn had_setting(&self, key: &str, what: &str) -> Option<bool> {
+        match &self.settings {
+            Some(settings) => settings.get(key).map(|known| known == what),
+            None => Some(true),
+        }
+    }
+
+    /// Names of all that it handed out, secrets first, and of its settings.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.secrets
             .keys()
             .chain(self.plain.keys())
             .chain(&self.environments)
+            .chain(self.settings.iter().flat_map(BTreeMap::keys))
             .map(String::as_str)
     }
 }

@@ -125,6 +125,46 @@ impl Manifest {
         }
     }
 
+    /// The same, told apart from any other place: what holds a `/` reads like two parts.
+    pub(crate) fn place(&self, spec: &SecretSpec) -> String {
+        let shown = self.shown_source(spec);
+        match &spec.location {
+            Location::Item { item, field, .. }
+                if [item, field].iter().any(|it| it.contains('/')) =>
+            {
+                format!("{shown} {:?}", spec.location)
+            }
+            _ => shown,
+        }
+    }
+
+    /// The settings that decide whose secrets are meant and where they go, each with a key of its own.
+    pub(crate) fn shown_settings(&self) -> Vec<(String, String)> {
+        let needs_vault =
+            |spec: &SecretSpec| matches!(spec.location, Location::Item { vault: None, .. });
+        let vault = self.vault.as_ref();
+        let vault = vault.filter(|_| !self.secrets.iter().any(needs_vault));
+        let kept =
+            |cache: &CacheSettings| format!("kept by the kernel for {} s", cache.ttl.as_secs());
+        let one = |key: &str, what: Option<String>| Some((key.to_owned(), what?));
+        let host = |table: &'static str| {
+            move |spec: &HostSpec| {
+                let what = format!("{} asks for {}", spec.host, spec.secret);
+                (format!("{table} {}", spec.host), what)
+            }
+        };
+        [
+            one("account", self.account.clone()),
+            one("vault", vault.cloned()),
+            one("cache", self.cache.as_ref().map(kept)),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(self.registries.iter().map(host("registry")))
+        .chain(self.git.iter().map(host("git")))
+        .collect()
+    }
+
     /// The vault of `spec`, where the manifest names it.
     pub(crate) fn vault_of<'a>(&'a self, spec: &'a SecretSpec) -> Option<&'a str> {
         match &spec.location {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::Manifest;
 use super::allowed::Record;
-use super::{Location, Manifest};
 use crate::broker::id::EnvironmentId;
 
 /// How a line differs from when the manifest was last allowed.
@@ -53,7 +53,7 @@ pub(crate) fn of(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
     });
     groups.push(Group {
         title: "settings".to_owned(),
-        lines: settings(manifest),
+        lines: settings(manifest, before),
     });
     groups.push(Group {
         title: "no longer".to_owned(),
@@ -73,21 +73,22 @@ fn secrets(manifest: &Manifest, before: Option<&Record>) -> Vec<Group> {
             None => "from the default vault".to_owned(),
         };
         let source = manifest.shown_source(spec);
+        let place = manifest.place(spec);
         let line = SummaryLine {
             name: spec.name.to_string(),
             change: change(before, |record| {
                 record
                     .source(spec.name.as_str())
-                    .map(|known| known == source)
+                    .map(|known| known == place)
             }),
             what: shown(&source).into_owned(),
         };
-        let place = *places.entry(title.clone()).or_insert(groups.len());
-        if place == groups.len() {
+        let group = *places.entry(title.clone()).or_insert(groups.len());
+        if group == groups.len() {
             let lines = vec![];
             groups.push(Group { title, lines });
         }
-        groups[place].lines.push(line);
+        groups[group].lines.push(line);
     }
     groups
 }
@@ -110,39 +111,22 @@ fn plain(manifest: &Manifest, before: Option<&Record>) -> Vec<SummaryLine> {
     manifest.plain_values().map(line).collect()
 }
 
-fn settings(manifest: &Manifest) -> Vec<SummaryLine> {
-    let setting = |name: &str, what: String| SummaryLine {
-        name: name.to_owned(),
-        what,
-        change: Change::None,
+fn settings(manifest: &Manifest, before: Option<&Record>) -> Vec<SummaryLine> {
+    let line = |(key, what): (String, String)| SummaryLine {
+        change: change(before, |record| record.had_setting(&key, &what)),
+        name: key.split(' ').next().unwrap_or_default().to_owned(),
+        what: shown(&what).into_owned(),
     };
-    let account = manifest.account.as_deref();
-    let account = account.map(|account| setting("account", shown(account).into_owned()));
-    let needs_vault =
-        |spec: &&super::SecretSpec| matches!(spec.location, Location::Item { vault: None, .. });
-    let vault = manifest.vault.as_deref();
-    let vault = vault.filter(|_| !manifest.secrets.iter().any(|spec| needs_vault(&spec)));
-    let vault = vault.map(|vault| setting("vault", shown(vault).into_owned()));
-    let cache = manifest.cache.map(|cache| {
-        let kept = format!("kept by the kernel for {} s", cache.ttl.as_secs());
-        setting("cache", kept)
-    });
-    let host = |table: &'static str| {
-        move |spec: &super::HostSpec| {
-            setting(table, format!("{} asks for {}", spec.host, spec.secret))
-        }
-    };
-    let registries = manifest.registries.iter().map(host("registry"));
-    let git = manifest.git.iter().map(host("git"));
-    let all = [account, vault, cache].into_iter().flatten();
-    all.chain(registries).chain(git).collect()
+    manifest.shown_settings().into_iter().map(line).collect()
 }
 
 fn gone(manifest: &Manifest, before: Option<&Record>) -> Vec<SummaryLine> {
     let secrets = manifest.secrets.iter().map(|spec| spec.name.to_string());
     let plain = manifest.plain_values().map(|(name, _)| name);
     let environments = manifest.environments.iter().map(EnvironmentId::to_string);
-    let there: HashSet<String> = secrets.chain(plain).chain(environments).collect();
+    let settings = manifest.shown_settings().into_iter().map(|(key, _)| key);
+    let all = secrets.chain(plain).chain(environments).chain(settings);
+    let there: HashSet<String> = all.collect();
     let names = before.into_iter().flat_map(Record::names);
     names
         .filter(|name| !there.contains(*name))
