@@ -14,7 +14,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::records::{Held, Records};
 use crate::deploy::gateway::state::snapshot;
-use crate::deploy::gateway::{env, rollback, state};
+use crate::deploy::gateway::{container, env, rollback, state};
 use crate::deploy::host::{Program, disk};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,8 +57,11 @@ pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
         )
         .hint("run this on the host of the gateway"));
     }
-    let (id, unpacked) = unpack(cx, &archive)?;
     let mut records = Records::load(&cx.host, &cx.settings)?;
+    if records.current().is_none() {
+        refuse_unknown(cx, &records, &archive)?;
+    }
+    let (id, unpacked) = unpack(cx, &archive)?;
     let done = match records.current().cloned() {
         Some(current) => cx.host.wait(async {
             let engine = Engine::open(&cx.settings.engine).await?;
@@ -73,6 +76,31 @@ pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
         release,
         kept,
     })
+}
+
+/// Refuses where the records know no gateway and yet there is one: it would write on into the state that is
+/// taken from under it. Where no engine is, none runs.
+fn refuse_unknown(cx: &Context, records: &Records, archive: &Path) -> Result<()> {
+    let why = if records.pending.is_some() {
+        "an earlier run was cut off while it started the first gateway"
+    } else if cx.host.wait(gateway_is_alive(cx))? {
+        "a gateway runs here that the records do not know"
+    } else {
+        return Ok(());
+    };
+    Err(
+        Failure::new(format!("{why}; nothing was changed")).hint(format!(
+            "let bootstrap take it over first: openclaw-deploy bootstrap && openclaw-deploy restore {}",
+            archive.display()
+        )),
+    )
+}
+
+async fn gateway_is_alive(cx: &Context) -> Result<bool> {
+    match Engine::open_if_there(&cx.settings.engine).await? {
+        Some(engine) => container::is_any_alive(&engine).await,
+        None => Ok(false),
+    }
 }
 
 /// The texts of an archive that are no state; "" for one that is not in it.
@@ -233,9 +261,15 @@ fn told(text: &str) -> Records {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::{BufRead, BufReader, Write};
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::deploy::gateway::records::{Pending, tests::release};
+    use crate::deploy::settings::EngineAddress;
 
     const ARCHIVE: &str = "/root/a.tar.gz";
     const ENV: &str = "tree/home/deploy/openclaw/.env";
@@ -271,6 +305,94 @@ mod tests {
             let hint = why.hint.unwrap_or_default();
             assert!(hint.contains("tar --delete --file - home/deploy/openclaw/.env |"));
         }
+    }
+
+    /// A host below `root` whose engine lists these containers; without any there is no engine.
+    fn host_with(root: &Path, containers: Option<Value>) -> Context {
+        let socket = root.join("engine");
+        let mut cx = Context::below(root);
+        cx.settings.engine = EngineAddress::Socket(socket.clone());
+        if let Some(containers) = containers {
+            let listener = UnixListener::bind(socket).expect("bound");
+            std::thread::spawn(move || answer(&listener, &containers));
+        }
+        cx
+    }
+
+    /// Answers as an engine does, a connection a request.
+    fn answer(listener: &UnixListener, containers: &Value) {
+        for mut stream in listener.incoming().flatten() {
+            let lines = BufReader::new(&stream).lines().map_while(|it| it.ok());
+            let head: Vec<_> = lines.take_while(|it| !it.is_empty()).collect();
+            let body = match head.first() {
+                Some(line) if line.contains("/containers/json") => containers.to_string(),
+                _ => json!({"ApiVersion": "1.47"}).to_string(),
+            };
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+        }
+    }
+
+    fn gateway(state: &str) -> Value {
+        let labels = json!({
+            "com.docker.compose.project": "openclaw",
+            "com.docker.compose.service": "openclaw-gateway",
+            "com.docker.compose.oneoff": "False",
+        });
+        json!([{"Id": "a", "State": "running"}, {"Id": "b", "State": state, "Labels": labels}])
+    }
+
+    #[test]
+    fn a_gateway_that_the_records_do_not_know_is_not_restored_over() {
+        let restored = |containers: Option<Value>| {
+            let root = tempfile::tempdir().expect("a directory");
+            let cx = host_with(root.path(), containers);
+            let why = run(&cx, ARCHIVE.into()).err().expect("there is no archive");
+            let snapshots = cx.settings.records().join("snapshots");
+            (why, cx.host.exists(snapshots))
+        };
+        let unknown = "a gateway runs here that the records do not know; nothing was changed";
+        for state in ["running", "paused", "restarting"] {
+            let (why, began) = restored(Some(gateway(state)));
+            assert_eq!((why.what.as_str(), began), (unknown, false), "{state}");
+            let hint = why.hint.unwrap_or_default();
+            assert!(hint.ends_with("bootstrap && openclaw-deploy restore /root/a.tar.gz"));
+        }
+        let bare = [Some(gateway("exited")), Some(json!([])), None];
+        for (why, began) in bare.map(restored) {
+            assert!(began && why.what != unknown, "{}", why.what);
+        }
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_off_is_not_restored_over() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = host_with(root.path(), None);
+        let records = Records {
+            pending: Some(Pending {
+                release: release(1, "a"),
+                from: None,
+                snapshot: None,
+            }),
+            ..Records::default()
+        };
+        records.save(&cx.host, &cx.settings).expect("saved");
+        let why = run(&cx, ARCHIVE.into()).err().expect("refused");
+        assert!(why.what.contains("was cut off"), "{}", why.what);
+    }
+
+    #[test]
+    fn an_engine_that_listens_and_does_not_answer_is_not_taken_for_none() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = host_with(root.path(), None);
+        let listener = UnixListener::bind(root.path().join("engine")).expect("bound");
+        let hangs_up = std::thread::spawn(move || drop(listener.accept()));
+        let why = refuse_unknown(&cx, &Records::default(), Path::new(ARCHIVE));
+        assert!(why.is_err());
+        hangs_up.join().expect("it ends");
     }
 
     #[test]

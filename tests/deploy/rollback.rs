@@ -1,12 +1,13 @@
 //! Going back because a person says so, and having again what that took away.
 
-use crate::world::{STEPS, World, answering, hold, put, same, sh, text};
+use crate::world::{STEPS, World, answering, hold, inspect, put, same, sh, text};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
 pub const CHECKS: &[Check] = checks![
     a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go,
     a_backup_comes_back_where_it_was_made_and_on_a_bare_host,
+    a_gateway_that_the_records_do_not_know_is_not_restored_over,
 ];
 
 const NOTES: &str = "/home/deploy/.openclaw/notes";
@@ -101,6 +102,34 @@ fn a_backup_comes_back_where_it_was_made_and_on_a_bare_host(world: &World) -> Ou
     same("what was written", text(NOTES), "one\n".to_owned())?;
     let now = sh("grep TOKEN /home/deploy/openclaw/.env")?;
     same("the gateway's token", now, token)
+}
+
+fn a_gateway_that_the_records_do_not_know_is_not_restored_over(world: &World) -> Outcome {
+    let records = "/var/lib/openclaw-deploy/records.json";
+    sh("rm -rf /var/backups/openclaw")?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(&format!("echo one > {NOTES}; chown 1000:1000 {NOTES}"))?;
+    world.run(&["backup"]).exits(0)?;
+    sh(&format!(
+        "echo two > {NOTES}; mv {records} {records}.damaged"
+    ))?;
+    let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
+    let refused = world.run(&["restore"]);
+    refused
+        .exits(1)?
+        .says("a gateway runs here that the records do not know; nothing was changed")?
+        .says("openclaw-deploy bootstrap && openclaw-deploy restore /var/backups/openclaw/")?;
+    let after = inspect("{{.Id}} {{.State.StartedAt}}")?;
+    same("the gateway", after, before)?;
+    same("what was written", text(NOTES), "two\n".to_owned())?;
+    // As the hint says.
+    world.bootstrap("v1", &[]).exits(0)?;
+    world
+        .run(&["restore"])
+        .exits(0)?
+        .says("the gateway answers")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    same("what was written", text(NOTES), "one\n".to_owned())
 }
 
 /// Archives whose `.env` the deploy user had exchanged: nothing of them comes back, and nothing that root

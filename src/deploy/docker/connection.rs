@@ -46,6 +46,13 @@ pub(super) async fn connect(address: &EngineAddress) -> Result<Connection> {
     }
 }
 
+/// Whether nobody listens at this socket.
+pub(super) async fn is_deserted(path: &Path) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    let stream = tokio::net::UnixStream::connect(path).await;
+    stream.is_err_and(|why| matches!(why.kind(), NotFound | ConnectionRefused))
+}
+
 /// HTTP over this stream, which `client` carries where it is no socket.
 async fn over(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send,

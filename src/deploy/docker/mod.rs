@@ -126,6 +126,17 @@ impl Engine {
         Ok(engine)
     }
 
+    /// [`Engine::open`], or none where none listens at its socket. One that listens and does not answer
+    /// may still run containers, and is an error.
+    pub(crate) async fn open_if_there(address: &EngineAddress) -> Result<Option<Self>> {
+        if let EngineAddress::Socket(path) = address
+            && connection::is_deserted(path).await
+        {
+            return Ok(None);
+        }
+        Self::open(address).await.map(Some)
+    }
+
     /// Why another machine's engine is out of reach only the Docker client can tell.
     fn out_of_reach(&self, why: Failure) -> Failure {
         match &self.address {

@@ -32,6 +32,14 @@ pub(crate) async fn all(engine: &Engine) -> Result<Vec<(String, RuntimeKind)>> {
     Ok(ours.into_iter().map(|(kind, it)| (it.id, kind)).collect())
 }
 
+/// Whether one of them uses the state, or will by itself in a moment.
+pub(crate) async fn is_any_alive(engine: &Engine) -> Result<bool> {
+    let is_alive = |state: &str| matches!(state, "running" | "paused" | "restarting");
+    let all = engine.containers().await?;
+    let mut ours = all.iter().filter(|it| runtime_of(&it.labels).is_some());
+    Ok(ours.any(|it| is_alive(&it.state)))
+}
+
 /// The ids of those of [`all`] that this runs.
 pub(crate) async fn all_of(engine: &Engine, made_by: RuntimeKind) -> Result<Vec<String>> {
     let all = all(engine).await?.into_iter();
