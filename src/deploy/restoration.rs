@@ -68,7 +68,7 @@ pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
             let new = rollback::run(cx, &engine, &mut records, &current, Some(&id)).await?;
             Ok((Some(new), records.held_of(current.id).map(str::to_owned)))
         }),
-        None => on_bare_host(cx, &id, &unpacked).map(|kept| (None, kept)),
+        None => on_bare_host(cx, records, &id, &unpacked).map(|kept| (None, kept)),
     };
     let (release, kept) = done?;
     Ok(Restored {
@@ -217,21 +217,16 @@ fn refused(why: &Failure, archive: &Path, tree: &Path, path: &Path) -> Failure {
     ))
 }
 
-/// No gateway is known here: state, `.env` and records come back, the records last.
-fn on_bare_host(cx: &Context, id: &str, unpacked: &Unpacked) -> Result<Option<String>> {
-    let mut records = told(&unpacked.records);
-    let kept = match cx.host.names(cx.settings.state()).is_empty() {
-        true => None,
-        false => {
-            let kept = snapshot::new_id(cx, crate::base::units::now(), 0);
-            cx.host.wait(snapshot::take(cx, &kept))?;
-            records.held.push(Held {
-                snapshot: kept.clone(),
-                release: 0,
-            });
-            Some(kept)
-        }
-    };
+/// No gateway is known here: state, `.env` and records come back, the records last. A run that was cut off
+/// is done anew, and until then `here`, with what it kept, are the records.
+fn on_bare_host(
+    cx: &Context,
+    mut here: Records,
+    id: &str,
+    unpacked: &Unpacked,
+) -> Result<Option<String>> {
+    state::of(&cx.settings).repair(cx)?;
+    let kept = keep(cx, &mut here)?;
     cx.host.wait(state::of(&cx.settings).restore(cx, id))?;
     let text = &unpacked.env;
     let owner = env::owner(cx)?;
@@ -240,10 +235,34 @@ fn on_bare_host(cx: &Context, id: &str, unpacked: &Unpacked) -> Result<Option<St
         cx.host.directory(cx.settings.project(), access)?;
         env::write(cx, text, owner)?;
     }
+    let mut records = told(&unpacked.records);
+    records.held = here.held;
     records.save(&cx.host, &cx.settings)?;
-    let held: Vec<_> = kept.iter().cloned().collect();
-    snapshot::prune(cx, &held);
+    let held = records.held.into_iter().map(|it| it.snapshot);
+    snapshot::prune(cx, &held.collect::<Vec<_>>());
     Ok(kept)
+}
+
+/// Takes a snapshot of the state that is here, if there is any, and writes down that it is held: only then
+/// may another state take its place.
+fn keep(cx: &Context, here: &mut Records) -> Result<Option<String>> {
+    for held in &here.held {
+        cx.reporter.note(format!(
+            "what an earlier restore found is still kept as {0}; to let it go: openclaw-deploy rollback --forget {0}",
+            held.snapshot
+        ));
+    }
+    if cx.host.names(cx.settings.state()).is_empty() {
+        return Ok(None);
+    }
+    let kept = snapshot::new_id(cx, crate::base::units::now(), 0);
+    cx.host.wait(snapshot::take(cx, &kept))?;
+    here.held.push(Held {
+        snapshot: kept.clone(),
+        release: 0,
+    });
+    here.save(&cx.host, &cx.settings)?;
+    Ok(Some(kept))
 }
 
 /// The releases that the archive tells of. Of this host they know neither images nor snapshots.
@@ -393,6 +412,58 @@ mod tests {
         let why = refuse_unknown(&cx, &Records::default(), Path::new(ARCHIVE));
         assert!(why.is_err());
         hangs_up.join().expect("it ends");
+    }
+
+    /// A bare host with a state that says `old`, and a snapshot `archive` that says `new`.
+    fn bare_host(root: &Path) -> Context {
+        let cx = host_with(root, None);
+        let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+        let write = |path: PathBuf, text: &str| {
+            let path = cx.host.path(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(path, text).expect("written");
+        };
+        let passwd = format!("deploy:x:{user}:{group}::/home/deploy:/bin/sh\n");
+        write("/etc/passwd".into(), &passwd);
+        write(cx.settings.state().join("notes"), "old");
+        let snapshots = snapshot::directory(&cx).expect("made");
+        write(snapshots.join("archive/state/notes"), "new");
+        cx
+    }
+
+    fn notes_of(cx: &Context, state: impl AsRef<Path>) -> Option<String> {
+        let notes = cx.host.read(state.as_ref().join("notes"));
+        notes.expect("read")
+    }
+
+    #[test]
+    fn what_was_there_is_kept_though_a_restore_is_cut_off_between_its_renames() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = bare_host(root.path());
+        let here = || Records::load(&cx.host, &cx.settings).expect("loaded");
+        let unpacked = Unpacked {
+            env: String::new(),
+            records: json!({"bad": ["told"]}).to_string(),
+        };
+        // It ends before it puts anything in place, and then as if between the renames.
+        on_bare_host(&cx, here(), "none", &unpacked).expect_err("no such snapshot");
+        let (state, snapshots) = (cx.settings.state(), cx.settings.records().join("snapshots"));
+        let replaced = state.with_file_name(".openclaw.replaced");
+        cx.host.rename(&state, &replaced).expect("renamed");
+        assert!(here().bad.is_empty(), "the archive's records come last");
+
+        let kept = on_bare_host(&cx, here(), "archive", &unpacked).expect("restored");
+        assert_eq!(notes_of(&cx, &state).as_deref(), Some("new"));
+        assert!(!cx.host.exists(replaced));
+        let held = here().held.into_iter().map(|it| it.snapshot);
+        let held: Vec<_> = held.collect();
+        assert_eq!((held.len(), held.last()), (2, kept.as_ref()));
+        for snapshot in &held {
+            let was = notes_of(&cx, snapshots.join(snapshot).join("state"));
+            assert_eq!(was.as_deref(), Some("old"), "{snapshot}");
+        }
+        assert!(!cx.host.exists(snapshots.join("archive")));
+        assert_eq!(here().bad, ["told"]);
     }
 
     #[test]
