@@ -34,3 +34,37 @@ api_pages() { # api_pages PATH: all pages of a list as one array
 	done
 	printf '%s\n' "$all"
 }
+
+# Asked, not read from the event: a scheduled run's event says nothing about the repository.
+read_repository() { # sets repository, what GitHub says of REPOSITORY, and default_branch
+	repository=$(api GET "repos/$REPOSITORY") || die "cannot read about $REPOSITORY" 3
+	default_branch=$(jq -er .default_branch <<<"$repository") || die 'the repository has no default branch' 3
+}
+
+pinned_ref() { # the ref in REF_FILE, as this run has checked it out
+	[[ -f $REF_FILE ]] || die "there is no $REF_FILE" 2
+	only_line <"$REF_FILE" || die "$REF_FILE names no ref" 2
+}
+
+only_line() { grep -vE '^[[:space:]]*(#|$)'; }
+
+# Somebody may run an old run again, or one job of it, with the file of that day: what is pinned is what is pinned today.
+still_pinned() { # after read_repository; 1 when the default branch pins another ref by now, and says so
+	local ours today
+	ours=$(pinned_ref) || exit
+	today=$(api GET "repos/$REPOSITORY/contents/$REF_FILE?ref=$default_branch") || die "cannot read $REF_FILE of $default_branch" 3
+	[[ $(jq -r .content <<<"$today" | base64 --decode | only_line) != "$ours" ]] || return 0
+	warn "$REF_FILE has changed since: this run moves no tags"
+	return 1
+}
+
+package_path() { # of IMAGE; users and organisations have different doors
+	local kind package
+	kind=$(api GET "repos/$REPOSITORY" | jq -r '.owner.type // empty') || die 'cannot tell who owns the repository' 3
+	package=${IMAGE#*/*/}
+	case $kind in
+	Organization) printf 'orgs/%s/packages/container/%s' "${REPOSITORY%%/*}" "${package//\//%2F}" ;;
+	User) printf 'users/%s/packages/container/%s' "${REPOSITORY%%/*}" "${package//\//%2F}" ;;
+	*) die "unknown kind of owner: $kind" 3 ;;
+	esac
+}

@@ -20,20 +20,6 @@ set -euo pipefail
 # shellcheck source=github.sh
 . "$(dirname "$0")/github.sh"
 
-pinned_ref() {
-	[[ -f $REF_FILE ]] || die "there is no $REF_FILE" 2
-	only_line <"$REF_FILE" || die "$REF_FILE names no ref" 2
-}
-
-only_line() { grep -vE '^[[:space:]]*(#|$)'; }
-
-# Somebody may run an old run again, with the file of that day: what is pinned is what is pinned today.
-still_pinned() {
-	local today
-	today=$(api GET "repos/$REPOSITORY/contents/$REF_FILE?ref=$default_branch") || die "cannot read $REF_FILE of $default_branch" 3
-	[[ $(jq -r .content <<<"$today" | base64 --decode | only_line) == "$(pinned_ref)" ]]
-}
-
 check_ref() { # a tag, a branch or a commit, and nothing that git or a shell could read as more
 	matches "$1" '[A-Za-z0-9][A-Za-z0-9._/+-]{0,127}' || die 'the ref has characters or a length that no ref of OpenClaw has' 2
 	case $1 in
@@ -116,17 +102,12 @@ resolve "$ref"
 matches "$commit" '[0-9a-f]{40}' || die "upstream gave no commit for $ref" 3
 read_version
 
-# Asked, not read from the event: a scheduled run's event says nothing about the repository.
-repository=$(api GET "repos/$REPOSITORY") || die "cannot read about $REPOSITORY" 3
-default_branch=$(jq -er .default_branch <<<"$repository") || die 'the repository has no default branch' 3
+read_repository
 
 channel=default
 [[ -z ${INPUT_REF-} || $INPUT_REF == "$(pinned_ref)" ]] || channel=manual
 [[ $GIT_REF == "refs/heads/$default_branch" ]] || channel=trial
-if [[ $channel == default ]] && ! still_pinned; then
-	warn "$REF_FILE has changed since: this run moves no tags"
-	channel=trial
-fi
+[[ $channel != default ]] || still_pinned || channel=trial
 newest=$(newest_release)
 [[ $channel != default || $kind != tag || $version == "$newest" ]] || note "OpenClaw $newest is out; $REF_FILE pins $name"
 build=$RUN_NUMBER

@@ -20,17 +20,6 @@ need IMAGE REPOSITORY GITHUB_TOKEN GITHUB_API_URL
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-package_path() { # users and organisations have different doors
-	local kind package
-	kind=$(api GET "repos/$REPOSITORY" | jq -r '.owner.type // empty') || die 'cannot tell who owns the repository' 3
-	package=${IMAGE#*/*/}
-	case $kind in
-	Organization) printf 'orgs/%s/packages/container/%s' "${REPOSITORY%%/*}" "${package//\//%2F}" ;;
-	User) printf 'users/%s/packages/container/%s' "${REPOSITORY%%/*}" "${package//\//%2F}" ;;
-	*) die "unknown kind of owner: $kind" 3 ;;
-	esac
-}
-
 # A version whose manifest cannot be read could be the list that keeps others alive: then nothing is removed.
 read_manifests() {
 	local digest

@@ -170,6 +170,25 @@ refused() {
 	grep -q 'has changed since: this run moves no tags' "$RUNS/2.log"
 }
 
+@test "a job of an old run that is run again alone, with the answers of that day, moves nothing back" {
+	local before
+	pin "$BATS_TEST_TMPDIR/today" v2026.7.1-2
+	before="$(digest latest) $(digest 2026.7) $(digest 2026.7.1)"
+	workflow 1 --attempt 2 --event push --again promote
+	is 0 "$status"
+	is '["success"]' "$(jq -c '[.jobs[]] | unique' "$RUNS/1.json")"
+	is "$before" "$(digest latest) $(digest 2026.7) $(digest 2026.7.1)"
+	grep -q 'has changed since: this run moves no tags' "$RUNS/1.log"
+	run grep -cE '^\[(resolve|build|sign)\]' "$RUNS/1.log" # of the others none was run again
+	is 0 "$output"
+	# The pin is that of the day again; a later run has built the same commit.
+	pin "$REPO/.github/openclaw.ref" v2026.7.1
+	workflow 1 --attempt 3 --event push --again promote
+	is 0 "$status"
+	is "$before" "$(digest latest) $(digest 2026.7) $(digest 2026.7.1)"
+	grep -q -- '-r2 is of a later run: this run moves no tags' "$RUNS/1.log"
+}
+
 @test "a build's name is never used twice: the same run number again is refused" {
 	pin "$REPO/.github/openclaw.ref" v2026.7.1-2
 	expect_failure=1

@@ -9,12 +9,14 @@ setup_file() {
 	COMMIT=$(git --git-dir "$WORLD/git/openclaw.git" rev-parse 'refs/tags/v2026.6.9^{commit}')
 	for PLATFORM in $PLATFORMS; do PLATFORM=$PLATFORM GITHUB_OUTPUT=/dev/null "$PROJECT/shell/ci/build.sh" 2>/dev/null; done
 	export TAGS='{"build":"sha-1-r1","once":["sha-1"],"moving":["2026.6.9","latest"]}'
+	export CHANNEL=default REPOSITORY=promote/repo GITHUB_TOKEN=test-token REF_FILE=$BATS_FILE_TMPDIR/openclaw.ref
 }
 
 # Every test has its own folder of digests to spoil.
 setup() {
 	cp -r "$DIGESTS" "$BATS_TEST_TMPDIR/digests"
 	DIGESTS=$BATS_TEST_TMPDIR/digests
+	pin "$REF_FILE" v2026.6.9
 }
 
 absent() { # absent TAG: no such tag
@@ -122,6 +124,97 @@ absent() { # absent TAG: no such tag
 	is 0 "$status"
 	for tag in sha-1 2026.6.9 latest; do is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:$tag")"; done
 	[[ $output == *'| `sha-1` | stays with '* ]]
+}
+
+other_build() { # other_build BUILD: an image of its own, a list as ours are, with that name alone
+	printf 'FROM scratch\nLABEL build=%s\n' "$1" | docker buildx build --quiet --output type=image,push=true --tag "$IMAGE:part" - &>/dev/null
+	docker buildx imagetools create --tag "$IMAGE:$1" "$IMAGE:part" &>/dev/null
+}
+
+moved() { # moved TAG BUILD: as an earlier run left it
+	docker buildx imagetools create --tag "$IMAGE:$1" "$IMAGE:$2" &>/dev/null
+}
+
+# promoted CHANNEL BUILD MOVING…: what promote says to a plan of these, of the file's build
+promoted() {
+	docker buildx imagetools create --tag "$IMAGE:$2" "$IMAGE:sha-1-r1" &>/dev/null
+	run_ci promote "DIGEST=$(names "$IMAGE:sha-1-r1")" "CHANNEL=$1" \
+		"TAGS=$(jq -cn --arg build "$2" '{$build, once: [], moving: $ARGS.positional}' --args "${@:3}")"
+}
+
+@test "a default build whose pinned ref is no longer the one of the default branch sets and moves nothing" {
+	other_build sha-2-r2 && moved latest sha-2-r2
+	pin "$BATS_TEST_TMPDIR/today" v2026.7.1
+	run_ci promote "DIGEST=$(names "$IMAGE:sha-1-r1")" 'TAGS={"build":"sha-1-r1","once":["sha-9"],"moving":["2026.99","latest"]}'
+	is 0 "$status"
+	says 'has changed since: this run moves no tags'
+	[[ $output == *'| `latest` | left alone: another ref is pinned by now |'* ]]
+	is "$(names "$IMAGE:sha-2-r2")" "$(names "$IMAGE:latest")"
+	absent sha-9
+	absent 2026.99
+	pin "$REF_FILE" v2026.6.9 # the control
+	promoted default sha-1-r1 latest
+	is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:latest")"
+}
+
+@test "a build of another ref asks for no pin" {
+	pin "$BATS_TEST_TMPDIR/today" v2026.7.1
+	promoted manual sha-1-r1 2026.5.1
+	is 0 "$status"
+	is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:2026.5.1")"
+}
+
+@test "a GitHub that does not answer, and a file that is not there, move nothing" {
+	other_build sha-2-r2 && moved latest sha-2-r2
+	run_ci promote "DIGEST=$(names "$IMAGE:sha-1-r1")" GITHUB_TOKEN=wrong
+	fails 3 'cannot read about promote/repo'
+	run_ci promote "DIGEST=$(names "$IMAGE:sha-1-r1")" GITHUB_TOKEN=wrong CHANNEL=manual
+	is 3 "$status"
+	run_ci promote "DIGEST=$(names "$IMAGE:sha-1-r1")" REF_FILE=/nonexistent
+	fails 2 'there is no /nonexistent'
+	run_ci promote "DIGEST=$(names "$IMAGE:sha-1-r1")" CHANNEL=none
+	fails 2 'unknown CHANNEL'
+	is "$(names "$IMAGE:sha-2-r2")" "$(names "$IMAGE:latest")"
+}
+
+@test "no tag moves back to a build of an earlier run: numbers are compared, not texts" {
+	local build
+	for build in sha-abc-r10 sha-abc-r9.2; do
+		other_build "$build" && moved 2026.5.2 "$build" && moved latest "$build"
+		promoted default sha-abc-r9 2026.5.2 latest
+		is 0 "$status"
+		says "$build is of a later run: this run moves no tags"
+		is "$(names "$IMAGE:$build")" "$(names "$IMAGE:latest")"
+		is "$(names "$IMAGE:$build")" "$(names "$IMAGE:2026.5.2")"
+		[[ $output == *'| `latest` | stays with '* ]]
+	done
+	promoted default sha-abc-r11 2026.5.2 latest # the control
+	is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:latest")"
+	is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:2026.5.2")"
+}
+
+@test "one name of a later build of this commit is enough: latest follows neither, wherever it is" {
+	other_build sha-abd-r20 && moved 2026.5.3 sha-abd-r20
+	other_build sha-def-r21 && moved latest sha-def-r21
+	promoted default sha-abd-r19 2026.5.3 latest
+	is 0 "$status"
+	is "$(names "$IMAGE:sha-def-r21")" "$(names "$IMAGE:latest")"
+}
+
+@test "a later build of another commit keeps a branch and a release, but not what goes with the pin" {
+	local tag
+	other_build sha-def-r31
+	for tag in branch-main 2026.5.4; do
+		moved "$tag" sha-def-r31
+		promoted manual sha-abe-r30 "$tag"
+		is 0 "$status"
+		is "$(names "$IMAGE:sha-def-r31")" "$(names "$IMAGE:$tag")"
+	done
+	moved latest sha-def-r31 && moved 2026.5 sha-def-r31 # of a pin that was taken back
+	promoted default sha-abe-r30 2026.5 latest
+	is 0 "$status"
+	is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:latest")"
+	is "$(names "$IMAGE:sha-1-r1")" "$(names "$IMAGE:2026.5")"
 }
 
 @test "a build is told what it may bake in, and nothing else" {

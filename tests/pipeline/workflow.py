@@ -3,7 +3,9 @@
 Each job gets an empty workspace, an empty Docker configuration and only the environment that the workflow gives it.
 
 usage: workflow.py FILE --repo DIR --state DIR [--event NAME] [--ref REF] [--input K=V] [--var K=V] [--secret K=V]
-                   [--env K=V] [--run N] [--attempt N] [--scan FILE]
+                   [--env K=V] [--run N] [--attempt N] [--scan FILE] [--again JOB]
+--again does what "Re-run job" does: of the run whose state is in DIR, JOB and what waits for it run once more, as attempt N,
+with the commit and the other jobs' outputs of then.
 Prints {"jobs": {name: result}, "outputs": {name: {…}}, "summary": text} and ends with 1 if a job failed.
 """
 
@@ -29,8 +31,8 @@ class Job:
     def __init__(self, run, name, spec, matrix, number):
         self.run, self.name, self.spec = run, name, spec
         self.permissions = spec["permissions"]
-        self.workspace = os.path.join(run.state, f"{name}-{number}", "work")
-        home = os.path.join(run.state, f"{name}-{number}", "home")
+        folder = os.path.join(run.state, f"{name}-{number}" + f".{run.options.attempt}" * bool(run.options.again))
+        self.workspace, home = f"{folder}/work", f"{folder}/home"
         os.makedirs(self.workspace)
         os.makedirs(f"{home}/docker")
         shutil.copy(f"{os.environ['WORLD']}/docker.json", f"{home}/docker/config.json")  # where buildx lies, no password
@@ -92,8 +94,12 @@ class Run:
         self.spec, self.options, self.repo = spec, options, os.path.abspath(options.repo)
         self.state = os.path.abspath(options.state)
         self.artifacts, self.summary = f"{self.state}/artifacts", f"{self.state}/summary.md"
-        os.makedirs(self.artifacts)
+        os.makedirs(self.artifacts, exist_ok=bool(options.again))
         self.jobs = {}
+        if options.again:
+            self.summary = f"{self.state}/summary.{options.attempt}.md"
+            with open(f"{self.state}/jobs.json") as file:
+                self.jobs = self.without(json.load(file), options.again)
         self.github = {
             "repository": "Owner/Repo", "ref": options.ref, "ref_name": options.ref.split("/", 2)[2], "event_name": options.event,
             "run_id": options.run, "run_number": options.run, "run_attempt": options.attempt, "actor": "robot", "token": TOKEN,
@@ -110,12 +116,21 @@ class Run:
     def needs(self, spec):
         return {name: self.jobs[name] for name in self.before(spec)}
 
+    def without(self, jobs, name):
+        later = [other for other, spec in self.spec["jobs"].items() if name in self.before(spec)]
+        jobs = {other: job for other, job in jobs.items() if other != name}
+        for other in later:
+            jobs = self.without(jobs, other)
+        return jobs
+
     def execute(self):
-        waiting = dict(self.spec["jobs"])
+        waiting = {name: spec for name, spec in self.spec["jobs"].items() if name not in self.jobs}
         while waiting:
             name = next(name for name, spec in waiting.items() if set(self.before(spec)) <= set(self.jobs))
             result, outputs = self.job(name, waiting.pop(name))
             self.jobs[name] = {"result": result, "outputs": outputs}
+        with open(f"{self.state}/jobs.json", "w") as file:
+            json.dump(self.jobs, file)
         return self.jobs
 
     def job(self, name, spec):
@@ -150,6 +165,7 @@ def main():
     parser.add_argument("--run", type=int, default=1)
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--scan")
+    parser.add_argument("--again")
     for name in ("input", "var", "secret", "env"):
         parser.add_argument(f"--{name}", action="append", default=[], type=lambda pair: tuple(pair.split("=", 1)))
     options = parser.parse_args()
