@@ -68,3 +68,13 @@ package_path() { # of IMAGE; users and organisations have different doors
 	*) die "unknown kind of owner: $kind" 3 ;;
 	esac
 }
+
+newest_version() { # newest_version TAG: whether no tag of REPOSITORY is a later version; a pre-release is nobody's latest
+	local tags newest
+	matches "$1" 'v[0-9]+\.[0-9]+\.[0-9]+' || return 1
+	tags=$(api_pages "repos/$REPOSITORY/tags") || die "cannot list the tags of $REPOSITORY" 3
+	newest=$({ jq -r '.[].name' <<<"$tags" && echo "$1"; } | grep -xE 'v[0-9]+\.[0-9]+\.[0-9]+' | sort -V | tail -n 1)
+	[[ $newest != "$1" ]] || return 0
+	note "$newest is there already: $1 does not become the latest"
+	return 1
+}

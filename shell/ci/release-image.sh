@@ -5,11 +5,14 @@
 #      TAG          of the release, v and the package's version
 #      REGISTRY     where to, such as ghcr.io
 #      REPOSITORY   owner/name
+#      GITHUB_TOKEN, GITHUB_API_URL   only the newest version becomes latest, so the others are asked for
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=github.sh
+. "$(dirname "$0")/github.sh"
 
-need OUT TAG REGISTRY REPOSITORY
+need OUT TAG REGISTRY REPOSITORY GITHUB_TOKEN GITHUB_API_URL
 matches "$TAG" 'v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?' || die "$TAG is no version" 2
 name=$REGISTRY/$(printf '%s' "$REPOSITORY" | tr '[:upper:]' '[:lower:]')/oc-secrets
 work=$(mktemp -d)
@@ -27,5 +30,5 @@ USER 65532:65532
 ENTRYPOINT ["/usr/bin/oc-secrets"]
 END
 tags=(--tag "$name:${TAG#v}")
-[[ $TAG == *-* ]] || tags+=(--tag "$name:latest") # a pre-release is nobody's latest
+! newest_version "$TAG" || tags+=(--tag "$name:latest")
 docker buildx build --platform linux/amd64,linux/arm64 --provenance mode=max --push "${tags[@]}" "$work" || die 'cannot build or push the image' 3

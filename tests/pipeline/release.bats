@@ -15,6 +15,11 @@ setup_file() {
 setup() {
 	cd "$CRATE"
 	export SIGNER=release TARGET=$host TAG=v1.2.3 OUT=$BATS_FILE_TMPDIR/dist
+	tagged v1.2.3
+}
+
+tagged() { # tagged TAG…: the version tags of the repository
+	jq -cn '$ARGS.positional' --args "$@" | github POST test/tags --data-binary @-
 }
 
 @test "a static build is packed: all programs, readme, licence, in one folder" {
@@ -124,13 +129,66 @@ holding() {
 	fails 1 'not those that were sealed'
 	is "$before" "$(github GET test/state | jq '.releases | length')"
 	run_ci release-publish REPOSITORY=Owner/Repo GITHUB_TOKEN=wrong
+	fails 3 'cannot list the tags'
+	run_ci release-publish TAG=v1.3.0-rc.1 REPOSITORY=Owner/Repo GITHUB_TOKEN=wrong
 	fails 3 'cannot open the release'
+	is "$before" "$(github GET test/state | jq '.releases | length')"
 }
 
 @test "a pre-release is marked as one" {
 	run_ci release-publish TAG=v1.3.0-rc.1 REPOSITORY=Owner/Repo GITHUB_TOKEN=test-token
 	is 0 "$status"
-	is true "$(github GET test/state | jq '.releases[-1].prerelease')"
+	is 'true "false"' "$(github GET test/state | jq -r '.releases[-1] | "\(.prerelease) \(.make_latest | tojson)"')"
+}
+
+# makes_latest TAG: what GitHub is told when TAG is published
+makes_latest() {
+	run_ci release-publish "TAG=$1" REPOSITORY=Owner/Repo GITHUB_TOKEN=test-token
+	is 0 "$status"
+	github GET test/state | jq -c '.releases[-1] | [.tag_name, .make_latest]'
+}
+
+@test "only the newest version is told to GitHub as the latest release" {
+	tagged v2.0.0 v1.2.4 v1.2.3
+	is '["v1.2.4","false"]' "$(makes_latest v1.2.4)"
+	is '["v2.0.0","true"]' "$(makes_latest v2.0.0)"
+	tagged v1.9.0 v1.10.0 v2.0.0-rc.1 vanilla not-a-version # versions, not texts, and neither pre-releases nor other tags
+	is '["v1.9.0","false"]' "$(makes_latest v1.9.0)"
+	is '["v1.10.0","true"]' "$(makes_latest v1.10.0)"
+	mapfile -t many < <(printf 'v1.0.%s\n' {1..150})
+	tagged "${many[@]}" v3.0.0 # on the second page
+	is '["v2.0.0","false"]' "$(makes_latest v2.0.0)"
+}
+
+# released TAG: the image of that release, of programs that say which it is
+released() {
+	local cpu folder
+	for cpu in x86_64 aarch64; do
+		folder=$BATS_TEST_TMPDIR/$1/oc-secrets-$cpu-unknown-linux-musl
+		mkdir -p "$folder" && echo "$1" >"$folder/oc-secrets"
+		tar -czf "$folder.tar.gz" -C "${folder%/*}" "${folder##*/}"
+	done
+	run_ci release-image "TAG=$1" "OUT=$BATS_TEST_TMPDIR/$1" REPOSITORY=Owner/Line GITHUB_TOKEN=test-token
+	is 0 "$status"
+}
+
+@test "only the newest version becomes the image's latest" {
+	local name=$REGISTRY/owner/line/oc-secrets
+	tagged v1.2.3 v2.0.0
+	released v2.0.0
+	tagged v1.2.3 v2.0.0 v1.2.4
+	released v1.2.4
+	says 'v2.0.0 is there already: v1.2.4 does not become the latest'
+	is "$(names "$name:2.0.0")" "$(names "$name:latest")"
+	[[ $(names "$name:1.2.4") != "$(names "$name:2.0.0")" ]]
+	tagged v1.2.4 v2.0.0 v2.1.0-rc.1
+	released v2.1.0-rc.1
+	is "$(names "$name:2.0.0")" "$(names "$name:latest")"
+	tagged v1.2.4 v2.0.0 v2.1.0-rc.1 v2.1.0
+	released v2.1.0
+	is "$(names "$name:2.1.0")" "$(names "$name:latest")"
+	run_ci release-image TAG=v2.1.0 "OUT=$BATS_TEST_TMPDIR/v2.1.0" REPOSITORY=Owner/Line GITHUB_TOKEN=wrong
+	fails 3 'cannot list the tags'
 }
 
 @test "a static program at a fixed address is not released" {

@@ -108,6 +108,11 @@ def list_runs(match, query, _body):
     return 200, {"total_count": len(runs), "workflow_runs": runs[(page - 1) * size : page * size]}
 
 
+def list_tags(_match, query, _body):
+    size, page = int(query.get("per_page", 30)), int(query.get("page", 1))
+    return 200, [{"name": name} for name in getattr(server, "tags", [])][(page - 1) * size : page * size]
+
+
 def list_issues(_match, query, _body):
     return 200, [i for i in issues if i["state"] == query["state"] and query["labels"] in i["labels"]][: int(query["per_page"])]
 
@@ -156,12 +161,14 @@ ROUTES = [
     ("POST", REPO + "/issues", open_issue),
     ("POST", REPO + r"/issues/(\d+)/comments", comment),
     ("PATCH", REPO + r"/issues/(\d+)", change_issue),
+    ("GET", REPO + "/tags", list_tags),
     ("POST", REPO + "/releases", open_release),
     ("POST", r"/uploads/releases/(\d+)/assets", upload),
     ("PATCH", REPO + r"/releases/(\d+)", change_release),
     # For the tests alone: what happened so far.
     ("GET", "/test/state", lambda *_: (200, {"issues": issues, "releases": releases, "slack": getattr(server, "slack", None)})),
     ("POST", "/test/pinned", lambda _m, _q, body: (200, setattr(server, "pinned", base64.encodebytes(body).decode()))),
+    ("POST", "/test/tags", lambda _m, _q, body: (200, setattr(server, "tags", json.loads(body)))),
     ("POST", "/test/runs", lambda _m, _q, body: (200, setattr(server, "runs", json.loads(body)))),
     ("POST", "/test/also-remove", lambda _m, _q, body: (200, setattr(server, "also", json.loads(body)))),
     ("POST", "/test/repository", lambda _m, _q, body: (200, REPOSITORY.update(json.loads(body)))),
