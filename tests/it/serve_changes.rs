@@ -142,6 +142,24 @@ fn a_manifest_that_changes_while_op_runs_decides_what_is_answered() {
 }
 
 #[test]
+fn a_name_that_goes_while_it_is_asked_for_takes_no_other_with_it() {
+    let sandbox = sandbox();
+    let broker = Broker::start(&sandbox);
+    sandbox.mode("latency=1000");
+    let mut stream = connect(&broker, "gateway");
+    stream
+        .write_all(b"oc-secrets/1 get\nTELEGRAM_BOT_TOKEN\nGONE\n\n")
+        .expect("asked");
+    until("op runs", || sandbox.calls().len() == 1);
+    let without = MANIFEST
+        .replace("GONE = \"op://Vault/Gone/f\"\n", "")
+        .replace(", \"GONE\"", "");
+    reload(&sandbox, &broker, &without);
+    let answer = rest(stream);
+    assert!(answer.contains(CANARY), "{answer}: {}", broker.log());
+}
+
+#[test]
 fn what_goes_while_the_rest_is_asked_for_is_asked_for_too() {
     let sandbox = sandbox();
     let broker = Broker::start(&sandbox);
@@ -188,9 +206,9 @@ fn killed_under_load_it_leaves_no_half_answer_and_starts_anew() {
     let socket = broker.socket("mail");
     let whole = b"oc-secrets/1 ok ";
     let stop = AtomicBool::new(false);
-    let (answers, halves) = std::thread::scope(|scope| {
+    let (answers, others) = std::thread::scope(|scope| {
         let asks = || {
-            let (mut answers, mut halves) = (0, 0);
+            let (mut answers, mut others) = (0, vec![]);
             while !stop.load(Ordering::Relaxed) {
                 let Ok(mut stream) = UnixStream::connect(&socket) else {
                     continue;
@@ -201,9 +219,13 @@ fn killed_under_load_it_leaves_no_half_answer_and_starts_anew() {
                 }
                 let complete = answer.starts_with(whole) && answer.ends_with(b"mail\n\"1\"");
                 answers += u32::from(complete);
-                halves += u32::from(!complete && !answer.is_empty());
+                if !complete && !answer.is_empty() {
+                    others.push(String::from_utf8_lossy(&answer).into_owned());
+                }
+                // 6,000 questions a minute are answered, which the fastest machines ask in half a second.
+                std::thread::sleep(Duration::from_millis(1));
             }
-            (answers, halves)
+            (answers, others)
         };
         let all: Vec<_> = (0..4).map(|_| scope.spawn(asks)).collect();
         std::thread::sleep(Duration::from_millis(500));
@@ -215,9 +237,11 @@ fn killed_under_load_it_leaves_no_half_answer_and_starts_anew() {
         }
         stop.store(true, Ordering::Relaxed);
         let all = all.into_iter().map(|one| one.join().expect("asked"));
-        all.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        all.fold((0, vec![]), |sum, one| {
+            (sum.0 + one.0, [sum.1, one.1].concat())
+        })
     });
-    assert_eq!(halves, 0);
+    assert!(others.is_empty(), "{others:?}");
     assert!(answers > 20, "{answers}");
     sandbox.assert_nothing_is_left();
 }

@@ -72,7 +72,7 @@ fn is_asked(state: &State, flight: &Flight, name: &EnvName) -> bool {
 }
 
 /// Asks as long as there is somebody who waits: in turn for all at once, and for one set of names
-/// whose call with others has failed. So nobody waits for more than one such set of somebody else.
+/// whose call with others has failed. So nobody waits for more than one such set of each other client.
 pub(super) async fn run(state: Rc<State>) {
     let mut turns = Turns::default();
     loop {
@@ -134,7 +134,8 @@ async fn alone(state: &State, turns: &mut Turns) {
 }
 
 /// Asks `op` for what all in `batch` want, and answers them. Who has asked for other names than those
-/// of a call that fails waits for one without the others, unless it would fail in the same way.
+/// of a call that fails waits for one without the others, unless it would fail in the same way. Where
+/// token or manifest have changed meanwhile all are told so, to ask anew.
 async fn call(state: &State, batch: Vec<Waiter>) {
     let mut names: Vec<EnvName> = batch.iter().flat_map(|one| one.names.clone()).collect();
     names.sort();
@@ -156,14 +157,13 @@ async fn call(state: &State, batch: Vec<Waiter>) {
     if let Err(Error::Interrupted { signal }) = answer {
         let _ = state.signals.send(signal);
         if signal == libc::SIGHUP {
-            // They are asked for again, by the manifest as it is then.
             state.is_past(generation).await;
-            wait(state, waiting);
+            deliver(&Rc::new(Err(Error::Cancelled)), waiting);
         }
         return;
     }
     if sessions != state.sessions.get() {
-        wait(state, waiting);
+        deliver(&Rc::new(Err(Error::Cancelled)), waiting);
         return;
     }
     let (told, others): (Vec<_>, Vec<_>) = match &answer {

@@ -38,7 +38,9 @@ pub(super) async fn find(
     told: &mut Told,
 ) -> Result<Vec<Outcome>, Error> {
     let mut got: Vec<(EnvName, Outcome)> = vec![];
-    // Again where what was kept has gone while `op` was asked for the rest.
+    let mut is_again = false;
+    // Again where what was kept has gone while `op` was asked for the rest, and where token or manifest
+    // have changed meanwhile.
     loop {
         let Some(client) = still(state, client) else {
             return Ok(names.iter().map(|_| Err(ABSENT)).collect());
@@ -49,10 +51,13 @@ pub(super) async fn find(
             return Ok(outcomes(state, &client, names, &got, now, told));
         }
         let sessions = state.sessions.get();
-        let answer = ask(state, &client, &missing, told).await?;
-        if sessions != state.sessions.get() {
+        let answer = ask(state, &client, &missing, is_again, told).await;
+        is_again = true;
+        if sessions != state.sessions.get() || matches!(answer, Err(Error::Cancelled)) {
             got.clear(); // by a token or a manifest from before
+            continue;
         }
+        let answer = answer?;
         for name in missing {
             let outcome = answer.iter().find(|(asked, _)| *asked == name);
             let outcome = outcome.map_or(Err(ABSENT), |(_, outcome)| outcome.clone());
@@ -123,11 +128,16 @@ fn plain(trouble: Trouble) -> Trouble {
     }
 }
 
-/// What `op` says of `missing`, or old values where it cannot be asked.
+/// What `op` says of `missing`, or old values where it cannot be asked. What is asked again for the same
+/// question does not count as another call.
+///
+/// # Errors
+/// [`Error::Cancelled`] where token or manifest have changed meanwhile.
 async fn ask(
     state: &Rc<State>,
     client: &Client,
     missing: &[EnvName],
+    is_again: bool,
     told: &mut Told,
 ) -> Result<Vec<(EnvName, Outcome)>, Error> {
     let now = Moment::now();
@@ -137,7 +147,10 @@ async fn ask(
         .held_up(&client.spec.name, missing, now);
     let failure = match held_up {
         Some(error) => error,
-        None if !asker::is_under_way(state, missing) && !client.calls.borrow_mut().take(now) => {
+        None if !is_again
+            && !asker::is_under_way(state, missing)
+            && !client.calls.borrow_mut().take(now) =>
+        {
             Error::Relayed {
                 text: "too many calls of `op` in a minute".to_owned(),
                 hint: None,
@@ -158,6 +171,7 @@ async fn ask(
                         let wanted = |(name, _): &&(EnvName, Outcome)| missing.contains(name);
                         return Ok(outcomes.iter().filter(wanted).cloned().collect());
                     }
+                    Err(Error::Cancelled) => return Err(Error::Cancelled),
                     Err(error) => relayed(error),
                 },
                 Ok(Err(_)) => Error::system("answer", "the broker is ending"),
