@@ -24,7 +24,7 @@ newer_build() {
 	! matches "$1" 'latest|[0-9]+\.[0-9]+' || builds=${build%-r*}
 	newest=$(jq -r --arg digest "$2" --arg builds "^$builds-r(?<run>[0-9]+([.][0-9]+)?)$" \
 		'.[] | select(.name == $digest) | .metadata.container.tags[] | select(test($builds)) | "\(capture($builds).run) \(.)"' <<<"$versions" |
-		sort -V | tail -n 1)
+		sort -V | tail -n 1) || die 'cannot read the versions' 3
 	[[ -n $newest && ${newest% *} != "${build##*-r}" ]] || return 0
 	[[ $(printf '%s\n' "${newest% *}" "${build##*-r}" | sort -V | tail -n 1) != "${newest% *}" ]] || printf '%s' "${newest#* }"
 }
@@ -63,7 +63,7 @@ for tag in "${moving[@]}"; do
 		package=$(package_path) || exit
 		versions=$(api_pages "$package/versions") || die 'cannot list the versions' 3
 	fi
-	newer=${newer:-$(newer_build "$tag" "$found")}
+	[[ -n $newer ]] || newer=$(newer_build "$tag" "$found") || exit
 done
 
 for tag in "${once[@]}"; do

@@ -18,7 +18,7 @@ use crate::broker::op::token_source::TokenSource;
 use crate::broker::op::{Mode, Op};
 use crate::broker::session::Session;
 
-/// How long `op` may take where nobody has to answer a prompt, and `--timeout` says nothing else.
+/// How long `op` may take where nobody has to answer a prompt, and nobody chose another time.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The version from which on it reports every error of the server.

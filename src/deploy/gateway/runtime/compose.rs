@@ -168,7 +168,7 @@ async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<Stri
     let up = ["up", "--no-start", "--remove-orphans"];
     let answer = compose(cx, release, &up).await?;
     if !answer.ok() {
-        return Err(refused(cx, &answer));
+        return Err(refused(cx, release, &answer));
     }
     let mut made = container::all_of(engine, RuntimeKind::Compose)
         .await?
@@ -194,7 +194,7 @@ async fn preflight(cx: &Context, release: &Release) -> Result<()> {
     match answer.ok() {
         true => Ok(()),
         false => {
-            let why = refused(cx, &answer);
+            let why = refused(cx, release, &answer);
             Err(Failure {
                 what: format!("{}; the gateway was not touched", why.what),
                 ..why
@@ -220,7 +220,7 @@ fn is_plain(env: &str) -> bool {
 }
 
 /// What Compose says of `.env` repeats the line, and so a secret: only its number is told.
-fn refused(cx: &Context, answer: &ProgramOutput) -> Failure {
+fn refused(cx: &Context, release: &Release, answer: &ProgramOutput) -> Failure {
     let said = answer.last_line();
     let file = env::path(cx).display().to_string();
     if !answer.stderr.contains(".env") && !answer.stderr.contains("quoted value") {
@@ -235,6 +235,8 @@ fn refused(cx: &Context, answer: &ProgramOutput) -> Failure {
     let number = answer.stderr.split("line ").nth(1).unwrap_or_default();
     let number: String = number.chars().take_while(char::is_ascii_digit).collect();
     let line = match number.as_str() {
+        // Compose has read it without some of its lines.
+        _ if !release.left_out.is_empty() => String::new(),
         "" => String::new(),
         number => format!(":{number}"),
     };

@@ -15,19 +15,23 @@ pub(super) fn command(cx: &Context, words: &str) -> Result<String> {
     Ok(command_of(&program(cx)?, words, config))
 }
 
-/// Where this program stays.
+/// Where this program stays, if nobody else can write it there.
 fn program(cx: &Context) -> Result<PathBuf> {
-    if cx.host.exists(INSTALLED) {
-        return Ok(PathBuf::from(INSTALLED));
-    }
     let hint = || format!("put it where it stays: install openclaw-deploy {INSTALLED}");
-    let program = std::env::current_exe()
-        .map_err(|why| Failure::system("find this program", why).hint(hint()))?;
-    file_ownership::path(&program).map_err(|why| {
+    let program = match cx.host.exists(INSTALLED) {
+        true => cx.host.path(INSTALLED),
+        false => std::env::current_exe()
+            .map_err(|why| Failure::system("find this program", why).hint(hint()))?,
+    };
+    let canonical = file_ownership::path(&program).map_err(|why| {
         let program = program.display();
         let what = format!("a timer is not to run {program} as root: {why}");
         Failure::new(what).hint(hint())
-    })
+    })?;
+    match cx.host.exists(INSTALLED) {
+        true => Ok(PathBuf::from(INSTALLED)),
+        false => Ok(canonical),
+    }
 }
 
 fn command_of(program: &Path, words: &str, config: Option<&Path>) -> String {
