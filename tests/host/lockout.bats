@@ -218,6 +218,23 @@ killed_in_the_middle() {
 	outcome 9 ssh unchanged
 }
 
+@test "killed in the middle, a next run that fails too brings back what was there before both" {
+	printf '#!/bin/sh\nexit 1\n' >"$GUEST/root/usr/local/bin/broken-shell"
+	chmod 0755 "$GUEST/root/usr/local/bin/broken-shell"
+	killed_in_the_middle
+	run root_gets_in
+	[ "$status" -eq 255 ]
+	guest usermod --shell /usr/local/bin/broken-shell deploy
+	run harden
+	[ "$status" -eq 1 ]
+	outcome 9 ssh failed
+	[[ $output == *'deploy cannot log in to'* ]]
+	guest usermod --shell /bin/bash deploy
+	as_before
+	run guest systemctl is-active openclaw-deploy-ssh-revert.timer
+	[ "$status" -ne 0 ]
+}
+
 @test "killed in the middle, and nobody comes back: the change takes itself back" {
 	killed_in_the_middle
 	run root_gets_in

@@ -60,7 +60,7 @@ impl Step for Ssh {
 
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let host = &cx.host;
-        RollbackTimer::disarm(host)?;
+        RollbackTimer::bring_forward(host)?;
         let state = SshState::of(cx)?;
         if let Some(reason) = state.obstacle() {
             return Err(Failure::new(reason)

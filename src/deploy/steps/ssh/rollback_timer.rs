@@ -25,6 +25,15 @@ impl RollbackTimer {
         systemd::is_active(host, &format!("{UNIT}.timer"))
     }
 
+    /// Has the timer of an interrupted run, if there is one, undo at once what nobody has tested. Only then is the file what
+    /// it was before.
+    pub(super) fn bring_forward(host: &Host) -> Result<()> {
+        if Self::armed(host) {
+            systemd::systemctl(host, &["start", &format!("{UNIT}.service")])?;
+        }
+        Self::disarm(host)
+    }
+
     /// Saves the file as it is now and starts the timer. If that fails, nothing may be changed.
     pub(super) fn arm(host: &Host, file: &'static str, service: &'static str) -> Result<Self> {
         let before = host.read(file)?;
