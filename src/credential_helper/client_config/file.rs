@@ -5,6 +5,7 @@
 //! lock: what was exchanged is looked at afterwards, and what they wrote in the meantime is put back
 //! and changed in its turn.
 
+use std::fmt::Display;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -142,11 +143,18 @@ fn put_back(aside: NamedTempFile, target: &Path) -> std::io::Result<()> {
     let Err(lost) = aside.persist_noclobber(target) else {
         return Ok(());
     };
-    let why = reason(&lost.error);
-    let kept = keep(lost.file, target)?.display().to_string();
-    Err(std::io::Error::other(format!(
-        "{why}; what was in it is in {kept}"
-    )))
+    Err(kept(reason(&lost.error), lost.file, target))
+}
+
+/// The error of something that cannot be put back, and where it is kept.
+fn kept(why: impl Display, file: NamedTempFile, target: &Path) -> std::io::Error {
+    match keep(file, target) {
+        Ok(path) => {
+            let path = path.display();
+            std::io::Error::other(format!("{why}; what was in it is in {path}"))
+        }
+        Err(lost) => lost,
+    }
 }
 
 /// Keeps a temporary file by a name that [`remove_leftovers`] does not take for one.
@@ -212,12 +220,18 @@ fn put(target: &Path, before: Option<&str>, after: &str) -> std::io::Result<bool
     if holds(temporary.path(), before) {
         return Ok(true);
     }
-    // Somebody wrote in between: it goes back. If that takes away what is newer still, that goes back.
-    exchange(temporary.path(), target)?;
-    if !holds(temporary.path(), after) {
-        exchange(temporary.path(), target)?;
-    }
-    Ok(false)
+    give_back(temporary, target, after).map(|()| false)
+}
+
+/// Gives back what somebody wrote in between; if that takes away what is newer still than `ours`, that too. What
+/// cannot be given back is kept.
+fn give_back(temporary: NamedTempFile, target: &Path, ours: &str) -> std::io::Result<()> {
+    let swap = || exchange(temporary.path(), target);
+    let given = swap().and_then(|()| match holds(temporary.path(), ours) {
+        true => Ok(()),
+        false => swap(),
+    });
+    given.map_err(|why| kept(why, temporary, target))
 }
 
 /// The second best: between the look and the renaming a foreign edit can still be lost.
@@ -476,6 +490,28 @@ mod tests {
         let error = put_back(aside(), &file).expect_err("not put back");
         // Another edit removes what killed ones left.
         replace(&file, "new").expect("replaced");
+        let text = error.to_string();
+        let (_, kept) = text.split_once("is in ").expect("a path");
+        assert_eq!(fs::read_to_string(kept).expect("kept"), "the login");
+    }
+
+    #[test]
+    fn what_was_written_in_between_and_cannot_be_given_back_is_kept() {
+        let place = place();
+        let file = place.path().join("f");
+        let theirs = || {
+            let mut made = NamedTempFile::new_in(place.path()).expect("made");
+            made.write_all(b"the login").expect("written");
+            made
+        };
+        for (there, left) in [("ours", "the login"), ("newer", "newer")] {
+            fs::write(&file, there).expect("written");
+            give_back(theirs(), &file, "ours").expect("the control");
+            assert_eq!(fs::read_to_string(&file).expect("read"), left);
+            assert_eq!(names(place.path()), ["f"]);
+        }
+        fs::remove_file(&file).expect("removed");
+        let error = give_back(theirs(), &file, "ours").expect_err("nothing to exchange it with");
         let text = error.to_string();
         let (_, kept) = text.split_once("is in ").expect("a path");
         assert_eq!(fs::read_to_string(kept).expect("kept"), "the login");

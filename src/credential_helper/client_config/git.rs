@@ -1,19 +1,13 @@
-//! The credential helpers of git, host by host: read and changed by `git config` itself, so that
-//! whatever else is in its files stays as it is.
+//! The credential helpers of git, host by host.
 //!
 //! Ours is added to those that are there. Only `store` is left out for the host: git hands every
 //! password that worked to all helpers, and that one writes it unencrypted into a file. A key with
 //! a `*`, a user or a path counts for the host too; it is left as it is, since it is also others'.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::{Output, Stdio};
-
+use super::git_config::{GitConfig, Setting, exactly};
 use super::git_key::{EVERYWHERE, Reach, host_of, own, reach};
-use super::location;
 use crate::base::environment::Lookup;
-use crate::base::error::{Error, Result};
-use crate::base::program;
+use crate::base::error::Result;
 use crate::base::shell_quote;
 use crate::broker::registry::HostPort;
 
@@ -23,24 +17,8 @@ pub(crate) const HELPER: &str = "git-credential-oc";
 /// The part of it that git's files hold.
 const OURS: &str = "oc";
 
-/// How `git config --unset-all` ends where nothing is like what was named.
-const NOTHING_THERE: i32 = 5;
-
-/// git, and where it finds the user's files.
-pub(crate) struct Git {
-    program: PathBuf,
-    environment: Vec<(&'static str, OsString)>,
-}
-
-/// What decides where git's files are.
-const GIVEN: [&str; 6] = [
-    "HOME",
-    "XDG_CONFIG_HOME",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_CONFIG_NOSYSTEM",
-    "PATH",
-];
+/// git, and what it asks for credentials.
+pub(crate) struct Git(GitConfig);
 
 /// What git would ask for one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,28 +42,15 @@ pub(crate) struct Store {
     pub removal: String,
 }
 
-/// A setting as git lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Setting {
-    /// The file in which it stands.
-    file: String,
-    key: String,
-    value: String,
-}
-
 impl Git {
     /// Finds git.
     pub(crate) fn find(lookup: Lookup<'_>) -> Option<Self> {
-        let given = GIVEN.iter().filter_map(|name| Some((*name, lookup(name)?)));
-        Some(Self {
-            program: location::on_path(lookup, "git")?,
-            environment: given.collect(),
-        })
+        GitConfig::find(lookup).map(Self)
     }
 
     /// What git would ask for `host`.
     pub(crate) fn asks(&self, host: &HostPort) -> Result<Asks> {
-        let settings = self.settings()?;
+        let settings = self.0.settings()?;
         let helpers = effective(&settings, host);
         let stores = helpers.iter().filter(|helper| is_store(helper.value()));
         let everywhere = helpers.iter().filter(|helper| helper.reach == Reach::All);
@@ -105,112 +70,48 @@ impl Git {
 
     /// Adds our helper for `host`; tells whether that changed anything.
     pub(crate) fn install(&self, host: &HostPort) -> Result<bool> {
-        let before = self.settings()?;
+        let before = self.0.settings()?;
         let mut settings = before.clone();
-        let file = self.file()?;
+        let file = self.0.file()?;
         if is_overruled(&settings, host, &file) {
             // git removes a section that is empty, and makes the next one at the end of its file.
             self.uninstall(host)?;
-            settings = self.settings()?;
+            settings = self.0.settings()?;
         }
         for value in &additions(&settings, host, &file) {
-            self.add(&own(host), value)?;
+            self.0.add(&own(host), value)?;
         }
-        Ok(self.settings()? != before)
+        Ok(self.0.settings()? != before)
     }
 
     /// Removes our helper for `host`, and what [`Self::install`] wrote beside it.
     pub(crate) fn uninstall(&self, host: &HostPort) -> Result<bool> {
-        let before = self.settings()?;
+        let before = self.0.settings()?;
         for one in removals(&before, host) {
-            self.remove(one)?;
+            self.0.remove(one)?;
         }
-        Ok(self.settings()? != before)
+        Ok(self.0.settings()? != before)
     }
 
     /// Removes our helper where it stands for every host; tells whether it did.
     pub(crate) fn uninstall_everywhere(&self) -> Result<bool> {
-        let before = self.settings()?;
+        let before = self.0.settings()?;
         let ours = |one: &&Setting| one.key == EVERYWHERE && is_ours(&one.value);
         for one in before.iter().filter(ours) {
-            self.remove(one)?;
+            self.0.remove(one)?;
         }
-        Ok(self.settings()? != before)
+        Ok(self.0.settings()? != before)
     }
 
     /// The hosts for which our helper is asked by a key of their own.
     pub(crate) fn hosts(&self) -> Result<Vec<HostPort>> {
-        let settings = self.settings()?;
+        let settings = self.0.settings()?;
         let ours = settings.iter().filter(|one| is_ours(&one.value));
         let mut hosts: Vec<HostPort> = ours.filter_map(|one| host_of(&one.key)).collect();
         hosts.sort();
         hosts.dedup();
         Ok(hosts)
     }
-
-    /// All settings of the system and the user, in the order in which git reads them.
-    fn settings(&self) -> Result<Vec<Setting>> {
-        let output = self.run(&["config", "--null", "--show-origin", "--list"])?;
-        Ok(parse(&output))
-    }
-
-    /// The user's file, as git names it: where a setting is added. Empty where nothing stands in it yet.
-    fn file(&self) -> Result<String> {
-        let words = ["config", "--global", "--null", "--show-origin", "--list"];
-        // git also fails where there is no such file.
-        let settings = parse(&self.output(&words)?.stdout);
-        let last = settings.into_iter().next_back();
-        Ok(last.map(|one| one.file).unwrap_or_default())
-    }
-
-    /// Adds `value` in the user's file.
-    fn add(&self, key: &str, value: &str) -> Result<()> {
-        let words = ["config", "--global", "--add", key, value];
-        self.run(&words).map(drop)
-    }
-
-    /// Removes a setting from the user's file; it may stand elsewhere, or be gone with one like it.
-    fn remove(&self, one: &Setting) -> Result<()> {
-        let value = exactly(&one.value);
-        let words = ["config", "--global", "--unset-all", &one.key, &value];
-        let output = self.output(&words)?;
-        match output.status.code() {
-            Some(NOTHING_THERE) => Ok(()),
-            _ => succeeded(output).map(drop),
-        }
-    }
-
-    fn run(&self, words: &[&str]) -> Result<Vec<u8>> {
-        succeeded(self.output(words)?)
-    }
-
-    fn output(&self, words: &[&str]) -> Result<Output> {
-        let environment = self.environment.iter().map(|(name, value)| (*name, value));
-        // Not in a repository, whose own settings count nowhere else.
-        program::command(&self.program, environment)
-            .args(words)
-            .current_dir("/")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .output()
-            .map_err(failed)
-    }
-}
-
-/// The output of a git that did what it was told.
-fn succeeded(output: Output) -> Result<Vec<u8>> {
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(match said.lines().next() {
-        Some(line) => failed(line.trim_start_matches("error: ")),
-        None => failed(output.status),
-    })
-}
-
-fn failed(why: impl std::fmt::Display) -> Error {
-    Error::system("run `git config`", why)
 }
 
 impl From<&Setting> for Store {
@@ -230,23 +131,6 @@ impl From<&Setting> for Store {
             removal: shell_quote::command(words),
         }
     }
-}
-
-/// `file:PATH NUL key LF value NUL` …; a key without a value is `true` for git, and no helper.
-fn parse(listing: &[u8]) -> Vec<Setting> {
-    let text = String::from_utf8_lossy(listing);
-    let mut parts = text.split('\0');
-    let mut settings = vec![];
-    while let (Some(origin), Some(entry)) = (parts.next(), parts.next()) {
-        if let Some((key, value)) = entry.split_once('\n') {
-            settings.push(Setting {
-                file: origin.strip_prefix("file:").unwrap_or(origin).to_owned(),
-                key: key.to_owned(),
-                value: value.to_owned(),
-            });
-        }
-    }
-    settings
 }
 
 /// A helper that git asks for a host.
@@ -283,11 +167,17 @@ fn effective<'a>(settings: &'a [Setting], host: &HostPort) -> Vec<Helper<'a>> {
 /// Whether `store` stands behind the host's own key in `file`, so that nothing added there takes it
 /// away.
 fn is_overruled(settings: &[Setting], host: &HostPort, file: &str) -> bool {
-    let own = own(host);
-    let is_own = |one: &Setting| one.key == own && one.file == file;
-    let end = settings.iter().rposition(is_own);
+    let end = end(settings, host, file);
     let mut stores = effective(settings, host).into_iter();
     stores.any(|helper| is_store(helper.value()) && end.is_some_and(|end| helper.at > end))
+}
+
+/// The place of the last setting of the host's own key in `file`: git adds the next one behind it, and where there is
+/// none at the end.
+fn end(settings: &[Setting], host: &HostPort, file: &str) -> Option<usize> {
+    let own = own(host);
+    let is_own = |one: &Setting| one.key == own && one.file == file;
+    settings.iter().rposition(is_own)
 }
 
 /// What is to be added for `host` to `file`, so that ours is asked and `store` is not.
@@ -295,13 +185,14 @@ fn additions(settings: &[Setting], host: &HostPort, file: &str) -> Vec<String> {
     let helpers = effective(settings, host);
     let stored = helpers.iter().any(|helper| is_store(helper.value()));
     let all = helpers.iter().filter(|helper| helper.reach == Reach::All);
-    let all: Vec<&str> = all.map(Helper::value).collect();
-    let ours = all.iter().any(|helper| is_ours(helper));
+    let ours = all.clone().any(|helper| is_ours(helper.value()));
     match (ours, stored && !is_overruled(settings, host, file)) {
         (true, false) => vec![],
         (false, false) => vec![OURS.to_owned()],
         (_, true) => {
-            let kept = all.into_iter();
+            // What stands behind it git asks anyway.
+            let before = |at| end(settings, host, file).is_none_or(|end| at < end);
+            let kept = all.filter(|helper| before(helper.at)).map(Helper::value);
             let kept = kept.filter(|helper| !is_store(helper) && !is_ours(helper));
             let all = std::iter::once("").chain(kept).chain([OURS]);
             all.map(str::to_owned).collect()
@@ -349,26 +240,9 @@ fn is_store(helper: &str) -> bool {
     }
 }
 
-/// The regular expression that matches this value alone.
-fn exactly(value: &str) -> String {
-    let mut expression = String::from("^");
-    for letter in value.chars() {
-        if !letter.is_alphanumeric() && letter.is_ascii() {
-            expression.push_str(
-                &format!("[{letter}]")
-                    .replace("[^]", "\\^")
-                    .replace("[\\]", "\\\\"),
-            );
-        } else {
-            expression.push(letter);
-        }
-    }
-    expression.push('$');
-    expression
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::git_config::parse;
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
@@ -423,6 +297,14 @@ mod tests {
     }
 
     #[test]
+    fn what_git_asks_anyway_behind_our_key_is_not_copied_before_it() {
+        let all = settings(&[(EVERYWHERE, "store"), (HERE, "!gh"), (EVERYWHERE, "cache")]);
+        assert_eq!(added(&all), ["", "!gh", "oc"]);
+        let all = settings(&[(EVERYWHERE, "store"), (EVERYWHERE, "cache")]);
+        assert_eq!(added(&all), ["", "cache", "oc"], "the control");
+    }
+
+    #[test]
     fn what_stands_behind_our_key_is_not_taken_away_by_more_of_it() {
         const PATTERN: &str = "credential.https://*.com.helper";
         const USER: &str = "credential.https://me@github.com.helper";
@@ -471,12 +353,5 @@ mod tests {
         let by_path = settings(&[(HERE, "/usr/bin/git-credential-oc"), (HERE, "oc")]);
         assert_eq!(gone(&by_path), ["/usr/bin/git-credential-oc", "oc"]);
         assert!(removals(&settings(&both), &github()).is_empty());
-    }
-
-    #[test]
-    fn a_value_is_matched_as_a_whole_and_as_it_is() {
-        assert_eq!(exactly("oc"), "^oc$");
-        assert_eq!(exactly(""), "^$");
-        assert_eq!(exactly("a b.^\\"), "^a[ ]b[.]\\^\\\\$");
     }
 }

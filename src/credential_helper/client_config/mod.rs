@@ -6,5 +6,6 @@ pub(crate) mod file;
 pub(crate) mod disabled_hosts;
 pub(crate) mod before;
 pub(crate) mod docker;
+mod git_config;
 mod git_key;
 pub(crate) mod git;
