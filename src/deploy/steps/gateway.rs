@@ -39,6 +39,8 @@ const SETTLED: Duration = Duration::from_secs(30);
 pub(crate) struct Gateway {
     /// What `check` saw, for `apply`.
     seen: RefCell<Option<(Engine, ResolvedImage)>>,
+    /// The engine that `apply` used, for `verify`: to ask another time what it is would take longer than the rest.
+    used: RefCell<Option<Engine>>,
 }
 
 impl Step for Gateway {
@@ -53,12 +55,18 @@ impl Step for Gateway {
     fn apply(&self, cx: &Context) -> Result<Option<String>> {
         let seen = self.seen.borrow_mut().take();
         let (engine, seen) = seen.ok_or_else(|| Failure::new("check did not run"))?;
-        cx.host.wait(provide(cx, &engine, seen)).map(Some)
+        let provided = cx.host.wait(provide(cx, &engine, seen));
+        *self.used.borrow_mut() = Some(engine);
+        provided.map(Some)
     }
 
     fn verify(&self, cx: &Context) -> Result<()> {
+        let used = self.used.borrow_mut().take();
         cx.host.wait(async {
-            let engine = Engine::open(&cx.settings.engine).await?;
+            let engine = match used {
+                Some(engine) => engine,
+                None => Engine::open(&cx.settings.engine).await?,
+            };
             let deadline = Instant::now() + SETTLED;
             while !observe(cx, &engine).await?.healthy {
                 if Instant::now() >= deadline {
