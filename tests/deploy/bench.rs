@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Outcome;
 use crate::world::{GOOD, Ran, World, finish, sh, text};
 
 /// The host's side of the gateway, as a person would set it up.
@@ -21,7 +22,9 @@ pub fn run(world: &World, runs: usize) -> Result<(), String> {
     cold(world, runs)?;
     again(world, runs)?;
     way_back(world, runs, "v4", "exits")?;
-    way_back(world, runs, "v3", "never answers")
+    way_back(world, runs, "v3", "never answers")?;
+    status(world, runs)?;
+    rollback(world, runs)
 }
 
 fn row(what: &str, value: String, target: &str) {
@@ -144,6 +147,83 @@ fn way_back(world: &World, runs: usize, tag: &str, how: &str) -> Result<(), Stri
         "<= 3 s + its start",
     );
     Ok(())
+}
+
+/// What a person asks most, with two releases.
+fn status(world: &World, runs: usize) -> Result<(), String> {
+    let mut took = Vec::new();
+    for _ in 0..runs {
+        let ran = finish(world.command(None, &["status"]));
+        took.push(ran.exits(0)?.says("release")?.took);
+    }
+    let milliseconds = median(took) * 1000.0;
+    row("status", format!("{milliseconds:.0} ms"), "<= 50 ms");
+    Ok(())
+}
+
+/// Back to the version before, with hardly any state and with 1 GB of it: what that adds, against a copy by hand on the
+/// same disk.
+fn rollback(world: &World, runs: usize) -> Result<(), String> {
+    world.reset()?;
+    let root = world.scratch.join("root");
+    let root = root.display();
+    sh(&format!(
+        "mkdir -p {root}/etc && cp /etc/passwd /etc/group {root}/etc && install -d -o 1001 -g 1001 {root}/home/deploy"
+    ))?;
+    let below = format!("--root={root}");
+    let run = |args: &[&str]| finish(world.command(Some(GOOD), &[args, &[&below]].concat()));
+    let deploy = |tag: &str| {
+        let image = world.image(tag);
+        let ran = run(&["bootstrap", "--only", "files,gateway", "--image", &image]);
+        ran.exits(0).map(drop)
+    };
+    let timed = || run(&["rollback", "--yes"]).exits(0).map(|it| it.took);
+    deploy("v1")?;
+    deploy("v2")?;
+    let small: Result<_, _> = (0..runs).map(|_| timed()).collect();
+    let small = median(small?);
+    row(
+        "rollback with a few files of state",
+        format!("{small:.2} s"),
+        "",
+    );
+    // One snapshot has it, and so has what is there.
+    for tag in ["v5", "v6"] {
+        sh(&format!(
+            "for i in $(seq 1000); do head -c 1M /dev/urandom > {root}{STATE}/large$i; done; chown -R 1000:1000 {root}{STATE}"
+        ))?;
+        deploy(tag)?;
+    }
+    let (mut by_hand, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        calm()?;
+        let start = Instant::now();
+        sh(&format!(
+            "cp -a --reflink=auto {root}{STATE} {root}/copy && sync -f {root}"
+        ))?;
+        by_hand.push(start.elapsed().as_secs_f64());
+        sh(&format!("rm -r {root}/copy"))?;
+        calm()?;
+        ours.push(timed()?);
+    }
+    let (by_hand, ours) = (median(by_hand), median(ours));
+    row(
+        "cp -a --reflink=auto of 1 GB of state, and sync",
+        format!("{by_hand:.2} s"),
+        "",
+    );
+    let adds = (ours - small) / by_hand;
+    row(
+        "rollback with 1 GB of state, and what that adds",
+        format!("{ours:.2} s, {adds:.2} x"),
+        "<= 1.2 x",
+    );
+    Ok(())
+}
+
+/// Waits until the kernel lets a writer of some gigabytes go on at once again.
+fn calm() -> Outcome {
+    sh("sync; sleep 8").map(drop)
 }
 
 /// When the version under trial failed: it ended, or its two seconds are over.

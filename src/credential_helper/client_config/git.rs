@@ -172,11 +172,12 @@ fn is_overruled(settings: &[Setting], host: &HostPort, file: &str) -> bool {
     stores.any(|helper| is_store(helper.value()) && end.is_some_and(|end| helper.at > end))
 }
 
-/// The place of the last setting of the host's own key in `file`: git adds the next one behind it, and where there is
-/// none at the end.
+/// The place of the last setting in the host's own section of `file`: git adds the next one behind it, and where there
+/// is none at the end.
 fn end(settings: &[Setting], host: &HostPort, file: &str) -> Option<usize> {
     let own = own(host);
-    let is_own = |one: &Setting| one.key == own && one.file == file;
+    let section = |key: &str| key.rsplit_once('.').map(|(section, _)| section.to_owned());
+    let is_own = |one: &Setting| section(&one.key) == section(&own) && one.file == file;
     settings.iter().rposition(is_own)
 }
 
@@ -191,7 +192,7 @@ fn additions(settings: &[Setting], host: &HostPort, file: &str) -> Vec<String> {
         (false, false) => vec![OURS.to_owned()],
         (_, true) => {
             // What stands behind it git asks anyway.
-            let before = |at| end(settings, host, file).is_none_or(|end| at < end);
+            let before = |at| end(settings, host, file).is_none_or(|end| at <= end);
             let kept = all.filter(|helper| before(helper.at)).map(Helper::value);
             let kept = kept.filter(|helper| !is_store(helper) && !is_ours(helper));
             let all = std::iter::once("").chain(kept).chain([OURS]);
@@ -302,6 +303,10 @@ mod tests {
         assert_eq!(added(&all), ["", "!gh", "oc"]);
         let all = settings(&[(EVERYWHERE, "store"), (EVERYWHERE, "cache")]);
         assert_eq!(added(&all), ["", "cache", "oc"], "the control");
+        // A section without a helper is one too: what is added stands there.
+        let user = ("credential.https://github.com.username", "me");
+        let behind = settings(&[user, (EVERYWHERE, "store")]);
+        assert!(is_overruled(&behind, &github(), FILE));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Going back because a person says so: `openclaw-deploy rollback`.
 //!
-//! The state as it is now is copied first, so that this too can be taken back; and the change
+//! The state as it is now is kept first, so that this too can be taken back; and the change
 //! is written down as any other, so that a run that is killed here is mended by the next.
 
 use serde_json::json;

@@ -18,7 +18,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use super::directory_entry::DirectoryEntry;
-use super::{system, tree_copy};
+use super::system;
+use super::tree_copy::{self, Files};
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::host::{Access, Host};
 
@@ -222,15 +223,22 @@ impl Host {
 
     /// Copies the directory at `path`, and all below it on the same file system, to `name` in `into`. It is
     /// somebody else's, who may exchange what is in it meanwhile: no link is followed.
-    pub(crate) async fn copy_tree(&self, path: &Path, into: &File, name: &str) -> Result<()> {
+    pub(crate) async fn copy_tree(
+        &self,
+        path: &Path,
+        into: &File,
+        name: &str,
+        files: Files,
+    ) -> Result<()> {
         let from = self.held_directory(path)?;
         let fail = |why: io::Error| Failure::file("copy", path, why);
         let (into, name) = (into.try_clone().map_err(fail)?, OsString::from(name));
         // Ends the copy too where nobody waits for it any more.
         let stop = StopOnDrop::default();
         let stopped = stop.0.clone();
-        let work =
-            tokio::task::spawn_blocking(move || tree_copy::copy(&from, &into, &name, &stopped));
+        let work = tokio::task::spawn_blocking(move || {
+            tree_copy::copy(&from, &into, &name, files, &stopped)
+        });
         let done = async { Ok(work.await.unwrap_or_else(|why| Err(io::Error::other(why)))) };
         self.unless_interrupted(done).await?.map_err(fail)
     }

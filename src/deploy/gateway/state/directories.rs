@@ -57,15 +57,18 @@ impl Storage for Directories {
         _: &'a Engine,
         records: &'a Records,
         release: &'a Release,
-        _: Option<&'a str>,
+        state: Option<&'a str>,
     ) -> Boxed<'a, Option<String>> {
         Box::pin(async move {
             let before = records.pending.as_ref().and_then(|it| it.snapshot.clone());
-            if let Some(id) = before.filter(|id| snapshot::exists(cx, id)) {
-                return Ok(Some(id));
-            }
+            let before = before.filter(|id| snapshot::exists(cx, id));
             let id = snapshot::new_id(cx, now(), release.id);
-            snapshot::take(cx, &id).await?;
+            match (before, state) {
+                (Some(before), Some(_)) => return Ok(Some(before)),
+                (Some(before), None) => snapshot::copy_of(cx, &id, &before).await?,
+                (None, Some(state)) => snapshot::take_before(cx, &id, state).await?,
+                (None, None) => snapshot::take(cx, &id).await?,
+            }
             Ok(Some(id))
         })
     }

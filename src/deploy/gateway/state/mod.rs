@@ -1,6 +1,6 @@
 //! The state of the gateway from one release to the next, and its snapshots.
 //!
-//! On this machine the state is in directories: a snapshot is a copy, which is put back
+//! On this machine the state is in directories: a snapshot is a copy, of which a copy is put back
 //! ([`directories`]). On a remote engine every release has volumes of its own: a new one starts
 //! with a copy, and what it was copied from is the snapshot, untouched ([`volumes`]). Which of them
 //! it is follows from the engine, and is decided in [`of`] alone. A snapshot is taken while the
