@@ -105,6 +105,15 @@ pub(crate) async fn before_way_back(cx: &Context, image: &str, failure: &Failure
     warn(cx, run(cx, "pre-failure", facts).await);
 }
 
+/// Runs `post-failure` for a nightly backup that failed.
+///
+/// # Errors
+/// When the hook is not to be run, or fails.
+pub(crate) async fn after_backup_failed(cx: &Context) -> Result<()> {
+    let facts = vec![("EVENT", "backup-failed".to_owned())];
+    run(cx, "post-failure", facts).await
+}
+
 /// What `doctor` has to say of them: their names, or the first that would not be run, and why.
 pub(crate) fn diagnose(host: &Host) -> Result<String> {
     let names = host.names(PLACE);

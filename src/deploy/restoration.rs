@@ -395,6 +395,7 @@ mod tests {
                 release: release(1, "a"),
                 from: None,
                 snapshot: None,
+                brings_back: None,
             }),
             ..Records::default()
         };

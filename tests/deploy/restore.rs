@@ -13,6 +13,7 @@ use crate::{Check, Outcome, checks};
 pub const CHECKS: &[Check] = checks![
     a_gateway_that_crashed_and_was_restarted_is_healthy,
     a_gateway_that_others_started_is_put_back_when_ours_fails,
+    a_gateway_whose_state_is_elsewhere_is_left_alone_until_it_is_brought_along,
     a_restore_that_fails_or_is_interrupted_loses_no_state,
     an_unreadable_env_file_and_a_port_in_use_are_seen_before_the_stop,
 ];
@@ -42,6 +43,36 @@ fn a_gateway_that_crashed_and_was_restarted_is_healthy(world: &World) -> Outcome
         inspect("{{.Id}} {{.State.StartedAt}}")?,
         before,
     )
+}
+
+/// As upstream's own Compose file has it: the same names, and the state in another folder.
+fn a_gateway_whose_state_is_elsewhere_is_left_alone_until_it_is_brought_along(
+    world: &World,
+) -> Outcome {
+    sh(&format!(
+        "docker pull -q {0} && install -d -o 1000 -g 1000 /home/theirs && echo theirs >/home/theirs/notes && mkdir -p /run/theirs",
+        world.image("v1")
+    ))?;
+    let theirs = format!(
+        "services: {{openclaw-gateway: {{image: \"{}\", ports: [\"127.0.0.1:18789:18789\"], volumes: [\"/home/theirs:/home/node/.openclaw\"]}}}}\n",
+        world.image("v1")
+    );
+    put("/run/theirs/compose.yaml", &theirs)?;
+    sh("docker compose -p openclaw -f /run/theirs/compose.yaml up -d")?;
+    hold(
+        wait_for(20, || answering() == "v1"),
+        "theirs does not answer",
+    )?;
+    let before = inspect("{{.Id}} {{.State.StartedAt}}")?;
+    let run = world.bootstrap("v2", &[]);
+    run.exits(1)?.says("has its state in /home/theirs")?;
+    same("theirs", inspect("{{.Id}} {{.State.StartedAt}}")?, before)?;
+    let hint = run.err.split("run this again: ").nth(1).unwrap_or_default();
+    sh(hint.lines().next().unwrap_or_default())?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    same("who answers", answering(), "v2".to_owned())?;
+    let notes = text("/home/deploy/.openclaw/notes");
+    same("what theirs had", notes.as_str(), "theirs\n")
 }
 
 /// As the scripts that this program replaces ran it: built here, and with a `compose.yaml` of its own.

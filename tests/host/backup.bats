@@ -190,6 +190,34 @@ sabotage() {
 	[ ! -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
 }
 
+@test "one that fails by night tells the hook, unless others could have written that" {
+	deploy bootstrap --only upkeep >/dev/null
+	guest mkdir -p /etc/openclaw-deploy/hooks
+	printf '#!/bin/sh\nenv >/srv/told\n' >"$GUEST/root/etc/openclaw-deploy/hooks/post-failure"
+	chmod 0755 "$GUEST/root/etc/openclaw-deploy/hooks/post-failure"
+	guest ln -sf /srv/elsewhere /home/deploy/openclaw/.env
+	run guest systemctl start openclaw-backup.service
+	[ "$status" -ne 0 ]
+	for _ in {1..100}; do
+		grep -qs '^OPENCLAW_EVENT=backup-failed$' "$GUEST/root/srv/told" && break
+		sleep 0.1
+	done
+	grep -q '^OPENCLAW_EVENT=backup-failed$' "$GUEST/root/srv/told"
+	guest rm /srv/told
+	chmod 0777 "$GUEST/root/etc/openclaw-deploy/hooks/post-failure"
+	run guest systemctl start openclaw-backup.service
+	[ "$status" -ne 0 ]
+	for _ in {1..100}; do
+		[[ $(guest journalctl --unit openclaw-backup-failed) != *'post-failure is not run'* ]] || break
+		sleep 0.1
+	done
+	[[ $(guest journalctl --unit openclaw-backup-failed) == *'post-failure is not run'* ]]
+	[ ! -e "$GUEST/root/srv/told" ]
+	guest rm -r /etc/openclaw-deploy/hooks /home/deploy/openclaw/.env
+	# systemd counts starts, whoever asks for them.
+	guest systemctl reset-failed openclaw-backup.service
+}
+
 @test "the timer's service reads the configuration that the bootstrap read" {
 	printf '[host]\nbackup_keep = 1\n' >"$GUEST/root/root/other 100%.toml"
 	sleep 1

@@ -137,6 +137,9 @@ pub(super) enum Command {
         /// Only start what an interrupted backup left stopped
         #[arg(long)]
         resume: bool,
+        /// Only run the hook for one that failed, as the unit of step 8 does
+        #[arg(long, hide = true)]
+        failed: bool,
         /// Wait for another run to end
         #[arg(long)]
         wait: bool,

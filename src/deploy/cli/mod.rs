@@ -121,7 +121,8 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
         Command::Console { args } => inside::console(cx, args),
         Command::ReloadSecrets => reload_secrets(cx),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
-        Command::Backup { resume, wait } => back_up(cx, *resume, *wait),
+        Command::Backup { failed: true, .. } => tell_of_backup(cx),
+        Command::Backup { resume, wait, .. } => back_up(cx, *resume, *wait),
         Command::Restore {
             archive, yes, wait, ..
         } => restore::restore(cx, archive, *yes, *wait),
@@ -190,6 +191,12 @@ fn facts(cx: &Context, ran: &[Ran]) -> Vec<Fact> {
         }
     }
     all
+}
+
+/// What runs after a nightly backup that failed.
+fn tell_of_backup(cx: &Context) -> Result<Exit> {
+    let told = cx.host.wait(hooks::after_backup_failed(cx));
+    told.map(|()| Exit::Done)
 }
 
 /// What the timer of step 8 runs.

@@ -43,6 +43,8 @@ pub(crate) struct Container {
     pub health: Option<String>,
     /// The host's address and port of every port that is published, or will be when it starts.
     pub published: Vec<(String, u16)>,
+    /// What it has from outside: where it sees it, and the host's directory or the volume's name.
+    pub mounts: Vec<(String, String)>,
     /// Its labels.
     pub labels: Labels,
     /// Whether the kernel ended it for lack of memory.
@@ -140,6 +142,16 @@ fn bindings(ports: &Value) -> Vec<(String, u16)> {
         .collect()
 }
 
+fn mounts(json: &Value) -> Vec<(String, String)> {
+    let all = json.as_array().into_iter().flatten();
+    let source = |it: &Value| match it["Type"].as_str() {
+        Some("volume") => text(&it["Name"]),
+        _ => text(&it["Source"]),
+    };
+    all.map(|it| (text(&it["Destination"]), source(it)))
+        .collect()
+}
+
 fn labels(json: &Value) -> Labels {
     let all = json.as_object().into_iter().flatten();
     all.map(|(name, value)| (name.clone(), text(value)))
@@ -164,6 +176,7 @@ fn container(json: &Value) -> Container {
         started: text(&state["StartedAt"]),
         health: state["Health"]["Status"].as_str().map(str::to_owned),
         published,
+        mounts: mounts(&json["Mounts"]),
         labels: labels(&json["Config"]["Labels"]),
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or(false),
         without_capabilities: has(&host["CapDrop"], "ALL"),

@@ -117,6 +117,9 @@ pub(crate) struct Pending {
     pub from: Option<u64>,
     /// The snapshot of its state, once it is complete.
     pub snapshot: Option<String>,
+    /// The snapshot that a rollback brings back.
+    #[serde(default)]
+    pub brings_back: Option<String>,
 }
 
 impl Release {
@@ -209,6 +212,17 @@ impl Records {
         let before = self.held.len();
         self.held.retain(|it| it.snapshot != snapshot);
         self.held.len() < before
+    }
+
+    /// Holds the state that `release` takes the place of, until the user lets it go, where `state` comes back with it;
+    /// that one needs it no more.
+    pub(crate) fn hold(&mut self, release: &Release, state: Option<&str>) {
+        let Some(state) = state else { return };
+        self.let_go(state);
+        let from = self.current().map(|it| it.id);
+        if let (Some(release), Some(snapshot)) = (from, release.snapshot.clone()) {
+            self.held.push(Held { snapshot, release });
+        }
     }
 
     /// Remembers an image as bad.

@@ -35,6 +35,7 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
         cx.reporter.note("the new version answers; keeping it");
         let mut release = pending.release;
         release.snapshot = pending.snapshot;
+        records.hold(&release, pending.brings_back.as_deref());
         return upgrade::finish(cx, engine, records, release, sign).await;
     }
     let snapshot = pending.snapshot.as_deref();

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::records::{Held, Pending, Records, Release};
+use super::records::{Pending, Records, Release};
 use crate::base::units::now;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -38,6 +38,7 @@ pub(crate) async fn run(
         release: release.clone(),
         from: records.current().map(|it| it.id),
         snapshot: kept,
+        brings_back: state.map(str::to_owned),
     });
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);
@@ -48,22 +49,11 @@ pub(crate) async fn run(
         "event": "rollback", "to": target.id, "cause": "asked", "outcome": "answered",
     }));
     let id = release.id;
-    hold(records, &release, state);
+    records.hold(&release, state);
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
     state::prune(cx, engine, records).await;
     Ok(id)
-}
-
-/// The state that was taken away is held until the user lets it go; one that was brought back needs that
-/// no more.
-fn hold(records: &mut Records, release: &Release, state: Option<&str>) {
-    let Some(state) = state else { return };
-    records.let_go(state);
-    let from = records.current().map(|it| it.id);
-    if let (Some(release), Some(snapshot)) = (from, release.snapshot.clone()) {
-        records.held.push(Held { snapshot, release });
-    }
 }
 
 /// Replaces what runs, or restores it.

@@ -100,6 +100,7 @@ pub(crate) async fn upgrade(
         release: release.clone(),
         from,
         snapshot: None,
+        brings_back: None,
     });
     records.save(&cx.host, &cx.settings)?;
     let known = match (from, cx.settings.reachable_port()) {
@@ -128,6 +129,9 @@ async fn preflight(
     release: &Release,
 ) -> Result<()> {
     refuse_bad(cx, records, observed, &release.pinned, &release.image)?;
+    if let Some(there) = &observed.container {
+        state::refuse_elsewhere(cx, there)?;
+    }
     if let Some(port) = cx.settings.reachable_port() {
         if !observed.holds_port(port) {
             exposure::port_is_free(port)?;

@@ -1,8 +1,9 @@
 //! State in directories of this machine.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use super::interface::Storage;
+use super::interface::{INSIDE, Storage};
 use super::{preflight, snapshot};
 use crate::base::units::now;
 use crate::deploy::context::Context;
@@ -27,16 +28,17 @@ impl Storage for Directories {
 
     fn mounts(&self, settings: &Settings) -> Vec<Mount> {
         let mounts = [
-            (settings.state(), "/home/node/.openclaw"),
+            (settings.state(), INSIDE),
             (settings.workspace(), "/home/node/.openclaw/workspace"),
             (settings.auth(), "/home/node/.config/openclaw"),
         ];
-        let mount = |(path, target): (PathBuf, &str)| {
-            let inside = path.strip_prefix("/").unwrap_or(&path);
-            Mount {
-                source: settings.root.join(inside).to_string_lossy().into_owned(),
-                target: target.to_owned(),
-            }
+        let mount = |(path, target): (PathBuf, &str)| Mount {
+            source: settings
+                .root
+                .join(relative(&path))
+                .to_string_lossy()
+                .into_owned(),
+            target: target.to_owned(),
         };
         mounts.into_iter().map(mount).collect()
     }
@@ -81,6 +83,21 @@ impl Storage for Directories {
         true
     }
 
+    fn is_ours(&self, settings: &Settings, source: &str) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let ours = self.mounts(settings).into_iter();
+        let mut ours = ours.filter(|it| it.target == INSIDE);
+        ours.any(|it| real(Path::new(&it.source)) == real(Path::new(source)))
+    }
+
+    fn to_take_over(&self, settings: &Settings, id: &str) -> String {
+        let (inside, state) = (INSIDE, settings.root.join(relative(&settings.state())));
+        format!(
+            "take it over, and run this again: docker stop {id} && docker cp -a {id}:{inside}/. {} && docker rm {id}",
+            state.display()
+        )
+    }
+
     fn can_be_adopted(&self) -> bool {
         true
     }
@@ -114,4 +131,8 @@ impl Storage for Directories {
             Ok(())
         })
     }
+}
+
+fn relative(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }

@@ -10,6 +10,9 @@ use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::spec::Mount;
 use crate::deploy::settings::Settings;
 
+/// Where the gateway sees its state.
+pub(super) const INSIDE: &str = "/home/node/.openclaw";
+
 /// Where the state lies.
 pub(crate) trait Storage {
     /// The name of the volumes that release `id` will have; none where the state is in directories.
@@ -46,7 +49,13 @@ pub(crate) trait Storage {
     /// Whether [`Storage::restore`] replaces the state that is there.
     fn restores_in_place(&self) -> bool;
 
-    /// Whether a gateway that we did not start has its state where we would have put it.
+    /// Whether a directory or a volume of this name is the state of a gateway that we have started, or would.
+    fn is_ours(&self, settings: &Settings, source: &str) -> bool;
+
+    /// The hint that brings the state of another gateway, the container `id`, to where ours would look for it.
+    fn to_take_over(&self, settings: &Settings, id: &str) -> String;
+
+    /// Whether a gateway that we did not start can be remembered as a release.
     fn can_be_adopted(&self) -> bool;
 
     /// Makes the state one that the gateway can write, through a container that was created and not

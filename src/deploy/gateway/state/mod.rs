@@ -12,10 +12,11 @@ mod preflight;
 mod directories;
 pub(crate) mod volumes;
 
-use self::interface::Storage;
+use self::interface::{INSIDE, Storage};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::error::Result;
+use crate::deploy::docker::containers::Container;
+use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::settings::Settings;
 
@@ -25,6 +26,22 @@ pub(crate) fn of(settings: &Settings) -> &'static dyn Storage {
         true => &volumes::Volumes,
         false => &directories::Directories,
     }
+}
+
+/// Refuses to replace a gateway whose state lies elsewhere than ours would look for it: the new one would begin with
+/// none, and so would the old one if it had to come back.
+pub(crate) fn refuse_elsewhere(cx: &Context, there: &Container) -> Result<()> {
+    let storage = of(&cx.settings);
+    let state = there.mounts.iter().find(|(target, _)| target == INSIDE);
+    let Some((_, source)) = state.filter(|(_, it)| !storage.is_ours(&cx.settings, it)) else {
+        return Ok(());
+    };
+    let id = there.id.get(..12).unwrap_or_default();
+    Err(Failure::new(format!(
+        "the gateway that is here has its state in {source}, where ours would not look for it; it was not touched"
+    ))
+    .hint(storage.to_take_over(&cx.settings, id))
+    .cause(Cause::Mount))
 }
 
 /// Takes a snapshot of the state of the stopped gateway, and writes down that `release` and the

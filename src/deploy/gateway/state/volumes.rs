@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::interface::Storage;
+use super::interface::{INSIDE, Storage};
 use crate::base::units::{now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -23,10 +23,8 @@ use crate::deploy::gateway::spec::Mount;
 use crate::deploy::settings::{STATE_OWNER, Settings};
 
 /// The parts of a state, and where the gateway sees them.
-pub(crate) const PARTS: [(&str, &str); 2] = [
-    ("state", "/home/node/.openclaw"),
-    ("auth", "/home/node/.config/openclaw"),
-];
+pub(crate) const PARTS: [(&str, &str); 2] =
+    [("state", INSIDE), ("auth", "/home/node/.config/openclaw")];
 
 /// The name of a volume.
 pub(crate) fn name(part: &str, state: &str) -> String {
@@ -79,6 +77,14 @@ impl Storage for Volumes {
 
     fn restores_in_place(&self) -> bool {
         false
+    }
+
+    fn is_ours(&self, _: &Settings, source: &str) -> bool {
+        source.starts_with(&name(PARTS[0].0, ""))
+    }
+
+    fn to_take_over(&self, _: &Settings, _: &str) -> String {
+        "run this on that machine itself, without DOCKER_HOST and --context".to_owned()
     }
 
     fn can_be_adopted(&self) -> bool {

@@ -25,26 +25,12 @@ Persistent=true
 WantedBy=timers.target
 ";
 
-/// Tells the journal, and whoever has put a hook there; that there is none is no failure.
-const FAILED_TEXT: &str = "\
-# Written by openclaw-deploy.
-[Unit]
-Description=Tells of a backup of the OpenClaw gateway that failed
-
-[Service]
-Type=oneshot
-TimeoutStartSec=60
-ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-backup \"the nightly backup failed; see: journalctl -u openclaw-backup\"
-Environment=OPENCLAW_EVENT=backup-failed
-ExecStart=-/etc/openclaw-deploy/hooks/post-failure
-";
-
 /// What is missing for backups to happen.
 pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
     let mut what = Vec::new();
     let written = host.holds(SERVICE, service(cx)?.as_bytes(), ACCESS)
-        && host.holds(FAILED, FAILED_TEXT.as_bytes(), ACCESS)
+        && host.holds(FAILED, failed(cx)?.as_bytes(), ACCESS)
         && host.holds(TIMER, TIMER_TEXT.as_bytes(), ACCESS);
     let ticking = systemd::is_enabled(host, TIMER_UNIT) && systemd::is_active(host, TIMER_UNIT);
     if !written || !ticking {
@@ -60,7 +46,7 @@ pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
 pub(super) fn start(cx: &Context) -> Result<()> {
     let host = &cx.host;
     host.write(SERVICE, service(cx)?.as_bytes(), ACCESS)?;
-    host.write(FAILED, FAILED_TEXT.as_bytes(), ACCESS)?;
+    host.write(FAILED, failed(cx)?.as_bytes(), ACCESS)?;
     host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
     systemd::systemctl(host, &["daemon-reload"])?;
     systemd::systemctl(host, &["enable", "--now", TIMER_UNIT])
@@ -84,5 +70,20 @@ fn service(cx: &Context) -> Result<String> {
          UMask=0077\n\
          Nice=10\n\
          IOSchedulingClass=idle\n"
+    ))
+}
+
+/// What tells the journal of one that failed, and whoever has put a hook there; we look at that before it is run.
+fn failed(cx: &Context) -> Result<String> {
+    let tell = units::command(cx, "backup --failed")?;
+    Ok(format!(
+        "# Written by openclaw-deploy.\n\
+         [Unit]\n\
+         Description=Tells of a backup of the OpenClaw gateway that failed\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-backup \"the nightly backup failed; see: journalctl -u openclaw-backup\"\n\
+         ExecStart={tell}\n"
     ))
 }
