@@ -4,7 +4,7 @@
 #
 #   ssh root@host 'OC_SECRETS_TOKEN_FILE=/root/op-token bash -s' < oc-bootstrap.sh
 #   ssh root@host 'bash -s -- --dry-run' < oc-bootstrap.sh
-#   ssh deploy@host 'sudo bash -s' < oc-bootstrap.sh      once step 9 has closed root's door
+#   ssh deploy@host 'sudo OC_SECRETS_TOKEN_FILE=/root/op-token bash -s' < oc-bootstrap.sh    once step 9 has closed root's door
 #
 # It reads nothing from stdin, where this very script may be, and needs no terminal. `op` must be on the host already, and
 # the service-account token of 1Password in a file (0600, root's alone) that OC_SECRETS_TOKEN_FILE names. The token itself
@@ -84,7 +84,9 @@ have_version() {
 }
 
 main() { # called at the very end, so that half of this script does nothing
-	[ "$(id -u)" = 0 ] || fail 'this must be run as root' "ssh $(id -un)@host 'sudo bash -s' < oc-bootstrap.sh"
+	# sudo hands on no variable that is not named.
+	[ "$(id -u)" = 0 ] || fail 'this must be run as root' \
+		"ssh $(id -un)@host 'sudo OC_SECRETS_TOKEN_FILE=${OC_SECRETS_TOKEN_FILE:-/root/op-token} bash -s' < oc-bootstrap.sh"
 	PATH=${PATH:+$PATH:}/usr/local/sbin:$folder:/usr/sbin:/usr/bin:/sbin:/bin
 	export PATH
 	{ have_programs && have_version; } || fetch_programs

@@ -159,7 +159,7 @@ bare() {
 @test "somebody who is not root is told how" {
 	run bare -- /usr/sbin/runuser -u nobody -- /bin/bash -s
 	[ "$status" -eq 1 ]
-	[[ $output == *"must be run as root"*"sudo bash -s"* ]]
+	[[ $output == *"must be run as root"*"sudo OC_SECRETS_TOKEN_FILE="*" bash -s"* ]]
 }
 
 @test "the installer inside is the one beside it" {
