@@ -22,6 +22,7 @@ pub(crate) mod apt;
 pub(crate) mod apt_repository;
 pub(crate) mod systemd;
 pub(crate) mod ufw;
+pub(crate) mod listeners;
 pub(crate) mod sshd;
 
 use std::cell::Cell;

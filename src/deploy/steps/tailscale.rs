@@ -97,7 +97,8 @@ fn obstacle(cx: &Context, installed: bool) -> Result<Option<String>> {
 
 /// The daemon's `BackendState`, such as `Running` or `NeedsLogin`.
 fn backend(host: &Host) -> Option<String> {
-    let status = Program::new("tailscale").args(["status", "--json"]);
+    // Without the peers: those of a large tailnet are more than is read of a program's output.
+    let status = Program::new("tailscale").args(["status", "--json", "--peers=false"]);
     let answer = host.run(&status).ok()?;
     let json: serde_json::Value = serde_json::from_str(&answer.stdout).ok()?;
     Some(json.get("BackendState")?.as_str()?.to_owned())

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Cause, Failure, Result};
-use crate::deploy::host::Host;
+use crate::deploy::host::{Host, listeners};
 
 /// Refuses a port on which somebody else listens.
 pub(crate) fn port_is_free(port: u16) -> Result<()> {
@@ -28,7 +28,7 @@ const PRIVATE: [u16; 3] = [18789, 18790, 3978];
 pub(crate) fn assert_none_else(host: &Host, container: Option<&Container>) -> Result<()> {
     let published = container.into_iter().flat_map(|it| &it.published);
     let own: Vec<u16> = published.map(|(_, port)| *port).collect();
-    let mut open = listeners(host)?;
+    let mut open = listeners::beyond_loopback(host)?;
     open.retain(|port| PRIVATE.contains(port) && !own.contains(port));
     match open.first() {
         None => Ok(()),
@@ -42,17 +42,6 @@ pub(crate) fn assert_none_else(host: &Host, container: Option<&Container>) -> Re
     }
 }
 
-/// The ports on which this host listens beyond loopback.
-fn listeners(host: &Host) -> Result<Vec<u16>> {
-    let mut open = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = host.read(table)?.unwrap_or_default();
-        let found = text.lines().filter_map(listener);
-        open.extend(found.filter(|(loopback, _)| !loopback).map(|(_, at)| at));
-    }
-    Ok(open)
-}
-
 /// Asserts that nothing listens beyond loopback on the gateway's ports.
 pub(crate) fn assert_private(host: &Host, container: &Container, port: u16) -> Result<()> {
     let wide = |address: &str| !address.starts_with("127.") && address != "::1";
@@ -62,7 +51,7 @@ pub(crate) fn assert_private(host: &Host, container: &Container, port: u16) -> R
         .filter(|(address, _)| wide(address))
         .map(|(address, port)| format!("{address}:{port}"))
         .collect();
-    let theirs = listeners(host)?.into_iter();
+    let theirs = listeners::beyond_loopback(host)?.into_iter();
     let theirs = theirs.filter(|at| *at == port || PRIVATE.contains(at));
     open.extend(theirs.map(|at| format!("every address, port {at}")));
     if open.is_empty() {
@@ -77,35 +66,39 @@ pub(crate) fn assert_private(host: &Host, container: &Container, port: u16) -> R
     .cause(Cause::Exposed))
 }
 
-/// Whether a line of `/proc/net/tcp*` is a listener on loopback, and its port.
-fn listener(line: &str) -> Option<(bool, u16)> {
-    let mut words = line.split_whitespace();
-    let (address, port) = words.nth(1)?.split_once(':')?;
-    let state = words.nth(1)?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let loopback = match address.len() {
-        8 => address.ends_with("7F"),
-        _ => {
-            address == "00000000000000000000000001000000"
-                || address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F")
-        }
-    };
-    (state == "0A").then_some((loopback, port))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::deploy::context::Context;
+
+    /// A host with 7,000 closed connections that linger, and after them `last`.
+    fn busy(last: &str) -> (tempfile::TempDir, Context) {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(root.path().join("proc/net")).expect("made");
+        let lingers = "   0: 0100007F:C350 0100007F:1F90 06 00000000:00000000 03:00000123 \
+            00000000     0        0 0 3 0000000000000000";
+        let table = format!("{}{last}\n", format!("{lingers:149}\n").repeat(7000));
+        assert!(table.len() > 1 << 20, "more than other files may have");
+        fs::write(root.path().join("proc/net/tcp"), table).expect("written");
+        let cx = Context::below(root.path());
+        (root, cx)
+    }
 
     #[test]
-    fn listeners_are_read_from_the_kernels_table() {
-        let line = "   0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000";
-        assert_eq!(listener(line), Some((true, 18789)));
-        let line = "   0: 00000000:4965 00000000:0000 0A 00000000:00000000 00:00000000";
-        assert_eq!(listener(line), Some((false, 18789)));
-        let line = "   0: 00000000000000000000000000000000:4966 0000:0000 0A 0:0 0:0";
-        assert_eq!(listener(line), Some((false, 18790)));
-        let line = "   0: 0100007F:4965 00000000:0000 01 00000000:00000000 00:00000000";
-        assert_eq!(listener(line), None, "a connection is no listener");
+    fn a_host_with_many_connections_is_looked_at_to_the_end() {
+        let (_root, cx) = busy("");
+        assert_eq!(assert_none_else(&cx.host, None), Ok(()));
+        assert_eq!(
+            assert_private(&cx.host, &Container::default(), 18789),
+            Ok(())
+        );
+        let (_root, cx) = busy("   1: 00000000:4965 00000000:0000 0A 0:0 0:0");
+        let why = assert_none_else(&cx.host, None).expect_err("a listener");
+        assert!(
+            why.what
+                .ends_with("port 18789; the gateway was not touched")
+        );
     }
 }
