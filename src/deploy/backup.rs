@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::base::units::size;
+use crate::base::units::{moment, now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::client;
@@ -28,6 +28,8 @@ const STOPPED: &str = "/var/lib/openclaw-deploy/backup-stopped";
 const DIRECTORY: Access = Access::root(0o700);
 const FILE: Access = Access::root(0o600);
 const LONG: Duration = Duration::from_secs(3600);
+/// By how much a clock may have been set back since, in seconds: a small correction is nothing odd.
+const GRACE_OF_CLOCK: u64 = 600;
 
 /// Makes a backup and returns its path. If that fails, older archives are untouched, and the
 /// gateway runs again if it ran before.
@@ -75,10 +77,37 @@ pub(crate) fn has_source(cx: &Context) -> bool {
 /// The newest archive, for people: its name, when it was made, and its bytes.
 pub(crate) fn newest(host: &Host) -> Option<(String, u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    let name = archives(host).pop()?;
+    let name = latest(host)?;
     let about = host.metadata(Path::new(PLACE).join(&name))?;
     let made = u64::try_from(about.mtime()).unwrap_or(0);
     Some((name, made, about.len()))
+}
+
+/// The name of the newest archive. One that is dated after now was made while the clock was ahead, so
+/// nobody knows how old it is: it counts only where there is no other.
+pub(crate) fn latest(host: &Host) -> Option<String> {
+    let (mut ahead, mut others) = by_clock(archives(host), now());
+    others.pop().or_else(|| ahead.pop())
+}
+
+/// The archives that are dated after now.
+pub(crate) fn dated_ahead(host: &Host) -> Vec<String> {
+    by_clock(archives(host), now()).0
+}
+
+/// Those that are dated after `now`, and the others, both in their order.
+fn by_clock(names: Vec<String>, now: u64) -> (Vec<String>, Vec<String>) {
+    let is_ahead = |name: &String| dated(name).is_some_and(|made| made > now + GRACE_OF_CLOCK);
+    names.into_iter().partition(is_ahead)
+}
+
+/// When an archive was made, by its name.
+fn dated(name: &str) -> Option<u64> {
+    let stamp = name.strip_prefix("openclaw-")?.strip_suffix(".tar.gz")?;
+    let (date, time) = stamp.split_once('T')?;
+    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
+    let (hour, minute, second) = (time.get(..2)?, time.get(2..4)?, time.get(4..)?);
+    moment(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}"))
 }
 
 /// The good archives, oldest first.
@@ -351,6 +380,37 @@ mod tests {
         let gone = |keep| surplus(&names, &names[4], keep).len();
         assert_eq!(surplus(&names, &names[4], 3), [&names[0], &names[1]]);
         assert_eq!((gone(0), gone(1), gone(5), gone(9)), (4, 4, 0, 0));
+    }
+
+    #[test]
+    fn an_archive_of_a_clock_that_was_ahead_is_newest_only_where_it_is_alone() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = Context::below(root.path());
+        let place = cx.host.path(PLACE);
+        fs::create_dir_all(&place).expect("made");
+        let make = |name: &str| fs::write(place.join(name), name).expect("written");
+        let ahead = "openclaw-99991231T235959Z.tar.gz";
+        assert_eq!(latest(&cx.host), None);
+        make(ahead);
+        assert_eq!(latest(&cx.host).as_deref(), Some(ahead));
+        make("openclaw-20261124T030509Z.tar.gz");
+        make("openclaw-20261123T030509Z.tar.gz");
+        let newest = latest(&cx.host);
+        assert_eq!(newest.as_deref(), Some("openclaw-20261124T030509Z.tar.gz"));
+        assert_eq!(super::newest(&cx.host).map(|it| it.0), newest);
+        assert_eq!(dated_ahead(&cx.host), [ahead]);
+    }
+
+    #[test]
+    fn an_archive_is_ahead_of_the_clock_by_more_than_a_correction() {
+        let name = "openclaw-20261124T030509Z.tar.gz";
+        let made = 1_795_489_509;
+        assert_eq!(dated(name), Some(made));
+        let ahead = |now| by_clock(vec![name.to_owned()], now).0.len();
+        assert_eq!((ahead(made - 601), ahead(made - 600)), (1, 0));
+        for other in ["openclaw-mine.tar.gz", "openclaw-20261124.tar.gz"] {
+            assert_eq!(dated(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -31,8 +31,7 @@ pub(crate) struct Restored {
 
 /// Which archive is meant: a path, a name in the place of the backups, or the newest.
 pub(crate) fn find(cx: &Context, named: &str) -> Result<PathBuf> {
-    let archives = backup::archives(&cx.host);
-    let path = match (named, archives.last()) {
+    let path = match (named, backup::latest(&cx.host)) {
         ("latest", Some(newest)) => Path::new(PLACE).join(newest),
         ("latest", None) => {
             return Err(Failure::new(format!("there is no backup in {PLACE}"))
@@ -303,6 +302,19 @@ mod tests {
         let cx = Context::below(root.path());
         let texts = texts(&cx, Path::new(ARCHIVE), Path::new("/tree"));
         texts.map(|it| it.env)
+    }
+
+    #[test]
+    fn the_latest_is_not_one_that_is_dated_after_now() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = Context::below(root.path());
+        let place = cx.host.path(PLACE);
+        fs::create_dir_all(&place).expect("made");
+        for name in ["20261124T030509Z", "99991231T235959Z"] {
+            fs::write(place.join(format!("openclaw-{name}.tar.gz")), "").expect("written");
+        }
+        let found = find(&cx, "latest").expect("found");
+        assert!(found.ends_with("openclaw-20261124T030509Z.tar.gz"));
     }
 
     #[test]

@@ -149,6 +149,7 @@ fn this_host(cx: &Context) -> Vec<Diagnosis> {
         })
         .collect();
     all.push(backups(cx));
+    all.extend(dated_ahead(cx));
     all.push(match hooks::diagnose(&cx.host) {
         Ok(text) => Diagnosis::ok("hooks", text),
         Err(failure) => Diagnosis::bad("hooks", Severity::Warn, &failure),
@@ -172,6 +173,17 @@ fn backups(cx: &Context) -> Diagnosis {
             }
         }
     }
+}
+
+/// An archive of a time that is not here yet, which sorts behind every one that is made from now on.
+fn dated_ahead(cx: &Context) -> Option<Diagnosis> {
+    let name = backup::dated_ahead(&cx.host).pop()?;
+    let what = format!("{name} is dated after now: the clock was ahead when it was made");
+    let failure = Failure::new(what).hint(format!(
+        "check the clock: date; then restore it by its name if it is wanted, and remove it: rm {}/{name}",
+        backup::PLACE
+    ));
+    Some(Diagnosis::bad("backup", Severity::Warn, &failure))
 }
 
 async fn engine(cx: &Context) -> Vec<Diagnosis> {
@@ -284,5 +296,27 @@ fn print(cx: &Context, all: &[Diagnosis], json: bool) {
         if let Some(fix) = &it.fix {
             cx.reporter.data(&format!("{:17}{fix}", ""));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_of_a_clock_that_was_ahead_is_named() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = Context::below(root.path());
+        assert!(dated_ahead(&cx).is_none());
+        let place = cx.host.path(backup::PLACE);
+        std::fs::create_dir_all(&place).expect("made");
+        for name in ["20261124T030509Z", "99991231T235959Z"] {
+            let archive = place.join(format!("openclaw-{name}.tar.gz"));
+            std::fs::write(archive, "").expect("written");
+        }
+        let said = dated_ahead(&cx).map(|it| (it.severity, it.text));
+        let (severity, text) = said.expect("a diagnosis");
+        assert_eq!(severity, Severity::Warn);
+        assert!(text.starts_with("openclaw-99991231T235959Z.tar.gz is dated after now"));
     }
 }
