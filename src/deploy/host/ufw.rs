@@ -1,7 +1,8 @@
 //! UFW's rules as `ufw show added` prints them, and what they mean for a port.
 //!
 //! The first rule that matches decides, as in UFW itself. A rule counts as opening a port only when it
-//! lets everybody in; one that closes it counts wherever it applies. Pure.
+//! lets everybody in. One that closes it counts wherever it applies, unless it names whom it shuts out:
+//! that is how people, and fail2ban's `ufw` action, ban an address. Pure.
 
 /// What the rules do with a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ struct Rule<'a> {
     opens: bool,
     /// Only for some: a source or an interface is named.
     narrow: bool,
+    /// Of one host or network only.
+    from_some: bool,
     interface: Option<&'a str>,
     ports: Option<&'a str>,
 }
@@ -29,7 +32,7 @@ pub(crate) fn policy(added: &str, port: u16) -> FirewallPolicy<'_> {
         let Some(rule) = rule(line) else { continue };
         let meant = rule.ports.is_none_or(|ports| covers(ports, port));
         match (meant, rule.opens) {
-            (true, false) => return FirewallPolicy::Denied(line.trim()),
+            (true, false) if !rule.from_some => return FirewallPolicy::Denied(line.trim()),
             (true, true) if !rule.narrow => return FirewallPolicy::Allowed,
             _ => {}
         }
@@ -50,6 +53,7 @@ impl Rule<'_> {
         Self {
             opens,
             narrow: false,
+            from_some: false,
             interface: None,
             ports: None,
         }
@@ -75,7 +79,7 @@ fn rule(line: &str) -> Option<Rule<'_>> {
             "out" => return None,
             "in" => {}
             "on" => rule.interface = words.next(),
-            "from" => rule.narrow |= !anyone(words.next()?),
+            "from" => rule.from_some |= !anyone(words.next()?),
             "to" => {
                 destination = true;
                 rule.narrow |= !anyone(words.next()?);
@@ -91,7 +95,7 @@ fn rule(line: &str) -> Option<Rule<'_>> {
             ports => rule.ports = Some(ports),
         }
     }
-    rule.narrow |= rule.interface.is_some();
+    rule.narrow |= rule.from_some || rule.interface.is_some();
     match rule.ports {
         Some(ports) if ports.ends_with("/udp") => None,
         _ => Some(rule),
@@ -178,6 +182,27 @@ mod tests {
         );
         assert_eq!(policy("ufw allow log 22/tcp", 22), FirewallPolicy::Allowed);
         assert_eq!(policy("ufw route allow 22/tcp", 22), FirewallPolicy::NoRule);
+    }
+
+    #[test]
+    fn a_ban_of_an_address_closes_no_port() {
+        for ban in [
+            "ufw deny from 203.0.113.5",
+            "ufw reject from 203.0.113.0/24 to any port 22 proto tcp",
+            "ufw deny from 2001:db8::5 to any comment 'by Fail2Ban after 5 attempts'",
+        ] {
+            let added = format!("{ban}\nufw allow OpenSSH");
+            assert_eq!(policy(&added, 22), FirewallPolicy::Allowed, "{ban}");
+            assert_eq!(policy(ban, 22), FirewallPolicy::NoRule, "{ban}");
+        }
+        for all in [
+            "ufw deny from any",
+            "ufw deny from 0.0.0.0/0",
+            "ufw reject from ::/0",
+        ] {
+            let added = format!("{all}\nufw allow OpenSSH");
+            assert_eq!(policy(&added, 22), FirewallPolicy::Denied(all));
+        }
     }
 
     #[test]
