@@ -94,6 +94,25 @@ as_before() {
 	guest mv /root/rule /etc/sudoers.d/openclaw-deploy
 }
 
+@test "sudo = false takes the rule away, but not from the last one who can administer" {
+	run harden
+	outcome 9 ssh changed
+	printf '[host]\nsudo = false\n' >"$GUEST/root/etc/openclaw-deploy.toml"
+	run deploy bootstrap --only user
+	outcome 2 user unchanged
+	[[ $output == *'deploy keeps sudo'*'openclaw-deploy bootstrap --only user'* ]]
+	guest test -e /etc/sudoers.d/openclaw-deploy
+	# The control: where root is let in, nobody is locked out by it.
+	guest rm "$drop_in"
+	guest systemctl restart ssh
+	run deploy bootstrap --only user
+	outcome 2 user changed
+	guest test ! -e /etc/sudoers.d/openclaw-deploy
+	as_before
+	guest rm /etc/openclaw-deploy.toml
+	deploy bootstrap --only user >/dev/null
+}
+
 @test "the forced command that cloud images give root is no key, and is not copied" {
 	guest rm /home/deploy/.ssh/authorized_keys
 	printf 'no-port-forwarding,command="echo Please login as the user ubuntu;sleep 10;exit 142" %s\n' \

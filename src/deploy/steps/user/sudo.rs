@@ -8,7 +8,7 @@ use crate::deploy::host::{Access, Host, Program, ProgramOutput};
 const RULE_FILE: &str = "/etc/sudoers.d/openclaw-deploy";
 const RULE_ACCESS: Access = Access::root(0o440);
 
-fn rule_text(name: &str) -> String {
+pub(super) fn rule_text(name: &str) -> String {
     format!(
         "# Written by openclaw-deploy. {name} has no password and logs in by key only, so sudo cannot\n\
          # ask for one. Root cannot log in over SSH: without this rule nobody could administer.\n\
@@ -43,6 +43,17 @@ pub(super) fn add_rule(cx: &Context) -> Result<()> {
         .map(drop)
 }
 
+/// Whether the settings want no rule, and there is one as we write it. One that was edited is somebody
+/// else's.
+pub(super) fn has_unwanted_rule(cx: &Context) -> bool {
+    let there = || cx.host.read(RULE_FILE).ok().flatten();
+    !cx.settings.host.sudo && there().is_some_and(|it| it == rule_text(&cx.settings.user))
+}
+
+pub(super) fn take_rule(host: &Host) -> Result<()> {
+    host.remove(RULE_FILE).map(drop)
+}
+
 /// Succeeds only if `name` can become root without a password.
 pub(super) fn test(name: &str) -> Program {
     Program::new("runuser").args(["-u", name, "--", "sudo", "-n", "true"])
@@ -50,13 +61,18 @@ pub(super) fn test(name: &str) -> Program {
 
 /// Whether `name` can become root: without a password, or by a rule that asks for the one it has.
 pub(crate) fn can_become_root(host: &Host, name: &str) -> bool {
-    let succeeds = |program: &Program| host.run(program).ok().filter(ProgramOutput::ok);
-    if succeeds(&test(name)).is_some() {
-        return true;
-    }
+    succeeds(host, &test(name)).is_some() || becomes_root_by_password(host, name)
+}
+
+/// Whether a rule asks `name` for the password that it has; one without a password does not count.
+pub(super) fn becomes_root_by_password(host: &Host, name: &str) -> bool {
     let shadow = host.read("/etc/shadow").ok().flatten().unwrap_or_default();
-    let rules = succeeds(&Program::new("sudo").args(["-n", "-l", "-U", name]));
+    let rules = succeeds(host, &Program::new("sudo").args(["-n", "-l", "-U", name]));
     has_password(&shadow, name) && rules.is_some_and(|answer| allows_all(&answer.stdout))
+}
+
+fn succeeds(host: &Host, program: &Program) -> Option<ProgramOutput> {
+    host.run(program).ok().filter(ProgramOutput::ok)
 }
 
 /// Whether `/etc/shadow` has a password for `name` that can be typed: neither locked nor empty.
