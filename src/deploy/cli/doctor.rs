@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::base::severity::Severity;
 use crate::base::token_kind;
+use crate::base::ui::clean;
 use crate::base::units::{age, now, size};
 use crate::deploy::backup;
 use crate::deploy::context::Context;
@@ -291,17 +292,32 @@ fn print(cx: &Context, all: &[Diagnosis], json: bool) {
     for it in all {
         let word = format!("{:4}", it.severity.word());
         let word = cx.reporter.paint(it.severity.tone(), &word);
-        cx.reporter
-            .data(&format!("{word}  {:9}  {}", it.name, it.text));
-        if let Some(fix) = &it.fix {
-            cx.reporter.data(&format!("{:17}{fix}", ""));
+        for line in lines(it, &word) {
+            cx.reporter.data(&line);
         }
     }
+}
+
+/// A diagnosis and its fix. A registry or an image may have a say in both.
+fn lines(it: &Diagnosis, word: &str) -> Vec<String> {
+    let text = format!("{word}  {:9}  {}", it.name, clean(&it.text));
+    let fix = it.fix.as_deref().map(clean);
+    let fix = fix.map(|fix| format!("{:17}{fix}", ""));
+    std::iter::once(text).chain(fix).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_say_acts_on_no_terminal() {
+        let failure = Failure::new("they say: \x1b[2J").hint("try \x07");
+        let it = Diagnosis::bad("gateway", Severity::Fail, &failure);
+        let said = lines(&it, "fail").join("\n");
+        assert!(said.starts_with("fail  gateway    they say: \\u{1b}[2J\n"));
+        assert!(!said.contains(['\x1b', '\x07']), "{said}");
+    }
 
     #[test]
     fn a_backup_of_a_clock_that_was_ahead_is_named() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::newer;
 use crate::base::environment;
-use crate::base::ui::Tone;
+use crate::base::ui::{Tone, clean, in_a_line};
 use crate::base::units::{age, clock, round, size};
 use crate::deploy::backup;
 use crate::deploy::context::Context;
@@ -56,7 +56,7 @@ pub(super) fn summary(cx: &Context, ran: &[Ran], not_run: &[&str], failure: Opti
     }
     if failure.is_none() {
         for (name, value) in cx.facts.borrow().iter() {
-            cx.reporter.line(&format!("{name:10}  {value}"));
+            cx.reporter.line(&format!("{name:10}  {}", clean(value)));
         }
     } else {
         what_is_done(cx, ran, not_run);
@@ -190,9 +190,13 @@ pub(super) fn status(cx: &Context, check: bool, show_token: bool, json: bool) ->
         }
         cx.reporter.data(&status.to_string());
     } else {
-        status_text(cx, &records, &observed, built);
+        for line in status_lines(cx, &records, &observed, built) {
+            cx.reporter.data(&line);
+        }
         if let Some(newer) = &newer {
-            cx.reporter.data(&format!("{:10}  {newer}", "newer"));
+            let newer = newer.to_string();
+            cx.reporter
+                .data(&format!("{:10}  {}", "newer", clean(&newer)));
         }
     }
     if show_token {
@@ -241,16 +245,19 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
     })
 }
 
-fn status_text(cx: &Context, records: &Records, observed: &Observed, built: Option<u64>) {
+/// The lines for people. What the image says of itself, such as its version, stays within its line.
+fn status_lines(
+    cx: &Context,
+    records: &Records,
+    observed: &Observed,
+    built: Option<u64>,
+) -> Vec<String> {
     let (word, tone) = word(observed);
-    let line = |name: &str, value: &str| cx.reporter.data(&format!("{name:10}  {value}"));
-    let place = cx.settings.address();
-    line(
-        "gateway",
-        &format!("{} at {place}", cx.reporter.paint(tone, word)),
-    );
+    let (word, place) = (cx.reporter.paint(tone, word), cx.settings.address());
+    let mut lines = vec![format!("{:10}  {word} at {place}", "gateway")];
+    let mut line = |name: &str, value: &str| lines.push(format!("{name:10}  {}", in_a_line(value)));
     if let Some(current) = records.current() {
-        release_text(current, line);
+        release_text(current, &mut line);
         if let Some(built) = built {
             line("built", &format!("{} ({})", clock(built), age(built)));
         }
@@ -293,6 +300,7 @@ fn status_text(cx: &Context, records: &Records, observed: &Observed, built: Opti
             line("updates", &updates_text(schedule, &next, &last));
         }
     }
+    lines
 }
 
 /// How the gateway gets its keys.
@@ -334,7 +342,7 @@ fn backup_text(cx: &Context) -> String {
 }
 
 /// The release that should be running.
-fn release_text(current: &Release, line: impl Fn(&str, &str)) {
+fn release_text(current: &Release, mut line: impl FnMut(&str, &str)) {
     line("image", &short_name(&current.pinned));
     line("source", current.source.word());
     if let Some(service) = runtime::of(current.runtime).describe(current) {
@@ -347,4 +355,29 @@ fn release_text(current: &Release, line: impl Fn(&str, &str)) {
         "since",
         &format!("{} ({})", clock(current.since), age(current.since)),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::gateway::records::tests::release;
+
+    #[test]
+    fn what_an_image_says_of_itself_acts_on_no_terminal() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = Context::below(root.path());
+        let mut named = release(1, "a");
+        named.version = "1.0\x1b]0;owned\x07\nbackup      just now".to_owned();
+        let records = Records {
+            releases: vec![named],
+            bad: vec!["b\x1b[2J".to_owned()],
+            ..Records::default()
+        };
+        let lines = status_lines(&cx, &records, &Observed::default(), None);
+        let text = lines.join("\n");
+        assert!(text.contains("1.0\\u{1b}]0;owned"), "{text}");
+        assert!(!text.contains(['\x1b', '\x07']), "{text}");
+        let backups = lines.iter().filter(|it| it.starts_with("backup"));
+        assert_eq!(backups.count(), 1, "{text}");
+    }
 }
