@@ -131,8 +131,9 @@ host_steps=user,tailscale,firewall,fail2ban,upkeep,ssh
 	[[ $output != *tailscale* ]]
 }
 
+guest_bans() { guest fail2ban-client get sshd banip; }
+
 @test "whoever guesses at SSH is shut out" {
-	guest_bans() { guest fail2ban-client get sshd banip; }
 	[ "$(guest_bans)" = '' ]
 	# The ban may come in the middle of a try, and from then on nobody answers it.
 	for user in a b c d e f; do
@@ -148,6 +149,26 @@ host_steps=user,tailscale,firewall,fail2ban,upkeep,ssh
 	guest fail2ban-client set sshd unbanip 10.77.0.2 >/dev/null
 	run login deploy true
 	[ "$status" -eq 0 ]
+}
+
+@test "a program of somebody's that calls itself sshd bans nobody" {
+	# It stays for as long as the journal needs to see its name.
+	guest install -m 0755 /usr/bin/logger /home/deploy/sshd
+	says_so() {
+		# shellcheck disable=SC2016 # the guest's shell expands it
+		guest runuser -u "$1" -- sh -c '{ for _ in 1 2 3 4 5 6; do echo "Failed password for root from $1 port 9 ssh2"; done; sleep 2; } | /home/deploy/sshd -t sshd' sh "$2"
+	}
+	[ "$(guest_bans)" = '' ]
+	says_so deploy 203.0.113.9
+	# The control, which is read after it: the same words are believed of root.
+	says_so root 203.0.113.10
+	for _ in {1..50}; do
+		[ "$(guest_bans)" = '' ] || break
+		sleep 0.2
+	done
+	[ "$(guest_bans)" = 203.0.113.10 ]
+	guest fail2ban-client set sshd unbanip 203.0.113.10 >/dev/null
+	guest rm /home/deploy/sshd
 }
 
 @test "updates are switched on in what apt really reads" {

@@ -1,7 +1,8 @@
 //! Step 7: five failed SSH logins in ten minutes ban an address for an hour.
 //!
 //! The jail reads the journal, because Debian no longer writes auth.log and fail2ban does not start
-//! without a log. It matches every name under which sshd writes to the journal.
+//! without a log. It matches every name under which sshd writes to the journal, and root's lines only:
+//! anybody can call a program `sshd`. sshd itself logs as root, for its child too that has no rights.
 
 use std::time::Duration;
 
@@ -101,12 +102,25 @@ fn jail(host: &Host) -> Result<String> {
          [sshd]\n\
          enabled = true\n\
          backend = systemd\n\
-         journalmatch = _SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _COMM=sshd + _COMM=sshd-session\n\
+         journalmatch = {}\n\
          port = {}\n\
          banaction = nftables\n\
          {limits}",
+        journal_match(),
         ports.join(",")
     ))
+}
+
+/// Who writes what the jail reads: `+` is "or", and what stands between is "and". The units want root too:
+/// without `pam_systemd` whoever has logged in stays in them.
+fn journal_match() -> String {
+    let names = [
+        "_SYSTEMD_UNIT=ssh.service",
+        "_SYSTEMD_UNIT=sshd.service",
+        "_COMM=sshd",
+        "_COMM=sshd-session",
+    ];
+    names.map(|name| format!("{name} _UID=0")).join(" + ")
 }
 
 /// Whether the running fail2ban has our jail with our limits.
@@ -121,4 +135,23 @@ fn client(host: &Host, words: &[&str]) -> Option<String> {
     let program = Program::new("fail2ban-client").args(words);
     let answer = host.run(&program).ok()?;
     answer.ok().then_some(answer.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_root_writes_is_read() {
+        let root = tempfile::tempdir().expect("a directory");
+        let jail = jail(&Host::new(root.path()).expect("a host")).expect("a jail");
+        let of_the_jail = jail
+            .lines()
+            .find_map(|line| line.strip_prefix("journalmatch = "));
+        let alternatives: Vec<_> = of_the_jail.expect("a line").split(" + ").collect();
+        assert_eq!(alternatives.len(), 4);
+        for one in alternatives {
+            assert!(one.ends_with(" _UID=0"), "{one}");
+        }
+    }
 }
