@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -300,12 +300,18 @@ impl Host {
         }
     }
 
-    /// Appends a line in one write, so that the lines of two processes do not mix.
+    /// Appends a line in one write, so that the lines of two processes do not mix. One that a full disk or
+    /// a power cut has left unfinished is ended first, or it would take this one with it.
     pub(crate) fn append(&self, path: impl AsRef<Path>, line: &str) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let options = options.create(true).append(true).mode(0o600);
+        let options = options.create(true).append(true).read(true).mode(0o600);
         let mut file = options.open(self.path(path))?;
-        file.write_all(line.as_bytes())
+        let mut last = *b"\n";
+        if let Some(at) = file.metadata()?.len().checked_sub(1) {
+            file.read_exact_at(&mut last, at)?;
+        }
+        let end = if last == *b"\n" { "" } else { "\n" };
+        file.write_all(format!("{end}{line}").as_bytes())
     }
 
     fn entry(&self, path: &Path, make: bool) -> io::Result<DirectoryEntry> {

@@ -21,6 +21,7 @@ use crate::deploy::error::Result;
 use crate::deploy::host::disk::free;
 use crate::deploy::host::load::Load;
 use crate::deploy::image_reference::ImageRef;
+use crate::deploy::step::Reach;
 
 /// An image that has arrived.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub(crate) struct PulledImage {
     pub seconds: f64,
     /// How many tries.
     pub tries: u32,
-    /// CPU and memory that the machine used meanwhile.
+    /// CPU and memory that the machine used meanwhile; nothing of an engine that is elsewhere.
     pub load: Value,
 }
 
@@ -48,7 +49,7 @@ pub(crate) async fn pull(
     let auth = resolved.auth.as_ref();
     let start = Instant::now();
     let deadline = start + cx.settings.pull_timeout.saturating_sub(resolved.asked);
-    let load = Load::begin();
+    let load = load(cx);
     let pulled = retry(cx, deadline, async |left| {
         let mut meter = Meter::default();
         let work = once(cx, engine, image, auth, &mut meter);
@@ -59,7 +60,9 @@ pub(crate) async fn pull(
     });
     let pulled = pulled.await;
     let mut used = json!({});
-    load.end(&mut used);
+    if let Some(load) = load {
+        load.end(&mut used);
+    }
     Ok(pulled?.map(|((image, bytes), tries)| PulledImage {
         image,
         bytes,
@@ -67,6 +70,11 @@ pub(crate) async fn pull(
         tries,
         load: used,
     }))
+}
+
+/// The load of the engine's machine. Another's cannot be seen from here, and ours says nothing of the pull then.
+fn load(cx: &Context) -> Option<Load> {
+    Reach::ThisHost.applies(&cx.settings).then(Load::begin)
 }
 
 async fn once(
@@ -192,7 +200,18 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::settings::EngineAddress;
     use serde_json::json;
+
+    #[test]
+    fn the_load_of_this_machine_is_none_of_a_remote_engine() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut cx = Context::below(root.path());
+        cx.settings.engine = EngineAddress::Client(vec!["--host=ssh://there".to_owned()]);
+        assert!(load(&cx).is_none());
+        cx.settings.engine = EngineAddress::Socket(root.path().join("socket"));
+        assert!(load(&cx).is_some(), "the control");
+    }
 
     #[test]
     fn progress_counts_the_bytes_of_all_layers() {

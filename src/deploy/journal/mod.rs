@@ -85,6 +85,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_that_was_cut_off_takes_no_other_with_it() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("journal.jsonl");
+        let host = Host::new(root.path()).expect("a host");
+        let journal = Journal::new(Some((host, PathBuf::from("/journal.jsonl"))));
+        let pulled = json!({"event": "pull", "outcome": "pulled", "bytes": 5});
+        journal.add(pulled.clone());
+        let text = std::fs::read_to_string(&path).expect("written");
+        std::fs::write(&path, format!("{text}{{\"event\":\"pu")).expect("cut off");
+        journal.add(pulled.clone());
+        journal.add(pulled);
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert_eq!(stats::Stats::of(&text).pulled, 3, "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
+
+    #[test]
     fn a_line_that_cannot_be_written_is_one_warning_and_no_failure() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("journal.jsonl");

@@ -33,7 +33,7 @@ pub(crate) struct Stats {
     pub memory: u64,
     /// Automatic rollbacks that ended with an answer, and those that did not.
     pub rollbacks: (u64, u64),
-    /// Those that somebody asked for.
+    /// Those that somebody asked for, or caused by ending an update.
     pub asked: u64,
 }
 
@@ -67,7 +67,10 @@ impl Stats {
                     None => self.failed.push((cause.to_owned(), 1)),
                 }
             }
-            ("rollback", "answered") if word("cause") == "asked" => self.asked += 1,
+            // Whoever ends an update by a signal wants the old version back: that is no failure of the new.
+            ("rollback", "answered") if ["asked", "interrupted"].contains(&word("cause")) => {
+                self.asked += 1;
+            }
             ("rollback", "answered") => self.rollbacks.0 += 1,
             ("rollback", _) => self.rollbacks.1 += 1,
             _ => {}
@@ -297,12 +300,13 @@ mod tests {
             pull("failed", "auth-missing"),
             json!({"event": "rollback", "outcome": "answered", "cause": "asked"}),
             json!({"event": "rollback", "outcome": "answered", "cause": "unhealthy"}),
+            json!({"event": "rollback", "outcome": "answered", "cause": Cause::Interrupted}),
         ];
         let text = lines.map(|line| line.to_string()).join("\n");
         let stats = Stats::of(&text);
         assert_eq!(stats.median("provisioning"), Some(100.0));
         assert_eq!(stats.median("update"), Some(20.0));
-        assert_eq!((stats.success(), stats.asked), (Some(100.0), 1));
+        assert_eq!((stats.success(), stats.asked), (Some(100.0), 2));
         assert_eq!(stats.rollbacks, (1, 0));
         let plan = stats.plan();
         let verdicts: Vec<_> = plan.lines().map(|line| line[47..].trim()).collect();
