@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tells people that the pipeline failed or was cut off, in one issue that later failures add to and the next success closes.
+# Tells people that the pipeline failed or was cut off, in one issue that later failures add to and the next success closes:
+# one of the default channel, for no other run moves what hosts pull.
 #
-# in:  NEEDS       JSON of all jobs and their results, as GitHub gives it
+# in:  NEEDS       JSON of all jobs, their results and outputs, as GitHub gives it
 #      REPOSITORY, RUN_URL, EVENT
 #      GITHUB_TOKEN, GITHUB_API_URL
 #      SLACK_WEBHOOK_URL   optional, told of failures too
@@ -18,6 +19,8 @@ results() { jq -r --arg result "$1" 'to_entries[] | select(.value.result == $res
 
 # A job that ran out of time, or whose place a newer run took, is `cancelled`: nothing was published by it either.
 stopped() { jq -r 'to_entries[] | select(.value.result | IN("success", "skipped") | not) | .key' <<<"$NEEDS" | paste -sd ' '; }
+
+publishes() { jq -e '.promote.result == "success" and .resolve.outputs.channel == "default"' <<<"$NEEDS" >/dev/null; }
 
 message() {
 	printf 'The image pipeline stopped in: **%s**.\n\n' "$(stopped)"
@@ -55,7 +58,7 @@ if [[ -n $(stopped) ]]; then
 	else
 		api POST "repos/$REPOSITORY/issues" "$work/issue" >/dev/null || die 'cannot open an issue' 3
 	fi
-elif [[ -n $number && " $(results success) " == *' promote '* ]]; then
+elif [[ -n $number ]] && publishes; then
 	jq -n '{state: "closed", state_reason: "completed"}' >"$work/issue"
 	api PATCH "repos/$REPOSITORY/issues/$number" "$work/issue" >/dev/null || die 'cannot close the issue' 3
 fi

@@ -72,7 +72,7 @@ for tag in "${once[@]}"; do
 		row "$tag" "stays with \`${found:0:19}\`"
 	else
 		point "$IMAGE" "$tag" "$DIGEST"
-		row "$tag" 'set, never moves'
+		row "$tag" 'set, and stays while this build is kept'
 	fi
 done
 [[ -z $newer ]] || warn "$newer is of a later run: this run moves no tags"

@@ -21,7 +21,7 @@ plan() { # plan KEY VARIABLE=VALUE…: part of the tag plan
 	local release=(KIND=tag NAME=v2026.9.6 VERSION=2026.9.6)
 	is 'never' "$(moves 'sha-<commit>-r<run>')"
 	is 'sha-0123456789ab-r42' "$(plan build "${release[@]}" CHANNEL=default)"
-	is 'never' "$(moves 'sha-<commit>')"
+	is 'once that build is removed' "$(moves 'sha-<commit>')"
 	is 'sha-0123456789ab' "$(plan once "${release[@]}" CHANNEL=default)"
 	is 'with the weekly rebuild' "$(moves 2026.9.6)"
 	is 'forward with the pin' "$(moves 2026.9)"

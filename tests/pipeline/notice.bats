@@ -11,6 +11,10 @@ needs() { # needs JOB=RESULT…
 	printf '%s\n' "$@" | jq -Rn '[inputs / "=" | {key: .[0], value: {result: .[1], outputs: {}}}] | from_entries'
 }
 
+published() { # published CHANNEL: a run of it that went through
+	needs resolve=success scan=success promote=success | jq --arg channel "$1" '.resolve.outputs.channel = $channel'
+}
+
 issues() { github GET test/state | jq -r "$1"; }
 
 @test "a failed scan is told with the job, the run, and that nothing moved" {
@@ -42,11 +46,11 @@ issues() { github GET test/state | jq -r "$1"; }
 }
 
 @test "success closes the notice; without a notice it says nothing" {
-	run_ci notice "NEEDS=$(needs scan=success promote=success)"
+	run_ci notice "NEEDS=$(published default)"
 	is 0 "$status"
 	is 0 "$(issues '[.issues[] | select(.state == "open")] | length')"
 	before=$(issues '.issues | length')
-	run_ci notice "NEEDS=$(needs scan=success promote=success)"
+	run_ci notice "NEEDS=$(published default)"
 	is "$before" "$(issues '.issues | length')"
 }
 
@@ -55,6 +59,17 @@ issues() { github GET test/state | jq -r "$1"; }
 	run_ci notice "NEEDS=$(needs scan=success promote=skipped)"
 	is 1 "$(issues '[.issues[] | select(.state == "open")] | length')"
 	close_issues
+}
+
+@test "a trial or another ref by hand moves nothing that hosts pull, so it closes nothing" {
+	run_ci notice "NEEDS=$(needs scan=failure)"
+	for channel in trial manual; do
+		run_ci notice "NEEDS=$(published "$channel")"
+		is 0 "$status"
+		is 1 "$(issues '[.issues[] | select(.state == "open")] | length')"
+	done
+	run_ci notice "NEEDS=$(published default)" # the control
+	is 0 "$(issues '[.issues[] | select(.state == "open")] | length')"
 }
 
 @test "Slack is told of failures where its address is known, and cannot stop the issue" {
