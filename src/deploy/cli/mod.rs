@@ -4,6 +4,7 @@ mod args;
 mod startup;
 mod run_lock;
 mod newer;
+mod way_in;
 mod report;
 mod doctor;
 mod rollback;

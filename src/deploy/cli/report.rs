@@ -1,12 +1,10 @@
 //! What `status`, `stats` and the end of a run tell, for people and as JSON.
 
 use std::io::IsTerminal;
-use std::net::UdpSocket;
 
 use serde_json::{Value, json};
 
-use super::newer;
-use crate::base::environment;
+use super::{newer, way_in};
 use crate::base::ui::{Tone, clean, in_a_line};
 use crate::base::units::{age, clock, round, size};
 use crate::deploy::backup;
@@ -26,7 +24,6 @@ use crate::deploy::outcome::{Ran, StepOutcome};
 use crate::deploy::settings::{Deliver, Schedule};
 use crate::deploy::step::Reach;
 use crate::deploy::steps::maintenance::outlook;
-use crate::deploy::steps::ssh::DROP_IN;
 
 /// How many releases `status` shows; `--json` has all.
 const SHOWN: usize = 5;
@@ -63,7 +60,7 @@ pub(super) fn summary(cx: &Context, ran: &[Ran], not_run: &[&str], failure: Opti
     }
     cx.reporter.line(&format!("{:10}  {seconds:.1} s", "took"));
     if Reach::ThisHost.applies(&cx.settings) {
-        what_next(cx, ran);
+        way_in::tell(cx, ran);
     }
 }
 
@@ -86,45 +83,6 @@ fn what_is_done(cx: &Context, ran: &[Ran], not_run: &[&str]) {
 /// A failure as JSON.
 pub(super) fn error(failure: &Failure) -> Value {
     json!({"what": failure.what, "hint": failure.hint, "cause": failure.cause})
-}
-
-/// How to reach the host and the gateway from now on, for somebody who does this the first time.
-fn what_next(cx: &Context, ran: &[Ran]) {
-    let outcome = |name| ran.iter().find(|it| it.name == name).map(|it| &it.outcome);
-    let changed = |name| matches!(outcome(name), Some(StepOutcome::Changed { .. }));
-    // An update does not look at SSH; the file of an earlier run tells.
-    let hardened = changed("ssh") || cx.host.exists(DROP_IN);
-    let user = if hardened { &cx.settings.user } else { "root" };
-    let host = address();
-    let port = cx.settings.port;
-    if changed("ssh") {
-        cx.reporter.line(&format!(
-            "log in      ssh {user}@{host}, then sudo; root and passwords are no longer let in"
-        ));
-    }
-    if changed("gateway") {
-        cx.reporter.line(&format!(
-            "open it     ssh -N -L {port}:127.0.0.1:{port} {user}@{host}, and there http://127.0.0.1:{port}"
-        ));
-        cx.reporter
-            .line("its token   sudo openclaw-deploy status --show-token");
-    }
-}
-
-/// This host's address, as the one who logged in knows it, or as the way out of here shows it.
-fn address() -> String {
-    let by_ssh = environment::ours("SSH_CONNECTION").and_then(|it| it.into_string().ok());
-    let by_ssh = by_ssh.and_then(|it| it.split(' ').nth(2).map(str::to_owned));
-    // Connecting a datagram socket sends nothing. The address is one of those that no host has.
-    let by_route = || {
-        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-        socket.connect("192.0.2.1:9").ok()?;
-        socket.local_addr().ok().map(|it| it.ip().to_string())
-    };
-    by_ssh
-        .filter(|it| !it.is_empty())
-        .or_else(by_route)
-        .unwrap_or_else(|| "HOST".to_owned())
 }
 
 fn step(ran: &Ran) -> Value {
