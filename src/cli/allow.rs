@@ -1,9 +1,8 @@
 //! `oc-secrets allow` and `deny`: the user reviews a manifest that was found by the directory.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::arguments;
 use super::ask;
 use super::stdout;
 use crate::base::environment::Lookup;
@@ -13,9 +12,26 @@ use crate::broker::manifest::allowed::{Allowed, Verdict};
 use crate::broker::manifest::summary::{self, Change, Group, SummaryLine};
 use crate::broker::manifest::{Opened, open};
 
-/// Shows what the manifest passes on, asks, and records exactly these bytes.
-pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) -> Result<Exit> {
-    let opened = opened(arguments.file.as_deref(), lookup)?;
+/// The manifest that the command line names, as its own argument or by `--manifest`.
+///
+/// # Errors
+/// When it names two.
+pub(super) fn named<'a>(
+    argument: Option<&'a Path>,
+    option: Option<&'a Path>,
+) -> Result<Option<&'a Path>> {
+    match (argument, option) {
+        (Some(argument), Some(option)) if real(argument)? != real(option)? => Err(Error::usage(
+            "two manifests are named: one as FILE, one by --manifest",
+            "name one of them, and call this again for the other",
+        )),
+        (argument, option) => Ok(argument.or(option)),
+    }
+}
+
+/// Shows what the manifest passes on, asks unless told `yes`, and records exactly these bytes.
+pub(super) fn allow(ui: Ui, file: Option<&Path>, yes: bool, lookup: Lookup<'_>) -> Result<Exit> {
+    let opened = opened(file, lookup)?;
     let allowed = Allowed::of_user(lookup);
     let shown = summary::shown(&opened.path.display().to_string()).into_owned();
     if allowed.verdict(&opened.path, &opened.text) == Verdict::Allowed {
@@ -26,7 +42,7 @@ pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) ->
     let groups = summary::of(&opened.manifest, before.as_ref());
     let text = render(ui, &shown, &groups, before.is_some());
     stdout::print(text.as_bytes())?;
-    if !arguments.yes && !agreed()? {
+    if !yes && !agreed()? {
         ui.note("not allowed; nothing was changed");
         return Ok(Exit::Failed);
     }
@@ -39,10 +55,7 @@ pub(super) fn allow(ui: Ui, arguments: &arguments::Allow, lookup: Lookup<'_>) ->
 /// Deletes the record of the manifest, which need not exist any more.
 pub(super) fn deny(ui: Ui, file: Option<&Path>, lookup: Lookup<'_>) -> Result<Exit> {
     let path = match file {
-        Some(file) => {
-            let path = here()?.join(file);
-            path.canonicalize().unwrap_or(path)
-        }
+        Some(file) => real(file)?,
         None => opened(None, lookup)?.path,
     };
     let shown = summary::shown(&path.display().to_string()).into_owned();
@@ -57,7 +70,13 @@ fn opened(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Opened> {
     open(file, &here()?, lookup)
 }
 
-fn here() -> Result<std::path::PathBuf> {
+/// Where `file` is, which need not be there.
+fn real(file: &Path) -> Result<PathBuf> {
+    let path = here()?.join(file);
+    Ok(path.canonicalize().unwrap_or(path))
+}
+
+fn here() -> Result<PathBuf> {
     std::env::current_dir().map_err(|why| Error::system("read the working directory", why))
 }
 

@@ -94,8 +94,14 @@ fn dispatch(arguments: Arguments, ui: Ui, hardened: Hardened) -> Result<Exit> {
         Command::Env(env) => env::run(&session(Caller::Command)?, env),
         Command::Read(read) => read::run(&session(Caller::Command)?, read),
         Command::Init(init) => init::run(&beside()?, init),
-        Command::Allow(allow) => allow::allow(ui, allow, &environment::ours),
-        Command::Deny { file } => allow::deny(ui, file.as_deref(), &environment::ours),
+        Command::Allow(allow) => {
+            let file = allow::named(allow.file.as_deref(), global.manifest.as_deref())?;
+            allow::allow(ui, file, allow.yes, &environment::ours)
+        }
+        Command::Deny { file } => {
+            let file = allow::named(file.as_deref(), global.manifest.as_deref())?;
+            allow::deny(ui, file, &environment::ours)
+        }
         Command::Ls(list) => ls::run(&inspect()?, list),
         Command::Explain(explain) => explain::run(&inspect()?, explain),
         Command::Pin(pin) => pin::run(&session(Caller::Command)?, pin),

@@ -360,3 +360,25 @@ fn hosts_that_would_ask_are_shown_and_no_letter_is_invisible() {
     let shown = hidden.oc(["allow", "--yes"]).done().text();
     assert!(shown.contains("x\\u{3164}y\\u{fe0f}"), "{shown}");
 }
+
+#[test]
+fn allow_and_deny_act_on_the_manifest_that_is_named() {
+    let sandbox = cloned(MANIFEST);
+    std::fs::create_dir(sandbox.path("work/sub")).expect("made");
+    sandbox.file("work/sub/oc-secrets.toml", MANIFEST);
+    let inner = sandbox.path("work/sub/oc-secrets.toml");
+    let inner = inner.display().to_string();
+    let named = |words: &[&str]| sandbox.oc([&["--manifest", &inner], words].concat()).done();
+    let allowed = format!("oc-secrets: {inner} is allowed until it changes\n");
+    named(&["allow", "--yes"]).succeeds_saying(&allowed);
+    let outer = refusal(&sandbox, "has not been allowed yet");
+    sandbox.oc(["read", "A"]).done().fails(2, &outer);
+    let same = named(&["allow", "sub/oc-secrets.toml"]);
+    same.succeeds_saying(&format!("oc-secrets: {inner} is allowed already\n"));
+    let two = "oc-secrets: error: two manifests are named: one as FILE, one by --manifest\n\
+               hint: name one of them, and call this again for the other\n";
+    named(&["allow", "--yes", "oc-secrets.toml"]).fails(2, two);
+    named(&["deny", "oc-secrets.toml"]).fails(2, two);
+    let gone = format!("oc-secrets: {inner} is no longer allowed\n");
+    named(&["deny"]).succeeds_saying(&gone);
+}
