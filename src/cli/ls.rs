@@ -1,10 +1,13 @@
 //! `oc-secrets ls`: what the manifest holds. It starts no `op`, and nobody needs to have allowed it.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::arguments;
 use super::rows::{Cell, lay_out};
 use super::stdout;
+use crate::base::env_name::EnvName;
 use crate::base::error::{Exit, Result};
 use crate::base::token_kind;
 use crate::base::ui::{self, Tone, clean};
@@ -28,7 +31,7 @@ fn list(session: &Session, contents: &Manifest) -> String {
     let groups = [
         ("secrets", secrets(contents)),
         ("1Password Environments", environments(contents)),
-        ("plain values", plain(contents)),
+        ("plain values", plain(session, contents)),
         ("registries", hosts(&contents.registries)),
         ("git", hosts(&contents.git)),
         ("profiles", profiles(contents)),
@@ -97,18 +100,35 @@ fn if_missing(spec: &SecretSpec) -> &'static str {
     }
 }
 
-fn plain(contents: &Manifest) -> Vec<Vec<Cell>> {
-    let rows = contents.vars.iter();
-    rows.map(|(name, value)| vec![Cell::from(name.as_str()), Cell::from(shown(value))])
-        .collect()
+fn plain(session: &Session, contents: &Manifest) -> Vec<Vec<Cell>> {
+    let of_file = names_of_env_file(session);
+    let row = |(name, value): &(EnvName, String)| {
+        let value = match shown(&of_file, name, value) {
+            Some(value) => Cell::from(value),
+            None => Cell::toned(Tone::Dim, "(of --env-file: not shown)"),
+        };
+        vec![Cell::from(name.as_str()), value]
+    };
+    contents.vars.iter().map(row).collect()
 }
 
-/// A plain value, unless somebody put a token there by mistake.
-fn shown(value: &str) -> String {
-    match token_kind::of_text(value) {
-        Some(kind) => format!("({kind}: keep it in 1Password)"),
-        None => value.to_owned(),
+fn names_of_env_file(session: &Session) -> HashSet<&str> {
+    let definitions = session.env_file().iter();
+    definitions.map(|it| it.name.as_str()).collect()
+}
+
+/// A plain value of the manifest, unless somebody put a secret there by mistake; none of an env-file,
+/// which can take it from our environment.
+fn shown(of_file: &HashSet<&str>, name: &EnvName, value: &str) -> Option<String> {
+    if of_file.contains(name.as_str()) {
+        return None;
     }
+    let secret = token_kind::may_be_secret(name.as_str(), value);
+    Some(match token_kind::of_text(value) {
+        Some(kind) => format!("({kind}: keep it in 1Password)"),
+        None if secret => "(may be a secret: keep it in 1Password)".to_owned(),
+        None => value.to_owned(),
+    })
 }
 
 fn hosts(specs: &[HostSpec]) -> Vec<Vec<Cell>> {
@@ -122,7 +142,7 @@ fn hosts(specs: &[HostSpec]) -> Vec<Vec<Cell>> {
 }
 
 fn profiles(contents: &Manifest) -> Vec<Vec<Cell>> {
-    let row = |(name, secrets): (&String, &Vec<crate::base::env_name::EnvName>)| {
+    let row = |(name, secrets): (&String, &Vec<EnvName>)| {
         let names: Vec<&str> = secrets.iter().map(|name| name.as_str()).collect();
         vec![Cell::from(name.as_str()), Cell::from(names.join(", "))]
     };
@@ -139,8 +159,9 @@ fn json_text(session: &Session, contents: &Manifest) -> String {
             "exact": spec.exact,
         })
     });
+    let of_file = names_of_env_file(session);
     let vars = contents.vars.iter();
-    let vars = vars.map(|(name, value)| (name.to_string(), json!(shown(value))));
+    let vars = vars.map(|(name, value)| (name.to_string(), json!(shown(&of_file, name, value))));
     let hosts = |specs: &[HostSpec]| {
         let host = |spec: &HostSpec| {
             json!({

@@ -76,12 +76,49 @@ fn a_selection_narrows_it_and_an_env_file_adds_to_it() {
         more.contains("  MORE         required  op://V/I/f\n"),
         "{more}"
     );
-    assert!(more.contains("  PLAIN    x\n"), "{more}");
+    assert!(
+        more.contains("  PLAIN    (of --env-file: not shown)\n"),
+        "{more}"
+    );
     assert!(more.contains("op://Other/GitHub/credential"), "{more}");
     let without_vault = "[secrets]\nA = { item = 'x' }\n";
     sandbox.file("work/oc-secrets.toml", without_vault);
     let text = sandbox.oc(["ls"]).done().succeeds();
     assert!(text.contains("op://(default vault)/x/credential"), "{text}");
+}
+
+#[test]
+fn no_value_of_an_env_file_and_none_that_may_be_a_secret_is_shown() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    let manifest = "[secrets]\nA = 'op://Vault/Item/A'\n\
+        [vars]\nURL = 'https://example.org'\nADMIN_PASS = 'hunter2'\nAPP_ENV = 'production'\n";
+    sandbox.manifest(manifest);
+    let file = "DB_PASS=$A\nNOTE=\"see $A\"\nDB_PASSWORD=hunter2\nAPP_ENV=dev\nB=op://V/I/f\n";
+    sandbox.file("work/.env", file);
+    let program = env!("CARGO_BIN_EXE_oc-secrets");
+    let ls = |words: &[&str]| {
+        let inner = ["exec", "--only", "A", "--", program, "ls"];
+        sandbox.oc([&inner, words].concat()).done().succeeds()
+    };
+    let (list, json) = (
+        ls(&["--env-file", ".env"]),
+        ls(&["--env-file", ".env", "--json"]),
+    );
+    for text in [&list, &json] {
+        assert!(
+            !text.contains(CANARY) && !text.contains("hunter2"),
+            "{text}"
+        );
+        assert!(text.contains("op://V/I/f"), "{text}");
+        assert!(text.contains("https://example.org"), "the control: {text}");
+    }
+    let row = "  ADMIN_PASS   (may be a secret: keep it in 1Password)\n";
+    assert!(list.contains(row), "{list}");
+    let report: Value = serde_json::from_str(&json).expect("JSON");
+    for name in ["DB_PASS", "NOTE", "DB_PASSWORD", "APP_ENV"] {
+        assert_eq!(report["vars"].get(name), Some(&Value::Null), "{name}");
+        assert!(list.contains(&format!("\n  {name} ")), "{list}");
+    }
 }
 
 #[test]
