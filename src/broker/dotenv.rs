@@ -26,6 +26,7 @@ use known::KnownDefinitions;
 use reader::Reader;
 
 pub(crate) use definition::{Definition, Value};
+pub(crate) use reader::BORROWED;
 
 /// The definitions of all `files` together, of which the last one wins; `None` without a file.
 /// Pipes such as `<(…)` are read too.
@@ -57,6 +58,28 @@ pub(crate) fn parse(
     known: &mut Vec<Definition>,
     environment: Lookup<'_>,
 ) -> Result<()> {
+    read(text, label, known, environment, false)
+}
+
+/// The definitions of `text` alone: what a value takes in from any environment, or from an earlier
+/// line that may hold a secret, is only marked, by [`BORROWED`]. What [`parse`] refuses for what is
+/// in `environment` is refused here too.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn own(text: &str, label: &str, environment: Lookup<'_>) -> Result<Vec<Definition>> {
+    let mut definitions = vec![];
+    read(text, label, &mut definitions, environment, true)?;
+    Ok(definitions)
+}
+
+fn read(
+    text: &str,
+    label: &str,
+    known: &mut Vec<Definition>,
+    environment: Lookup<'_>,
+    marks: bool,
+) -> Result<()> {
     let document = Document::new(label, text);
     if let Some((at, what, hint)) = differences::in_file(text) {
         return Err(document.error(at, what, hint));
@@ -71,6 +94,7 @@ pub(crate) fn parse(
             document: &document,
             known: &all,
             environment,
+            marks,
             missing: vec![],
         };
         let (definition, end) = reader.definition(start)?;

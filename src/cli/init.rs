@@ -18,7 +18,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::file_ownership;
 use crate::base::token_kind;
 use crate::base::ui::clean;
-use crate::broker::dotenv::{self, Value};
+use crate::broker::dotenv::{self, BORROWED, Value};
 use crate::broker::manifest::allowed::Allowed;
 use crate::broker::manifest::file::{self, Kind};
 use crate::broker::manifest::{self, FILE};
@@ -61,7 +61,7 @@ fn draft(session: &Session, arguments: &arguments::Init) -> Result<Option<Draft>
         ..Draft::default()
     };
     if let Some(from) = &arguments.from {
-        take_over(from, &mut draft)?;
+        take_over(session, from, &mut draft)?;
     }
     for title in &arguments.item {
         draft.add_title(title);
@@ -100,14 +100,12 @@ fn questions(session: &Session, draft: &mut Draft) -> Result<bool> {
 }
 
 /// Takes the references of a dotenv file over, and the plain values that can be no secret.
-fn take_over(from: &Path, draft: &mut Draft) -> Result<()> {
+fn take_over(session: &Session, from: &Path, draft: &mut Draft) -> Result<()> {
     let text = file::read(from, Kind::Pipe)?
         .ok_or_else(|| file::refuse(from, "no such file", "check the path after --from"))?;
-    let mut definitions = vec![];
     let label = from.display().to_string();
-    // A value that takes in a variable of ours is not the file's own.
-    let ours = |name: &str| Some(format!("{BORROWED}{name}").into());
-    dotenv::parse(&text, &label, &mut definitions, &ours)?;
+    // A value that takes in a variable of ours is not the file's own; what takes in a secret holds it.
+    let definitions = dotenv::own(&text, &label, &session.lookup())?;
     draft.from = Some(label);
     for definition in definitions {
         let name = definition.name.as_str();
@@ -125,9 +123,6 @@ fn take_over(from: &Path, draft: &mut Draft) -> Result<()> {
     }
     Ok(())
 }
-
-/// Marks what comes from our own environment; no text has it.
-const BORROWED: char = '\u{f8ff}';
 
 fn warn(session: &Session, draft: &Draft) {
     if let (Some(from), false) = (&draft.from, draft.plain.is_empty()) {

@@ -249,6 +249,30 @@ fn a_dotenv_file_is_taken_over_and_no_token_is_copied() {
 }
 
 #[test]
+fn a_line_that_uses_an_earlier_one_is_taken_over_whole_unless_that_one_may_be_a_secret() {
+    let sandbox = sandbox();
+    let lines = "HOST=db\nURL=postgres://$HOST/x\nPASS=hunter2\nLINK=db/$PASS\n\
+        DEEP=$LINK/y\nDIR=$HOME/x\nSUB=${DIR}/y\nT=op://Work/GitHub Token/credential\nU=$T\n";
+    sandbox.file("work/.env", lines);
+    let init = |run: &[&str]| sandbox.oc([&["init", "--from", ".env"], run].concat());
+    // The hook may have loaded this very file.
+    let done = init(&[]).env("HOST", "db").env("DIR", "/home/x").done();
+    let said = "oc-secrets: warning: not copied from .env, since they hold secrets or may: \
+                PASS, LINK, DEEP, DIR, SUB\n";
+    assert_eq!(done.succeeds_saying(said), written(&sandbox, CHECK));
+    let text = manifest(&sandbox);
+    let vars = "\n[vars]\nHOST = \"db\"\nURL  = \"postgres://db/x\"\n";
+    assert!(text.contains(vars), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(text.contains("\nU = "), "{text}");
+    let other = init(&["--force"]).env("HOST", "other").done();
+    let refusal = "oc-secrets: error: .env:2:16: an earlier line sets this variable, and `op run` \
+        takes the other value in its environment\n\
+        hint: write the value out, or unset the variable in the environment\n";
+    other.fails(2, refusal);
+}
+
+#[test]
 fn openclaw_s_list_can_be_written_out() {
     let sandbox = sandbox();
     let done = sandbox.oc(["init", "--openclaw", "--vault", "Claw"]).done();

@@ -8,17 +8,23 @@ use super::syntax;
 use crate::base::env_name::{EnvName, NameError};
 use crate::base::environment::Lookup;
 use crate::base::error::{Error, Result};
+use crate::base::token_kind;
 use crate::broker::manifest::file::Document;
 use crate::broker::reference::Reference;
 
 /// Longer than any environment carries. Values can double with every line: `B=$A$A`, `C=$B$B`.
 const LONGEST: usize = 1024 * 1024;
 
+/// Marks what a value takes in and nobody is to copy, before the variable's name; no text has it.
+pub(crate) const BORROWED: char = '\u{f8ff}';
+
 /// Reads definitions where they stand.
 pub(super) struct Reader<'a> {
     pub document: &'a Document<'a>,
     pub known: &'a KnownDefinitions,
     pub environment: Lookup<'a>,
+    /// What comes from our environment or may be a secret is [`BORROWED`], whatever it holds.
+    pub marks: bool,
     /// Variables that are referred to and not set.
     pub missing: Vec<&'a str>,
 }
@@ -160,13 +166,25 @@ impl<'a> Reader<'a> {
         default: Option<&str>,
         value: &mut String,
     ) -> Result<()> {
-        let earlier = self.known.get(name).map(|value| match value {
+        let earlier = self.known.get(name);
+        let text = earlier.map(|value| match value {
             Value::Plain(text) => text.clone(),
             Value::Secret(reference) => reference.to_string(),
         });
         let ours = (self.environment)(name).and_then(|text| text.into_string().ok());
-        self.refuse(at, self.dispute(name, earlier.as_deref(), ours.as_deref()))?;
-        match (earlier.or(ours), default) {
+        // What a marked value will be, and whether it is what we have, is not known here.
+        let marked = self.marks && text.as_deref().is_some_and(|it| it.contains(BORROWED));
+        if !marked {
+            self.refuse(at, self.dispute(name, text.as_deref(), ours.as_deref()))?;
+        }
+        let found = match earlier {
+            Some(Value::Plain(text)) if self.marks && token_kind::may_be_secret(name, text) => {
+                Some(format!("{BORROWED}{name}"))
+            }
+            None if self.marks => Some(format!("{BORROWED}{name}")),
+            _ => text.or(ours),
+        };
+        match (found, default) {
             (Some(found), None) => value.push_str(&found),
             (Some(found), Some(_)) if !found.is_empty() => value.push_str(&found),
             (_, Some(default)) => value.push_str(default),
