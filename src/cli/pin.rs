@@ -4,10 +4,12 @@
 //! Only a manifest that was named or allowed is rewritten, and what is allowed afterwards is exactly
 //! what was written here.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::arguments;
 use super::rows::{Cell, lay_out};
 use super::stdout;
-use crate::base::error::{Error, Exit, Result};
+use crate::base::error::{Error, Exit, Result, Trouble};
 use crate::base::shell_quote;
 use crate::base::ui::{self, Tone, clean};
 use crate::broker::manifest::allowed::{Allowed, Verdict};
@@ -15,6 +17,7 @@ use crate::broker::manifest::file::{self as source, Kind};
 use crate::broker::manifest::pin::{self, Ids, KnownIds};
 use crate::broker::manifest::{self, Location, Manifest, Opened, Origin, SecretSpec, parse};
 use crate::broker::op::presence::{self, Presence};
+use crate::broker::op::{Mode, Op};
 use crate::broker::session::Session;
 use crate::credential_helper::client_config::file;
 
@@ -22,10 +25,8 @@ use crate::credential_helper::client_config::file;
 pub(super) fn run(session: &Session, arguments: &arguments::Pin) -> Result<Exit> {
     let opened = opened(session)?;
     let places = places(session, &opened.manifest);
-    let answer = session.op(None)?.ask(presence::ITEMS)?;
-    let asked: Vec<(&str, &str)> = places.iter().map(|it| (it.vault, it.item)).collect();
-    let found = presence::whereabouts(&answer, &asked)?;
-    drop(answer);
+    refuse_another_vault(session, &opened, &places)?;
+    let found = found(&session.op(None)?, &opened, &places)?;
     let mut known = KnownIds::default();
     let mut lost = false;
     for (place, found) in places.iter().zip(found) {
@@ -122,6 +123,82 @@ fn places<'a>(session: &'a Session, manifest: &'a Manifest) -> Vec<Place<'a>> {
         })
     };
     manifest.secrets.iter().filter_map(place).collect()
+}
+
+/// Ids of items in the manifest's vault would be of no use in the vault that a run here takes instead.
+fn refuse_another_vault(session: &Session, opened: &Opened, places: &[Place<'_>]) -> Result<()> {
+    let own = opened.manifest.vault.as_deref();
+    let chosen = session.selection().vault.as_deref();
+    let chosen = chosen.filter(|vault| !vault.is_empty() && own != Some(vault));
+    let (Some(own), Some(chosen)) = (own, chosen) else {
+        return Ok(());
+    };
+    if !places.iter().any(|place| place.by_default) {
+        return Ok(());
+    }
+    let again = without(&["OP_VAULT"], opened);
+    Err(Error::usage(
+        format!("--vault or OP_VAULT names the vault `{chosen}`, and the manifest `{own}`"),
+        format!("pin without OP_VAULT / --vault: {again}"),
+    ))
+}
+
+/// The command that pins the same manifest without these variables.
+fn without(variables: &[&str], opened: &Opened) -> String {
+    let path = opened.path.display().to_string();
+    let unset = variables.iter().flat_map(|name| ["-u", name]);
+    let named = match opened.manifest.origin {
+        Origin::File(_) => vec!["--manifest", &path],
+        Origin::Found(_) | Origin::BuiltIn | Origin::Broker(_) => vec![],
+    };
+    let words = ["env"].into_iter().chain(unset).chain(["oc-secrets"]);
+    shell_quote::command(words.chain(named).chain(["pin"]))
+}
+
+/// What the lists of items say of each place. A service account has to name each vault; a person is
+/// asked for leave, and so only once.
+fn found(op: &Op, opened: &Opened, places: &[Place<'_>]) -> Result<Vec<Presence>> {
+    let asked: Vec<(&str, &str)> = places.iter().map(|it| (it.vault, it.item)).collect();
+    match op.mode() {
+        Mode::ServiceAccount => by_vault(op, &asked),
+        Mode::Session | Mode::App => presence::whereabouts(&op.ask(presence::ITEMS)?, &asked),
+        Mode::Connect => Err(Error::usage(
+            "a Connect server (OP_CONNECT_HOST) lists no items, and `pin` needs a list",
+            format!(
+                "pin with a service account's token or the 1Password app: {}",
+                without(&["OP_CONNECT_HOST", "OP_CONNECT_TOKEN"], opened)
+            ),
+        )),
+    }
+}
+
+fn by_vault(op: &Op, asked: &[(&str, &str)]) -> Result<Vec<Presence>> {
+    let vaults: BTreeSet<&str> = asked.iter().map(|(vault, _)| *vault).collect();
+    let mut found = HashMap::new();
+    for vault in vaults {
+        let within = asked.iter().copied().filter(|(of, _)| *of == vault);
+        let within: Vec<(&str, &str)> = within.collect();
+        let told = in_vault(op, vault, &within)?;
+        found.extend(within.into_iter().zip(told));
+    }
+    let told = |place| found.get(place).cloned().unwrap_or(Presence::Unclear);
+    Ok(asked.iter().map(told).collect())
+}
+
+/// What the list of one vault says. That there is no such vault is no reason to leave the others.
+fn in_vault(op: &Op, vault: &str, asked: &[(&str, &str)]) -> Result<Vec<Presence>> {
+    let option = format!("--vault={vault}");
+    match op.ask(&["item", "list", &option, "--format=json"]) {
+        Ok(answer) => presence::whereabouts(&answer, asked),
+        Err(Error::NotListed { trouble }) => {
+            let told = match trouble {
+                Trouble::Missing { .. } => Presence::NothingInVault,
+                other => Presence::Trouble(other),
+            };
+            Ok(vec![told; asked.len()])
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Place<'_> {

@@ -154,6 +154,82 @@ fn a_required_secret_that_is_not_found_or_not_alone_is_told() {
     assert!(text(&sandbox).contains(&id("One")), "{}", text(&sandbox));
 }
 
+/// Two vaults, which a service account has to name to `op item list`.
+fn with_a_second_vault(sandbox: &Sandbox) {
+    let vaults = json!({ "vaults": [
+        { "id": "v".repeat(26), "name": "Vault", "items": [item("One", &[("credential", CANARY)])] },
+        { "id": "w".repeat(26), "name": "Second", "items": [item("Two", &[("B", "value of B")])] },
+    ] });
+    sandbox.file("double/vaults.json", &vaults.to_string());
+}
+
+#[test]
+fn a_service_account_that_sees_two_vaults_is_asked_for_each() {
+    let manifest = "vault = 'Vault'\n[secrets]\nA = { item = 'One' }\nB = 'op://Second/Two/B'\n\
+        N = { ref = 'op://Nowhere/x/y', required = false }\n";
+    let (vault, second, one, two) = ("v".repeat(26), "w".repeat(26), id("One"), id("Two"));
+    let expected = format!(
+        "vault = '{vault}'  # Vault\n[secrets]\nA = {{ item = '{one}' }}  # One\n\
+         B = 'op://{second}/{two}/B'  # Second/Two\n\
+         N = {{ ref = 'op://Nowhere/x/y', required = false }}\n"
+    );
+    let sandbox = world(manifest);
+    with_a_second_vault(&sandbox);
+    let done = sandbox.oc(["pin"]).done();
+    let said = "oc-secrets: warning: N keeps its names: nothing is listed in a vault `Nowhere`; \
+                compare with `op vault list`\n";
+    done.succeeds_saying(said);
+    assert_eq!(text(&sandbox), expected);
+    assert_eq!(sandbox.commands(), ["item list"; 3]);
+    // A person is asked for leave once.
+    sandbox.manifest(manifest);
+    let person = sandbox.oc(["pin"]).without("OP_SERVICE_ACCOUNT_TOKEN");
+    person.env("OP_SESSION", "x").done().succeeds_saying(said);
+    assert_eq!(text(&sandbox), expected);
+    assert_eq!(sandbox.commands(), ["item list"; 4]);
+}
+
+#[test]
+fn a_connect_server_has_no_list_and_is_not_asked_for_one() {
+    let sandbox = world(MANIFEST);
+    let run = sandbox.oc(["pin"]).without("OP_SERVICE_ACCOUNT_TOKEN");
+    let run = run.env("OP_CONNECT_HOST", "h").env("OP_CONNECT_TOKEN", "t");
+    run.done().fails(
+        2,
+        "oc-secrets: error: a Connect server (OP_CONNECT_HOST) lists no items, and `pin` needs a list\n\
+         hint: pin with a service account's token or the 1Password app: \
+         env -u OP_CONNECT_HOST -u OP_CONNECT_TOKEN oc-secrets pin\n",
+    );
+    assert!(sandbox.calls().is_empty());
+    assert_eq!(text(&sandbox), MANIFEST);
+}
+
+#[test]
+fn ids_of_another_vault_than_that_of_a_run_here_are_not_written() {
+    let sandbox = world(MANIFEST);
+    let path = sandbox.path("work/oc-secrets.toml").display().to_string();
+    let refusal = |named: &str| {
+        format!(
+            "oc-secrets: error: --vault or OP_VAULT names the vault `Other`, and the manifest `Vault`\n\
+             hint: pin without OP_VAULT / --vault: env -u OP_VAULT oc-secrets {named}pin\n"
+        )
+    };
+    let by_variable = |words: &[&str]| sandbox.oc(words).env("OP_VAULT", "Other").done();
+    by_variable(&["pin"]).fails(2, &refusal(""));
+    let named = refusal(&format!("--manifest {path} "));
+    by_variable(&["--manifest", "oc-secrets.toml", "pin"]).fails(2, &named);
+    let by_option = sandbox.oc(["pin", "--vault", "Other"]).done();
+    by_option.fails(2, &refusal(""));
+    assert!(sandbox.calls().is_empty());
+    assert_eq!(text(&sandbox), MANIFEST);
+    // The same vault is no other one, and where all secrets name theirs, none is taken instead.
+    let same = sandbox.oc(["pin", "--vault", "Vault"]).done();
+    assert_eq!(same.status.code(), Some(0), "{}", same.stderr);
+    assert_eq!(text(&sandbox), pinned());
+    sandbox.manifest("vault = 'Vault'\n[secrets]\nB = 'op://Vault/Two/B'\n");
+    assert_eq!(by_variable(&["pin"]).status.code(), Some(0));
+}
+
 #[test]
 fn links_modes_and_marks_stay_and_a_read_only_file_is_left() {
     let sandbox = world(MANIFEST);

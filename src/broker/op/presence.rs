@@ -19,7 +19,7 @@ pub(crate) const ITEMS: &[&str] = &["item", "list", "--format=json"];
 pub(super) struct Listing<'a>(Vec<ListEntry<'a>>);
 
 /// What is known of the item of a reference.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// It is there once.
     There {
