@@ -66,6 +66,36 @@ fn bash_completes() {
     check("bash", &["--norc", "--noprofile", "-i"], setup);
 }
 
+/// What the first Tab puts on the line, the second one has to understand.
+#[test]
+fn bash_completes_a_list_and_quoted_words() {
+    let sandbox = world();
+    let manifest = "[secrets]\nGHCR_TOKEN = 'op://Vault/Item/GHCR_TOKEN'\n\
+        OTHER = 'op://Vault/Item/OTHER'\nTHIRD = 'op://Vault/Item/OTHER'\n\
+        [profiles]\n'big one' = { secrets = ['OTHER'] }\n";
+    sandbox.manifest(manifest);
+    let run = sandbox.run(Path::new("bash"), ["--norc", "--noprofile", "-i"]);
+    let run = run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token());
+    let mut terminal = Terminal::start(run.env("PS1", "$ "), 100);
+    terminal.types("eval \"$(oc-secrets completions bash)\"; echo rea'dy'\r");
+    terminal.shows("ready");
+    terminal
+        .forget()
+        .types("oc-secrets env --show --only OTHER,\t\tGH\t\r");
+    terminal.shows("export GHCR_TOKEN=").shows("other-value");
+    for typed in ["big\\ o\t", "'big o\t"] {
+        terminal
+            .forget()
+            .types(&format!("oc-secrets check --profile {typed}\r"));
+        terminal.shows("1 of 1 found");
+    }
+    terminal
+        .forget()
+        .types("oc-secrets read \"$(touch touched)\"GH\t\x15exit\r");
+    terminal.ends();
+    assert!(!sandbox.path("work/touched").exists(), "Tab ran the line");
+}
+
 #[test]
 fn zsh_completes() {
     let setup = "autoload -U compinit; compinit -u; source <(oc-secrets completions zsh)";
