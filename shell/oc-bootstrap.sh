@@ -127,6 +127,13 @@ fail() { # fail CODE WHAT [HINT]
 	exit "$1"
 }
 
+help() { # the head of this script, where it is a file
+	sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p; }' "$0" 2>/dev/null ||
+		printf '%s\n' 'usage: install.sh [--version vX.Y.Z] [--to DIR] [--repo OWNER/NAME] [--from URL] [--require-signature] [--deb]' \
+			'       install.sh --uninstall [--to DIR]'
+	exit 0
+}
+
 read_arguments() {
 	version='' folder='' from='' must_sign=no deb=no uninstall=no
 	while [ $# -gt 0 ]; do
@@ -134,7 +141,7 @@ read_arguments() {
 		--require-signature) must_sign=yes && shift && continue ;;
 		--deb) deb=yes && shift && continue ;;
 		--uninstall) uninstall=yes && shift && continue ;;
-		--help | -h) sed -n '2,/^set/ { /^#/ s/^# \{0,1\}//p; }' "$0" 2>/dev/null && exit 0 ;;
+		--help | -h) help ;;
 		--version | --to | --repo | --from) [ -n "${2-}" ] || fail 2 "$1 wants a value" ;;
 		*) fail 2 "unknown argument $1" 'see the head of this script' ;;
 		esac
@@ -150,11 +157,20 @@ read_arguments() {
 	case $repository in *[!A-Za-z0-9._/-]*) fail 2 "no such repository: $repository" ;; esac
 }
 
+absolute() { # absolute PATH: its one spelling, which is in the list whatever was typed; links stay
+	case $1 in /*) ;; *) set -- "$PWD/$1" ;; esac
+	printf '%s/\n' "$1" | sed -e 's://*:/:g' -e ':dot' -e 's:/\./:/:' -e 't dot' \
+		-e ':up' -e 's:^/\.\./:/:' -e 't up' -e 's:/[^/][^/]*/\.\./:/:' -e 't up' -e 's:\(.\)/$:\1:'
+}
+
 choose_folder() {
-	if [ -z "$folder" ]; then
+	if [ -z "$folder" ] && [ "$(id -u)" = 0 ]; then
+		folder=/usr/local/bin
+	elif [ -z "$folder" ]; then
+		[ -n "${HOME-}" ] || fail 2 'into which folder? HOME is not set' 'name it with --to'
 		folder=$HOME/.local/bin
-		[ "$(id -u)" != 0 ] || folder=/usr/local/bin
 	fi
+	folder=$(absolute "$folder")
 	case $folder in
 	*/bin) share=${folder%/bin}/share list=${folder%/bin}/share/oc-secrets/installed ;;
 	*) share='' list=$folder/.oc-secrets/installed ;; # oc-secrets itself is the program
@@ -311,13 +327,21 @@ install_deb() {
 remove_all() {
 	[ -f "$list" ] || fail 1 "nothing is installed in $folder by this script" 'a package goes by: apt-get remove oc-secrets'
 	[ ! -x "$folder/oc-secrets" ] || printf 'hint: Docker and git may still name the helpers: oc-secrets docker status\n' >&2
+	stay=0
 	while read -r file; do
-		case $file in "$folder"/* | "${share:-$folder}"/*) ;; *) continue ;; esac
-		case $file in */../*) continue ;; esac
-		[ ! -f "$file" ] || { rm -f "$file" && printf 'removed %s\n' "$file"; }
+		remove "$(absolute "$file")" || stay=$((stay + 1))
 	done <"$list"
+	[ "$stay" = 0 ] || fail 4 "files that $list names were not removed: $stay" \
+		"they are not in $folder, or cannot be removed: look at the list"
 	rm -f "$list"
 	rmdir "${list%/*}" 2>/dev/null || true
+}
+
+remove() { # remove FILE: if it is not elsewhere
+	case $1 in "$folder"/* | "${share:-$folder}"/*) ;; *) return 1 ;; esac
+	[ -f "$1" ] || return 0
+	rm -f "$1" || return 1
+	printf 'removed %s\n' "$1" || true # somebody who does not listen
 }
 
 main() { # called at the very end, so that half a download of this script does nothing

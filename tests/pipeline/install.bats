@@ -47,11 +47,12 @@ install() { # install ARGUMENT…: with cosign
 install_plain() { with_path "$BATS_TEST_TMPDIR/plain" "$@"; } # install_plain ARGUMENT…: without cosign
 
 with_path() {
-	local path=$1
+	local path=$1 shell
+	read -ra shell <<<"${INSTALLER_SHELL:-sh}"
 	shift
 	status=0
 	output=$(env -i "PATH=$path" "HOME=$BATS_TEST_TMPDIR/home" "TESTS=$TESTS" "AUTHORITY=$AUTHORITY" "COSIGN=$COSIGN" \
-		sh "$PROJECT/shell/install.sh" --repo Owner/Repo --from "$BASE" --to "$BIN" "$@" 2>"$BATS_TEST_TMPDIR/words" </dev/null) || status=$?
+		"${shell[@]}" "$PROJECT/shell/install.sh" --repo Owner/Repo --from "$BASE" --to "$BIN" "$@" 2>"$BATS_TEST_TMPDIR/words" </dev/null) || status=$?
 	words=$(cat "$BATS_TEST_TMPDIR/words")
 }
 
@@ -226,8 +227,9 @@ extras() {
 	touch "$BATS_TEST_TMPDIR/precious"
 	printf '%s\n' "$BATS_TEST_TMPDIR/precious" "$BIN/../precious" >>"$BATS_TEST_TMPDIR/share/oc-secrets/installed"
 	install --uninstall
-	is 0 "$status"
+	fails 4 'were not removed: 2'
 	[[ -e $BATS_TEST_TMPDIR/precious && ! -e $BIN/oc-secrets ]]
+	[[ -e $BATS_TEST_TMPDIR/share/oc-secrets/installed ]] # what it names is still there
 }
 
 @test "extras with one byte changed, or with files that do not belong there, are refused with everything else" {
@@ -381,6 +383,51 @@ signals() {
 	install --uninstall --to "$folder"
 	is 0 "$status"
 	is '' "$(ls -A "$folder")"
+}
+
+@test "however a folder is spelled, it is the same one" {
+	extras
+	mkdir -p "$BATS_TEST_TMPDIR/a/b"
+	cd "$BATS_TEST_TMPDIR/a"
+	for shell in dash 'busybox sh' bash; do
+		for spelling in ../bin ./../bin/ "$BATS_TEST_TMPDIR/a/..//bin/." "$BIN/"; do
+			INSTALLER_SHELL=$shell install --to "$spelling"
+			is 0 "$status"
+			[[ $output == *"installed $BIN/oc-secrets"$'\n'* && -e $BATS_TEST_TMPDIR/share/man/man1/oc-secrets.1 ]]
+			INSTALLER_SHELL=$shell install --uninstall
+			is 0 "$status"
+			is '' "$(files)"
+		done
+	done
+	with_path "$BIN:$PATH" --to "$BIN/"
+	[[ $words != *'not on PATH'* ]]
+	install --uninstall --to ../bin
+	is 0 "$status"
+	is '' "$(files)"
+}
+
+@test "a list of another folder is not thrown away with nothing removed" {
+	install
+	ln -s . "$BATS_TEST_TMPDIR/link"
+	before=$(files)
+	install --uninstall --to "$BATS_TEST_TMPDIR/link/bin"
+	fails 4 'were not removed'
+	is "$before" "$(files)"
+}
+
+@test "root needs no HOME, and help no file" {
+	run env -u HOME sh "$PROJECT/shell/install.sh" --from ftp://nowhere
+	is 2 "$status"
+	[[ $output == *'will not install from'* ]]
+	run setpriv --reuid 65534 --clear-groups env -u HOME sh -s -- --uninstall <"$PROJECT/shell/install.sh"
+	is 2 "$status"
+	[[ $output == *'HOME is not set'* ]]
+	run sh -s -- --help <"$PROJECT/shell/install.sh"
+	is 0 "$status"
+	[[ $output == 'usage: install.sh '* ]]
+	run sh "$PROJECT/shell/install.sh" --help
+	is 0 "$status"
+	[[ $output == *'usage: install.sh '*'Exit codes: '* ]]
 }
 
 @test "without encryption nothing is fetched, except from this machine" {
