@@ -141,6 +141,7 @@ impl Command {
             Self::Check(check) => check.json,
             Self::Ls(list) => list.json,
             Self::Doctor(doctor) => doctor.json,
+            Self::Clients(clients) => clients.json,
             _ => false,
         }
     }

@@ -1,5 +1,7 @@
 //! `oc-secrets exec`: become a command that has the secrets.
 
+mod sudo;
+
 use std::ffi::OsString;
 
 use super::arguments;
@@ -80,11 +82,7 @@ fn hint_at_sudo(session: &Session, command: &[OsString], plan: &Plan) {
     let Some((first, rest)) = words.split_first() else {
         return;
     };
-    let options = rest.iter().take_while(|word| word.starts_with('-'));
-    let keeps = |word: &&std::borrow::Cow<'_, str>| {
-        word.starts_with("--preserve-env") || word.starts_with("-E")
-    };
-    if first.rsplit('/').next() == Some("sudo") && options.clone().filter(keeps).count() == 0 {
+    if first.rsplit('/').next() == Some("sudo") && !sudo::keeps_variables(rest) {
         let names: Vec<&str> = plan
             .wanted
             .iter()

@@ -51,6 +51,13 @@ impl Intent {
         Self::Other
     }
 
+    /// Whether an error about these words is to be JSON as well. What stands behind `--` is said to
+    /// another program, and of these commands none but the others prints JSON of ours.
+    pub(super) fn may_want_json(self, words: &[OsString]) -> bool {
+        let ours = words.iter().take_while(|word| *word != "--");
+        self == Self::Other && ours.into_iter().any(|word| word == "--json")
+    }
+
     /// Says what went wrong: to a gateway's log in one line.
     pub(super) fn tell(self, ui: Ui, error: &Error) {
         match self {
@@ -78,6 +85,19 @@ impl Intent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_wanted_of_us_only_where_it_is_said_to_us() {
+        let wanted = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            Intent::of(&words).may_want_json(&words)
+        };
+        assert!(wanted("oc-secrets check --bogus --json"));
+        assert!(wanted("oc-secrets --json"));
+        assert!(!wanted("oc-secrets exec --bogus -- kubectl get --json"));
+        assert!(!wanted("oc-secrets exec kubectl get --json"));
+        assert!(!wanted("oc-secrets check --bogus -- --json"));
+    }
 
     #[test]
     fn the_intent_is_known_even_when_the_rest_is_wrong() {

@@ -183,7 +183,7 @@ fn misunderstood(error: &clap::Error, words: &[OsString], intent: Intent) -> Exi
     }
     let error = usage::explain(error, words, intent);
     intent.tell(Ui::new("oc-secrets", Level::Normal, Color::Auto), &error);
-    if words.iter().any(|word| word == "--json") {
+    if intent.may_want_json(words) {
         json_error(&error, Exit::Usage);
     }
     intent.fail(words, Exit::Usage)

@@ -147,6 +147,20 @@ fn a_failure_is_json_too_where_json_was_asked_for() {
         done.stderr
             .starts_with("oc-secrets: error: 1Password cannot")
     );
+    let clients = ["clients", "--json", "--directory", "/nowhere"];
+    let clients = sandbox.oc(clients).done();
+    let report: Value = serde_json::from_slice(&clients.stdout).expect("JSON");
+    assert_eq!(
+        (clients.status.code(), &report["exit"]),
+        (Some(5), &json!(5))
+    );
+    // What is said to another program is not said to us.
+    let other = ["exec", "--bogus", "--", "kubectl", "get", "--json"];
+    let other = sandbox.oc(other).done();
+    assert_eq!(
+        (other.status.code(), other.text()),
+        (Some(125), String::new())
+    );
     let wrong = sandbox.oc(["check", "--json", "--colour"]).done();
     let report: Value = serde_json::from_slice(&wrong.stdout).expect("JSON");
     assert_eq!((wrong.status.code(), &report["exit"]), (Some(2), &json!(2)));

@@ -406,11 +406,14 @@ fn sudo_is_told_to_keep_the_variables() {
         "oc-secrets: warning: sudo drops these variables, unless: sudo --preserve-env=A,B …\n";
     let plain = sandbox.oc(["exec", "--", "sudo", "-n", "true"]).done();
     plain.succeeds_saying(warning);
-    for keeps in ["--preserve-env=A,B", "-E"] {
-        sandbox
-            .oc(["exec", "--", "sudo", keeps, "true"])
-            .done()
-            .succeeds();
+    for keeps in [
+        &["--preserve-env=A,B"][..],
+        &["-E"],
+        &["-nE"],
+        &["-u", "bob", "--preserve-env=A,B"],
+    ] {
+        let words = [&["exec", "--", "sudo"], keeps, &["true"]].concat();
+        sandbox.oc(words).done().succeeds();
     }
 }
 
