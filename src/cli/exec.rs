@@ -55,8 +55,8 @@ fn start(session: &Session, arguments: &arguments::Exec, hardened: Hardened) -> 
     if arguments.mask {
         warn_of_short(session, &resolved);
         let secrets = resolved.iter().map(|secret| secret.value.expose());
-        session.warn_if_swappable();
-        return mask::run(&command, environment, hardened, secrets);
+        let ready = || session.warn_if_swappable();
+        return mask::run(&command, environment, hardened, secrets, ready);
     }
     session.warn_if_swappable();
     Err::<Ended, Error>(exec::replace(&command, &environment, hardened))

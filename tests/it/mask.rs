@@ -84,6 +84,36 @@ fn it_ends_as_the_command_did() {
     assert!(refused.stderr.starts_with(why), "{}", refused.stderr);
 }
 
+/// A program of ours with at most so many kB of locked memory, and without root's right to more.
+fn with_locked_memory(sandbox: &Sandbox, limit: u32, words: &str) -> Run {
+    let program = env!("CARGO_BIN_EXE_oc-secrets");
+    let script = format!("cp {program} ../home/oc && ulimit -l {limit} && exec ../home/oc {words}");
+    let mut line = vec!["sh", "-c", &script];
+    if nix::unistd::geteuid().is_root() {
+        let given = std::process::Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(sandbox.path("."))
+            .status();
+        assert!(given.expect("chown runs").success());
+        let other = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        line.splice(0..0, ["setpriv"].into_iter().chain(other));
+    }
+    let run = sandbox.run(line[0].as_ref(), &line[1..]);
+    run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
+}
+
+/// The patterns and what is searched need more than the secrets themselves.
+#[test]
+fn memory_that_cannot_be_locked_is_told_of() {
+    let sandbox = world();
+    let warning = "oc-secrets: warning: memory could not be locked, so secrets may reach swap: raise `ulimit -l`\n";
+    let run = |limit, words| with_locked_memory(&sandbox, limit, words).done();
+    run(512, "exec --mask -- true").succeeds_saying(warning);
+    // The controls: there is enough, and enough for all but the mask.
+    run(8192, "exec --mask -- true").succeeds();
+    run(512, "exec -- true").succeeds();
+}
+
 #[test]
 fn signals_reach_the_command() {
     let sandbox = world();

@@ -149,11 +149,14 @@ impl Patterns {
 }
 
 impl Matcher {
-    /// A stream in which `patterns` are concealed.
+    /// A stream in which `patterns` are concealed. All its memory is taken now: whether that could
+    /// be locked is told before the command starts.
     pub(crate) fn new(patterns: Rc<Patterns>) -> Self {
+        // What is undecided is shorter than the longest pattern.
+        let undecided = patterns.patterns.iter().map(Range::len).max();
         Self {
+            text: Locked::with_capacity(READ + undecided.unwrap_or(0).max(READ)),
             patterns,
-            text: Locked::with_capacity(2 * READ),
             shown: 0,
             concealed: 0,
             certain: 0,
@@ -409,6 +412,19 @@ mod tests {
             String::from_utf8_lossy(&out),
             String::from_utf8_lossy(&expected)
         );
+    }
+
+    #[test]
+    fn what_is_undecided_never_takes_more_memory() {
+        let secret: Vec<u8> = (0_u32..100_000).flat_map(u32::to_le_bytes).collect();
+        let (mut matcher, mut out) = (matcher(std::slice::from_ref(&secret)), Vec::new());
+        let text = |matcher: &Matcher| matcher.text.as_ptr();
+        let before = text(&matcher);
+        for piece in secret[..secret.len() - 1].chunks(READ) {
+            feed(&mut matcher, piece, &mut out);
+        }
+        assert!(out.is_empty(), "all of it is undecided");
+        assert_eq!(text(&matcher), before, "it has not moved");
     }
 
     #[test]

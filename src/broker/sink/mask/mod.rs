@@ -30,7 +30,8 @@ use terminal::Pty;
 pub(crate) use child::Ended;
 pub(crate) use matcher::SHORTEST;
 
-/// Runs `command` to its end, with `secrets` concealed in what it writes.
+/// Runs `command` to its end, with `secrets` concealed in what it writes. `ready` is called when all
+/// memory is there that holds secrets until then, before the command is started.
 ///
 /// # Errors
 /// Where it cannot be started, or what it writes cannot be passed on.
@@ -39,6 +40,7 @@ pub(crate) fn run<'a>(
     environment: EnvironmentBlock,
     hardened: Hardened,
     secrets: impl Iterator<Item = &'a [u8]>,
+    ready: impl FnOnce(),
 ) -> Result<Ended> {
     let patterns = Rc::new(forms::patterns(secrets));
     let matcher = || Matcher::new(Rc::clone(&patterns));
@@ -60,11 +62,6 @@ pub(crate) fn run<'a>(
         ],
         terminal: theirs,
     };
-    let signals = Signals::listen(relay::signals(pty.is_some()))?;
-    let child = Command::start(command, &environment, hardened, &streams)?;
-    // Wiped as soon as the command has its own.
-    drop(environment);
-    let has_stderr = stderr.is_none();
     let mut sources = vec![];
     match &pty {
         Some(pty) => {
@@ -73,9 +70,14 @@ pub(crate) fn run<'a>(
         }
         None => sources.push(Stream::new(out.0.into(), libc::STDOUT_FILENO, matcher())?),
     }
-    if has_stderr {
+    if stderr.is_none() {
         sources.push(Stream::new(err.0.into(), libc::STDERR_FILENO, matcher())?);
     }
+    ready();
+    let signals = Signals::listen(relay::signals(pty.is_some()))?;
+    let child = Command::start(command, &environment, hardened, &streams)?;
+    // Wiped as soon as the command has its own.
+    drop(environment);
     drop((out.1, err.1));
     let pty = pty.map(|pty| pty.ours);
     Relay::new(child, signals, sources, pty).run()
