@@ -135,6 +135,52 @@ fn signals_reach_the_command() {
     );
 }
 
+/// Whoever reads it sleeps, and the pipe is full.
+#[test]
+fn signals_reach_a_command_whose_reader_is_slow() {
+    let sandbox = world();
+    for (script, signal) in [
+        ("exec yes", Signal::SIGTERM),
+        ("exec yes >&2", Signal::SIGINT),
+    ] {
+        let mut run = masked(&sandbox, script);
+        let command = run.command();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(500));
+        let begun = Instant::now();
+        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it runs");
+        let ended = || child.try_wait().expect("waited for");
+        let status = std::iter::repeat_with(ended).find_map(|status| {
+            std::thread::sleep(Duration::from_millis(5));
+            assert!(begun.elapsed() < Duration::from_secs(5), "{signal} is lost");
+            status
+        });
+        let status = status.expect("it has ended");
+        assert_eq!(status.signal(), Some(signal as i32));
+    }
+}
+
+/// The command has ended, and what it said is whole, however late it is read.
+#[test]
+fn a_reader_that_is_slow_gets_all_of_it() {
+    let sandbox = world();
+    let mut run = masked(
+        &sandbox,
+        "trap : TERM; touch up; sleep 0.5; head -c 200000 /dev/zero",
+    );
+    let command = run.command().stdout(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    until("it is up", || sandbox.path("work/up").exists());
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("it runs");
+    std::thread::sleep(Duration::from_millis(2500));
+    let mut text = vec![];
+    let mut out = child.stdout.take().expect("a pipe");
+    out.read_to_end(&mut text).expect("read");
+    assert_eq!(text.len(), 200_000);
+    assert!(child.wait().expect("it ends").success());
+}
+
 #[test]
 fn a_flood_is_passed_on_whole_and_what_is_written_last_too() {
     let sandbox = world();

@@ -4,13 +4,14 @@
 //! Where standard output is a terminal, the command gets one of its own, so that colours, prompts,
 //! line editors, window size and job control stay as they are; anything else is a pipe. `forms` says
 //! what is looked for, `matcher` finds it in a stream, `child` is the command, `terminal` and
-//! `signals` what they are called, `relay` carries bytes until the command ends.
+//! `signals` what they are called, `stream` is one of its outputs, `relay` carries bytes until it ends.
 
 mod matcher;
 mod forms;
 mod terminal;
 mod signals;
 mod child;
+mod stream;
 mod relay;
 
 use std::io::IsTerminal as _;
@@ -23,8 +24,9 @@ use crate::base::harden::Hardened;
 use crate::broker::sink::exec::Invocation;
 use child::{Command, Streams};
 use matcher::Matcher;
-use relay::{Relay, Stream};
+use relay::Relay;
 use signals::Signals;
+use stream::Stream;
 use terminal::Pty;
 
 pub(crate) use child::Ended;

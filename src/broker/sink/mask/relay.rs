@@ -1,18 +1,19 @@
 //! Carries what is typed to the command and what it writes to us, masked, until it ends.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::{Pid, read, write};
 
 use super::child::{Command, Ended, News};
-use super::matcher::Matcher;
 use super::signals::Signals;
+use super::stream::Stream;
 use super::terminal::{Raw, copy_size, has_keyboard, standard};
 use crate::base::error::{Error, Result};
+use crate::base::harden::ENDING;
 
 /// The signals that are passed on, and behind them those that matter only to a command with a
 /// terminal of its own: the others get what ours sends by themselves.
@@ -40,88 +41,8 @@ pub(super) fn signals(own_terminal: bool) -> &'static [Signal] {
 /// How long what might be the beginning of a secret waits for its next byte, in milliseconds.
 const PATIENCE: u16 = 15;
 
-/// One stream of the command's output.
-pub(super) struct Stream {
-    source: Option<OwnedFd>,
-    target: i32,
-    matcher: Matcher,
-    out: Vec<u8>,
-}
-
-impl Stream {
-    /// From `source` to the descriptor `target` of ours.
-    pub(super) fn new(source: OwnedFd, target: i32, matcher: Matcher) -> Result<Self> {
-        let set = fcntl(
-            &source,
-            FcntlArg::F_SETFL(OFlag::O_NONBLOCK | flags(&source)),
-        );
-        set.map_err(|why| Error::system("start the command", why.desc()))?;
-        Ok(Self {
-            source: Some(source),
-            target,
-            matcher,
-            out: Vec::with_capacity(128 * 1024),
-        })
-    }
-
-    /// Passes on what is there; whether there may be more at once.
-    fn carry(&mut self) -> bool {
-        let Some(source) = &self.source else {
-            return false;
-        };
-        match read(source, self.matcher.room()) {
-            Ok(bytes @ 1..) => {
-                self.matcher.pass(bytes, &mut self.out);
-                self.write();
-                self.source.is_some()
-            }
-            Err(Errno::EINTR) => true,
-            Err(Errno::EAGAIN) => false,
-            // A pseudo-terminal ends with EIO.
-            Ok(0) | Err(_) => {
-                self.source = None;
-                self.matcher.end(&mut self.out);
-                self.write();
-                false
-            }
-        }
-    }
-
-    /// Writes what is decided. Where nobody reads it any more, the command is to notice that.
-    fn write(&mut self) {
-        let mut rest = &self.out[..];
-        while !rest.is_empty() {
-            let target = standard(self.target);
-            match write(target, rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => wait_for_room(target),
-                Err(_) => {
-                    self.source = None;
-                    break;
-                }
-            }
-        }
-        self.out.clear();
-    }
-
-    /// Passes on what only might become a secret.
-    fn hurry(&mut self) {
-        self.matcher.hurry(&mut self.out);
-        self.write();
-    }
-}
-
-fn flags(of: &OwnedFd) -> OFlag {
-    fcntl(of, FcntlArg::F_GETFL).map_or(OFlag::empty(), OFlag::from_bits_truncate)
-}
-
-fn wait_for_room(target: BorrowedFd<'_>) {
-    let _ = poll(
-        &mut [PollFd::new(target, PollFlags::POLLOUT)],
-        PollTimeout::NONE,
-    );
-}
+/// How long we still write what is left once we were told to end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// All that goes on while the command runs.
 pub(super) struct Relay {
@@ -132,6 +53,10 @@ pub(super) struct Relay {
     raw: Option<Raw>,
     /// What was typed and not taken yet.
     typed: Vec<u8>,
+    /// The last signal that came and by itself ends a command.
+    told: Option<Signal>,
+    /// Up to when the rest of a command that has ended is written.
+    deadline: Option<Instant>,
 }
 
 /// What can happen.
@@ -160,6 +85,8 @@ impl Relay {
             pty,
             raw,
             typed: vec![],
+            told: None,
+            deadline: None,
         }
     }
 
@@ -195,15 +122,51 @@ impl Relay {
     }
 
     /// What the command has written before its end is passed on; what its own children write later
-    /// is not waited for.
+    /// is not waited for. Who was told to end does not wait for a reader that takes nothing.
     fn end(&mut self, ended: Ended) -> Ended {
-        for stream in &mut self.streams {
-            while stream.carry() {}
-            stream.matcher.end(&mut stream.out);
-            stream.write();
+        // A command that did not end by what it was told may have said something worth waiting for.
+        if self
+            .told
+            .is_some_and(|told| ended == Ended::Killed(told as i32))
+        {
+            self.deadline = Some(Instant::now() + GRACE);
         }
-        self.raw = None;
+        for index in 0..self.streams.len() {
+            while self.streams[index].carry() || self.waits_for_room(index) {}
+            self.streams[index].finish();
+            while self.waits_for_room(index) {
+                self.streams[index].carry();
+            }
+            // Only the first goes to a terminal: while the second is waited for, Ctrl-C is a signal.
+            self.raw = None;
+        }
         ended
+    }
+
+    /// Once the command has ended: waits for room for what is decided, and says whether there may be.
+    fn waits_for_room(&mut self, index: usize) -> bool {
+        if !self.streams[index].is_stuck() {
+            return false;
+        }
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline.map(|at| left(at).as_millis());
+        let patience = left.map_or(PollTimeout::NONE, |left| {
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)
+        });
+        let mut asked = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        asked.extend(self.streams[index].waits_for());
+        let happened = poll(&mut asked, patience);
+        // Not passed on: its number may be another's by now.
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::SIGTSTP => stop_ourselves(),
+                signal if ENDING.contains(&signal) => {
+                    self.deadline.get_or_insert(Instant::now() + GRACE);
+                }
+                _ => {}
+            }
+        }
+        happened != Ok(0)
     }
 
     fn wait(&mut self) -> Result<Ready> {
@@ -211,13 +174,9 @@ impl Relay {
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.command.as_fd(), PollFlags::POLLIN),
         ];
-        let open = |(index, stream): (usize, &Stream)| stream.source.as_ref().map(|_| index);
-        let open: Vec<usize> = self.streams.iter().enumerate().filter_map(open).collect();
-        for &index in &open {
-            if let Some(source) = &self.streams[index].source {
-                asked.push(PollFd::new(source.as_fd(), PollFlags::POLLIN));
-            }
-        }
+        let waits = |(index, stream): (usize, &Stream)| stream.waits_for().map(|_| index);
+        let waiting: Vec<usize> = self.streams.iter().enumerate().filter_map(waits).collect();
+        asked.extend(self.streams.iter().filter_map(Stream::waits_for));
         let first_behind = asked.len();
         if let Some(pty) = &self.pty {
             if self.typed.is_empty() && self.raw.is_some() {
@@ -226,8 +185,7 @@ impl Relay {
                 asked.push(PollFd::new(pty.as_fd(), PollFlags::POLLOUT));
             }
         }
-        let delays = self.streams.iter().any(|stream| stream.matcher.delays());
-        let patience = if delays {
+        let patience = if self.streams.iter().any(Stream::delays) {
             PATIENCE.into()
         } else {
             PollTimeout::NONE
@@ -243,7 +201,7 @@ impl Relay {
             signals: is_ready(0),
             news: is_ready(1),
             streams: (2..)
-                .zip(open)
+                .zip(waiting)
                 .filter(|&(at, _)| is_ready(at))
                 .map(|(_, index)| index)
                 .collect(),
@@ -255,6 +213,9 @@ impl Relay {
 
     fn pass_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
+            if ENDING.contains(&signal) {
+                self.told = Some(signal);
+            }
             match signal {
                 Signal::SIGWINCH | Signal::SIGCONT => self.resume(),
                 // What our terminal sends, the command gets by itself.
