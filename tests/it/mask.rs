@@ -290,15 +290,19 @@ fn ctrl_c_and_the_size_of_the_window_reach_it() {
     assert_eq!(terminal.ends().code(), Some(9));
 }
 
-#[test]
-fn in_a_shell_with_jobs_it_is_stopped_and_continued() {
-    let sandbox = world();
-    let oc = env!("CARGO_BIN_EXE_oc-secrets");
+fn shell_with_jobs(sandbox: &Sandbox) -> Terminal {
     let run = sandbox
         .run("bash".as_ref(), ["--norc", "--noprofile", "-i"])
         .env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token())
         .env("PS1", "$ ");
-    let mut terminal = Terminal::start(run, 100);
+    Terminal::start(run, 100)
+}
+
+#[test]
+fn in_a_shell_with_jobs_it_is_stopped_and_continued() {
+    let sandbox = world();
+    let oc = env!("CARGO_BIN_EXE_oc-secrets");
+    let mut terminal = shell_with_jobs(&sandbox);
     let script = "echo u''p; while read -r x; do echo \"<$x>\"; test $x != end || exit 5; done";
     terminal.types(&format!(
         "{oc} exec --mask -- sh -c '{}'\r",
@@ -316,6 +320,25 @@ fn in_a_shell_with_jobs_it_is_stopped_and_continued() {
     // Its own prompt, or the next line would still be the command's.
     terminal.forget().types("end\r").shows("2004h$ ");
     terminal.types("echo code=$?\r").shows("code=5");
+    terminal.types("exit\r");
+    terminal.ends();
+}
+
+/// A shell sends no signal to a job that runs already.
+#[test]
+fn a_job_that_began_in_the_background_is_typed_at_in_the_foreground() {
+    let sandbox = world();
+    let oc = env!("CARGO_BIN_EXE_oc-secrets");
+    let mut terminal = shell_with_jobs(&sandbox);
+    let script = "echo u''p; read -r x; echo got=$x; stty size";
+    terminal.types(&format!(
+        "{oc} --quiet exec --mask -- sh -c \"{}\" &\r",
+        script.replace('$', "\\$")
+    ));
+    terminal.shows("up\r").resize(30, 90);
+    terminal.types("fg\r");
+    std::thread::sleep(Duration::from_millis(500));
+    terminal.types("hello\r").shows("got=hello\r\n30 90");
     terminal.types("exit\r");
     terminal.ends();
 }

@@ -27,7 +27,7 @@ use matcher::Matcher;
 use relay::Relay;
 use signals::Signals;
 use stream::Stream;
-use terminal::Pty;
+use terminal::{Keyboard, Pty};
 
 pub(crate) use child::Ended;
 pub(crate) use matcher::SHORTEST;
@@ -82,5 +82,6 @@ pub(crate) fn run<'a>(
     drop(environment);
     drop((out.1, err.1));
     let pty = pty.map(|pty| pty.ours);
-    Relay::new(child, signals, sources, pty).run()
+    let keyboard = pty.as_ref().and_then(|_| Keyboard::ours());
+    Relay::new(child, signals, sources, pty, keyboard).run()
 }

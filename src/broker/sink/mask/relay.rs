@@ -11,7 +11,7 @@ use nix::unistd::{Pid, read, write};
 use super::child::{Command, Ended, News};
 use super::signals::Signals;
 use super::stream::Stream;
-use super::terminal::{Raw, copy_size, has_keyboard, standard};
+use super::terminal::{Keyboard, copy_size, has_keyboard};
 use crate::base::error::{Error, Result};
 use crate::base::harden::ENDING;
 
@@ -41,6 +41,9 @@ pub(super) fn signals(own_terminal: bool) -> &'static [Signal] {
 /// How long what might be the beginning of a secret waits for its next byte, in milliseconds.
 const PATIENCE: u16 = 15;
 
+/// How often we look whether our job is in the foreground by now, in milliseconds: no signal tells it.
+const GLANCE: u16 = 200;
+
 /// How long we still write what is left once we were told to end.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -50,7 +53,7 @@ pub(super) struct Relay {
     signals: Signals,
     streams: Vec<Stream>,
     pty: Option<OwnedFd>,
-    raw: Option<Raw>,
+    keyboard: Option<Keyboard>,
     /// What was typed and not taken yet.
     typed: Vec<u8>,
     /// The last signal that came and by itself ends a command.
@@ -76,18 +79,20 @@ impl Relay {
         signals: Signals,
         streams: Vec<Stream>,
         pty: Option<OwnedFd>,
+        keyboard: Option<Keyboard>,
     ) -> Self {
-        let raw = pty.as_ref().and_then(|_| Raw::begin());
-        Self {
+        let mut relay = Self {
             command,
             signals,
             streams,
             pty,
-            raw,
+            keyboard,
             typed: vec![],
             told: None,
             deadline: None,
-        }
+        };
+        relay.take_keys();
+        relay
     }
 
     /// Until the command ends.
@@ -98,7 +103,9 @@ impl Relay {
                 self.streams[index].carry();
             }
             if ready.nothing {
-                self.streams.iter_mut().for_each(Stream::hurry);
+                let delayed = self.streams.iter_mut().filter(|stream| stream.delays());
+                delayed.for_each(Stream::hurry);
+                self.take_keys();
             }
             if ready.signals {
                 self.pass_signals();
@@ -138,7 +145,7 @@ impl Relay {
                 self.streams[index].carry();
             }
             // Only the first goes to a terminal: while the second is waited for, Ctrl-C is a signal.
-            self.raw = None;
+            self.give_keys_back();
         }
         ended
     }
@@ -179,17 +186,14 @@ impl Relay {
         asked.extend(self.streams.iter().filter_map(Stream::waits_for));
         let first_behind = asked.len();
         if let Some(pty) = &self.pty {
-            if self.typed.is_empty() && self.raw.is_some() {
-                asked.push(PollFd::new(standard(libc::STDIN_FILENO), PollFlags::POLLIN));
-            } else if !self.typed.is_empty() {
-                asked.push(PollFd::new(pty.as_fd(), PollFlags::POLLOUT));
+            let taken = self.keyboard.as_ref().filter(|it| it.is_taken());
+            match taken.filter(|_| self.typed.is_empty()) {
+                Some(keyboard) => asked.push(PollFd::new(keyboard.as_fd(), PollFlags::POLLIN)),
+                None if self.typed.is_empty() => {}
+                None => asked.push(PollFd::new(pty.as_fd(), PollFlags::POLLOUT)),
             }
         }
-        let patience = if self.streams.iter().any(Stream::delays) {
-            PATIENCE.into()
-        } else {
-            PollTimeout::NONE
-        };
+        let patience = self.patience();
         let happened = match poll(&mut asked, patience) {
             Ok(happened) => happened,
             Err(Errno::EINTR) => return Ok(Ready::default()),
@@ -211,6 +215,17 @@ impl Relay {
         })
     }
 
+    /// How long nothing may happen.
+    fn patience(&self) -> PollTimeout {
+        if self.streams.iter().any(Stream::delays) {
+            PATIENCE.into()
+        } else if self.keyboard.as_ref().is_some_and(|it| !it.is_taken()) {
+            GLANCE.into()
+        } else {
+            PollTimeout::NONE
+        }
+    }
+
     fn pass_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
             if ENDING.contains(&signal) {
@@ -229,9 +244,26 @@ impl Relay {
     fn resume(&mut self) {
         if let Some(pty) = &self.pty {
             copy_size(pty.as_fd());
-            if self.raw.is_none() {
-                self.raw = Raw::begin();
-            }
+        }
+        self.take_keys();
+    }
+
+    /// Has what is typed be for the command, if it is for our job.
+    fn take_keys(&mut self) {
+        let Some(keyboard) = self.keyboard.as_mut().filter(|it| !it.is_taken()) else {
+            return;
+        };
+        // In the background a change of the window was not told.
+        if keyboard.take()
+            && let Some(pty) = &self.pty
+        {
+            copy_size(pty.as_fd());
+        }
+    }
+
+    fn give_keys_back(&mut self) {
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.give_back();
         }
     }
 
@@ -241,22 +273,25 @@ impl Relay {
             while stream.carry() {}
             stream.hurry();
         }
-        self.raw = None;
+        self.give_keys_back();
         stop_ourselves();
         self.resume();
         self.command.go_on();
     }
 
     fn type_on(&mut self) {
+        let Some(keyboard) = &self.keyboard else {
+            return;
+        };
         let mut keys = [0; 1024];
-        match read(standard(libc::STDIN_FILENO), &mut keys) {
+        match read(keyboard, &mut keys) {
             Ok(count @ 1..) => {
                 self.typed.extend_from_slice(&keys[..count]);
                 self.deliver();
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
             // Our terminal has gone.
-            Ok(0) | Err(_) => self.raw = None,
+            Ok(0) | Err(_) => self.keyboard = None,
         }
     }
 

@@ -18,10 +18,15 @@ pub(super) struct Pty {
 }
 
 impl Pty {
-    /// With the settings and the size of the terminal that standard output is.
+    /// With the settings and the size of the terminal that standard output is. What a shell that
+    /// waits for its next line has set for itself is not meant for us: in the background it gets
+    /// those that every terminal begins with.
     pub(super) fn like_ours() -> Result<Self> {
         let failed = |why: nix::errno::Errno| Error::system("open a pseudo-terminal", why.desc());
-        let settings = tcgetattr(std::io::stdout()).ok();
+        let stdout = std::io::stdout();
+        let group = nix::unistd::tcgetpgrp(&stdout);
+        let in_background = group.is_ok_and(|group| group != nix::unistd::getpgrp());
+        let settings = tcgetattr(&stdout).ok().filter(|_| !in_background);
         let ends = openpty(None, settings.as_ref()).map_err(failed)?;
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
@@ -48,35 +53,70 @@ pub(super) fn copy_size(pty: BorrowedFd<'_>) {
 /// Whether standard input is a terminal whose keys are for us now, and not for another job.
 pub(super) fn has_keyboard() -> bool {
     let stdin = std::io::stdin();
-    stdin.is_terminal()
-        && nix::unistd::tcgetpgrp(&stdin).is_ok_and(|group| group == nix::unistd::getpgrp())
+    stdin.is_terminal() && in_foreground(&stdin)
 }
 
-/// Our terminal without any processing of its own: that is done by the command's. Put back on drop.
-pub(super) struct Raw {
-    before: Termios,
+fn in_foreground(terminal: impl AsFd) -> bool {
+    nix::unistd::tcgetpgrp(terminal).is_ok_and(|group| group == nix::unistd::getpgrp())
 }
 
-impl Raw {
-    /// Nothing where standard input is no terminal, or is another job's.
-    pub(super) fn begin() -> Option<Self> {
-        if !has_keyboard() {
-            return None;
+/// The terminal at which somebody types. While it is taken it does no processing of its own: that is
+/// done by the command's.
+pub(super) struct Keyboard {
+    terminal: OwnedFd,
+    /// How it was before it was taken.
+    before: Option<Termios>,
+}
+
+impl Keyboard {
+    /// Standard input, where that is a terminal.
+    pub(super) fn ours() -> Option<Self> {
+        let stdin = std::io::stdin();
+        let terminal = stdin.as_fd().try_clone_to_owned().ok();
+        Some(Self {
+            terminal: terminal.filter(|_| stdin.is_terminal())?,
+            before: None,
+        })
+    }
+
+    /// Takes it, unless it is another job's now; whether it is taken.
+    pub(super) fn take(&mut self) -> bool {
+        if self.before.is_none() && in_foreground(&self.terminal) {
+            self.before = self.make_raw().ok();
         }
-        let before = tcgetattr(std::io::stdin()).ok()?;
+        self.is_taken()
+    }
+
+    fn make_raw(&self) -> nix::Result<Termios> {
+        let before = tcgetattr(&self.terminal)?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
-        tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &raw).ok()?;
-        Some(Self { before })
+        tcsetattr(&self.terminal, SetArg::TCSADRAIN, &raw)?;
+        Ok(before)
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Makes it what it was.
+    pub(super) fn give_back(&mut self) {
+        // As a job in the background we would be stopped for this, and have nothing to put back.
+        if let Some(before) = self.before.take().filter(|_| in_foreground(&self.terminal)) {
+            let _ = tcsetattr(&self.terminal, SetArg::TCSADRAIN, &before);
+        }
     }
 }
 
-impl Drop for Raw {
+impl AsFd for Keyboard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.terminal.as_fd()
+    }
+}
+
+impl Drop for Keyboard {
     fn drop(&mut self) {
-        // As a job in the background we would be stopped for this, and have nothing to put back.
-        if has_keyboard() {
-            let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &self.before);
-        }
+        self.give_back();
     }
 }
 
