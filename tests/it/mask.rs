@@ -278,6 +278,47 @@ fn a_prompt_is_seen_at_once_and_what_is_typed_arrives() {
     );
 }
 
+/// A pipeline whose last command is masked, in a shell without jobs.
+fn behind_a_pipe(sandbox: &Sandbox, before: &str, script: &str) -> Terminal {
+    let oc = env!("CARGO_BIN_EXE_oc-secrets");
+    let line = format!("{before} | {oc} --quiet exec --mask -- sh -c '{script}'");
+    let run = sandbox
+        .run("sh".as_ref(), ["-c", &line])
+        .env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token());
+    Terminal::start(run, 100)
+}
+
+/// As ssh, sudo, gpg and less do; and what comes through the pipe is not touched.
+#[test]
+fn behind_a_pipe_it_can_ask_at_the_terminal() {
+    let sandbox = world();
+    let script = "stty -echo </dev/tty; printf pass? >/dev/tty; read -r a </dev/tty; \
+                  stty echo </dev/tty; echo \"got=$a $(cat) $A\"";
+    let mut terminal = behind_a_pipe(&sandbox, "printf x", script);
+    terminal.shows("pass?").types("geheim\r").shows("got=");
+    assert_eq!(terminal.ends().code(), Some(0));
+    assert_eq!(terminal.text(), format!("pass?got=geheim x {MASK}\r\n"));
+}
+
+/// The keys are taken from nobody who asks before it.
+#[test]
+fn what_stands_before_it_in_a_pipeline_can_ask_too() {
+    let sandbox = world();
+    let before = "{ printf name? >/dev/tty; read -r n </dev/tty; echo $n; }";
+    let script = "read -r n; printf pass? >/dev/tty; read -r p </dev/tty; echo \"got=$n,$p\"";
+    let mut terminal = behind_a_pipe(&sandbox, before, script);
+    terminal.shows("name?");
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.types("anna\r").shows("pass?");
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.types("one\r").shows("got=anna,one");
+    assert_eq!(terminal.ends().code(), Some(0));
+    // And Ctrl-C is for all of them.
+    let mut terminal = behind_a_pipe(&sandbox, "{ echo; sleep 30; }", "echo up; cat");
+    terminal.shows("up");
+    terminal.types("\x03").ends();
+}
+
 #[test]
 fn ctrl_c_and_the_size_of_the_window_reach_it() {
     let sandbox = world();

@@ -35,8 +35,8 @@ pub(super) enum News {
     Runs(Pid),
     /// It could not be executed.
     Refused(Errno),
-    /// It was stopped; [`Command::go_on`] continues it.
-    Stopped,
+    /// It was stopped by this signal; [`Command::go_on`] continues it.
+    Stopped(Signal),
     /// It has ended.
     Ended(Ended),
 }
@@ -47,6 +47,9 @@ pub(super) struct Streams<'a> {
     pub replaced: [Option<BorrowedFd<'a>>; 3],
     /// Its terminal, where it gets one of its own.
     pub terminal: Option<BorrowedFd<'a>>,
+    /// Whether the command begins in the background there: it is then stopped when it asks, by
+    /// which we know that it does.
+    pub in_background: bool,
 }
 
 /// The command, seen from us.
@@ -109,15 +112,17 @@ impl Command {
         match kind {
             b'R' => Some(News::Runs(Pid::from_raw(number))),
             b'F' => Some(News::Refused(Errno::from_raw(number))),
-            b'S' => Some(News::Stopped),
+            b'S' => Some(News::Stopped(
+                Signal::try_from(number).unwrap_or(Signal::SIGSTOP),
+            )),
             b'E' => Some(News::Ended(Ended::Exited(number))),
             _ => Some(News::Ended(Ended::Killed(number))),
         }
     }
 
-    /// Continues it after [`News::Stopped`].
-    pub(super) fn go_on(&mut self) {
-        let _ = self.link.write_all(b"C");
+    /// Continues it after [`News::Stopped`], in the foreground of its terminal or where it was.
+    pub(super) fn go_on(&mut self, in_foreground: bool) {
+        let _ = self.link.write_all(if in_foreground { b"F" } else { b"C" });
     }
 
     /// Passes a signal on to it, and to its job.
@@ -170,7 +175,9 @@ impl Between<'_> {
         self.stand_aside();
         if let Some(terminal) = self.streams.terminal {
             let _ = setpgid(child, child);
-            let _ = tcsetpgrp(terminal, child);
+            if !self.streams.in_background {
+                let _ = tcsetpgrp(terminal, child);
+            }
         }
         drop(ready);
         let mut why = [0; 4];
@@ -255,8 +262,9 @@ impl Between<'_> {
                 Ok(WaitStatus::Stopped(_, signal)) => {
                     self.tell(b'S', signal as i32);
                     // Waits until we are continued ourselves, or are gone.
-                    let gone = !matches!(self.link.read(&mut [0]), Ok(1));
-                    if let Some(terminal) = self.streams.terminal {
+                    let mut how = [0];
+                    let gone = !matches!(self.link.read(&mut how), Ok(1));
+                    if let Some(terminal) = self.streams.terminal.filter(|_| how == *b"F") {
                         let _ = tcsetpgrp(terminal, child);
                     }
                     if gone {

@@ -49,6 +49,7 @@ pub(crate) fn run<'a>(
     let failed = |why: std::io::Error| Error::system("start the command", why);
     let pty = std::io::stdout().is_terminal().then(Pty::like_ours);
     let pty = pty.transpose()?;
+    let keyboard = pty.as_ref().and_then(|_| Keyboard::ours());
     let theirs = pty.as_ref().map(|pty| pty.theirs.as_fd());
     let on_pty = |is_terminal: bool| theirs.filter(|_| is_terminal);
     let (out, err) = (
@@ -63,6 +64,7 @@ pub(crate) fn run<'a>(
             Some(stderr.unwrap_or(err.1.as_fd())),
         ],
         terminal: theirs,
+        in_background: keyboard.as_ref().is_some_and(|it| !it.is_wanted()),
     };
     let mut sources = vec![];
     match &pty {
@@ -82,6 +84,5 @@ pub(crate) fn run<'a>(
     drop(environment);
     drop((out.1, err.1));
     let pty = pty.map(|pty| pty.ours);
-    let keyboard = pty.as_ref().and_then(|_| Keyboard::ours());
     Relay::new(child, signals, sources, pty, keyboard).run()
 }

@@ -120,7 +120,7 @@ impl Relay {
                 continue;
             }
             match self.command.news() {
-                Some(News::Stopped) => self.stop(),
+                Some(News::Stopped(signal)) => self.stop(signal),
                 Some(News::Ended(ended)) => return Ok(self.end(ended)),
                 Some(News::Runs(_) | News::Refused(_)) => {}
                 None => return Err(Error::system("watch the command", "it has vanished")),
@@ -219,7 +219,7 @@ impl Relay {
     fn patience(&self) -> PollTimeout {
         if self.streams.iter().any(Stream::delays) {
             PATIENCE.into()
-        } else if self.keyboard.as_ref().is_some_and(|it| !it.is_taken()) {
+        } else if self.keys_are_wanted() && !self.keys_are_taken() {
             GLANCE.into()
         } else {
             PollTimeout::NONE
@@ -261,6 +261,14 @@ impl Relay {
         }
     }
 
+    fn keys_are_wanted(&self) -> bool {
+        self.keyboard.as_ref().is_some_and(Keyboard::is_wanted)
+    }
+
+    fn keys_are_taken(&self) -> bool {
+        self.keyboard.as_ref().is_some_and(Keyboard::is_taken)
+    }
+
     fn give_keys_back(&mut self) {
         if let Some(keyboard) = &mut self.keyboard {
             keyboard.give_back();
@@ -268,7 +276,10 @@ impl Relay {
     }
 
     /// The command was stopped, so we are too, with our terminal as it was.
-    fn stop(&mut self) {
+    fn stop(&mut self, signal: Signal) {
+        if self.only_asks(signal) {
+            return self.command.go_on(true);
+        }
         for stream in &mut self.streams {
             while stream.carry() {}
             stream.hurry();
@@ -276,7 +287,21 @@ impl Relay {
         self.give_keys_back();
         stop_ourselves();
         self.resume();
-        self.command.go_on();
+        let in_foreground = self.keyboard.is_none() || self.keys_are_wanted();
+        self.command.go_on(in_foreground);
+    }
+
+    /// Whether the command was stopped because it asks its terminal for the first time, and may.
+    fn only_asks(&mut self, signal: Signal) -> bool {
+        let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
+        let Some(keyboard) = self.keyboard.as_mut().filter(|_| asks) else {
+            return false;
+        };
+        if !keyboard.is_asked() {
+            return false;
+        }
+        self.take_keys();
+        self.keys_are_taken()
     }
 
     fn type_on(&mut self) {

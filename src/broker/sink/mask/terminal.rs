@@ -64,24 +64,43 @@ fn in_foreground(terminal: impl AsFd) -> bool {
 /// done by the command's.
 pub(super) struct Keyboard {
     terminal: OwnedFd,
+    /// Whether its keys are for the command.
+    wanted: bool,
     /// How it was before it was taken.
     before: Option<Termios>,
 }
 
 impl Keyboard {
-    /// Standard input, where that is a terminal.
+    /// Standard input, whose keys are for the command from the beginning. Where that is no terminal,
+    /// the one that prompts ask: others in a pipeline may ask there too, and Ctrl-C is for all of
+    /// them, so that it is left alone until [`Self::is_asked`].
     pub(super) fn ours() -> Option<Self> {
         let stdin = std::io::stdin();
-        let terminal = stdin.as_fd().try_clone_to_owned().ok();
+        let wanted = stdin.is_terminal();
+        let terminal = if wanted {
+            stdin.as_fd().try_clone_to_owned()
+        } else {
+            std::fs::File::open("/dev/tty").map(OwnedFd::from)
+        };
         Some(Self {
-            terminal: terminal.filter(|_| stdin.is_terminal())?,
+            terminal: terminal.ok()?,
+            wanted,
             before: None,
         })
     }
 
-    /// Takes it, unless it is another job's now; whether it is taken.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// The command asks there; whether it does so for the first time.
+    pub(super) fn is_asked(&mut self) -> bool {
+        !std::mem::replace(&mut self.wanted, true)
+    }
+
+    /// Takes it, if it is wanted and not another job's now; whether it is taken.
     pub(super) fn take(&mut self) -> bool {
-        if self.before.is_none() && in_foreground(&self.terminal) {
+        if self.wanted && self.before.is_none() && in_foreground(&self.terminal) {
             self.before = self.make_raw().ok();
         }
         self.is_taken()
