@@ -205,14 +205,15 @@ fn texts(cx: &Context, archive: &Path, tree: &Path) -> Result<Unpacked> {
 
 /// The archive is good but for the file of `path`.
 fn refused(why: &Failure, archive: &Path, tree: &Path, path: &Path) -> Failure {
-    let archive = archive.display();
+    let without = archive.with_file_name("without.tar.gz");
+    let (archive, without) = (archive.display(), without.display());
     let member = path.strip_prefix("/").unwrap_or(path).display();
     let why = why.what.replace(&tree.display().to_string(), "");
     Failure::new(format!(
         "{archive} cannot be restored: in it {why}; nothing was changed"
     ))
     .hint(format!(
-        "restore it without that file: gzip -dc {archive} | tar --delete --file - {member} | gzip >/root/without.tar.gz && openclaw-deploy restore /root/without.tar.gz"
+        "restore it without that file: (umask 077; gzip -dc {archive} | tar --delete --file - {member} | gzip >{without}) && openclaw-deploy restore {without}"
     ))
 }
 

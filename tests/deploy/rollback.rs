@@ -152,9 +152,9 @@ fn planted(world: &World) -> Outcome {
         let hint = hint.and_then(|it| it.split(" && ").next());
         sh(hint.ok_or("there is no hint")?)?;
     }
-    world.run(&["restore", "/root/without.tar.gz"]).exits(0)?;
+    world.run(&["restore", "/tmp/without.tar.gz"]).exits(0)?;
     same("the state", text(NOTES), "one\n".to_owned())?;
     hold(text(ENV).is_empty(), "there is an .env")?;
-    sh("rm -rf /tmp/odd /tmp/odd.tar.gz /root/without.tar.gz /root/precious-text")?;
+    sh("rm -rf /tmp/odd /tmp/odd.tar.gz /tmp/without.tar.gz /root/precious-text")?;
     world.reset()
 }
