@@ -9,7 +9,10 @@ use crate::world::{
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = checks![the_gateway_stays_on_the_node_that_has_its_state,];
+pub const CHECKS: &[Check] = checks![
+    the_gateway_stays_on_the_node_that_has_its_state,
+    the_gateway_of_another_node_is_left_alone,
+];
 
 const DATA: &str = "/home/deploy/.openclaw/state/kept";
 /// The client of the second node's engine.
@@ -186,4 +189,32 @@ fn the_gateway_stays_on_the_node_that_has_its_state(world: &World) -> Outcome {
         .says("run this against a manager")?;
     drop(node);
     Ok(())
+}
+
+/// The other node has a gateway of its own, with a secret: ours, under Compose, takes neither away, and as a service
+/// it would be the same.
+fn the_gateway_of_another_node_is_left_alone(world: &World) -> Outcome {
+    let _node = Node::start(world)?;
+    joined()?;
+    let image = "127.0.0.1:5000/me/openclaw:v5-amd64";
+    sh(&format!(
+        "printf key | docker secret create openclaw_KEY_v1 - && docker service create --quiet --detach --no-resolve-image --name openclaw_gateway \
+         --secret openclaw_KEY_v1 --constraint node.id==$({OTHER} info --format '{{{{.Swarm.NodeID}}}}') {image}"
+    ))?;
+    let theirs = || {
+        sh(
+            "docker service inspect openclaw_gateway --format '{{.ID}} {{.Version.Index}} {{.Spec.Mode.Replicated.Replicas}}'; docker secret ls -q",
+        )
+    };
+    let before = theirs()?;
+    world.bootstrap("v1", &[]).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    world.run(&["rollback"]).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    same("theirs", theirs()?, before.clone())?;
+    let refused = deploy(world, "bootstrap", "v2");
+    refused.exits(3)?.says("is the gateway of another node")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    same("theirs", theirs()?, before)
 }

@@ -90,6 +90,17 @@ impl Engine {
         })
     }
 
+    /// Whether the swarm has a node of this id.
+    pub(crate) async fn has_node(&self, id: &str) -> Result<bool> {
+        let reply = self
+            .call(Method::GET, &format!("/nodes/{id}"), None, None)
+            .await?;
+        match reply.status {
+            404 => Ok(false),
+            _ => reply.good("inspect the node").map(|_| true),
+        }
+    }
+
     /// The service `name`; `None` also where this node manages no swarm.
     pub(crate) async fn service(&self, name: &str) -> Result<Option<Service>> {
         let path = format!("/services/{name}");

@@ -37,7 +37,11 @@ impl Runtime for Swarm {
 
     fn plan<'a>(&self, cx: &'a Context, engine: &'a Engine) -> Boxed<'a, RunPlan> {
         Box::pin(async move {
-            service::node(engine).await.map_err(|why| Failure {
+            let possible = async {
+                service::node(engine).await?;
+                service::refuse_elsewhere(engine).await
+            };
+            possible.await.map_err(|why| Failure {
                 what: format!("{}; the gateway was not touched", why.what),
                 ..why
             })?;
@@ -91,6 +95,9 @@ impl Runtime for Swarm {
 
     fn remove<'a>(&self, _: &'a Context, engine: &'a Engine) -> Boxed<'a, ()> {
         Box::pin(async move {
+            if service::is_elsewhere(engine).await? {
+                return Ok(());
+            }
             engine
                 .remove(&format!("/services/{}", labels::SWARM_SERVICE))
                 .await?;

@@ -44,6 +44,56 @@ pub(super) async fn node(engine: &Engine) -> Result<String> {
     })
 }
 
+/// Our service; none where there is none, and where it is the gateway of another node of the swarm, which is left alone.
+async fn ours(engine: &Engine) -> Result<Option<Service>> {
+    let service = engine.service(SWARM_SERVICE).await?;
+    Ok(match elsewhere(engine, service.as_ref()).await? {
+        Some(_) => None,
+        None => service,
+    })
+}
+
+/// The other node of the swarm on which this service has its state, if there is one.
+async fn elsewhere(engine: &Engine, service: Option<&Service>) -> Result<Option<String>> {
+    let Some(node) = service.and_then(|it| pinned(&it.spec)) else {
+        return Ok(None);
+    };
+    let Ok(own) = engine.swarm().await? else {
+        return Ok(None);
+    };
+    // A node that left and joined again has another id, and the old one is gone.
+    let is_there = node != own && engine.has_node(node).await?;
+    Ok(is_there.then(|| node.to_owned()))
+}
+
+fn pinned(spec: &Value) -> Option<&str> {
+    let all = spec["TaskTemplate"]["Placement"]["Constraints"].as_array()?;
+    let mut all = all.iter().filter_map(Value::as_str);
+    all.find_map(|it| it.strip_prefix("node.id=="))
+}
+
+/// Whether the service is the gateway of another node.
+pub(super) async fn is_elsewhere(engine: &Engine) -> Result<bool> {
+    let service = engine.service(SWARM_SERVICE).await?;
+    Ok(elsewhere(engine, service.as_ref()).await?.is_some())
+}
+
+/// Refuses to have a service where another node has its own: a swarm has one of a name.
+pub(super) async fn refuse_elsewhere(engine: &Engine) -> Result<()> {
+    let service = engine.service(SWARM_SERVICE).await?;
+    let Some(node) = elsewhere(engine, service.as_ref()).await? else {
+        return Ok(());
+    };
+    Err(Failure::new(format!(
+        "{SWARM_SERVICE} of this swarm is the gateway of another node, {node}"
+    ))
+    .hint(format!(
+        "run this there, or run it under Compose here: --swarm=false; its node: docker node inspect --pretty {node}"
+    ))
+    .exit(Exit::Docker)
+    .cause(Cause::Swarm))
+}
+
 /// Creates or updates the service; `spec` is given what it is now.
 pub(super) async fn put(
     engine: &Engine,
@@ -82,7 +132,7 @@ async fn scale(engine: &Engine, replicas: u8, is_paused: bool) -> Result<()> {
 /// Swarm itself stops a container some seconds later, when the load balancer, which we do not use,
 /// has dropped it; we stop it at once.
 pub(super) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
-    let service = engine.service(SWARM_SERVICE).await?;
+    let service = ours(engine).await?;
     if service.as_ref().is_some_and(|it| !is_stopped(&it.spec)) {
         scale(engine, 0, false).await?;
     }
@@ -106,7 +156,7 @@ pub(super) async fn stop(engine: &Engine, seconds: u32) -> Result<()> {
 
 /// Scales the service to one replica, after [`stop`].
 pub(crate) async fn start_again(engine: &Engine) -> Result<()> {
-    match engine.service(SWARM_SERVICE).await? {
+    match ours(engine).await? {
         None => Ok(()),
         Some(_) => scale(engine, 1, false).await,
     }
@@ -114,7 +164,7 @@ pub(crate) async fn start_again(engine: &Engine) -> Result<()> {
 
 /// Whether there is a service that is not stopped.
 pub(crate) async fn is_up(engine: &Engine) -> Result<bool> {
-    let service = engine.service(SWARM_SERVICE).await?;
+    let service = ours(engine).await?;
     Ok(service.is_some_and(|service| !is_stopped(&service.spec)))
 }
 
@@ -123,7 +173,7 @@ pub(crate) async fn is_up(engine: &Engine) -> Result<bool> {
 /// time, and without credentials that fails for all. A label remembers it, should we be killed. Returns
 /// whether the service is paused.
 pub(super) async fn pause_for_pull(engine: &Engine) -> Result<bool> {
-    let Some(service) = engine.service(SWARM_SERVICE).await? else {
+    let Some(service) = ours(engine).await? else {
         return Ok(false);
     };
     if is_stopped(&service.spec) {
@@ -142,7 +192,7 @@ pub(super) async fn pause_for_pull(engine: &Engine) -> Result<bool> {
 
 /// Lets Swarm try again, where it is still paused.
 pub(super) async fn resume_after_pull(engine: &Engine) -> Result<()> {
-    let service = engine.service(SWARM_SERVICE).await?;
+    let service = ours(engine).await?;
     match service.filter(|it| !it.spec["Labels"][PAUSED].is_null()) {
         Some(_) => scale(engine, 1, false).await,
         None => Ok(()),
@@ -151,7 +201,7 @@ pub(super) async fn resume_after_pull(engine: &Engine) -> Result<()> {
 
 /// Whether there is a service, and it wants one gateway: two would share one state.
 pub(super) async fn has_one_replica(engine: &Engine) -> Result<bool> {
-    let service = engine.service(SWARM_SERVICE).await?;
+    let service = ours(engine).await?;
     Ok(service.is_some_and(|service| replicas(&service.spec) == Some(1)))
 }
 
