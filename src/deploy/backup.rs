@@ -2,8 +2,8 @@
 //!
 //! The state holds live SQLite databases, so the gateway is stopped, the state copied, the gateway
 //! started again, and the copy compressed only then. The names of the stopped containers are
-//! written to a file first: if this run is killed, the next one (or the unit's `ExecStopPost`)
-//! starts them. An archive gets its final name after it was read back completely; only then are
+//! written to a file first: if this run is killed, the next one (or the unit's `ExecStopPost`, or another
+//! unit at boot) starts them. An archive gets its final name after it was read back completely; only then are
 //! older ones removed, and never one of the last N.
 
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ use crate::deploy::settings::RuntimeKind;
 
 /// Where archives lie, for root alone.
 pub(crate) const PLACE: &str = "/var/backups/openclaw";
-const STOPPED: &str = "/var/lib/openclaw-deploy/backup-stopped";
+/// What a backup that is being made has stopped.
+pub(crate) const STOPPED: &str = "/var/lib/openclaw-deploy/backup-stopped";
 const DIRECTORY: Access = Access::root(0o700);
 const FILE: Access = Access::root(0o600);
 const LONG: Duration = Duration::from_secs(3600);

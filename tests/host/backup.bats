@@ -31,6 +31,19 @@ setup() {
 
 archives() { guest ls "$place" 2>/dev/null || true; }
 gateway_runs() { [ -e "$GUEST/root/srv/docker/running" ]; }
+# A backup ends as by a power cut, while the gateway is stopped for it.
+cut_off() {
+	gateway_start
+	guest touch /srv/docker/slow
+	deploy backup >/dev/null 2>&1 &
+	for _ in {1..50}; do
+		gateway_runs || break
+		sleep 0.1
+	done
+	guest pkill -KILL -x openclaw-deploy
+	wait || true
+	[ -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
+}
 gateway_start() {
 	guest mkdir -p /srv/docker
 	: >"$GUEST/root/srv/docker/running"
@@ -238,16 +251,7 @@ sabotage() {
 }
 
 @test "after a power cut in the middle, the next backup starts what was stopped" {
-	gateway_start
-	guest touch /srv/docker/slow
-	deploy backup >/dev/null 2>&1 &
-	for _ in {1..50}; do
-		gateway_runs || break
-		sleep 0.1
-	done
-	guest pkill -KILL -x openclaw-deploy
-	wait || true
-	[ -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
+	cut_off
 	run gateway_runs
 	[ "$status" -ne 0 ]
 	guest rm /srv/docker/slow
@@ -255,4 +259,26 @@ sabotage() {
 	run deploy backup
 	[ "$status" -eq 0 ]
 	gateway_runs
+}
+
+@test "after a power cut in the middle, the gateway starts with the machine" {
+	deploy bootstrap --only upkeep >/dev/null
+	[ "$(guest systemctl is-enabled openclaw-backup-resume.service)" = enabled ]
+	[ -L "$GUEST/root/etc/systemd/system/multi-user.target.wants/openclaw-backup-resume.service" ]
+	# Where nothing was stopped it does not even start.
+	guest systemctl start openclaw-backup-resume.service
+	[ "$(guest systemctl show --value -p ConditionResult openclaw-backup-resume.service)" = no ]
+	cut_off
+	guest rm /srv/docker/slow
+	sleep 3
+	run gateway_runs
+	[ "$status" -ne 0 ]
+	guest systemctl start openclaw-backup-resume.service
+	gateway_runs
+	[ ! -e "$GUEST/root/var/lib/openclaw-deploy/backup-stopped" ]
+	# One that somebody has switched off is missed.
+	guest systemctl disable openclaw-backup-resume.service
+	run deploy bootstrap --only upkeep
+	outcome 8 upkeep changed
+	[ "$(guest systemctl is-enabled openclaw-backup-resume.service)" = enabled ]
 }

@@ -1,4 +1,5 @@
-//! The nightly backup: a service and a timer of systemd.
+//! The nightly backup: a service and a timer of systemd, and what starts the gateway again at boot, where
+//! the power failed while one was being made.
 
 use super::units;
 use crate::deploy::backup;
@@ -10,7 +11,9 @@ const ACCESS: Access = Access::root(0o644);
 const SERVICE: &str = "/etc/systemd/system/openclaw-backup.service";
 const TIMER: &str = "/etc/systemd/system/openclaw-backup.timer";
 const FAILED: &str = "/etc/systemd/system/openclaw-backup-failed.service";
+const RESUME: &str = "/etc/systemd/system/openclaw-backup-resume.service";
 const TIMER_UNIT: &str = "openclaw-backup.timer";
+const RESUME_UNIT: &str = "openclaw-backup-resume.service";
 const TIMER_TEXT: &str = "\
 # Written by openclaw-deploy.
 [Unit]
@@ -29,10 +32,12 @@ WantedBy=timers.target
 pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
     let mut what = Vec::new();
-    let written = host.holds(SERVICE, service(cx)?.as_bytes(), ACCESS)
-        && host.holds(FAILED, failed(cx)?.as_bytes(), ACCESS)
-        && host.holds(TIMER, TIMER_TEXT.as_bytes(), ACCESS);
-    let ticking = systemd::is_enabled(host, TIMER_UNIT) && systemd::is_active(host, TIMER_UNIT);
+    let written = files(cx)?
+        .iter()
+        .all(|(path, text)| host.holds(path, text.as_bytes(), ACCESS));
+    let ticking = systemd::is_enabled(host, TIMER_UNIT)
+        && systemd::is_active(host, TIMER_UNIT)
+        && systemd::is_enabled(host, RESUME_UNIT);
     if !written || !ticking {
         what.push("back up every night".to_owned());
     }
@@ -45,11 +50,22 @@ pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
 /// Writes the units and starts the timer.
 pub(super) fn start(cx: &Context) -> Result<()> {
     let host = &cx.host;
-    host.write(SERVICE, service(cx)?.as_bytes(), ACCESS)?;
-    host.write(FAILED, failed(cx)?.as_bytes(), ACCESS)?;
-    host.write(TIMER, TIMER_TEXT.as_bytes(), ACCESS)?;
+    for (path, text) in files(cx)? {
+        host.write(path, text.as_bytes(), ACCESS)?;
+    }
     systemd::systemctl(host, &["daemon-reload"])?;
+    // Not now: it would wait for this very run.
+    systemd::systemctl(host, &["enable", RESUME_UNIT])?;
     systemd::systemctl(host, &["enable", "--now", TIMER_UNIT])
+}
+
+fn files(cx: &Context) -> Result<[(&'static str, String); 4]> {
+    Ok([
+        (SERVICE, service(cx)?),
+        (FAILED, failed(cx)?),
+        (RESUME, resume(cx)?),
+        (TIMER, TIMER_TEXT.to_owned()),
+    ])
 }
 
 /// The service.
@@ -85,5 +101,26 @@ fn failed(cx: &Context) -> Result<String> {
          Type=oneshot\n\
          ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-backup \"the nightly backup failed; see: journalctl -u openclaw-backup\"\n\
          ExecStart={tell}\n"
+    ))
+}
+
+/// What starts at boot what a backup left stopped that a power cut ended: the engine does not start again
+/// what it was told to stop.
+fn resume(cx: &Context) -> Result<String> {
+    let resume = units::command(cx, "backup --resume")?;
+    Ok(format!(
+        "# Written by openclaw-deploy.\n\
+         [Unit]\n\
+         Description=Starts the OpenClaw gateway where a backup was cut off\n\
+         After=docker.service\n\
+         ConditionPathExists={stopped}\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart={resume}\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        stopped = backup::STOPPED
     ))
 }
