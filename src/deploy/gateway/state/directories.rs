@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::interface::{INSIDE, Storage};
 use super::{preflight, snapshot};
+use crate::base::shell_quote;
 use crate::base::units::now;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -92,9 +93,9 @@ impl Storage for Directories {
 
     fn to_take_over(&self, settings: &Settings, id: &str) -> String {
         let (inside, state) = (INSIDE, settings.root.join(relative(&settings.state())));
+        let state = shell_quote::word(&state.display().to_string());
         format!(
-            "take it over, and run this again: docker stop {id} && docker cp -a {id}:{inside}/. {} && docker rm {id}",
-            state.display()
+            "take it over, and run this again: docker stop {id} && docker cp -a {id}:{inside}/. {state} && docker rm {id}"
         )
     }
 
