@@ -46,16 +46,23 @@ pub(super) async fn node(engine: &Engine) -> Result<String> {
 
 /// Our service; none where there is none, and where it is the gateway of another node of the swarm, which is left alone.
 async fn ours(engine: &Engine) -> Result<Option<Service>> {
-    let service = engine.service(SWARM_SERVICE).await?;
-    Ok(match elsewhere(engine, service.as_ref()).await? {
-        Some(_) => None,
-        None => service,
-    })
+    match engine.service(SWARM_SERVICE).await? {
+        Some(it) if node_elsewhere(engine, &it).await?.is_some() => Ok(None),
+        service => Ok(service),
+    }
+}
+
+/// The other node of the swarm whose gateway the service is, if it is one.
+async fn elsewhere(engine: &Engine) -> Result<Option<String>> {
+    match engine.service(SWARM_SERVICE).await? {
+        Some(it) => node_elsewhere(engine, &it).await,
+        None => Ok(None),
+    }
 }
 
 /// The other node of the swarm on which this service has its state, if there is one.
-async fn elsewhere(engine: &Engine, service: Option<&Service>) -> Result<Option<String>> {
-    let Some(node) = service.and_then(|it| pinned(&it.spec)) else {
+async fn node_elsewhere(engine: &Engine, service: &Service) -> Result<Option<String>> {
+    let Some(node) = pinned(&service.spec) else {
         return Ok(None);
     };
     let Ok(own) = engine.swarm().await? else {
@@ -74,14 +81,12 @@ fn pinned(spec: &Value) -> Option<&str> {
 
 /// Whether the service is the gateway of another node.
 pub(super) async fn is_elsewhere(engine: &Engine) -> Result<bool> {
-    let service = engine.service(SWARM_SERVICE).await?;
-    Ok(elsewhere(engine, service.as_ref()).await?.is_some())
+    Ok(elsewhere(engine).await?.is_some())
 }
 
 /// Refuses to have a service where another node has its own: a swarm has one of a name.
 pub(super) async fn refuse_elsewhere(engine: &Engine) -> Result<()> {
-    let service = engine.service(SWARM_SERVICE).await?;
-    let Some(node) = elsewhere(engine, service.as_ref()).await? else {
+    let Some(node) = elsewhere(engine).await? else {
         return Ok(());
     };
     Err(Failure::new(format!(
