@@ -15,12 +15,15 @@ use crate::base::shell_quote;
 use crate::broker::manifest;
 use crate::broker::session::Session;
 
-/// What the gateway hands on where it is set: what finds the broker, or `op`, its credentials, and the manifest.
+/// What the gateway hands on where it is set: what finds the broker, or `op`, its credentials, and the manifest, and how it is asked.
 const PASSED: &[&str] = &[
+    "OC_SECRETS_CACHE_TTL",
     "OC_SECRETS_MANIFEST",
     "OC_SECRETS_OP",
     "OC_SECRETS_SOCKET",
     "OC_SECRETS_TOKEN_FILE",
+    "OP_ACCOUNT",
+    "OP_VAULT",
     "OP_SERVICE_ACCOUNT_TOKEN",
     "OP_CONNECT_HOST",
     "OP_CONNECT_TOKEN",
@@ -124,19 +127,39 @@ impl Provider<'_> {
     }
 }
 
-/// The words after the program, absolute: the gateway starts it in the program's own folder.
+/// The words after the program: the options that we were given ourselves.
 fn arguments(global: &Global) -> Result<Vec<String>> {
     let mut words = vec![];
+    let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
     if let Some(asked) = &global.manifest {
-        let manifest = manifest::absolute(asked)
-            .map_err(|why| Error::system("find the path of the manifest", why))?;
-        words.extend(["--manifest".to_owned(), manifest.display().to_string()]);
+        option("manifest", absolute(asked)?);
     }
-    if let Some(profile) = &global.profile {
-        words.extend(["--profile".to_owned(), profile.clone()]);
+    for file in &global.env_file {
+        option("env-file", absolute(file)?);
     }
+    for (name, value) in [
+        ("profile", &global.profile),
+        ("vault", &global.vault),
+        ("account", &global.account),
+        ("timeout", &global.timeout),
+    ] {
+        value.iter().for_each(|it| option(name, it.clone()));
+    }
+    let switches = [
+        ("--refresh", global.refresh),
+        ("--no-cache", global.no_cache),
+    ];
+    let switches = switches.into_iter().filter(|(_, is_on)| *is_on);
+    words.extend(switches.map(|(name, _)| name.to_owned()));
     words.push("openclaw".to_owned());
     Ok(words)
+}
+
+/// The path from the root: the gateway starts the program in the program's own folder.
+fn absolute(path: &Path) -> Result<String> {
+    let path =
+        manifest::absolute(path).map_err(|why| Error::system("find the current directory", why))?;
+    Ok(path.display().to_string())
 }
 
 fn variables(session: &Session) -> Vec<&'static str> {

@@ -436,6 +436,47 @@ fn the_block_is_what_the_gateway_needs_and_its_rules_are_checked() {
 }
 
 #[test]
+fn the_block_asks_as_it_was_asked_for() {
+    let sandbox = Sandbox::with_fields(&[("MAIL", "x")]);
+    let options = [
+        "--vault",
+        "Staging",
+        "--account",
+        "team",
+        "--timeout",
+        "3s",
+        "--no-cache",
+    ];
+    let config = |options: &[&str]| {
+        let command = ["openclaw", "config"];
+        let command = sandbox
+            .oc(options.iter().copied().chain(command))
+            .env("OP_VAULT", "Other")
+            .done();
+        String::from_utf8_lossy(&command.stdout).into_owned()
+    };
+    let args = |text: &str| {
+        let block = text.split("# the same").next().expect("a block");
+        let block = block.trim_start_matches("# for openclaw.json\n");
+        let block: Value = serde_json::from_str(block).expect("JSON");
+        block["secrets"]["providers"]["oc"].clone()
+    };
+    let provider = args(&config(&options));
+    let wanted: Vec<_> = options.into_iter().chain(["openclaw"]).collect();
+    assert_eq!(provider["args"], json!(wanted));
+    let passed = provider["passEnv"].as_array().expect("a list");
+    assert!(passed.contains(&json!("OP_VAULT")), "{passed:?}");
+    // The control: of what nobody asked for nothing is there.
+    assert_eq!(args(&config(&[]))["args"], json!(["openclaw"]));
+    std::fs::write(sandbox.path("work/x.env"), "MAIL=op://v/i/f\n").expect("written");
+    let file = args(&config(&["--env-file", "x.env"]))["args"][1].clone();
+    assert!(
+        file.as_str().is_some_and(|it| it.starts_with('/')),
+        "{file}"
+    );
+}
+
+#[test]
 fn the_built_in_list_stays_what_it_is_in_the_block() {
     let sandbox = Sandbox::with_fields(&[("MAIL", "x")]);
     let done = sandbox
