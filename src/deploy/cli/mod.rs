@@ -206,6 +206,7 @@ fn back_up(cx: &Context, resume: bool, wait: bool) -> Result<Exit> {
     run_lock::prepare(cx)?;
     if resume {
         backup::resume(cx)?;
+        cx.reporter.result(&json!({"exit": 0, "error": null}));
     } else {
         let path = backup::run(cx);
         run_lock::warn_of_journal(cx);
@@ -249,6 +250,7 @@ fn reload_secrets(cx: &Context) -> Result<Exit> {
         );
         Err(Failure::new(why).hint("try again; what it says itself: openclaw-deploy logs"))
     })?;
+    cx.reporter.result(&json!({"exit": 0, "error": null}));
     cx.reporter.line("the gateway has asked for its keys again");
     Ok(Exit::Done)
 }
