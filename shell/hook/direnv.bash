@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# `use oc_secrets [--profile P]` in .envrc: oc-secrets shell direnv >~/.config/direnv/lib/oc-secrets.sh
+# `use oc_secrets [--profile P]` in .envrc, once this is ~/.config/direnv/lib/oc-secrets.sh: a folder that direnv does not create.
 
 use_oc_secrets() {
 	local secrets

@@ -20,7 +20,7 @@ pub enum Exit {
     Usage = 2,
     /// Docker is missing, not running, not permitted, or has no Compose v2.
     Docker = 3,
-    /// The image could not be pulled or built; nothing was changed.
+    /// The image could not be pulled or built; the gateway was not touched.
     Image = 4,
     /// The new version is unhealthy; the previous one was put back and answers.
     RolledBack = 5,
