@@ -31,7 +31,9 @@ use crate::broker::provider::{Outcome, Provider, Request};
 use crate::broker::reference::Reference;
 use crate::broker::resolve::{self, Finding, Resolved, Survey};
 
-pub(crate) use settings::{BROKER_TIMEOUT, CacheUse, GATEWAY_TIMEOUT, SessionSettings, timeout};
+pub(crate) use settings::{
+    BROKER_TIMEOUT, CacheUse, DOCTOR_TIMEOUT, GATEWAY_TIMEOUT, SessionSettings, timeout,
+};
 
 /// Decided settings, and the manifest they apply to.
 #[derive(Clone)]

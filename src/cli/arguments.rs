@@ -54,7 +54,7 @@ pub(super) enum Command {
     /// Review the oc-secrets.toml of this directory and allow it
     #[command(after_help = examples::ALLOW)]
     Allow(Allow),
-    /// Revoke it
+    /// Revoke what `allow` has allowed
     Deny {
         /// The manifest; the nearest one unless given.
         file: Option<PathBuf>,
@@ -85,7 +85,7 @@ pub(super) enum Command {
     /// Keep a service-account token in the OS keyring, or encrypted for a service of systemd
     #[command(after_help = examples::LOGIN)]
     Login(Login),
-    /// Remove it from the OS keyring
+    /// Remove the service-account token from the OS keyring
     Logout,
     /// How the other commands ask the OS keyring.
     #[command(hide = true)]

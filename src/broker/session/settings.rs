@@ -20,6 +20,9 @@ pub(crate) const GATEWAY_TIMEOUT: Duration = Duration::from_secs(4);
 /// The default deadline for the broker, where others wait meanwhile.
 pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The default deadline for `doctor`, where nobody has to answer a prompt.
+pub(crate) const DOCTOR_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// What the user chose on the command line. The environment fills in what is left open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SessionSettings {

@@ -73,14 +73,18 @@ fn own_timeout(command: &str, global: &Arg) -> Option<Arg> {
     if global.get_id() != "timeout" {
         return None;
     }
-    let limit = match command {
-        "openclaw" => session::GATEWAY_TIMEOUT,
-        "serve" => session::BROKER_TIMEOUT,
+    let help = global.get_help()?.to_string();
+    let (about, limit) = help.split_once(" [default: ")?;
+    let help = match command {
+        "openclaw" => format!("{about} [default: {}s]", session::GATEWAY_TIMEOUT.as_secs()),
+        "serve" => format!("{about} [default: {}s]", session::BROKER_TIMEOUT.as_secs()),
+        "doctor" => {
+            let patience = session::DOCTOR_TIMEOUT.as_secs();
+            format!("{about} [default: {patience}s, where you may be asked {limit}")
+        }
+        "logout" => help.replace("`op`", "the OS keyring"),
         _ => return None,
     };
-    let help = global.get_help()?.to_string();
-    let (help, _) = help.split_once(" [default")?;
-    let help = format!("{help} [default: {}s]", limit.as_secs());
     Some(global.clone().help(help))
 }
 

@@ -25,9 +25,10 @@ pub(in crate::cli) enum DockerCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Remove it again
+    /// Remove docker-credential-oc from the files again
     Uninstall(Wiring),
     /// Show which credential helper each client uses
+    #[command(mut_arg("podman", |podman| podman.hide(true)))] // its files are always shown
     Status(Wiring),
     /// Disable HOST, so that clients pull without credentials, such as with an expired token
     Off {
@@ -46,7 +47,7 @@ pub(in crate::cli) enum DockerCommand {
 /// Which files and which hosts.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Wiring {
-    /// For this registry instead of all in the manifest (repeatable)
+    /// Only this registry (repeatable)
     #[arg(long, value_name = "HOST")]
     pub registry: Vec<String>,
     /// Also in the auth.json of Podman, skopeo and buildah

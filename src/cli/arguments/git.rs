@@ -15,7 +15,7 @@ pub(in crate::cli) struct Git {
 pub(in crate::cli) enum GitCommand {
     /// Add git-credential-oc for the hosts of the manifest
     Install(GitHosts),
-    /// Remove it again
+    /// Remove git-credential-oc from git's settings again
     Uninstall(GitHosts),
     /// Show whom git asks
     Status(GitHosts),
@@ -24,7 +24,7 @@ pub(in crate::cli) enum GitCommand {
 /// Which hosts.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct GitHosts {
-    /// For this host instead of all in the manifest (repeatable)
+    /// Only this host (repeatable)
     #[arg(long, value_name = "HOST")]
     pub host: Vec<String>,
 }

@@ -2,7 +2,6 @@
 //! which vaults are to be seen.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::cost;
 use super::limit::limit;
@@ -16,17 +15,14 @@ use crate::broker::manifest::{Manifest, Origin};
 use crate::broker::op::list::{self, Vault};
 use crate::broker::op::token_source::TokenSource;
 use crate::broker::op::{Mode, Op};
-use crate::broker::session::Session;
-
-/// How long `op` may take where nobody has to answer a prompt, and nobody chose another time.
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::broker::session::{DOCTOR_TIMEOUT, Session};
 
 /// The version from which on it reports every error of the server.
 const HONEST: (u32, u32, u32) = (2, 32, 1);
 
 /// The rows; `op` is asked for its version, what is left of its limit, and the vaults.
 pub(super) fn rows(session: &Session, contents: Option<&Manifest>) -> Vec<Row> {
-    let op = match session.op(Some(PATIENCE)) {
+    let op = match session.op(Some(DOCTOR_TIMEOUT)) {
         Ok(op) => op,
         Err(error) => return vec![not_usable(session, &error)],
     };

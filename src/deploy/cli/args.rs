@@ -146,7 +146,7 @@ pub(super) enum Command {
     },
     /// Put the state of a backup in the place of what is there; on a bare host `.env` and releases too
     Restore {
-        /// A file, or the name of one in /var/backups/openclaw
+        /// A path with a `/` in it, or the name of a backup in /var/backups/openclaw; `latest` is the newest
         #[arg(value_name = "FILE", default_value = "latest")]
         archive: String,
         /// Do not ask, though this is a terminal
