@@ -274,13 +274,20 @@ found() { vps_found "$1" "$gateway"; }
 	[[ $(guest cat /etc/systemd/system/openclaw-update.service) == *'LoadCredential=GHCR_TOKEN:/run/oc-secrets/clients/host/socket'* ]]
 	vps_registry_serve
 	told_of() { guest journalctl --quiet --no-pager --unit openclaw-update | grep -c "$1" || true; }
-	guest systemctl start openclaw-update.service # the control: the registry looks at the token
-	[ "$(told_of 'auth: .* was left alone')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	guest mkdir -p /etc/openclaw-deploy/hooks
+	printf '#!/bin/sh\nenv >/srv/told\n' >"$GUEST/root/etc/openclaw-deploy/hooks/post-failure"
+	chmod 0755 "$GUEST/root/etc/openclaw-deploy/hooks/post-failure"
+	run guest systemctl start openclaw-update.service # the control: the registry looks at the token, and somebody is told
+	[ "$status" -ne 0 ]
+	[ "$(told_of 'is not known: auth: .* runs on as it is')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	grep -qx 'OPENCLAW_CAUSE=auth' "$GUEST/root/srv/told"
+	guest rm -r /etc/openclaw-deploy/hooks /srv/told
+	has "$rotated"
 	vps_items OpenClaw "Telegram Bot Token=$rotated" "GitHub GHCR Pull Token=$vps_token"
 	guest oc-secrets lock
 	guest systemctl start openclaw-update.service
-	[ "$(told_of 'was left alone')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
-	[ "$(told_of 'gateway     unchanged')" -eq 2 ]
+	[ "$(told_of 'is not known')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
+	[ "$(told_of 'gateway     unchanged')" -eq 1 ]
 	[[ $(guest journalctl --quiet --no-pager --unit oc-secrets) == *host*GHCR_TOKEN* ]]
 	has "$rotated"
 	[ "$(found "$vps_token")" = '' ]

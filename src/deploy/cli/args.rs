@@ -200,6 +200,9 @@ pub(super) struct Run {
     /// Try an image again that did not become healthy before
     #[arg(long)]
     retry: bool,
+    /// A timer runs this: what keeps an update away is a failure
+    #[arg(long, hide = true)]
+    scheduled: bool,
     /// Run the gateway as a Swarm stack, its app secrets as Swarm secrets [default: as it runs now]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     swarm: Option<bool>,
@@ -240,6 +243,7 @@ impl Run {
         flags.allow_local_build = self.allow_local_build;
         flags.allow_corrupt_fallback = self.allow_corrupt_fallback;
         flags.retry = self.retry;
+        flags.scheduled = self.scheduled;
         flags.swarm = self.swarm;
     }
 

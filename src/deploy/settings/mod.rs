@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub allow_corrupt_fallback: bool,
     /// Try an image again that is remembered as bad.
     pub retry: bool,
+    /// A timer runs this, so that nobody reads its warnings.
+    pub scheduled: bool,
     /// Directory that is `/`.
     pub root: PathBuf,
     /// The configuration, for runs to come, where it is another file than they would read.
@@ -117,6 +119,8 @@ pub(crate) struct Flags {
     pub allow_corrupt_fallback: bool,
     /// `--retry`.
     pub retry: bool,
+    /// `--scheduled`.
+    pub scheduled: bool,
     /// `--swarm`.
     pub swarm: Option<bool>,
     /// `--root`.
@@ -167,6 +171,7 @@ impl Settings {
             build_source: file.build_source.unwrap_or_else(|| SOURCE.to_owned()),
             allow_corrupt_fallback: flags.allow_corrupt_fallback,
             retry: flags.retry,
+            scheduled: flags.scheduled,
             runtime: flags.swarm.or(file.swarm).map(RuntimeKind::from),
             app_secrets_are_chosen: file.app_secrets.is_some(),
             app_secrets: app_secrets::names(file.app_secrets)?,

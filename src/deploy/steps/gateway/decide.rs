@@ -2,16 +2,17 @@
 
 use crate::deploy::context::Context;
 use crate::deploy::docker::images::Image;
-use crate::deploy::error::Result;
+use crate::deploy::docker::pull_error::PullError;
+use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::observed::Observed;
 use crate::deploy::gateway::records::{Records, Release};
 use crate::deploy::gateway::runtime::RunPlan;
 use crate::deploy::gateway::upgrade::candidate;
 use crate::deploy::gateway::{container, env, runtime, secrets};
-use crate::deploy::image::ImageSource;
 use crate::deploy::image::build;
 use crate::deploy::image::fallback::{Acquired, journal_failed_pull};
 use crate::deploy::image::resolve::{Resolution, ResolvedImage};
+use crate::deploy::image::{ImageSource, PullFailure};
 use crate::deploy::image_reference::ImageRef;
 use crate::deploy::step::StepState;
 
@@ -47,10 +48,13 @@ pub(super) fn decide(
                 let what = format!("find another source for {wanted} ({failure})");
                 return Ok(needed(plan, [what]));
             }
+            journal_failed_pull(cx, wanted, failure.error);
+            if cx.settings.scheduled && lasts(failure.error) {
+                return Err(not_asked(wanted, failure));
+            }
             cx.reporter.warn(format!(
                 "{failure}; the gateway runs that image already and was left alone"
             ));
-            journal_failed_pull(cx, wanted, failure.error);
             StepState::Done
         }
         Resolution::InRegistry { distribution } => {
@@ -81,6 +85,24 @@ pub(super) fn decide(
             }
         }
     })
+}
+
+/// Whether it stays so until somebody does something.
+fn lasts(error: PullError) -> bool {
+    matches!(
+        error,
+        PullError::Auth | PullError::AuthMissing | PullError::NotFound
+    )
+}
+
+/// What an update by itself tells where it can bring none: there is nobody to read a warning.
+fn not_asked(wanted: &ImageRef, failure: &PullFailure) -> Failure {
+    Failure::new(format!(
+        "whether {wanted} is a newer image is not known: {failure}; the gateway runs on as it is"
+    ))
+    .hint("what the timer's run is given: docs/deploy.md, \"Updates by themselves\"; then: systemctl start openclaw-update")
+    .exit(Exit::Image)
+    .cause(failure.error)
 }
 
 /// What has to be done for the broker, and then to the gateway. What stays in `.env` is told.

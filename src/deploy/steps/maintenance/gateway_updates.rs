@@ -88,7 +88,7 @@ pub(crate) fn outlook(cx: &Context) -> Option<(Schedule, String, String)> {
 fn files(cx: &Context, schedule: Schedule) -> Result<[(&'static str, String); 3]> {
     let socket = format!("oc-secrets-client@{CLIENT}.socket");
     let socket = systemd::is_enabled(&cx.host, &socket).then_some(socket);
-    let command = units::command(cx, "update")?;
+    let command = units::command(cx, "update --scheduled")?;
     Ok([
         (SERVICE, service_text(&command, socket.as_deref())),
         (TIMER, timer_text(schedule)),
