@@ -10,6 +10,8 @@ use crate::{Check, Outcome, checks};
 pub const CHECKS: &[Check] = checks![
     a_gateway_that_was_published_elsewhere_or_paused_is_put_right,
     compose_works_in_the_folder_and_its_file_is_put_right,
+    one_that_was_taken_down_comes_back_where_the_next_version_fails,
+    a_line_of_env_that_no_version_starts_with_is_named,
     an_image_written_into_env_is_taken_by_update,
     a_service_that_was_scaled_or_removed_is_put_right,
     a_changed_env_file_still_rolls_back_and_answers_in_json,
@@ -73,6 +75,31 @@ fn compose_works_in_the_folder_and_its_file_is_put_right(world: &World) -> Outco
     inside.exits(7)?.says("say --json")?;
     let console = world.run(&["console", "say", "--help"]);
     console.exits(7)?.says("openclaw.mjs say --help").map(drop)
+}
+
+fn one_that_was_taken_down_comes_back_where_the_next_version_fails(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(&format!("cd {PROJECT} && docker compose down"))?;
+    let run = world.bootstrap("v4", &[]);
+    run.exits(5)?
+        .says("runs again with its state and answers")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    let again = world.bootstrap("v4", &[]);
+    again.exits(5)?.says("is not tried again").map(drop)
+}
+
+fn a_line_of_env_that_no_version_starts_with_is_named(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(&format!("echo GATEWAY_MODE=exit78 >> {PROJECT}/.env"))?;
+    let run = world.run(&["update"]);
+    run.exits(6)?.says(&format!(
+        "{PROJECT}/.env has changed since release 1 was started"
+    ))?;
+    let hint = run.err.split("undo it, then: openclaw-deploy ").nth(1);
+    let hint: Vec<_> = hint.unwrap_or_default().split_whitespace().collect();
+    sh(&format!("sed -i /GATEWAY_MODE/d {PROJECT}/.env"))?;
+    world.run(hint.get(..3).unwrap_or_default()).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())
 }
 
 fn an_image_written_into_env_is_taken_by_update(world: &World) -> Outcome {

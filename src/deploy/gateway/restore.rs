@@ -46,7 +46,10 @@ pub(crate) async fn after_failure(
                 snapshot.is_some(),
             )
         }
-        Err(second) => not_restored(cx, &from, &failure, &second),
+        Err(second) => {
+            let env_changed = from.env != release.env;
+            not_restored(cx, &from, &failure, &second, env_changed)
+        }
     };
     remove_failed(cx, engine, records, release).await;
     state::prune(cx, engine, records).await;
@@ -86,17 +89,33 @@ fn restored(
 }
 
 /// The old version does not answer either.
-fn not_restored(cx: &Context, from: &Release, failure: &Failure, second: &Failure) -> Failure {
+fn not_restored(
+    cx: &Context,
+    from: &Release,
+    failure: &Failure,
+    second: &Failure,
+    env_changed: bool,
+) -> Failure {
     cx.journal.add(json!({
         "event": "rollback", "to": from.id, "cause": second.cause, "outcome": "failed",
     }));
     let mut log = failure.log.clone();
     log.extend(second.log.clone());
+    let again = next_command(from, second);
+    let hint = match env_changed {
+        // Both were started with what it says now.
+        true => format!(
+            "{} has changed since release {} was started: if that is why, undo it, then: {again}",
+            env::path(cx).display(),
+            from.id
+        ),
+        false => again,
+    };
     Failure::new(format!(
         "{}\n  and {} could not be put back: {}\n  no gateway answers now",
         failure.what, from.pinned, second.what
     ))
-    .hint(next_command(from, second))
+    .hint(hint)
     .exit(Exit::Down)
     .cause(failure.cause)
     .log(log)

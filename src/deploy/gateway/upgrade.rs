@@ -91,9 +91,12 @@ pub(crate) async fn upgrade(
 ) -> Result<()> {
     let start = Instant::now();
     preflight(cx, records, observed, &release).await?;
-    let from = match previous(records, observed) {
-        Some(id) => Some(id),
-        None => adopt(cx, engine, records, observed).await?,
+    let from = match &observed.container {
+        Some(_) => match previous(records, observed) {
+            Some(id) => Some(id),
+            None => adopt(cx, engine, records, observed).await?,
+        },
+        None => taken_down(engine, records).await?,
     };
     release.id = records.next_id();
     records.pending = Some(Pending {
@@ -177,6 +180,15 @@ fn previous(records: &Records, observed: &Observed) -> Option<u64> {
         .rev()
         .find(|release| release.image == container.image)
         .map(|release| release.id)
+}
+
+/// The current release, where somebody removed its container, as `docker compose down` does, and its image is here still.
+async fn taken_down(engine: &Engine, records: &Records) -> Result<Option<u64>> {
+    let Some(current) = records.current() else {
+        return Ok(None);
+    };
+    let image = engine.image(&current.pinned).await?;
+    Ok(image.map(|_| current.id))
 }
 
 /// Remembers, as a release to go back to, a gateway that answers and that we did not start.
