@@ -14,7 +14,7 @@ use crate::deploy::docker::Engine;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::records::{Held, Records};
 use crate::deploy::gateway::state::snapshot;
-use crate::deploy::gateway::{container, env, rollback, state};
+use crate::deploy::gateway::{container, env, recover, rollback, state};
 use crate::deploy::host::{Program, disk};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,6 +57,9 @@ pub(crate) fn run(cx: &Context, archive: PathBuf) -> Result<Restored> {
         .hint("run this on the host of the gateway"));
     }
     let mut records = Records::load(&cx.host, &cx.settings)?;
+    if records.pending.is_some() {
+        cx.host.wait(keep_what_answers(cx, &mut records))?;
+    }
     if records.current().is_none() {
         refuse_unknown(cx, &records, &archive)?;
     }
@@ -93,6 +96,14 @@ fn refuse_unknown(cx: &Context, records: &Records, archive: &Path) -> Result<()>
             archive.display()
         )),
     )
+}
+
+/// A version that an earlier run was cut off at, and that answers, is what is restored over.
+async fn keep_what_answers(cx: &Context, records: &mut Records) -> Result<()> {
+    match Engine::open_if_there(&cx.settings.engine).await? {
+        Some(engine) => recover::keep_what_answers(cx, &engine, records).await,
+        None => Ok(()),
+    }
 }
 
 async fn gateway_is_alive(cx: &Context) -> Result<bool> {

@@ -15,7 +15,10 @@ use crate::world::{
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] = checks![a_run_that_is_interrupted_anywhere_is_finished_by_the_next,];
+pub const CHECKS: &[Check] = checks![
+    a_run_that_is_interrupted_anywhere_is_finished_by_the_next,
+    what_a_version_wrote_since_its_run_was_killed_is_not_lost,
+];
 
 /// What [`strike`] says of a run that ended before the moment was seen.
 const MISSED: &str = "that moment did not come";
@@ -77,6 +80,57 @@ fn first(world: &World) -> Outcome {
     finish(world.bootstrapping(Some(GOOD), &world.image("v1"), &more)).exits(0)?;
     same("who answers", answering(), "v1".to_owned())?;
     same("the state", text(kept).as_str(), "precious\n")
+}
+
+/// It was used meanwhile, and nobody has run us since.
+fn what_a_version_wrote_since_its_run_was_killed_is_not_lost(world: &World) -> Outcome {
+    let since = format!("{DATA}.since");
+    let used = |tag: &str| {
+        world.reset()?;
+        world.bootstrap("v1", &[]).exits(0)?;
+        let digest = world.images.digest(tag);
+        let started = || {
+            inspect("{{.State.Running}} {{.Config.Image}}")
+                .is_ok_and(|it| it.contains("true") && it.contains(digest))
+        };
+        let image = world.image(tag);
+        let command = world.bootstrapping(Some(GOOD), &image, &["--health-timeout", "20s"]);
+        strike(command, "KILL", started)?.exits(-9)?;
+        std::thread::sleep(Duration::from_secs(9));
+        sh(&format!("echo since > {since}")).map(drop)
+    };
+    let quick = ["--health-timeout", "4s"];
+    // Who goes back takes it away as from any other release.
+    used("slow")?;
+    let back = world.run(&["rollback", "--to", "1", "--health-timeout", "4s"]);
+    back.exits(0)?.says("openclaw-deploy rollback --to 2")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    same("the state", text(&since).as_str(), "")?;
+    let again = world.run(&["rollback", "--to", "2", "--health-timeout", "20s"]);
+    again.exits(0)?;
+    same("what it wrote", text(&since).as_str(), "since\n")?;
+    // The machine was started anew meanwhile, and with it nothing that is not committed.
+    used("slow")?;
+    sh("docker stop openclaw-openclaw-gateway-1")?;
+    let more = ["--health-timeout", "8s"];
+    world
+        .bootstrap("slow", &more)
+        .exits(0)?
+        .says("keeping it")?;
+    same("who answers", answering(), "slow".to_owned())?;
+    same("what it wrote", text(&since).as_str(), "since\n")?;
+    // It does not answer any more.
+    used("v3")?;
+    let run = world.bootstrap("v1", &quick);
+    let kept = run.exits(0)?.err.split("is kept in ").nth(1);
+    let kept = kept.and_then(|it| it.split(';').next()).unwrap_or_default();
+    same("who answers", answering(), "v1".to_owned())?;
+    same("the state", text(&since).as_str(), "")?;
+    let there = text(&format!("{kept}/state/state/data.since"));
+    same("what it wrote", there.as_str(), "since\n")?;
+    let id = kept.rsplit('/').next().unwrap_or_default();
+    world.run(&["rollback", "--forget", id]).exits(0)?;
+    hold(!Path::new(kept).exists(), "it was not let go")
 }
 
 /// The exit of a run that `signal` has ended.

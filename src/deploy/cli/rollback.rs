@@ -8,7 +8,7 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::records::{Pending, Records, Release};
-use crate::deploy::gateway::{rollback, secrets, state};
+use crate::deploy::gateway::{recover, rollback, secrets, state};
 use crate::deploy::hooks::{self, Hooked};
 use crate::deploy::host::disk;
 use crate::deploy::image_reference::short;
@@ -31,6 +31,7 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
         if let Some(snapshot) = wanted.forget {
             return forget(cx, &engine, &mut records, snapshot).await;
         }
+        recover::keep_what_answers(cx, &engine, &mut records).await?;
         let target = target(&records, wanted.to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, wanted.keep_state).await?;
         announce(cx, &records, &target, snapshot.as_deref());

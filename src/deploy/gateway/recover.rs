@@ -1,18 +1,21 @@
 //! After a run that was killed: finishes its change, or undoes it.
 //!
 //! The records say what was in flight. If the new version is there and answers, it is
-//! committed; otherwise the version before is put back with its state.
+//! committed; otherwise the version before is put back with its state. Where the new one had longer than its
+//! time, somebody may have used it: what it wrote is kept.
 
 use std::time::{Duration, Instant};
 
 use super::health::liveness::{self, Sign};
-use super::records::{Pending, Records, Release};
+use super::records::{Held, Pending, Records, Release};
 use super::runtime;
-use crate::base::units::now;
+use crate::base::units::{clock, now};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
+use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Exit, Failure, Result};
 use crate::deploy::gateway::{acceptance, container, restore, state, upgrade};
+use crate::deploy::settings::RuntimeKind;
 
 /// The least time that it is given.
 const LEAST: Duration = Duration::from_secs(10);
@@ -31,17 +34,14 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
         "an earlier run was cut off while it replaced the gateway; finishing or undoing that first",
     );
     state::of(&cx.settings).repair(cx)?;
-    if let Some(sign) = answers(cx, engine, &pending).await? {
-        cx.reporter.note("the new version answers; keeping it");
-        let mut release = pending.release;
-        release.snapshot = pending.snapshot;
-        records.hold(&release, pending.brings_back.as_deref());
-        return upgrade::finish(cx, engine, records, release, sign).await;
+    let timeout = left(cx.settings.health_timeout, pending.release.since, now());
+    if let Some(sign) = answers(cx, engine, records, &pending, timeout).await? {
+        return keep(cx, engine, records, pending, sign).await;
     }
     let snapshot = pending.snapshot.as_deref();
     match pending.from.and_then(|id| records.release(id)).cloned() {
         Some(from) => restore_previous(cx, engine, records, &from, snapshot).await?,
-        None if snapshot.is_some() => restore_first_state(cx, engine, snapshot).await?,
+        None if snapshot.is_some() => restore_first_state(cx, engine, records, snapshot).await?,
         None => {}
     }
     records.pending = None;
@@ -50,27 +50,88 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     Ok(())
 }
 
+/// Keeps the version that an earlier run was cut off at, if it runs and answers: whoever goes back then takes its state
+/// away as that of any other release.
+pub(crate) async fn keep_what_answers(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+) -> Result<()> {
+    let Some(pending) = records.pending.clone() else {
+        return Ok(());
+    };
+    match answers(cx, engine, records, &pending, LEAST).await? {
+        Some(sign) => keep(cx, engine, records, pending, sign).await,
+        None => Ok(()),
+    }
+}
+
+async fn keep(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    pending: Pending,
+    sign: Sign,
+) -> Result<()> {
+    cx.reporter.note("the new version answers; keeping it");
+    let mut release = pending.release;
+    release.snapshot = pending.snapshot;
+    records.hold(&release, pending.brings_back.as_deref());
+    upgrade::finish(cx, engine, records, release, sign).await
+}
+
 /// What is left of its time since it was started: one that is dead is not waited for all over again.
 fn left(timeout: Duration, since: u64, now: u64) -> Duration {
     let gone = Duration::from_secs(now.saturating_sub(since));
     timeout.saturating_sub(gone).max(timeout.min(LEAST))
 }
 
-/// Gives the version that was being tried, if it runs, its time to answer.
-async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Option<Sign>> {
+/// Whether it had longer than its time.
+fn had_its_time(cx: &Context, release: &Release) -> bool {
+    now().saturating_sub(release.since) > cx.settings.health_timeout.as_secs()
+}
+
+/// Whether it was ended from outside, as when the machine or the engine is started anew: until it is committed the
+/// engine does not start it again.
+fn was_ended(container: &Container) -> bool {
+    container.status == "exited"
+        && !container.out_of_memory
+        && [0, 137, 143, 255].contains(&container.exit_code)
+        && container::runtime(container) == RuntimeKind::Compose
+}
+
+/// Gives the version that was being tried, if it runs, its time to answer; one that had it and was ended from outside is
+/// started again, and has all of it anew, unless it was we who ended it as bad.
+async fn answers(
+    cx: &Context,
+    engine: &Engine,
+    records: &Records,
+    pending: &Pending,
+    timeout: Duration,
+) -> Result<Option<Sign>> {
     // While there is no snapshot yet the gateway was not replaced, even if it looks like the new one.
     let begun = pending.snapshot.is_some() || pending.from.is_none();
-    let container = container::find(engine)
-        .await?
-        .filter(|it| it.running && begun);
-    let ours = container.filter(|it| {
-        container::fingerprint(it) == runtime::fingerprint(&pending.release)
+    let container = container::find(engine).await?.filter(|it| {
+        begun
+            && container::fingerprint(it) == runtime::fingerprint(&pending.release)
             && container::state(it) == pending.release.state.as_deref()
     });
-    let Some(container) = ours else {
-        return Ok(None);
+    let (container, timeout) = match container {
+        Some(it) if it.running => (it, timeout),
+        Some(it)
+            if was_ended(&it)
+                && had_its_time(cx, &pending.release)
+                && !records.bad.contains(&it.image) =>
+        {
+            let runtime = runtime::of(container::runtime(&it));
+            let started = runtime.resume(cx, engine, &it, &pending.release).await;
+            if started.is_err() {
+                return Ok(None);
+            }
+            (it, cx.settings.health_timeout)
+        }
+        _ => return Ok(None),
     };
-    let timeout = left(cx.settings.health_timeout, pending.release.since, now());
     cx.reporter.note(format!(
         "{} was being tried; it has {} s to answer",
         pending.release.pinned,
@@ -99,12 +160,51 @@ async fn answers(cx: &Context, engine: &Engine, pending: &Pending) -> Result<Opt
     }
 }
 
+/// Stops the version that was being tried, and keeps what it wrote where it had longer than its time: what comes back
+/// takes the place of that.
+async fn stop_and_keep(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    snapshot: Option<&str>,
+) -> Result<()> {
+    let tried = records.pending.as_ref().map(|it| &it.release);
+    let tried = tried.filter(|it| had_its_time(cx, it)).map(|it| it.since);
+    let (Some(since), Some(snapshot)) = (tried, snapshot) else {
+        return Ok(());
+    };
+    runtime::stop(engine, 10).await?;
+    let Some(kept) = state::of(&cx.settings).keep_before(cx, snapshot).await? else {
+        return Ok(());
+    };
+    cx.reporter.note(format!(
+        "what was written since {} is kept in {}; to let it go: openclaw-deploy rollback --forget {kept}",
+        clock(since),
+        state::snapshot::directory(cx)?.join(&kept).display()
+    ));
+    // No release that answered has written it.
+    records.held.push(Held {
+        snapshot: kept,
+        release: 0,
+    });
+    records.save(&cx.host, &cx.settings)
+}
+
 /// Puts back the state that a first version found, before the next is tried on it.
-async fn restore_first_state(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
+async fn restore_first_state(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    snapshot: Option<&str>,
+) -> Result<()> {
     cx.reporter
         .note("putting back the state that was here before");
     cx.host.shield(true);
-    let restored = restore::stop_and_restore_state(cx, engine, snapshot).await;
+    let restored = async {
+        stop_and_keep(cx, engine, records, snapshot).await?;
+        restore::stop_and_restore_state(cx, engine, snapshot).await
+    };
+    let restored = restored.await;
     cx.host.shield(false);
     restored.map_err(|why| Failure {
         what: format!(
@@ -125,7 +225,11 @@ async fn restore_previous(
 ) -> Result<()> {
     cx.reporter.note(format!("putting back {}", from.pinned));
     cx.host.shield(true);
-    let restored = restore::restore(cx, engine, records, from, snapshot).await;
+    let restored = async {
+        stop_and_keep(cx, engine, records, snapshot).await?;
+        restore::restore(cx, engine, records, from, snapshot).await
+    };
+    let restored = restored.await;
     cx.host.shield(false);
     restored.map_err(|why| {
         Failure::new(format!(

@@ -32,6 +32,8 @@ pub(crate) async fn after_failure(
     if failure.cause.condemns_the_image() && from.image != release.image {
         records.mark_bad(&release.image);
         records.mark_bad(&release.pinned);
+        // Whoever finds this run cut off must know; the next save tells what stands in the way of one.
+        let _ = records.save(&cx.host, &cx.settings);
     }
     let start = Instant::now();
     let snapshot = pending.and_then(|it| it.snapshot);

@@ -76,6 +76,14 @@ impl Storage for Directories {
         })
     }
 
+    fn keep_before<'a>(&self, cx: &'a Context, other: &'a str) -> Boxed<'a, Option<String>> {
+        Box::pin(async move {
+            let id = snapshot::new_id(cx, now(), 0);
+            snapshot::take_before(cx, &id, other).await?;
+            Ok(Some(id))
+        })
+    }
+
     fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, ()> {
         Box::pin(snapshot::restore(cx, id))
     }

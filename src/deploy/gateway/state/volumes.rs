@@ -71,6 +71,10 @@ impl Storage for Volumes {
         Box::pin(snapshot(cx, engine, records, release, state))
     }
 
+    fn keep_before<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn restore<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, ()> {
         Box::pin(async { Ok(()) })
     }
