@@ -280,6 +280,7 @@ fn keep(cx: &Context, here: &mut Records) -> Result<Option<String>> {
 fn told(text: &str) -> Records {
     let mut records: Records = serde_json::from_str(text).unwrap_or_default();
     records.pending = None;
+    records.restored = true;
     records.held.clear();
     records.brought.clear();
     for release in &mut records.releases {

@@ -1,11 +1,14 @@
 //! Going back because a person says so, and having again what that took away.
 
+use crate::images::Images;
 use crate::world::{STEPS, World, answering, hold, inspect, put, same, sh, text};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
 pub const CHECKS: &[Check] = checks![
     a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go,
+    what_a_rollback_left_comes_again_only_where_it_is_asked_for,
+    a_restored_state_has_the_image_that_it_belongs_to,
     a_backup_comes_back_where_it_was_made_and_on_a_bare_host,
     a_gateway_that_the_records_do_not_know_is_not_restored_over,
 ];
@@ -45,6 +48,58 @@ fn a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go(world: &World) -> O
     world.run(&["rollback", "--forget", held]).exits(0)?;
     let again = world.run(&["rollback", "--forget", held]);
     again.exits(1)?.says("kept: none").map(drop)
+}
+
+fn what_a_rollback_left_comes_again_only_where_it_is_asked_for(world: &World) -> Outcome {
+    Images::move_tag("left", "v1")?;
+    world.bootstrap("left", &[]).exits(0)?;
+    Images::move_tag("left", "v2")?;
+    world.run(&["update"]).exits(0)?;
+    same("the control", answering(), "v2".to_owned())?;
+    world.run(&["rollback"]).exits(0)?;
+    let run = world.run(&["update"]);
+    run.exits(0)?
+        .says("was rolled back from: release 3 stays")?;
+    same("who answers", answering(), "v1".to_owned())?;
+    world.run(&["status"]).says("(rolled back from, and not")?;
+    // What an update is for otherwise reaches the one that stays.
+    sh(&format!("echo MINE=here >> {ENV}"))?;
+    world.run(&["update"]).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    hold(
+        inspect("{{.Config.Env}}")?.contains("MINE=here"),
+        "it has not read .env again",
+    )?;
+    // A newer one under the same name, and the one that was left by the word of its owner.
+    Images::move_tag("left", "v5")?;
+    world.run(&["update"]).exits(0)?;
+    same("the newer one", answering(), "v5".to_owned())?;
+    Images::move_tag("left", "v2")?;
+    world.run(&["update"]).exits(0)?;
+    same("who answers", answering(), "v5".to_owned())?;
+    world.run(&["update", "--retry"]).exits(0)?;
+    same("with --retry", answering(), "v2".to_owned())?;
+    world.run(&["rollback"]).exits(0)?;
+    same("the one before", answering(), "v5".to_owned())?;
+    world.bootstrap("left", &[]).exits(0)?;
+    same("with --image", answering(), "v2".to_owned())
+}
+
+fn a_restored_state_has_the_image_that_it_belongs_to(world: &World) -> Outcome {
+    sh("rm -rf /var/backups/openclaw")?;
+    Images::move_tag("kept", "v1")?;
+    world.bootstrap("kept", &[]).exits(0)?;
+    let archive = world.run(&["backup"]);
+    let archive = archive.exits(0)?.out.trim().to_owned();
+    world.reset()?;
+    Images::move_tag("kept", "v2")?;
+    world.run(&["restore", &archive]).exits(0)?;
+    let args = ["bootstrap", "--only", STEPS, "--upstream-image", ""];
+    world.run(&args).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    // From then on its name is asked for again.
+    world.run(&["update"]).exits(0)?;
+    same("after an update", answering(), "v2".to_owned())
 }
 
 fn a_backup_comes_back_where_it_was_made_and_on_a_bare_host(world: &World) -> Outcome {

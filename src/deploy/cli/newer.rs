@@ -18,7 +18,7 @@ pub(super) enum Newer {
     No,
     /// It is another, with this digest.
     Yes(String),
-    /// It is another, which did not become healthy before.
+    /// It is another, which did not become healthy before, or was rolled back from.
     Bad(String),
     /// Nobody knows, and why.
     Unknown(String),
@@ -35,7 +35,7 @@ impl fmt::Display for Newer {
             ),
             Self::Bad(digest) => write!(
                 f,
-                "a newer one is there, {}, which failed before",
+                "a newer one is there, {}, which failed here or was rolled back from",
                 short(digest)
             ),
             Self::Unknown(why) => write!(f, "not known: {why}"),
@@ -70,7 +70,8 @@ pub(super) async fn look(cx: &Context, engine: &Engine, records: &Records) -> Re
         Resolution::NotBuilt => return Ok(Newer::Unknown("it is built on this host".to_owned())),
         Resolution::Unavailable(failure) => return Ok(Newer::Unknown(failure.to_string())),
     };
-    Ok(compare(&current.pinned, &pinned, &records.bad))
+    let not_again = [records.bad.as_slice(), &records.left].concat();
+    Ok(compare(&current.pinned, &pinned, &not_again))
 }
 
 fn compare(current: &str, there: &str, bad: &[String]) -> Newer {

@@ -197,6 +197,7 @@ fn status_json(cx: &Context, records: &Records, observed: &Observed) -> Value {
         "current": records.current().map(release),
         "releases": records.releases.iter().map(release).collect::<Vec<_>>(),
         "bad": records.bad,
+        "left": records.left,
         "interrupted": records.pending.is_some(),
         "update": outlook(cx).map(|(schedule, next, last)| json!({"schedule": schedule.word(), "next": next, "last": last})),
         "backup": backup::newest(&cx.host).map(|(name, made, bytes)| json!({"name": name, "made": made, "bytes": bytes})),
@@ -244,13 +245,20 @@ fn status_lines(
             ),
         );
     }
-    if !records.bad.is_empty() {
-        let ids = records.bad.iter().filter(|it| !it.contains('@'));
-        let bad: Vec<_> = ids.map(|id| short(id)).collect();
-        line(
-            "bad",
-            &format!("{} (not tried again without --retry)", bad.join(", ")),
-        );
+    for (name, images, why) in [
+        ("bad", &records.bad, "not tried again without --retry"),
+        (
+            "left",
+            &records.left,
+            "rolled back from, and not installed again without --retry",
+        ),
+    ] {
+        // Each is there by its id and by its name.
+        let ids = images.iter().filter(|it| !it.contains('@'));
+        let ids: Vec<_> = ids.map(|id| short(id)).collect();
+        if !ids.is_empty() {
+            line(name, &format!("{} ({why})", ids.join(", ")));
+        }
     }
     if Reach::ThisHost.applies(&cx.settings) {
         line("backup", &backup_text(cx));

@@ -109,6 +109,7 @@ fn choose_image(cx: &mut Context, runs_steps: bool) -> Result<()> {
         cx.settings.image = from_env_file(&env::path(cx), &name)?;
         // For what was chosen there are no stand-ins that were meant for the default.
         cx.settings.image_is_default = false;
+        cx.settings.image_is_named = true;
     }
     Ok(())
 }

@@ -31,6 +31,10 @@ pub(crate) struct Records {
     pub releases: Vec<Release>,
     /// Ids of images that did not become healthy, and their names by digest.
     pub bad: Vec<String>,
+    /// The same of images that a person has gone back from.
+    pub left: Vec<String>,
+    /// These are from a backup, and nothing was started since.
+    pub restored: bool,
     /// Images that were not here before us, the newest last: ours to remove.
     pub brought: Vec<Brought>,
     /// A change that has begun and not ended.
@@ -192,12 +196,27 @@ impl Records {
             + 1
     }
 
-    /// A release that answered becomes the current one; it is no longer bad.
+    /// A release that answered becomes the current one; it is neither bad nor left any more.
     pub(crate) fn commit(&mut self, release: Release) {
         self.pending = None;
-        self.bad
-            .retain(|bad| *bad != release.image && *bad != release.pinned);
+        self.restored = false;
+        for images in [&mut self.bad, &mut self.left] {
+            images.retain(|it| *it != release.image && *it != release.pinned);
+        }
         self.releases.push(release);
+    }
+
+    /// Remembers the current image as left, where `target` is of a time before it: who goes back must not be taken
+    /// forward again by a run that names no image.
+    pub(crate) fn leave(&mut self, target: &Release) {
+        let Some(current) = self.current() else {
+            return;
+        };
+        let mut of_image = self.releases.iter().filter(|it| it.image == current.image);
+        if of_image.all(|it| it.id > target.id) {
+            let names = [current.image.clone(), current.pinned.clone()];
+            names.iter().for_each(|it| remember(&mut self.left, it));
+        }
     }
 
     /// The snapshot of what a rollback took away from this release.
@@ -227,11 +246,7 @@ impl Records {
 
     /// Remembers an image as bad.
     pub(crate) fn mark_bad(&mut self, image: &str) {
-        if !self.bad.iter().any(|bad| bad == image) {
-            self.bad.push(image.to_owned());
-        }
-        let surplus = self.bad.len().saturating_sub(40);
-        self.bad.drain(..surplus);
+        remember(&mut self.bad, image);
     }
 
     /// Remembers an image as ours to remove.
@@ -325,6 +340,15 @@ impl Records {
     }
 }
 
+/// Remembers an image among the last of its like.
+fn remember(images: &mut Vec<String>, image: &str) {
+    if !images.iter().any(|it| it == image) {
+        images.push(image.to_owned());
+    }
+    let surplus = images.len().saturating_sub(40);
+    images.drain(..surplus);
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -362,6 +386,25 @@ pub(crate) mod tests {
         assert_eq!(ids(&gone), [2], "b is the oldest image, a came again");
         assert_eq!(ids(&records.releases), [1, 3, 4]);
         assert_eq!(records.next_id(), 5);
+    }
+
+    #[test]
+    fn who_goes_back_leaves_an_image_and_who_goes_forward_again_does_not() {
+        let mut records = Records::default();
+        let go = |records: &mut Records, id: u64, to: &Release| {
+            records.leave(to);
+            records.commit(Release { id, ..to.clone() });
+        };
+        let (a, b) = (release(1, "a"), release(2, "b"));
+        records.commit(a.clone());
+        records.commit(b.clone());
+        go(&mut records, 3, &a);
+        assert_eq!(records.left, ["b", "r/x@b"]);
+        go(&mut records, 4, &b);
+        assert!(records.left.is_empty(), "{:?}", records.left);
+        // The same image with another `.env` is nothing that is left.
+        go(&mut records, 5, &b);
+        assert!(records.left.is_empty(), "{:?}", records.left);
     }
 
     #[test]

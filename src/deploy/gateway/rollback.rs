@@ -50,6 +50,7 @@ pub(crate) async fn run(
     }));
     let id = release.id;
     records.hold(&release, state);
+    records.leave(target);
     records.commit(release);
     records.save(&cx.host, &cx.settings)?;
     state::prune(cx, engine, records).await;

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub image: ImageRef,
     /// Nobody chose that image: neither a flag nor the file names one.
     pub image_is_default: bool,
+    /// Somebody asks for that image now: `--image` names it, or a line of `.env` that we did not write.
+    pub image_is_named: bool,
     /// Upstream's image without a tag, where ours cannot be pulled. `None`: never.
     pub upstream: Option<ImageRef>,
     /// The user name that goes with `GHCR_TOKEN`.
@@ -137,6 +139,7 @@ impl Settings {
     /// Decides.
     pub(crate) fn decide(flags: Flags, file: ConfigFile) -> Result<Self> {
         let engine = engine::choose(flags.context.as_deref(), flags.docker_host.as_deref())?;
+        let image_is_named = flags.image.is_some();
         let chosen = flags.image.or(file.image);
         let image_is_default = chosen.is_none();
         let image = chosen.unwrap_or_else(|| default_image(flags.github_user.as_deref()));
@@ -147,6 +150,7 @@ impl Settings {
         Ok(Self {
             image: ImageRef::parse(&image)?,
             image_is_default,
+            image_is_named,
             upstream: (!upstream.is_empty())
                 .then(|| ImageRef::parse(&upstream))
                 .transpose()?,

@@ -4,6 +4,7 @@
 //! and replaces the gateway. One that already runs what is wanted is never restarted.
 
 mod decide;
+mod meant;
 mod stored_logins;
 
 use std::cell::RefCell;
@@ -25,7 +26,7 @@ use crate::deploy::gateway::{container, env, logs, recover, secrets};
 use crate::deploy::host::load::Load;
 use crate::deploy::image::ImageSource;
 use crate::deploy::image::fallback::{Acquired, acquire};
-use crate::deploy::image::resolve::{Resolution, ResolvedImage, resolve};
+use crate::deploy::image::resolve::{Resolution, ResolvedImage};
 use crate::deploy::image_reference::short_name;
 use crate::deploy::settings::Deliver;
 use crate::deploy::step::{Step, StepState};
@@ -98,8 +99,7 @@ impl Gateway {
             exposure::port_is_free(port)?;
         }
         let plan = runtime::plan(cx, &engine, &records, &observed).await?;
-        let wanted = &cx.settings.image;
-        let resolved = resolve(cx, &engine, wanted).await?;
+        let resolved = meant::resolved(cx, &engine, &records).await?;
         let state = if recover::needed(&records) {
             StepState::of(vec![
                 "finish or undo what an interrupted run left".to_owned(),
