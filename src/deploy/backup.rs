@@ -6,6 +6,8 @@
 //! unit at boot) starts them. An archive gets its final name after it was read back completely; only then are
 //! older ones removed, and never one of the last N.
 
+mod preflight;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use crate::deploy::docker::client;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::labels::{self, GRACE};
 use crate::deploy::gateway::records::Records;
-use crate::deploy::gateway::{env, runtime, state};
+use crate::deploy::gateway::{runtime, state};
 use crate::deploy::host::{Access, Host, Program, disk};
 use crate::deploy::settings::RuntimeKind;
 
@@ -134,7 +136,7 @@ fn make(cx: &Context) -> Result<PathBuf> {
     if !has_source(cx) {
         return Err(Failure::new("there is no state to back up").hint("openclaw-deploy bootstrap"));
     }
-    refuse_odd_env(cx)?;
+    preflight::check(cx)?;
     host.directory(PLACE, DIRECTORY)?;
     remove_unfinished(host)?;
     check_free_space(host, &members)?;
@@ -153,25 +155,6 @@ fn make(cx: &Context) -> Result<PathBuf> {
         host.remove(format!("{PLACE}/{old}"))?;
     }
     Ok(path)
-}
-
-/// An archive with a `.env` that is a link or a pipe could not be restored, and would be found out only then.
-fn refuse_odd_env(cx: &Context) -> Result<()> {
-    let (project, path) = (cx.settings.project(), env::path(cx));
-    if cx.host.exists(&project) {
-        cx.host.held_directory(&project)?;
-    }
-    let read = cx.host.read_plain(&path).map(drop);
-    read.map_err(|why| {
-        Failure {
-            what: format!("{}; such a backup could not be restored", why.what),
-            ..why
-        }
-        .hint(format!(
-            "put a plain file in its place, or none, then: openclaw-deploy backup; see: ls -l {}",
-            path.display()
-        ))
-    })
 }
 
 /// The paths to back up that exist, without their leading slash, as `tar --directory /` wants them.
@@ -352,27 +335,6 @@ mod tests {
     fn of_days(days: &[u32]) -> Vec<String> {
         let name = |day: &u32| format!("openclaw-202611{day:02}.tar.gz");
         days.iter().map(name).collect()
-    }
-
-    #[test]
-    fn an_env_that_could_not_be_restored_is_refused() {
-        let root = tempfile::tempdir().expect("a directory");
-        let cx = Context::below(root.path());
-        let env = cx.host.path(env::path(&cx));
-        assert_eq!(refuse_odd_env(&cx), Ok(()), "there is none");
-        fs::create_dir_all(env.parent().expect("a parent")).expect("made");
-        std::os::unix::fs::symlink("/etc/passwd", &env).expect("linked");
-        let why = refuse_odd_env(&cx).expect_err("a link");
-        assert_eq!(
-            why.what,
-            "/home/deploy/openclaw/.env is not a file but a symbolic link, or behind one; such a backup could not be restored"
-        );
-        fs::remove_file(&env).expect("removed");
-        fs::create_dir(&env).expect("made");
-        refuse_odd_env(&cx).expect_err("a directory");
-        fs::remove_dir(&env).expect("removed");
-        fs::write(&env, "A=1\n").expect("written");
-        assert_eq!(refuse_odd_env(&cx), Ok(()));
     }
 
     #[test]

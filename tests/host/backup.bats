@@ -16,7 +16,11 @@ teardown_file() {
 
 setup() {
 	load guest
-	guest rm -rf "$place" /srv/docker /usr/local/bin/gzip /usr/local/bin/tar /var/lib/openclaw-deploy/backup-stopped
+	# What a test that failed has left.
+	guest umount -q /home/deploy/.openclaw/workspace || true
+	guest umount -q /home/deploy/.openclaw || true
+	guest sh -c 'cd /home/deploy && for it in .openclaw .openclaw/workspace .openclaw-auth; do [ ! -L "$it" ] || rm "$it"; done'
+	guest rm -rf "$place" /srv/big /srv/docker /usr/local/bin/gzip /usr/local/bin/tar /var/lib/openclaw-deploy/backup-stopped
 	install -D -m 0755 "$BATS_TEST_DIRNAME/stand-ins/docker" "$GUEST/root/usr/local/bin/docker"
 	guest install -d -o 1000 -g 1000 /home/deploy/.openclaw/state /home/deploy/.openclaw/workspace /home/deploy/.openclaw-auth
 	guest install -d -o deploy -g deploy /home/deploy/openclaw
@@ -138,6 +142,54 @@ sabotage() {
 	[[ $output == *'/home/deploy/openclaw is not a directory but a file or a symbolic link'* ]]
 	[ "$(archives)" = '' ]
 	guest rm /home/deploy/openclaw
+}
+
+@test "a state that lies behind a link is refused: the archive would hold the link alone" {
+	gateway_start
+	guest mkdir /srv/big
+	for directory in .openclaw .openclaw-auth .openclaw/workspace; do
+		guest mv "/home/deploy/$directory" "/srv/big/moved"
+		guest ln -s /srv/big/moved "/home/deploy/$directory"
+		run deploy backup
+		guest rm "/home/deploy/$directory"
+		guest mv /srv/big/moved "/home/deploy/$directory"
+		[ "$status" -eq 1 ]
+		[[ $output == *"/home/deploy/$directory is not a directory but a file or a symbolic link; a backup would not hold what is there"* ]]
+		[[ $output == *"ls -ld /home/deploy/$directory"* ]]
+	done
+	gateway_runs
+	run guest grep -sE '^(stop|start)' /srv/docker/calls
+	[ "$output" = '' ]
+	[ "$(archives)" = '' ]
+	guest rmdir /srv/big
+	# The control: as plain directories they are packed.
+	run deploy backup
+	[ "$status" -eq 0 ]
+}
+
+@test "a disk within the state is refused: tar would leave out what is on it; one that holds all of it is fine" {
+	local state=/home/deploy/.openclaw
+	gateway_start
+	guest mount -t tmpfs tmpfs "$state/workspace"
+	guest touch "$state/workspace/notes"
+	run deploy backup
+	[ "$status" -eq 1 ]
+	[[ $output == *"$state/workspace is a disk of its own; a backup would not hold what is there"* ]]
+	[[ $output == *"findmnt --target $state/workspace"* ]]
+	[ "$(guest findmnt --noheadings --output FSTYPE --target "$state/workspace")" = tmpfs ]
+	gateway_runs
+	run guest grep -sE '^(stop|start)' /srv/docker/calls
+	[ "$output" = '' ]
+	[ "$(archives)" = '' ]
+	guest umount "$state/workspace"
+	guest mount -t tmpfs tmpfs "$state"
+	guest mkdir "$state/workspace"
+	guest touch "$state/workspace/notes"
+	run deploy backup
+	[ "$status" -eq 0 ]
+	run guest tar --list --file "$output"
+	[[ $output == *home/deploy/.openclaw/workspace/notes* ]]
+	guest umount "$state"
 }
 
 @test "the last N stay, and nothing else in the directory goes" {

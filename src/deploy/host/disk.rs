@@ -1,7 +1,7 @@
 //! Disks: what is free, what a tree uses, and which of them is mounted where.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::deploy::error::{Failure, Result};
 
@@ -50,6 +50,24 @@ pub(crate) fn is_one_disk(one: &Path, other: &Path) -> bool {
     device(one) == device(other)
 }
 
+/// A directory below `path` that lies on another disk than `path` itself, where there is one: what
+/// `tar --one-file-system` leaves out. Links are not followed, and what is bound there from the same disk is no other.
+pub(crate) fn other_disk_within(path: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let disk = path.symlink_metadata().ok()?.dev();
+    let mut open = vec![path.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(meta) if meta.is_dir() && meta.dev() != disk => return Some(entry.path()),
+                Ok(meta) if meta.is_dir() => open.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
 /// The first mount at `path` or below it.
 pub(crate) fn mount_within(path: &Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -80,6 +98,17 @@ mod tests {
         );
         assert_eq!(within("/home/deploy/.openclaw-auth"), None);
         assert_eq!(within("/home").as_deref(), Some("/home"));
+    }
+
+    #[test]
+    fn a_disk_below_is_found_and_none_behind_a_link() {
+        let found = other_disk_within(Path::new("/dev"));
+        assert!(found.is_some_and(|it| it.starts_with("/dev")), "/dev/pts");
+        let place = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(place.path().join("a/b")).expect("made");
+        std::os::unix::fs::symlink("/proc", place.path().join("a/link")).expect("linked");
+        assert_eq!(other_disk_within(place.path()), None);
+        assert_eq!(other_disk_within(&place.path().join("none")), None);
     }
 
     #[test]
