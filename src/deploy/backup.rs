@@ -104,7 +104,7 @@ fn by_clock(names: Vec<String>, now: u64) -> (Vec<String>, Vec<String>) {
     names.into_iter().partition(is_ahead)
 }
 
-/// When an archive was made, by its name.
+/// When an archive was made, by its name; `None` for a file that is not called as ours are.
 fn dated(name: &str) -> Option<u64> {
     let stamp = name.strip_prefix("openclaw-")?.strip_suffix(".tar.gz")?;
     let (date, time) = stamp.split_once('T')?;
@@ -113,10 +113,10 @@ fn dated(name: &str) -> Option<u64> {
     moment(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}"))
 }
 
-/// The good archives, oldest first.
+/// The good archives, oldest first. What somebody has put there under another name is theirs.
 pub(crate) fn archives(host: &Host) -> Vec<String> {
     let mut names = host.names(PLACE);
-    names.retain(|name| name.starts_with("openclaw-") && name.ends_with(".tar.gz"));
+    names.retain(|name| dated(name).is_some());
     names.sort();
     names
 }
@@ -333,7 +333,7 @@ mod tests {
     use super::*;
 
     fn of_days(days: &[u32]) -> Vec<String> {
-        let name = |day: &u32| format!("openclaw-202611{day:02}.tar.gz");
+        let name = |day: &u32| format!("openclaw-202611{day:02}T030509Z.tar.gz");
         days.iter().map(name).collect()
     }
 
@@ -374,6 +374,24 @@ mod tests {
         for other in ["openclaw-mine.tar.gz", "openclaw-20261124.tar.gz"] {
             assert_eq!(dated(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_copy_that_somebody_has_named_is_neither_the_newest_nor_rotated_away() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = Context::below(root.path());
+        let place = cx.host.path(PLACE);
+        fs::create_dir_all(&place).expect("made");
+        let ours = "openclaw-20261124T030509Z.tar.gz";
+        for name in [
+            ours,
+            "openclaw-2026-mine.tar.gz",
+            "openclaw-before-upgrade.tar.gz",
+        ] {
+            fs::write(place.join(name), name).expect("written");
+        }
+        assert_eq!(archives(&cx.host), [ours]);
+        assert_eq!(latest(&cx.host).as_deref(), Some(ours));
     }
 
     #[test]

@@ -318,16 +318,18 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_is_not_one_that_is_dated_after_now() {
+    fn the_latest_is_neither_dated_after_now_nor_a_copy_that_is_found_by_its_name() {
         let root = tempfile::tempdir().expect("a directory");
         let cx = Context::below(root.path());
         let place = cx.host.path(PLACE);
         fs::create_dir_all(&place).expect("made");
-        for name in ["20261124T030509Z", "99991231T235959Z"] {
+        for name in ["20261124T030509Z", "99991231T235959Z", "before-upgrade"] {
             fs::write(place.join(format!("openclaw-{name}.tar.gz")), "").expect("written");
         }
         let found = find(&cx, "latest").expect("found");
         assert!(found.ends_with("openclaw-20261124T030509Z.tar.gz"));
+        let copy = "openclaw-before-upgrade.tar.gz";
+        assert_eq!(find(&cx, copy), Ok(Path::new(PLACE).join(copy)));
     }
 
     #[test]

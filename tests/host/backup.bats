@@ -204,6 +204,30 @@ sabotage() {
 	[[ $(archives) == *"${newest##*/}"*mine.tar.gz* || $(archives) == *mine.tar.gz*"${newest##*/}"* ]]
 }
 
+@test "a copy under a name of somebody's own stays, and is not the newest" {
+	printf '[host]\nbackup_keep = 1\n' >"$GUEST/root/etc/openclaw-deploy.toml"
+	run deploy backup
+	[ "$status" -eq 0 ]
+	older=$output
+	for copy in openclaw-2026-mine.tar.gz openclaw-before-upgrade.tar.gz; do
+		guest cp "$older" "$place/$copy"
+	done
+	sleep 1
+	run deploy backup
+	[ "$status" -eq 0 ]
+	newest=$output
+	# The control: with one to keep, the one before goes.
+	[ "$(archives)" = openclaw-2026-mine.tar.gz$'\n'"${newest##*/}"$'\n'openclaw-before-upgrade.tar.gz ]
+	run deploy restore --yes
+	[ "$status" -eq 0 ]
+	[[ $output == *"$newest is back"* && $output != *mine* && $output != *before-upgrade* ]]
+	# By its name such a copy is found.
+	run deploy restore --yes openclaw-before-upgrade.tar.gz
+	[ "$status" -eq 0 ]
+	[[ $output == *"$place/openclaw-before-upgrade.tar.gz is back"* ]]
+	guest rm -rf /var/lib/openclaw-deploy/snapshots /var/lib/openclaw-deploy/records.json
+}
+
 @test "the one just made stays, though another is dated later" {
 	printf '[host]\nbackup_keep = 1\n' >"$GUEST/root/etc/openclaw-deploy.toml"
 	guest install -d -m 0700 "$place"
