@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::shell_quote;
 use crate::base::units::size;
 use crate::deploy::backup::{self, PLACE};
 use crate::deploy::context::Context;
@@ -93,7 +94,7 @@ fn refuse_unknown(cx: &Context, records: &Records, archive: &Path) -> Result<()>
     Err(
         Failure::new(format!("{why}; nothing was changed")).hint(format!(
             "let bootstrap take it over first: openclaw-deploy bootstrap && openclaw-deploy restore {}",
-            archive.display()
+            quoted(archive)
         )),
     )
 }
@@ -204,7 +205,7 @@ fn within(tree: &Path, path: &Path) -> PathBuf {
 fn texts(cx: &Context, archive: &Path, tree: &Path) -> Result<Unpacked> {
     let text = |path: &Path| {
         let bytes = cx.host.read_plain(within(tree, path));
-        let bytes = bytes.map_err(|why| refused(&why, archive, tree, path))?;
+        let bytes = bytes.map_err(|why| refused(cx, &why, archive, tree, path))?;
         let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());
         Ok(text.into_owned())
     };
@@ -215,17 +216,32 @@ fn texts(cx: &Context, archive: &Path, tree: &Path) -> Result<Unpacked> {
 }
 
 /// The archive is good but for the file of `path`.
-fn refused(why: &Failure, archive: &Path, tree: &Path, path: &Path) -> Failure {
-    let without = archive.with_file_name("without.tar.gz");
-    let (archive, without) = (archive.display(), without.display());
-    let member = path.strip_prefix("/").unwrap_or(path).display();
+fn refused(cx: &Context, why: &Failure, archive: &Path, tree: &Path, path: &Path) -> Failure {
     let why = why.what.replace(&tree.display().to_string(), "");
-    Failure::new(format!(
-        "{archive} cannot be restored: in it {why}; nothing was changed"
-    ))
-    .hint(format!(
+    let what = format!(
+        "{} cannot be restored: in it {why}; nothing was changed",
+        archive.display()
+    );
+    let member = quoted(path.strip_prefix("/").unwrap_or(path));
+    let (without, archive) = (quoted(&free_beside(cx, archive)), quoted(archive));
+    Failure::new(what).hint(format!(
         "restore it without that file: (umask 077; gzip -dc {archive} | tar --delete --file - {member} | gzip >{without}) && openclaw-deploy restore {without}"
     ))
+}
+
+/// A path beside the archive at which nothing is: what a hint writes there overwrites no archive, this one least of all.
+fn free_beside(cx: &Context, archive: &Path) -> PathBuf {
+    let names = (1..).map(|nth: u32| match nth {
+        1 => archive.with_file_name("without.tar.gz"),
+        nth => archive.with_file_name(format!("without-{nth}.tar.gz")),
+    });
+    let mut free = names.filter(|path| path != archive && !cx.host.exists(path));
+    free.next().unwrap_or_default()
+}
+
+/// A path as a word of a command.
+fn quoted(path: &Path) -> String {
+    shell_quote::word(&path.to_string_lossy())
 }
 
 /// No gateway is known here: state, `.env` and records come back, the records last. A run that was cut off
@@ -413,11 +429,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_first_start_that_was_cut_off_is_not_restored_over() {
-        let root = tempfile::tempdir().expect("a directory");
-        let cx = host_with(root.path(), None);
-        let records = Records {
+    /// The records of a host whose first start was cut off.
+    fn cut_off() -> Records {
+        Records {
             pending: Some(Pending {
                 release: release(1, "a"),
                 from: None,
@@ -425,7 +439,14 @@ mod tests {
                 brings_back: None,
             }),
             ..Records::default()
-        };
+        }
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_off_is_not_restored_over() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = host_with(root.path(), None);
+        let records = cut_off();
         records.save(&cx.host, &cx.settings).expect("saved");
         let why = run(&cx, ARCHIVE.into()).err().expect("refused");
         assert!(why.what.contains("was cut off"), "{}", why.what);
@@ -492,6 +513,38 @@ mod tests {
         }
         assert!(!cx.host.exists(snapshots.join("archive")));
         assert_eq!(here().bad, ["told"]);
+    }
+
+    #[test]
+    fn the_hint_is_typed_as_it_is_and_overwrites_no_archive() {
+        let root = tempfile::tempdir().expect("a directory");
+        let cx = Context::below(root.path());
+        let hint = |archive: &str| {
+            let (tree, env) = (Path::new("/tree"), Path::new("/home/deploy/openclaw/.env"));
+            let why = refused(&cx, &Failure::new("x"), Path::new(archive), tree, env);
+            let hint = why.hint.unwrap_or_default();
+            let (_, command) = hint.split_once(": ").expect("a command");
+            command.to_owned()
+        };
+        assert_eq!(
+            hint("/mnt/usb disk/it's.tar.gz"),
+            "(umask 077; gzip -dc '/mnt/usb disk/it'\\''s.tar.gz' | tar --delete --file - home/deploy/openclaw/.env \
+             | gzip >'/mnt/usb disk/without.tar.gz') && openclaw-deploy restore '/mnt/usb disk/without.tar.gz'"
+        );
+        let writes = |archive: &str| {
+            let command = hint(archive);
+            let (_, to) = command.split_once(" >").expect("a redirection");
+            to.split(')').next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(writes("/root/without.tar.gz"), "/root/without-2.tar.gz");
+        let there = cx.host.path("/root/without.tar.gz");
+        fs::create_dir_all(there.parent().expect("a parent")).expect("made");
+        fs::write(there, "").expect("written");
+        assert_eq!(writes("/root/a.tar.gz"), "/root/without-2.tar.gz");
+        assert_eq!(writes("/root/without-2.tar.gz"), "/root/without-3.tar.gz");
+        let why = refuse_unknown(&cx, &cut_off(), Path::new("/mnt/usb disk/a.tar.gz"));
+        let hint = why.err().and_then(|it| it.hint).unwrap_or_default();
+        assert!(hint.ends_with("openclaw-deploy restore '/mnt/usb disk/a.tar.gz'"));
     }
 
     #[test]
