@@ -273,6 +273,14 @@ found() { vps_found "$1" "$gateway"; }
 	deploy bootstrap --only upkeep >"$GUEST/upkeep" 2>&1 || { cat "$GUEST/upkeep" && return 1; }
 	[[ $(guest cat /etc/systemd/system/openclaw-update.service) == *'LoadCredential=GHCR_TOKEN:/run/oc-secrets/clients/host/socket'* ]]
 	vps_registry_serve
+	# The timer has elapsed before the boot, as its stamp says: of the service, which has not run since, nothing is known.
+	last() { guest openclaw-deploy status --json | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["update"]["last"]))'; }
+	guest systemctl stop openclaw-update.timer
+	guest touch /var/lib/systemd/timers/stamp-openclaw-update.timer
+	guest systemctl start openclaw-update.timer
+	[[ $(guest systemctl show --value --property LastTriggerUSec openclaw-update.timer) == *:* ]] # the control
+	[ "$(last)" = '""' ]
+	[[ $(deploy status) == *'weekly, next '* && $(deploy status) != *', last:'* ]]
 	told_of() { guest journalctl --quiet --no-pager --unit openclaw-update | grep -c "$1" || true; }
 	guest mkdir -p /etc/openclaw-deploy/hooks
 	printf '#!/bin/sh\nenv >/srv/told\n' >"$GUEST/root/etc/openclaw-deploy/hooks/post-failure"
@@ -282,12 +290,14 @@ found() { vps_found "$1" "$gateway"; }
 	[ "$(told_of 'is not known: auth: .* runs on as it is')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
 	grep -qx 'OPENCLAW_CAUSE=auth' "$GUEST/root/srv/told"
 	guest rm -r /etc/openclaw-deploy/hooks /srv/told
+	[ "$(last)" = '"exit-code"' ]
 	has "$rotated"
 	vps_items OpenClaw "Telegram Bot Token=$rotated" "GitHub GHCR Pull Token=$vps_token"
 	guest oc-secrets lock
 	guest systemctl start openclaw-update.service
 	[ "$(told_of 'is not known')" -eq 1 ] || { guest journalctl --no-pager -n 30 -u openclaw-update -u oc-secrets && return 1; }
 	[ "$(told_of 'gateway     unchanged')" -eq 1 ]
+	[ "$(last)" = '"success"' ]
 	[[ $(guest journalctl --quiet --no-pager --unit oc-secrets) == *host*GHCR_TOKEN* ]]
 	has "$rotated"
 	[ "$(found "$vps_token")" = '' ]

@@ -70,7 +70,8 @@ pub(super) fn set(cx: &Context) -> Result<()> {
     systemd::systemctl(host, &["restart", TIMER_UNIT])
 }
 
-/// When the next one is, and what came of the last, as systemd tells; `None` where none is to happen.
+/// When the next one is, and what came of the last since the machine booted, as systemd tells; `None` where none is
+/// to happen.
 pub(crate) fn outlook(cx: &Context) -> Option<(Schedule, String, String)> {
     let schedule = cx.settings.update?;
     let ask = |unit: &str, property: &str| {
@@ -78,11 +79,18 @@ pub(crate) fn outlook(cx: &Context) -> Option<(Schedule, String, String)> {
         let said = cx.host.must(&Program::new("systemctl").args(words));
         said.map(|it| it.trim().to_owned()).unwrap_or_default()
     };
-    let last = match ask(TIMER_UNIT, "LastTriggerUSec") {
-        never if never.is_empty() || never == "n/a" => String::new(),
-        _ => ask(SERVICE_UNIT, "Result"),
-    };
+    let ended = ask(SERVICE_UNIT, "ExecMainExitTimestamp");
+    let last = came_of(&ask(SERVICE_UNIT, "Result"), &ended).to_owned();
     Some((schedule, ask(TIMER_UNIT, "NextElapseUSecRealtime"), last))
+}
+
+/// What the service's `Result` tells. It is `success` too where the service has not run since the boot, or is running;
+/// when the timer last elapsed is known by a file that outlives a boot, and so says nothing of it.
+fn came_of<'a>(result: &'a str, ended: &str) -> &'a str {
+    match (result, ended) {
+        ("success", "" | "n/a") => "",
+        (result, _) => result,
+    }
 }
 
 fn files(cx: &Context, schedule: Schedule) -> Result<[(&'static str, String); 3]> {
@@ -160,6 +168,17 @@ mod tests {
             credentials(Some("oc-secrets-client@host.socket")),
             ["LoadCredential=GHCR_TOKEN:/run/oc-secrets/clients/host/socket"]
         );
+    }
+
+    #[test]
+    fn of_a_service_that_has_not_run_since_the_boot_nothing_is_said() {
+        let ended = "Mon 2026-11-23 04:07:12 UTC";
+        assert_eq!(came_of("success", ended), "success");
+        assert_eq!(came_of("exit-code", ended), "exit-code");
+        for never in ["", "n/a"] {
+            assert_eq!(came_of("success", never), "");
+        }
+        assert_eq!(came_of("resources", ""), "resources", "it could not begin");
     }
 
     #[test]
