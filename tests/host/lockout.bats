@@ -102,9 +102,25 @@ as_before() {
 	outcome 2 user unchanged
 	[[ $output == *'deploy keeps sudo'*'openclaw-deploy bootstrap --only user'* ]]
 	guest test -e /etc/sudoers.d/openclaw-deploy
-	# The control: where root is let in, nobody is locked out by it.
+	# Nor where sshd would let root in, and root has no way to log in.
 	guest rm "$drop_in"
 	guest systemctl restart ssh
+	stays() {
+		run deploy bootstrap --only user
+		outcome 2 user unchanged
+		[[ $output == *'deploy keeps sudo'* ]]
+		guest test -e /etc/sudoers.d/openclaw-deploy
+	}
+	printf 'command="echo no" %s\n' "$(cat "$GUEST/key.pub")" >"$GUEST/root/root/.ssh/authorized_keys"
+	[ "$(login root true)" = no ]
+	stays
+	install -m 0600 "$GUEST/key.pub" "$GUEST/root/root/.ssh/authorized_keys"
+	for line in 'PermitRootLogin forced-commands-only' 'AllowUsers deploy' 'DenyUsers root' 'AllowGroups deploy' 'PubkeyAuthentication no'; do
+		printf '%s\n' "$line" >"$GUEST/root/etc/ssh/sshd_config.d/50-test.conf"
+		stays
+	done
+	# The control: where root is let in, nobody is locked out by it.
+	guest rm /etc/ssh/sshd_config.d/50-test.conf
 	run deploy bootstrap --only user
 	outcome 2 user changed
 	guest test ! -e /etc/sudoers.d/openclaw-deploy

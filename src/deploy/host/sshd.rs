@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::account::Account;
 use super::systemd;
 use crate::deploy::error::Result;
 use crate::deploy::host::{Access, Host, Program};
@@ -49,6 +50,16 @@ impl Effective {
         self.values(key)
             .flat_map(str::split_ascii_whitespace)
             .collect()
+    }
+
+    /// Whether sshd reads the file in which we look for the keys of `account`.
+    pub(crate) fn reads_keys_of(&self, account: &Account) -> bool {
+        self.words("authorizedkeysfile").iter().any(|file| {
+            let file = file
+                .replace("%h", &account.home)
+                .replace("%u", &account.name);
+            file == ".ssh/authorized_keys" || file == account.keys()
+        })
     }
 }
 
@@ -189,6 +200,29 @@ mod tests {
         assert_eq!(effective.value("permitroot"), None);
         assert_eq!(effective.words("allowusers"), ["deploy", "ops*"]);
         assert_eq!(effective.words("authorizedkeysfile").len(), 2);
+    }
+
+    #[test]
+    fn keys_are_found_where_sshd_looks() {
+        let account = Account {
+            name: "deploy".to_owned(),
+            uid: 1001,
+            gid: 1001,
+            home: "/home/deploy".to_owned(),
+            shell: "/bin/bash".to_owned(),
+        };
+        let reads = |files: &str| {
+            let effective = Effective::new(format!("authorizedkeysfile {files}\n"));
+            effective.reads_keys_of(&account)
+        };
+        for file in [
+            ".ssh/authorized_keys",
+            "%h/.ssh/authorized_keys",
+            "/home/%u/.ssh/authorized_keys",
+        ] {
+            assert!(reads(&format!("/etc/ssh/x {file}")), "{file}");
+        }
+        assert!(!reads("none"));
     }
 
     #[test]

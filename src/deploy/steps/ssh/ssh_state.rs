@@ -103,7 +103,7 @@ impl SshState {
         let has = |key, value| self.effective.value(key) == Some(value);
         if !has("pubkeyauthentication", "yes") {
             Some("sshd does not accept keys at all (PubkeyAuthentication)".to_owned())
-        } else if !self.reads_keys() {
+        } else if !self.effective.reads_keys_of(&self.account) {
             Some(format!(
                 "sshd reads no keys from {} (AuthorizedKeysFile)",
                 self.account.keys()
@@ -120,18 +120,6 @@ impl SshState {
             let denied = sshd::admits(&self.effective.words("denyusers"), name);
             denied.then(|| format!("sshd turns {name} away (DenyUsers)"))
         }
-    }
-
-    /// Whether sshd reads the file in which our keys are.
-    fn reads_keys(&self) -> bool {
-        let home = &self.account.home;
-        self.effective
-            .words("authorizedkeysfile")
-            .iter()
-            .any(|file| {
-                let file = file.replace("%h", home).replace("%u", &self.account.name);
-                file == ".ssh/authorized_keys" || file == self.account.keys()
-            })
     }
 
     /// The text of our drop-in: our settings, and `AllowUsers` with everybody who has a key unless the
@@ -284,19 +272,6 @@ mod tests {
             assert!(HARD.contains(from));
             assert!(state(&HARD.replace(from, to)).obstacle().is_some(), "{to}");
         }
-    }
-
-    #[test]
-    fn keys_are_found_where_sshd_looks() {
-        for file in [
-            ".ssh/authorized_keys",
-            "%h/.ssh/authorized_keys",
-            "/home/%u/.ssh/authorized_keys",
-        ] {
-            let text = format!("authorizedkeysfile /etc/ssh/x {file}\n");
-            assert!(state(&text).reads_keys(), "{file}");
-        }
-        assert!(!state("authorizedkeysfile none\n").reads_keys());
     }
 
     #[test]

@@ -66,17 +66,21 @@ pub(crate) fn can_become_root(host: &Host, name: &str) -> bool {
 
 /// Whether a rule asks `name` for the password that it has; one without a password does not count.
 pub(super) fn becomes_root_by_password(host: &Host, name: &str) -> bool {
-    let shadow = host.read("/etc/shadow").ok().flatten().unwrap_or_default();
     let rules = succeeds(host, &Program::new("sudo").args(["-n", "-l", "-U", name]));
-    has_password(&shadow, name) && rules.is_some_and(|answer| allows_all(&answer.stdout))
+    has_password(host, name) && rules.is_some_and(|answer| allows_all(&answer.stdout))
 }
 
 fn succeeds(host: &Host, program: &Program) -> Option<ProgramOutput> {
     host.run(program).ok().filter(ProgramOutput::ok)
 }
 
-/// Whether `/etc/shadow` has a password for `name` that can be typed: neither locked nor empty.
-fn has_password(shadow: &str, name: &str) -> bool {
+/// Whether `name` has a password that can be typed: neither locked nor empty.
+pub(super) fn has_password(host: &Host, name: &str) -> bool {
+    let shadow = host.read("/etc/shadow").ok().flatten().unwrap_or_default();
+    is_password_in(&shadow, name)
+}
+
+fn is_password_in(shadow: &str, name: &str) -> bool {
     shadow.lines().any(|line| {
         let mut fields = line.split(':');
         fields.next() == Some(name) && fields.next().is_some_and(|hash| hash.starts_with('$'))
@@ -98,9 +102,9 @@ mod tests {
     fn a_password_counts_only_if_it_can_be_typed() {
         let shadow =
             "root:*:1::\ndeploy:$y$j9T$x$y:1::\nops:!$y$j9T$x$y:1::\nnew:!:1::\nopen::1::\n";
-        assert!(has_password(shadow, "deploy"), "control");
+        assert!(is_password_in(shadow, "deploy"), "control");
         for name in ["root", "ops", "new", "open", "dep", "nobody"] {
-            assert!(!has_password(shadow, name), "{name}");
+            assert!(!is_password_in(shadow, name), "{name}");
         }
     }
 
