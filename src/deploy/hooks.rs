@@ -8,13 +8,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::file_ownership;
+use crate::base::{environment, file_ownership};
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::host::{Host, Program, good};
+use crate::deploy::host::{Access, Host, Program, good};
 
 /// Where they lie.
 pub(crate) const PLACE: &str = "/etc/openclaw-deploy/hooks";
+/// Which start of a unit has told `post-failure` of its failure itself, by systemd's id.
+const TOLD: &str = "/run/openclaw-deploy/told";
 /// What each of them may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// All that are ever looked for.
@@ -92,6 +94,12 @@ pub(crate) async fn after(
     // Whoever is told of a failure is told of an interrupted run too.
     cx.host.shield(true);
     warn(cx, run(cx, &name, all).await);
+    if let (Some(_), Some(start)) = (failure, environment::ours("INVOCATION_ID")) {
+        // If that fails, the hook is told twice.
+        let _ = cx
+            .host
+            .write(TOLD, start.as_encoded_bytes(), Access::root(0o600));
+    }
     cx.host.shield(false);
 }
 
@@ -105,13 +113,23 @@ pub(crate) async fn before_way_back(cx: &Context, image: &str, failure: &Failure
     warn(cx, run(cx, "pre-failure", facts).await);
 }
 
-/// Runs `post-failure` for a nightly backup that failed.
+/// Runs `post-failure` for what a timer started and failed, unless that has done so itself: it may have been killed,
+/// or not even begun.
 ///
 /// # Errors
 /// When the hook is not to be run, or fails.
-pub(crate) async fn after_backup_failed(cx: &Context) -> Result<()> {
-    let facts = vec![("EVENT", "backup-failed".to_owned())];
+pub(crate) async fn after_timer(cx: &Context, event: &str) -> Result<()> {
+    if was_told(&cx.host, environment::ours("MONITOR_INVOCATION_ID")) {
+        return Ok(());
+    }
+    let facts = vec![("EVENT", event.to_owned())];
     run(cx, "post-failure", facts).await
+}
+
+/// Whether this start of a unit has told the hook itself.
+fn was_told(host: &Host, start: Option<OsString>) -> bool {
+    let told = host.read(TOLD).ok().flatten();
+    start.is_some() && start == told.map(OsString::from)
 }
 
 /// What `doctor` has to say of them: their names, or the first that would not be run, and why.
@@ -244,6 +262,19 @@ mod tests {
             failure.what.starts_with("the hook pre-update did not end"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn a_start_that_has_told_the_hook_itself_is_known_by_its_id() {
+        let root = tempfile::tempdir().expect("a directory");
+        let host = Host::new(root.path()).expect("a host");
+        let was_told = |start: &str| was_told(&host, Some(start.into()));
+        assert!(!was_told("a1"), "none has");
+        let path = host.path(TOLD);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, "a1").expect("written");
+        assert!(was_told("a1") && !was_told("b2"));
+        assert!(!super::was_told(&host, None), "nobody knows which");
     }
 
     #[test]

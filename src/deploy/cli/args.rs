@@ -206,6 +206,9 @@ pub(super) struct Run {
     /// Run the gateway as a Swarm stack, its app secrets as Swarm secrets [default: as it runs now]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     swarm: Option<bool>,
+    /// Only run the hook for an update that failed, as the unit of step 8 does
+    #[arg(long, hide = true)]
+    pub failed: bool,
     /// Wait for another run to end
     #[arg(long)]
     pub wait: bool,

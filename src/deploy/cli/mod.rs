@@ -94,6 +94,7 @@ fn misunderstood(error: &clap::Error) -> Exit {
 
 fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
     match &cli.command {
+        Command::Bootstrap(run) | Command::Update(run) if run.failed => tell(cx, "update-failed"),
         Command::Bootstrap(run) => steps(cx, Hooked::Bootstrap, &run.selection(), run.wait),
         Command::Update(run) => steps(cx, Hooked::Update, &run.selection(), run.wait),
         Command::Rollback {
@@ -122,7 +123,7 @@ fn command(cx: &Context, cli: &Cli) -> Result<Exit> {
         Command::Console { args } => inside::console(cx, args),
         Command::ReloadSecrets => reload_secrets(cx),
         Command::Doctor => doctor::doctor(cx, cli.common.json),
-        Command::Backup { failed: true, .. } => tell_of_backup(cx),
+        Command::Backup { failed: true, .. } => tell(cx, "backup-failed"),
         Command::Backup { resume, wait, .. } => back_up(cx, *resume, *wait),
         Command::Restore {
             archive, yes, wait, ..
@@ -194,9 +195,9 @@ fn facts(cx: &Context, ran: &[Ran]) -> Vec<Fact> {
     all
 }
 
-/// What runs after a nightly backup that failed.
-fn tell_of_backup(cx: &Context) -> Result<Exit> {
-    let told = cx.host.wait(hooks::after_backup_failed(cx));
+/// What runs after a nightly backup, or an update by itself, that failed.
+fn tell(cx: &Context, event: &str) -> Result<Exit> {
+    let told = cx.host.wait(hooks::after_timer(cx, event));
     told.map(|()| Exit::Done)
 }
 

@@ -19,17 +19,6 @@ const SERVICE_UNIT: &str = "openclaw-update.service";
 const TIMER_UNIT: &str = "openclaw-update.timer";
 /// The client of the broker that this host itself is.
 const CLIENT: &str = "host";
-/// The hook `post-failure` is told by the run itself, which knows what went wrong.
-const FAILED_TEXT: &str = "\
-# Written by openclaw-deploy.
-[Unit]
-Description=Tells of an update of the OpenClaw gateway that failed
-
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-update \"the update by itself failed; see: journalctl -u openclaw-update\"
-";
-
 /// What is missing, or left from a setting that is gone.
 pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
@@ -100,8 +89,23 @@ fn files(cx: &Context, schedule: Schedule) -> Result<[(&'static str, String); 3]
     Ok([
         (SERVICE, service_text(&command, socket.as_deref())),
         (TIMER, timer_text(schedule)),
-        (FAILED, FAILED_TEXT.to_owned()),
+        (FAILED, failed_text(&units::command(cx, "update --failed")?)),
     ])
+}
+
+/// What tells the journal of one that failed, and the hook `post-failure`, where the run could not: it knows better
+/// what went wrong, but does not even begin where systemd cannot read the token.
+fn failed_text(tell: &str) -> String {
+    format!(
+        "# Written by openclaw-deploy.\n\
+         [Unit]\n\
+         Description=Tells of an update of the OpenClaw gateway that failed\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/usr/bin/logger --priority daemon.err --tag openclaw-update \"the update by itself failed; see: journalctl -u openclaw-update\"\n\
+         ExecStart={tell}\n"
+    )
 }
 
 fn service_text(command: &str, socket: Option<&str>) -> String {
