@@ -4,11 +4,20 @@
 //! key (`broker/op/process.rs`), the program that `exec` becomes, and the shell of the demo.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::process_group::ProcessGroup;
+
+/// The first executable `name` behind an absolute entry of `path`. A relative entry, the empty one
+/// included, would run a file of the working directory, which may be somebody else's.
+pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
+    let absolute = std::env::split_paths(path).filter(|entry| entry.is_absolute());
+    absolute
+        .filter_map(|entry| which::which_in_global(name, Some(entry)).ok())
+        .find_map(|mut found| found.next())
+}
 
 /// `program` with this environment, no input, and output that goes nowhere unless it is asked for.
 pub(crate) fn command<N: AsRef<OsStr>, V: AsRef<OsStr>>(
@@ -51,6 +60,18 @@ mod tests {
             [("GIVEN", "1")],
             timeout,
         )
+    }
+
+    #[test]
+    fn a_program_is_found_behind_absolute_entries_alone() {
+        // Tests run in the package's directory, where `tests/run` is one.
+        let tests = std::env::current_dir().expect("there").join("tests");
+        let found = |path: &str| find("run", OsStr::new(path));
+        for path in ["", ":", "tests", "./tests:/absent", "~"] {
+            assert_eq!(found(path), None, "{path:?}");
+        }
+        let path = format!(":/absent:tests:{}:", tests.display());
+        assert_eq!(found(&path), Some(tests.join("run")), "the control");
     }
 
     #[test]

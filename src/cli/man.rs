@@ -9,6 +9,7 @@ use clap_mangen::Man;
 
 use super::programs;
 use super::stdout;
+use crate::base::environment;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::program;
 use crate::base::suggest;
@@ -59,10 +60,13 @@ fn page(command: &clap::Command) -> Result<Vec<u8>> {
 
 /// Whether `man` has shown it; without a `man` that reads stdin the text itself is better than nothing.
 fn shown_by_man(page: &[u8]) -> bool {
+    let man = environment::ours("PATH").and_then(|path| program::find("man", &path));
+    let Some(man) = man else {
+        return false;
+    };
     let shown = || -> std::io::Result<bool> {
-        let path = which::which("man").map_err(std::io::Error::other)?;
         let passed = std::env::vars_os().filter(|(name, _)| is_for_man(name));
-        let mut man = program::command(&path, passed)
+        let mut man = program::command(&man, passed)
             .args(["-l", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::inherit())

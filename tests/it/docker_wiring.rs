@@ -116,6 +116,39 @@ fn a_store_that_does_not_work_is_not_named() {
 }
 
 #[test]
+fn no_store_of_the_working_directory_is_asked() {
+    let world = World::new();
+    let marker = world.path("work/marker");
+    let store = format!("#!/bin/sh\n: >{}\n", marker.display());
+    let put = |path: &str| {
+        world.sandbox.file(path, &store);
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(world.path(path), mode).expect("its mode");
+    };
+    let install = |path: String| {
+        let words = ["docker", "install", "--registry", "ghcr.io"];
+        let run = world.program("oc-secrets", &words).env("PATH", path);
+        let run = run.env("XDG_RUNTIME_DIR", world.path("home/run"));
+        assert!(run.done().status.success());
+        let named = config(&world).contains("credsStore");
+        fs::remove_file(world.path("home/.docker/config.json")).expect("removed");
+        (marker.exists(), named)
+    };
+    let bin = world.path("bin").display().to_string();
+    put("work/docker-credential-secretservice");
+    for path in [
+        format!("{bin}:"),
+        format!(":{bin}"),
+        format!(".:{bin}"),
+        ":".into(),
+    ] {
+        assert_eq!(install(path.clone()), (false, false), "{path:?}");
+    }
+    put("bin/docker-credential-secretservice");
+    assert_eq!(install(format!("{bin}:")), (true, true), "the control");
+}
+
+#[test]
 fn install_podman_names_us_in_the_file_it_writes_and_in_the_one_that_lasts() {
     let world = World::new();
     put(&world, "{\"credsStore\": \"pass\"}");

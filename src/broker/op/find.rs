@@ -1,11 +1,12 @@
 //! Which `op` is run: found by an absolute path only, and only where no other user could have put
 //! it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
 use crate::base::file_ownership;
+use crate::base::program;
 
 /// Finds `op` and checks that it can be trusted. The first of `chosen` (`OC_SECRETS_OP`, then
 /// the manifest's `[op] path`) is taken before the absolute entries of `path`.
@@ -33,18 +34,12 @@ pub(crate) fn find(chosen: [Option<&Path>; 2], path: Option<&OsStr>) -> Result<P
     })
 }
 
-/// The first executable `op` behind an absolute entry of `path`. A relative entry, the empty one
-/// included, would run a file of the working directory.
+/// The first executable `op` behind an absolute entry of `path`.
 fn search(path: &OsStr) -> Result<PathBuf> {
-    let (absolute, relative): (Vec<PathBuf>, Vec<PathBuf>) =
-        std::env::split_paths(path).partition(|entry| entry.is_absolute());
-    let joined: OsString = std::env::join_paths(absolute).unwrap_or_default();
-    which::which_in_global("op", Some(joined))
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(|| Error::OpMissing {
-            relative: relative.iter().any(|entry| entry.join("op").is_file()),
-        })
+    program::find("op", path).ok_or_else(|| Error::OpMissing {
+        relative: std::env::split_paths(path)
+            .any(|entry| entry.is_relative() && entry.join("op").is_file()),
+    })
 }
 
 #[cfg(test)]

@@ -74,10 +74,9 @@ const FOR_HELPERS: [&str; 14] = [
 /// How long another helper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The path of `program`, from PATH.
+/// The absolute path of `program`, from PATH.
 pub(crate) fn on_path(lookup: Lookup<'_>, program: &str) -> Option<PathBuf> {
-    let path = lookup("PATH")?;
-    which::which_in_global(program, Some(path)).ok()?.next()
+    program::find(program, &lookup("PATH")?)
 }
 
 /// How to bring `helper` of ours onto PATH: a command, where it lies beside us.
