@@ -21,7 +21,7 @@ use crate::base::ui::clean;
 use crate::broker::dotenv::{self, BORROWED, Value};
 use crate::broker::manifest::allowed::Allowed;
 use crate::broker::manifest::file::{self, Kind};
-use crate::broker::manifest::{self, FILE};
+use crate::broker::manifest::{self, FILE, Origin};
 use crate::broker::session::Session;
 use draft::Draft;
 
@@ -31,7 +31,7 @@ pub(super) fn run(session: &Session, arguments: &arguments::Init) -> Result<Exit
         std::env::current_dir().map_err(|why| Error::system("read the working directory", why))?;
     let target = Target::of(&directory.join(FILE), arguments.force)?;
     let (text, count) = match arguments.openclaw {
-        true => (draft::openclaw(session.selection().vault.as_deref()), None),
+        true => (draft::openclaw(vault(session).as_deref()), None),
         false => {
             let Some(draft) = draft(session, arguments)? else {
                 session.ui.note("nothing was written");
@@ -41,6 +41,9 @@ pub(super) fn run(session: &Session, arguments: &arguments::Init) -> Result<Exit
             (draft.text(), Some(draft.count()))
         }
     };
+    // What cannot be used replaces nothing.
+    let label = format!("the new {FILE}");
+    manifest::parse(&text, &label, Origin::Found(target.path.clone()))?;
     target.write(&text)?;
     allow(session, &target.path, &text)?;
     let shown = clean(&target.path.display().to_string()).into_owned();
@@ -54,10 +57,16 @@ pub(super) fn run(session: &Session, arguments: &arguments::Init) -> Result<Exit
     Ok(Exit::Done)
 }
 
+/// The vault that was named; an empty name is none.
+fn vault(session: &Session) -> Option<String> {
+    let vault = session.selection().vault.clone();
+    vault.filter(|vault| !vault.is_empty())
+}
+
 /// What is known of the manifest; `None` where the user wants to end.
 fn draft(session: &Session, arguments: &arguments::Init) -> Result<Option<Draft>> {
     let mut draft = Draft {
-        vault: session.selection().vault.clone(),
+        vault: vault(session),
         ..Draft::default()
     };
     if let Some(from) = &arguments.from {

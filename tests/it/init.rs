@@ -273,6 +273,41 @@ fn a_line_that_uses_an_earlier_one_is_taken_over_whole_unless_that_one_may_be_a_
 }
 
 #[test]
+fn what_cannot_be_used_replaces_no_manifest() {
+    let sandbox = sandbox();
+    let before = "[vars]\nMINE = '1'\n";
+    sandbox.manifest(before);
+    let init = |words: &[&str]| sandbox.oc([&["init", "--force"], words].concat()).done();
+    init(&["--vault", "", "--item", "X"]).fails(
+        2,
+        "oc-secrets: error: in which vault are these items?\n\
+         hint: add --vault NAME; `op vault list` shows the names\n",
+    );
+    assert_eq!(manifest(&sandbox), before);
+    sandbox.oc(["ls"]).done().succeeds();
+    let claw = init(&["--openclaw", "--vault", ""]);
+    assert_eq!(claw.succeeds(), written(&sandbox, CHECK), "the control");
+}
+
+#[test]
+fn an_item_gets_a_name_that_no_plain_value_has() {
+    let sandbox = sandbox();
+    sandbox.manifest("[vars]\nMINE = '1'\n");
+    sandbox.file("work/.env", "GITHUB_PAGE=https://db/x\n");
+    let words = ["--from", ".env", "--item", "GitHub Page"];
+    let words = [&["init", "--force", "--vault", "Work"], &words[..]].concat();
+    let done = sandbox.oc(words).done();
+    assert_eq!(done.succeeds(), written(&sandbox, CHECK));
+    let text = manifest(&sandbox);
+    assert!(text.contains("GITHUB_PAGE_2 = { item ="), "{text}");
+    assert!(
+        text.contains("\nGITHUB_PAGE = \"https://db/x\"\n"),
+        "{text}"
+    );
+    sandbox.oc(["ls"]).done().succeeds();
+}
+
+#[test]
 fn openclaw_s_list_can_be_written_out() {
     let sandbox = sandbox();
     let done = sandbox.oc(["init", "--openclaw", "--vault", "Claw"]).done();

@@ -149,9 +149,10 @@ impl Draft {
         )
     }
 
-    /// `name`, or with a number where that is taken.
+    /// `name`, or with a number where a secret or a plain value has that.
     fn unused(&self, name: &str) -> String {
-        let taken = |name: &str| self.secrets.iter().any(|line| line.name == name);
+        let lines = || self.secrets.iter().chain(&self.vars);
+        let taken = |name: &str| lines().any(|line| line.name == name);
         let numbered = (2..).map(|number| format!("{name}_{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
         names.find(|name| !taken(name)).unwrap_or_default()
@@ -286,16 +287,17 @@ mod tests {
             item("i3", "it's \"x\"\u{7}", "API_CREDENTIAL"),
             item("i4", "path", "API_CREDENTIAL"),
         ];
+        draft.add_var("A", "two\nlines");
+        draft.add_var("SAME_3", "x");
         draft.add_items(&all, &all);
         draft.add_title("Same");
-        draft.add_var("A", "two\nlines");
         draft.check();
         assert_eq!(
             parsed(&draft),
             [
                 "SAME=op://a \"b\" \\c/i1/password",
                 "SAME_2=op://a \"b\" \\c/i2/private key",
-                "SAME_3=op://a \"b\" \\c/Same/credential",
+                "SAME_4=op://a \"b\" \\c/Same/credential",
             ]
         );
         assert_eq!(draft.unfit(), ["IT_S_X", "PATH"]);
