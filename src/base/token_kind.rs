@@ -83,14 +83,42 @@ pub(crate) fn may_be_secret(name: &str, value: &str) -> bool {
         "CERT",
     ];
     let name = name.to_ascii_uppercase();
-    let named = WORDS.iter().any(|word| name.contains(word));
+    let named = WORDS.iter().any(|word| name.contains(word)) || names_pin(&name, value);
     let part = |c: char| !c.is_ascii_alphanumeric() && !"-_+=".contains(c);
     let dense = value.split(part).any(|run| {
         run.len() >= 16
             && run.bytes().any(|byte| byte.is_ascii_digit())
             && run.bytes().any(|byte| byte.is_ascii_alphabetic())
     });
-    !value.is_empty() && (named || dense || of_text(value).is_some())
+    !value.is_empty() && (named || dense || names_password(value) || of_text(value).is_some())
+}
+
+/// Names too short to be looked for inside of words, such as PING. A pin of a board has two digits.
+fn names_pin(name: &str, value: &str) -> bool {
+    let has = |word: &str| name.split('_').any(|part| part == word);
+    has("PW") || has("PSW") || (has("PIN") && value.len() >= 4)
+}
+
+/// `…?user=app&password=hunter2`, `Server=db;Password=hunter2`, and not `bypass=1` or `max_token=100`.
+fn names_password(text: &str) -> bool {
+    const KEYS: &[&str] = &[
+        "password", "passwd", "pwd", "pass", "secret", "token", "apikey", "api_key",
+    ];
+    let text = text.to_ascii_lowercase();
+    let pairs = text.split(['?', '&', ';', ' ', '\n']);
+    let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+    pairs.any(|(key, value)| {
+        let ends = |word: &&&str| {
+            let before = key.trim_end().strip_suffix(**word);
+            before.is_some_and(|it| !it.ends_with(|c: char| c.is_ascii_alphanumeric()))
+        };
+        let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+        match KEYS.iter().find(ends) {
+            Some(&"token") => !is_number,
+            Some(_) => !value.is_empty(),
+            None => false,
+        }
+    })
 }
 
 /// `scheme://user:password@host`.
@@ -146,6 +174,16 @@ mod tests {
             ("DATABASE_URL", "postgres://me:hunter2@db/x"),
             ("DB_PASSWORD", "hunter2"),
             ("ApiKey", "x"),
+            ("DB_PW", "hunter2"),
+            ("SMTP_PW", "hunter2"),
+            ("admin_pin", "1234"),
+            ("PSW", "hunter2"),
+            ("X", "postgresql://db/shop?user=app&password=correcthorse"),
+            ("X", "Server=db;User Id=sa;Password=Geheim!"),
+            ("X", "password=;PWD=x"),
+            ("X", "--db-password=x"),
+            ("X", "https://api/?access_token=abc"),
+            ("X", "https://db/?api_key=x"),
             ("X", "9f86d081884c7d659a2feaa0c55ad015"),
             ("X", "-----BEGIN RSA PRIVATE KEY-----\nx"),
         ] {
@@ -157,6 +195,13 @@ mod tests {
             ("API_URL", "https://example.org/v1"),
             ("GREETING", "hello to all 17 of you"),
             ("DB_PASSWORD", ""),
+            ("PING_HOST", "localhost"),
+            ("LED_PIN", "17"),
+            ("X", "bypass=1 compass=north"),
+            ("X", "--max_token=100"),
+            ("X", "postgresql://db/shop?user=app&password="),
+            ("X", "Server=db;Password=;Database=shop"),
+            ("X", "how to set a password: see the manual"),
         ] {
             assert!(!may_be_secret(name, value), "{name}={value}");
         }

@@ -230,15 +230,18 @@ fn a_dotenv_file_is_taken_over_and_no_token_is_copied() {
              DB_PASSWORD=\"{CANARY}\"\n\
              DATABASE_URL=postgres://me:{CANARY}@db/x\n\
              NPM=ghp_{CANARY}\n\
+             DB_PW=correcthorse\n\
+             LINK=postgresql://db/shop?user=app&password=correcthorse\n\
              WHERE=$HOME/x\n"
         ),
     );
     let done = sandbox.oc(["init", "--from", ".env"]).done();
     let said = "oc-secrets: warning: not copied from .env, since they hold secrets or may: \
-                DB_PASSWORD, DATABASE_URL, NPM, WHERE\n";
+                DB_PASSWORD, DATABASE_URL, NPM, DB_PW, LINK, WHERE\n";
     assert_eq!(done.succeeds_saying(said), written(&sandbox, CHECK));
     let text = manifest(&sandbox);
     assert!(!text.contains(CANARY), "{text}");
+    assert!(!text.contains("correcthorse"), "{text}");
     assert!(text.contains("#   DATABASE_URL\n"), "{text}");
     assert!(
         text.contains("\n[vars]\nAPP_ENV = \"production\"\n"),
