@@ -408,6 +408,42 @@ fn a_broken_file_of_docker_is_named() {
     );
 }
 
+const NPMRC: &str =
+    r"sed -i -E '/\$\{/!{/(_authToken|_password|_auth)[[:space:]]*=/d;}' @/home/.npmrc";
+
+#[test]
+fn a_password_is_taken_out_of_the_file_behind_a_link_and_nothing_else_is() {
+    let patient = Patient::healthy();
+    std::fs::create_dir(patient.at("home/dotfiles")).expect("made");
+    for (name, text, left, fix) in [
+        (
+            ".npmrc",
+            "//a.example/:_authToken=${NPM_TOKEN}\n//b.example/:_authToken\t= abc\n",
+            Some("//a.example/:_authToken=${NPM_TOKEN}\n"),
+            NPMRC,
+        ),
+        (
+            ".git-credentials",
+            "https://me:pass@github.com\n",
+            None,
+            "rm @/home/.git-credentials",
+        ),
+    ] {
+        let (file, link) = (
+            format!("home/dotfiles/{name}"),
+            patient.at("home").join(name),
+        );
+        patient.sandbox.file(&file, text);
+        symlink(patient.at(&file), &link).expect("a link");
+        patient.is_mended("passwords", name, &fix.replace("@/home", "@/home/dotfiles"));
+        assert!(link.is_symlink(), "{name} was replaced");
+        assert_eq!(
+            std::fs::read_to_string(patient.at(&file)).ok().as_deref(),
+            left
+        );
+    }
+}
+
 #[test]
 fn passwords_that_lie_about_are_named_by_file_and_taken_out() {
     let mut patient = Patient::healthy();
@@ -424,15 +460,11 @@ fn passwords_that_lie_about_are_named_by_file_and_taken_out() {
             "machine x login me password pass\n",
             "${EDITOR:-vi} @/home/.netrc",
         ),
-        (
-            ".npmrc",
-            "//registry.npmjs.org/:_authToken=abc\n",
-            "sed -i -E '/(_authToken|_password|_auth) *=/d' @/home/.npmrc",
-        ),
+        (".npmrc", "//registry.npmjs.org/:_authToken=abc\n", NPMRC),
         (
             ".pypirc",
-            "[pypi]\npassword = pass\n",
-            "sed -i '/^ *password/d' @/home/.pypirc",
+            "[pypi]\n\tpassword = pass\n",
+            "sed -i '/^[[:space:]]*password/d' @/home/.pypirc",
         ),
         (
             ".bash_history",

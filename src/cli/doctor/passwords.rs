@@ -1,7 +1,7 @@
 //! Passwords that lie about unencrypted in files of other programs. A file is named, never what is
 //! in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::row::Row;
 use crate::base::environment::{self, Lookup};
@@ -51,6 +51,13 @@ struct PasswordFile {
     take_out: fn(&str) -> String,
 }
 
+/// `sed` that changes a file in its place; the one of macOS has to be told that it keeps no copy.
+const SED: &str = if cfg!(target_os = "macos") {
+    "sed -i ''"
+} else {
+    "sed -i"
+};
+
 const FILES: &[PasswordFile] = &[
     PasswordFile {
         name: ".git-credentials",
@@ -74,7 +81,11 @@ const FILES: &[PasswordFile] = &[
                 secret && !value.trim().is_empty() && !value.contains("${")
             })
         },
-        take_out: |file| format!("sed -i -E '/(_authToken|_password|_auth) *=/d' {file}"),
+        take_out: |file| {
+            // What stands in `${…}` is the name of a variable.
+            let lines = r"/\$\{/!{/(_authToken|_password|_auth)[[:space:]]*=/d;}";
+            format!("{SED} -E '{lines}' {file}")
+        },
     },
     PasswordFile {
         name: ".pypirc",
@@ -82,7 +93,7 @@ const FILES: &[PasswordFile] = &[
             text.lines()
                 .any(|line| line.trim_start().starts_with("password"))
         },
-        take_out: |file| format!("sed -i '/^ *password/d' {file}"),
+        take_out: |file| format!("{SED} '/^[[:space:]]*password/d' {file}"),
     },
 ];
 
@@ -90,11 +101,17 @@ impl PasswordFile {
     fn row(&self, home: &Path) -> Option<Row> {
         let path = home.join(self.name);
         let text = read(&path)?;
-        (self.holds)(&text).then(|| {
-            let quoted = shell_quote::word(&path.display().to_string());
-            lies(&path).fix((self.take_out)(&quoted))
-        })
+        (self.holds)(&text).then(|| lies(&path).fix((self.take_out)(&quoted(&path))))
     }
+}
+
+/// The file itself, as a shell takes it: what is typed must not replace, or remove, only a link to it.
+fn quoted(path: &Path) -> String {
+    shell_quote::word(&real(path).display().to_string())
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn lies(path: &Path) -> Row {
@@ -134,9 +151,9 @@ fn history(path: &Path) -> Option<Row> {
                 .split(['\'', '"', ' ', '=', '\n'])
                 .any(|word| word.len() > beginning.len() + 16 && word.starts_with(beginning))
     })?;
-    let quoted = shell_quote::word(&path.display().to_string());
     let text = format!("{} holds a token that begins with {begins}", path.display());
-    Some(Row::warn("passwords", text).fix(format!("sed -i /{begins}/d {quoted}")))
+    let fix = format!("{SED} /{begins}/d {}", quoted(path));
+    Some(Row::warn("passwords", text).fix(fix))
 }
 
 fn read(path: &Path) -> Option<String> {
