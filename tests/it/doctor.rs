@@ -488,6 +488,22 @@ fn passwords_that_lie_about_are_named_by_file_and_taken_out() {
         patient.fix("passwords", "config.json"),
         "docker logout quay.io"
     );
+    patient.sandbox.file("home/.docker/config.json", "{}");
+    // Podman's file that survives a reboot; in a folder whose name has to be quoted.
+    let settings = patient.at("home/my settings");
+    patient
+        .variables
+        .retain(|(name, _)| name != "REGISTRY_AUTH_FILE");
+    patient.set("XDG_CONFIG_HOME", &settings.display().to_string());
+    std::fs::create_dir_all(settings.join("containers")).expect("made");
+    patient
+        .sandbox
+        .file("home/my settings/containers/auth.json", login);
+    let file = settings.join("containers/auth.json");
+    assert_eq!(
+        patient.fix("passwords", "containers/auth.json"),
+        format!("podman logout --authfile '{}' quay.io", file.display())
+    );
 }
 
 #[test]

@@ -127,13 +127,15 @@ fn logins(client: Client, path: &Path) -> Option<Row> {
     let config = Config::parse(client, &text).ok()?;
     let hosts = config.plaintext_keys();
     let first = hosts.first()?;
-    let program = match client {
-        Client::Docker => "docker logout",
-        Client::Podman => "podman logout",
+    let fix = match client {
+        Client::Docker => shell_quote::command(["docker", "logout", first]),
+        // By itself it looks only into the file that is gone after a reboot.
+        Client::Podman => {
+            let file = real(path).display().to_string();
+            shell_quote::command(["podman", "logout", "--authfile", &file, first])
+        }
     };
-    Some(lies(path).fix(shell_quote::command(
-        program.split(' ').chain([first.as_str()]),
-    )))
+    Some(lies(path).fix(fix))
 }
 
 const HISTORIES: &[&str] = &[
