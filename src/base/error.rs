@@ -87,9 +87,12 @@ pub(crate) enum Error {
     /// 1Password would ask the user, where nobody expects that.
     #[error("1Password would have to ask you first")]
     WouldPrompt,
-    /// Somebody should answer, and standard input is no terminal.
+    /// Somebody should allow a manifest, and standard input is no terminal.
     #[error("cannot ask: standard input is not a terminal")]
-    NobodyToAsk,
+    NobodyToAsk {
+        /// The manifest that was shown.
+        path: PathBuf,
+    },
     /// Secrets are named by item, and nothing says in which vault.
     #[error("no vault is given for {}", names.join(", "))]
     NoVault {

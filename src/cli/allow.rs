@@ -42,7 +42,7 @@ pub(super) fn allow(ui: Ui, file: Option<&Path>, yes: bool, lookup: Lookup<'_>) 
     let groups = summary::of(&opened.manifest, before.as_ref());
     let text = render(ui, &shown, &groups, before.is_some());
     stdout::print(text.as_bytes())?;
-    if !yes && !agreed()? {
+    if !yes && !agreed(&opened.path)? {
         ui.note("not allowed; nothing was changed");
         return Ok(Exit::Failed);
     }
@@ -80,10 +80,11 @@ fn here() -> Result<PathBuf> {
     std::env::current_dir().map_err(|why| Error::system("read the working directory", why))
 }
 
-/// Asks on the terminal; any answer but yes means no.
-fn agreed() -> Result<bool> {
+/// Asks on the terminal about the manifest `path`; any answer but yes means no.
+fn agreed(path: &Path) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        return Err(Error::NobodyToAsk);
+        let path = path.to_owned();
+        return Err(Error::NobodyToAsk { path });
     }
     let answer = ask::line("\nAllow it? [y/N] ")?;
     Ok(matches!(answer.as_deref(), Some("y" | "Y" | "yes")))

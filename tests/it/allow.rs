@@ -77,6 +77,46 @@ fn allow_shows_what_is_handed_out_and_then_it_is_used() {
 }
 
 #[test]
+fn the_hint_allows_the_manifest_that_was_shown_and_no_other() {
+    let sandbox = cloned("[vars]\nHERE = '1'\n");
+    std::fs::create_dir(sandbox.path("work/a vendor")).expect("made");
+    sandbox.file("work/a vendor/oc-secrets.toml", MANIFEST);
+    let vendor = sandbox.path("work/a vendor/oc-secrets.toml");
+    let vendor = vendor.display().to_string();
+    for words in [
+        &["allow", "a vendor/oc-secrets.toml"][..],
+        &["allow", "--manifest", "a vendor/oc-secrets.toml"],
+    ] {
+        let asked = sandbox.oc(words).done();
+        assert!(asked.text().starts_with(&vendor), "{}", asked.text());
+        let hint = format!("oc-secrets allow --yes '{vendor}'");
+        assert_eq!(
+            (asked.status.code(), asked.stderr.as_str()),
+            (
+                Some(2),
+                format!(
+                    "oc-secrets: error: cannot ask: standard input is not a terminal\n\
+                     hint: read what it hands out, then: {hint}\n"
+                )
+                .as_str()
+            )
+        );
+        let program = Path::new(env!("CARGO_BIN_EXE_oc-secrets"));
+        let folder = program.parent().expect("a folder").display();
+        let typed = format!("PATH={folder}:$PATH; {hint}");
+        let typed = sandbox.run(Path::new("/bin/sh"), ["-c", &typed]).done();
+        assert_eq!(typed.status.code(), Some(0), "{}", typed.stderr);
+        let exec = |directory: &str| {
+            let run = sandbox.oc(["exec", "--", "true"]);
+            run.in_directory(&sandbox.path(directory)).done()
+        };
+        assert_eq!(exec("work").status.code(), Some(125));
+        exec("work/a vendor").succeeds();
+        sandbox.oc(["deny", &vendor]).done();
+    }
+}
+
+#[test]
 fn a_plain_value_that_alone_has_changed_is_named() {
     let sandbox = cloned(MANIFEST);
     sandbox.oc(["allow", "--yes"]).done();

@@ -62,7 +62,7 @@ impl Error {
             | Self::NotAllowed { .. }
             | Self::ClientConfig { .. }
             | Self::NoHome { .. }
-            | Self::NobodyToAsk
+            | Self::NobodyToAsk { .. }
             | Self::WouldPrompt
             | Self::NoVault { .. }
             | Self::TokenFile { .. }

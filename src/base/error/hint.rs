@@ -105,7 +105,12 @@ impl Error {
             Self::ClientConfig { hint, .. } => hint,
             Self::NoHome { variable, .. } => return Some(format!("set HOME or {variable}")),
             Self::WouldPrompt => "load it by hand, with oc-secrets env",
-            Self::NobodyToAsk => "read what it hands out, then: oc-secrets allow --yes",
+            Self::NobodyToAsk { path } => {
+                let path = shell_quote::word(&path.display().to_string());
+                return Some(format!(
+                    "read what it hands out, then: oc-secrets allow --yes {path}"
+                ));
+            }
             Self::NoVault { manifest, .. } => {
                 return Some(format!(
                     "write vault = \"…\" at the top of {manifest}, or use --vault or OP_VAULT"
