@@ -30,6 +30,12 @@ pub(super) fn run(session: &Session, arguments: &arguments::Env) -> Result<Exit>
     if !arguments.show {
         refuse_to_show(&arguments.format, kept)?;
     }
+    if format.is_none() && stdout::is_device() {
+        return Err(Error::usage(
+            "standard output is a device, which would lose the masks",
+            "leave it as it is in the step: the runner reads them there",
+        ));
+    }
     let resolved = session.resolve(&plan)?;
     let vars = plan.vars.iter().map(|(name, value)| Variable {
         name,
@@ -72,7 +78,8 @@ pub(super) fn failure(words: &[OsString]) -> &'static str {
     text::failure(Format::parse(name).unwrap_or(Format::Sh))
 }
 
-/// Masks first, then the values into the runner's file: a job's log never sees them unmasked.
+/// Masks first, and only once they are delivered the values into the runner's file: a job's log never
+/// sees them unmasked.
 fn github(session: &Session, variables: &[Variable<'_>]) -> Result<()> {
     let file = session.variable("GITHUB_ENV").ok_or_else(|| {
         Error::usage(
@@ -87,7 +94,7 @@ fn github(session: &Session, variables: &[Variable<'_>]) -> Result<()> {
         .append(true)
         .open(file)
         .map_err(failed)?;
-    stdout::print(&texts.masks)?;
+    stdout::deliver(&texts.masks)?;
     file.write_all(&texts.environment).map_err(failed)?;
     session
         .ui

@@ -247,6 +247,40 @@ fn github_gets_masks_on_stdout_and_values_in_its_file() {
 }
 
 #[test]
+fn github_gets_no_values_where_nobody_reads_the_masks() {
+    let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
+    sandbox.file("work/github.env", "OLD=1\n");
+    let file = sandbox.path("work/github.env");
+    let kept = || std::fs::read_to_string(&file).expect("text");
+    let program = env!("CARGO_BIN_EXE_oc-secrets");
+    for to in ["/dev/null", "/dev/null --show", "&-"] {
+        let script = format!("{program} env --format github >{to}");
+        let run = sandbox.run("/bin/sh".as_ref(), ["-c", &script]);
+        let run = run.env("OP_SERVICE_ACCOUNT_TOKEN", sandbox.token());
+        run.env("GITHUB_ENV", &file).done().fails(
+            2,
+            "oc-secrets: error: standard output is a device, which would lose the masks\n\
+             hint: leave it as it is in the step: the runner reads them there\n",
+        );
+    }
+    assert!(sandbox.calls().is_empty(), "nothing was fetched");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let run = sandbox.oc(["env", "--format", "github"]);
+    let mut run = run.env("GITHUB_ENV", &file);
+    let output = run.command().stdout(writer).output().expect("it ends");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(
+        (output.status.code(), said.as_str()),
+        (
+            Some(1),
+            "oc-secrets: error: cannot write to standard output: EPIPE: Broken pipe\n"
+        )
+    );
+    assert_eq!(kept(), "OLD=1\n");
+}
+
+#[test]
 fn the_format_of_github_and_that_of_each_shell_say_how_they_are_used() {
     let sandbox = Sandbox::with_fields(&[("A", CANARY)]);
     let github = sandbox.oc(["env", "--format", "github"]).done();
