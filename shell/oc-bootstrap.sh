@@ -111,7 +111,7 @@ install_sh() {
 #   --from      a folder on a web server that holds a release's files, instead of GitHub
 #   --require-signature   fail where cosign is not installed
 #   --deb       install the package instead, which apt then knows and can remove; wants root
-#   --uninstall remove what an earlier run installed, and nothing else
+#   --uninstall remove what an earlier run installed, and nothing else, once Docker, Podman and git ask it no longer
 #
 # Where the programs go to a folder named bin, man pages and completions go to the share beside it. What was installed is
 # listed in share/oc-secrets/installed, or where there is no such share in .oc-secrets/installed beside the programs.
@@ -324,9 +324,52 @@ install_deb() {
 	printf 'installed %s; to remove it: apt-get remove oc-secrets\n' "$package"
 }
 
+helpers_are_elsewhere() { # whether another installation on PATH answers, once these are gone
+	for helper in docker-credential-oc git-credential-oc; do
+		printf '%s\n' "${PATH-}" | tr : '\n' | (
+			while read -r entry; do
+				[ "$(absolute "$entry/$helper")" = "$(absolute "$folder/$helper")" ] || [ ! -x "$entry/$helper" ] || exit 0
+			done
+			exit 1
+		) || return 1
+	done
+}
+
+# Whoever asks a helper that is gone fails, at each pull.
+refuse_where_asked() {
+	asking=$(asked_by_all | sort -u | awk '{ printf "%s%s", between, $0; between = ", " }' | tr -d '[:cntrl:]')
+	[ -z "$asking" ] || fail 1 "nothing was removed: these still name a credential helper of oc-secrets: $asking" \
+		'first: oc-secrets docker uninstall --podman; oc-secrets git uninstall; of git what is left: git config --global --unset-all KEY'
+}
+
+asked_by_all() { # our own settings, and those of the user behind sudo, which has a home of its own
+	asked_by "${HOME-}" "${XDG_RUNTIME_DIR-}"
+	[ -n "${SUDO_USER-}" ] || return 0
+	caller=$(getent passwd "$SUDO_USER" 2>/dev/null | cut -d: -f6)
+	case $caller in "${HOME-}" | '') return 0 ;; esac
+	(
+		unset DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_CONFIG_HOME GIT_CONFIG_GLOBAL
+		asked_by "$caller" "/run/user/${SUDO_UID-}"
+	)
+}
+
+asked_by() { # asked_by HOME RUNTIME_DIRECTORY: the settings there that name a helper of ours, one a line
+	session=${2:+$2/containers}
+	for file in "${DOCKER_CONFIG:-$1/.docker}/config.json" \
+		"${REGISTRY_AUTH_FILE:-${session:-/run/containers/0}/auth.json}" \
+		"${REGISTRY_AUTH_FILE:-${XDG_CONFIG_HOME:-$1/.config}/containers/auth.json}"; do
+		[ -f "$file" ] || continue
+		tr -d '[:space:]' <"$file" | grep -qE '"credHelpers":\{[^}]*:"oc"|"credsStore":"oc"' || continue
+		printf '%s\n' "$file"
+	done
+	command -v git >/dev/null || return 0
+	HOME=$1 git config --global --get-regexp '^credential\.(.*\.)?helper$' '^oc$|(^|/)git-credential-oc$' 2>/dev/null |
+		sed 's/^/git config --global /'
+}
+
 remove_all() {
 	[ -f "$list" ] || fail 1 "nothing is installed in $folder by this script" 'a package goes by: apt-get remove oc-secrets'
-	[ ! -x "$folder/oc-secrets" ] || printf 'hint: Docker and git may still name the helpers: oc-secrets docker status\n' >&2
+	[ ! -x "$folder/oc-secrets" ] || helpers_are_elsewhere || refuse_where_asked
 	stay=0
 	while read -r file; do
 		remove "$(absolute "$file")" || stay=$((stay + 1))

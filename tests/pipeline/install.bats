@@ -13,6 +13,7 @@ setup() {
 	rm -rf "$SITE" && mkdir -p "$SITE"
 	release 1.2.3 oc-secrets openclaw-deploy
 	export BIN=$BATS_TEST_TMPDIR/bin
+	variables=() # what the installer is given besides
 	# A PATH without cosign, for those who have none.
 	mkdir "$BATS_TEST_TMPDIR/plain"
 	for tool in sh curl tar gzip sha256sum awk sed grep tr cut uname id mktemp rm mkdir rmdir cp mv chmod sort tail; do ln -s "$(command -v $tool)" "$BATS_TEST_TMPDIR/plain/$tool"; done
@@ -51,7 +52,7 @@ with_path() {
 	read -ra shell <<<"${INSTALLER_SHELL:-sh}"
 	shift
 	status=0
-	output=$(env -i "PATH=$path" "HOME=$BATS_TEST_TMPDIR/home" "TESTS=$TESTS" "AUTHORITY=$AUTHORITY" "COSIGN=$COSIGN" \
+	output=$(env -i "PATH=$path" "HOME=$BATS_TEST_TMPDIR/home" "${variables[@]}" "TESTS=$TESTS" "AUTHORITY=$AUTHORITY" "COSIGN=$COSIGN" \
 		"${shell[@]}" "$PROJECT/shell/install.sh" --repo Owner/Repo --from "$BASE" --to "$BIN" "$@" 2>"$BATS_TEST_TMPDIR/words" </dev/null) || status=$?
 	words=$(cat "$BATS_TEST_TMPDIR/words")
 }
@@ -220,6 +221,93 @@ extras() {
 	is "$BIN/somebody-elses $share/man/man1/other.1" "$(find "$BIN" "$share" -type f | paste -sd ' ')"
 	install --uninstall
 	fails 1 'nothing is installed'
+}
+
+# still_asked WHAT: nothing is removed, and WHAT is named
+still_asked() {
+	local before
+	before=$(files)
+	"${installing:-install}" --uninstall
+	fails 1 "nothing was removed: these still name a credential helper of oc-secrets: $1"
+	says 'hint: first: oc-secrets docker uninstall --podman; oc-secrets git uninstall'
+	is "$before" "$(files)"
+}
+
+@test "what Docker, Podman or git still ask is not taken away" {
+	home=$BATS_TEST_TMPDIR/home other=$BATS_TEST_TMPDIR/other
+	asks=$'{\n\t"auths": {},\n\t"credHelpers": {\n\t\t"ghcr.io": "gh",\n\t\t"quay.io" : "oc"\n\t}\n}'
+	mkdir -p "$home" "$other"
+	install
+	for file in "$home/.docker/config.json" "$home/.config/containers/auth.json" "$other/config.json" "$other/containers/auth.json" "$other/auth.json"; do
+		variables=("DOCKER_CONFIG=$other" "XDG_RUNTIME_DIR=$other")
+		case $file in
+		"$home"/*) variables=() ;;
+		"$other/auth.json") variables=("REGISTRY_AUTH_FILE=$file") ;;
+		esac
+		mkdir -p "${file%/*}"
+		echo "$asks" >"$file"
+		for installing in install install_plain; do
+			still_asked "$file"
+		done
+		rm "$file"
+	done
+	variables=()
+	echo '{"credsStore": "oc"}' >"$home/.docker/config.json"
+	still_asked "$home/.docker/config.json"
+	# Another installation answers once this one is gone.
+	mkdir "$BATS_TEST_TMPDIR/packaged"
+	for helper in docker-credential-oc git-credential-oc; do
+		printf '#!/bin/sh\n' >"$BATS_TEST_TMPDIR/packaged/$helper"
+		chmod 0755 "$BATS_TEST_TMPDIR/packaged/$helper"
+	done
+	variables=("PATH=$PATH:$BATS_TEST_TMPDIR/packaged")
+	for installing in install install_plain; do
+		"$installing" --uninstall
+		is 0 "$status"
+		is '' "$(files)"
+		variables=()
+		"$installing"
+		variables=("PATH=$PATH:$BATS_TEST_TMPDIR/packaged")
+	done
+	variables=()
+	# The controls: what names another helper, or ours elsewhere, asks nothing of us.
+	echo '{"aliases": {"x": "oc"}, "credsStore": "oc2", "credHelpers": {"oc": "gh"}, "plugins": {"a": {"b": "oc"}}}' >"$home/.docker/config.json"
+	install --uninstall
+	is 0 "$status"
+	is '' "$words"
+	is '' "$(files)"
+}
+
+@test "what git still asks is not taken away" {
+	install
+	home=$BATS_TEST_TMPDIR/home && mkdir "$home"
+	for helper in oc "$BIN/git-credential-oc"; do
+		for key in credential.helper credential.https://github.com.helper; do
+			git config --file "$home/.gitconfig" "$key" "$helper"
+			still_asked "git config --global $key $helper"
+			git config --file "$home/.gitconfig" --unset "$key"
+		done
+	done
+	git config --file "$home/.gitconfig" credential.helper 'cache --timeout 9' # the control
+	install --uninstall
+	is 0 "$status"
+	is '' "$(files)"
+}
+
+@test "what the user behind sudo still asks is not taken away, and without the programs nothing stands in the way" {
+	install
+	caller=$BATS_TEST_TMPDIR/caller
+	mkdir -p "$caller/.docker" "$BATS_TEST_TMPDIR/users"
+	echo '{"credHelpers":{"ghcr.io":"oc"}}' >"$caller/.docker/config.json"
+	printf '#!/bin/sh\n[ "$*" != "passwd caller" ] || echo "caller:x:1000:1000::%s:/bin/sh"\n' "$caller" >"$BATS_TEST_TMPDIR/users/getent"
+	chmod +x "$BATS_TEST_TMPDIR/users/getent"
+	by_sudo() { with_path "$BATS_TEST_TMPDIR/users:$PATH" "$@"; }
+	variables=(SUDO_USER=caller SUDO_UID=1000)
+	installing=by_sudo still_asked "$caller/.docker/config.json"
+	rm "$BIN/oc-secrets" # which could be told to ask no longer
+	by_sudo --uninstall
+	is 0 "$status"
+	is '' "$(files)"
 }
 
 @test "a list that was changed removes nothing elsewhere" {
