@@ -388,6 +388,8 @@ remove() { # remove FILE: if it is not elsewhere
 }
 
 main() { # called at the very end, so that half a download of this script does nothing
+	# What is made here is for everybody; what mktemp makes is for us alone all the same.
+	umask 022
 	read_arguments "$@"
 	choose_folder
 	if [ "$uninstall" = yes ]; then

@@ -463,6 +463,18 @@ signals() {
 	is openclaw-deploy "$(ls -A "$BIN")"
 }
 
+@test "what is made under a strict umask is there for everybody" {
+	extras
+	umask 077
+	install
+	is 0 "$status"
+	is '' "$(find "$BIN" "${BIN%/*}/share" ! -perm 755 ! -perm 644)"
+	is 11 "$(find "$BIN" "${BIN%/*}/share" -type d -perm 755 | wc -l)"
+	is 644 "$(stat -c %a "${BIN%/*}/share/oc-secrets/installed")"
+	mkdir "$BATS_TEST_TMPDIR/own" # the control: this test's own are not
+	is 700 "$(stat -c %a "$BATS_TEST_TMPDIR/own")"
+}
+
 @test "from a folder of another name it goes again too" {
 	local folder=$BATS_TEST_TMPDIR/programs
 	install --to "$folder"
