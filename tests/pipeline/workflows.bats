@@ -62,6 +62,15 @@ caught() {
 	caught 'runs foreign code' 's/pull_request:/pull_request_target:/' .github/workflows/ci.yml
 }
 
+@test "tests that are run by whatever Rust the runner has are caught" {
+	local workflow toolchain='/^  test:/,/^  [a-z]*:$/{/Use the Rust/d;/toolchain.sh/d}'
+	for workflow in ci release; do
+		caught "$workflow.yml: test: runs the tests with whatever Rust" "$toolchain" ".github/workflows/$workflow.yml"
+	done
+	# After the tests it is too late.
+	caught 'release.yml: test: runs the tests with' 's|shell/ci/toolchain.sh|TESTS|; s|sudo env .* tests/run$|shell/ci/toolchain.sh|; s|run: TESTS|run: sudo env "PATH=$PATH" "HOME=$HOME" CI=true tests/run|' .github/workflows/release.yml
+}
+
 @test "zizmor finds nothing, pedantic as it can be" {
 	zizmor --pedantic --offline --quiet .github
 }

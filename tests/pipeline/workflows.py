@@ -97,6 +97,14 @@ def check_job(where, file, name, job, text, scripts):
         fault(where, "has no time limit")
     for step in job["steps"]:
         check_step(where, step, scripts)
+    check_toolchain(where, [step.get("run", "").strip() for step in job["steps"]])
+
+
+def check_toolchain(where, commands):
+    """What is tested is built by the Rust of .github/rust, not by the runner's."""
+    for at, command in enumerate(commands):
+        if re.search(r"\btests/run\b", command) and "shell/ci/toolchain.sh" not in commands[:at]:
+            fault(where, "runs the tests with whatever Rust the runner has")
 
 
 def check_order(jobs):
