@@ -102,7 +102,9 @@ fn refuse_unknown(cx: &Context, records: &Records, archive: &Path) -> Result<()>
 /// A version that an earlier run was cut off at, and that answers, is what is restored over.
 async fn keep_what_answers(cx: &Context, records: &mut Records) -> Result<()> {
     match Engine::open_if_there(&cx.settings.engine).await? {
-        Some(engine) => recover::keep_what_answers(cx, &engine, records).await,
+        Some(engine) => recover::keep_what_answers(cx, &engine, records)
+            .await
+            .map(drop),
         None => Ok(()),
     }
 }
@@ -437,6 +439,8 @@ mod tests {
                 from: None,
                 snapshot: None,
                 brings_back: None,
+                goes_back_to: None,
+                given_up: false,
             }),
             ..Records::default()
         }

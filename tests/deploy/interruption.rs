@@ -18,6 +18,7 @@ use crate::{Check, Outcome, checks};
 pub const CHECKS: &[Check] = checks![
     a_run_that_is_interrupted_anywhere_is_finished_by_the_next,
     what_a_version_wrote_since_its_run_was_killed_is_not_lost,
+    a_way_back_that_was_killed_is_neither_taken_for_done_nor_gone_twice,
 ];
 
 /// What [`strike`] says of a run that ended before the moment was seen.
@@ -131,6 +132,47 @@ fn what_a_version_wrote_since_its_run_was_killed_is_not_lost(world: &World) -> O
     let id = kept.rsplit('/').next().unwrap_or_default();
     world.run(&["rollback", "--forget", id]).exits(0)?;
     hold(!Path::new(kept).exists(), "it was not let go")
+}
+
+/// Before it was stopped, the gateway was made from the same as what a restore starts.
+fn a_way_back_that_was_killed_is_neither_taken_for_done_nor_gone_twice(world: &World) -> Outcome {
+    sh("rm -rf /var/backups/openclaw")?;
+    let notes = format!("{DATA}.notes");
+    world.bootstrap("v1", &[]).exits(0)?;
+    sh(&format!(
+        "echo one > {notes}; head -c 60M /dev/zero > {DATA}.large; chown 1000:1000 {DATA}.*"
+    ))?;
+    world.run(&["backup"]).exits(0)?;
+    sh(&format!("echo two > {notes}"))?;
+    let copies = || Path::new("/home/deploy/.openclaw.restoring").exists();
+    strike(world.command(Some(GOOD), &["restore"]), "KILL", copies)?.exits(-9)?;
+    std::thread::sleep(Duration::from_secs(9));
+    let run = world.bootstrap("v1", &["--health-timeout", "8s"]);
+    run.exits(0)?
+        .says("putting back")?
+        .never_says("keeping it")?;
+    same("what was written", text(&notes).as_str(), "two\n")?;
+    world.run(&["restore"]).exits(0)?;
+    same("what came back", text(&notes).as_str(), "one\n")?;
+    // A rollback that was killed while it waited, and is typed again, goes where it was to go.
+    world.reset()?;
+    world
+        .bootstrap("slow", &["--health-timeout", "20s"])
+        .exits(0)?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    let digest = world.images.digest("slow");
+    let waits = || {
+        inspect("{{.State.Running}} {{.Config.Image}}")
+            .is_ok_and(|it| it.contains("true") && it.contains(digest))
+    };
+    strike(world.command(Some(GOOD), &["rollback"]), "KILL", waits)?.exits(-9)?;
+    let again = world.run(&["rollback"]);
+    again.exits(0)?.says("release 1 runs and answers")?;
+    same("who answers", answering(), "slow".to_owned())?;
+    world
+        .run(&["status"])
+        .says("(rolled back from, and not")
+        .map(drop)
 }
 
 /// The exit of a run that `signal` has ended.

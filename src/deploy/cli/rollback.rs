@@ -31,7 +31,9 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
         if let Some(snapshot) = wanted.forget {
             return forget(cx, &engine, &mut records, snapshot).await;
         }
-        recover::keep_what_answers(cx, &engine, &mut records).await?;
+        if let Some(done) = finished(cx, &engine, &mut records, wanted).await? {
+            return Ok(done);
+        }
         let target = target(&records, wanted.to)?.clone();
         let snapshot = state_of(cx, &engine, &records, &target, wanted.keep_state).await?;
         announce(cx, &records, &target, snapshot.as_deref());
@@ -43,24 +45,53 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
         let before = records.current().map(|it| it.id);
         let new = hooked(cx, &engine, &mut records, &target, snapshot.as_deref()).await;
         run_lock::warn_of_journal(cx);
-        let new = new?;
-        let kept = before.and_then(|id| records.held_of(id));
-        cx.reporter.result(&json!({
-            "exit": 0, "to": target.id, "release": new, "image": target.pinned, "kept": kept,
-            "warnings": cx.reporter.warnings(), "error": null,
-        }));
-        cx.reporter.line(&format!(
-            "release {} runs and answers: {} (as release {new})",
-            target.id, target.pinned
-        ));
-        if let (Some(before), Some(kept)) = (before, kept) {
-            cx.reporter.line(&format!(
-                "the state as it was is kept as {kept}\n  to have it again    openclaw-deploy rollback --to {before}\n  \
-                 to let it go        openclaw-deploy rollback --forget {kept}"
-            ));
-        }
+        tell(cx, &records, &target, new?, before);
         Ok(Exit::Done)
     })
+}
+
+/// What runs now, and what is kept of release `before`.
+fn tell(cx: &Context, records: &Records, target: &Release, new: u64, before: Option<u64>) {
+    let kept = before.and_then(|id| records.held_of(id));
+    cx.reporter.result(&json!({
+        "exit": 0, "to": target.id, "release": new, "image": target.pinned, "kept": kept,
+        "warnings": cx.reporter.warnings(), "error": null,
+    }));
+    cx.reporter.line(&format!(
+        "release {} runs and answers: {} (as release {new})",
+        target.id, target.pinned
+    ));
+    if let (Some(before), Some(kept)) = (before, kept) {
+        cx.reporter.line(&format!(
+            "the state as it was is kept as {kept}\n  to have it again    openclaw-deploy rollback --to {before}\n  \
+             to let it go        openclaw-deploy rollback --forget {kept}"
+        ));
+    }
+}
+
+/// Keeps what answers of a run that was cut off. Where that was this very rollback, it is done: to go back once more
+/// would be to go to the release that was left.
+async fn finished(
+    cx: &Context,
+    engine: &Engine,
+    records: &mut Records,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Exit>> {
+    let pending = records.pending.clone();
+    let is_kept = recover::keep_what_answers(cx, engine, records).await?;
+    let Some(pending) = pending.filter(|_| is_kept) else {
+        return Ok(None);
+    };
+    let same = |target: &&Release| wanted.to.is_none_or(|to| to == target.id);
+    let target = pending.goes_back_to.and_then(|id| records.release(id));
+    let from = pending.from.and_then(|id| records.release(id));
+    match target.filter(same) {
+        Some(target) if from.is_some_and(|it| it.image != target.image) => {
+            tell(cx, records, target, pending.release.id, pending.from);
+            Ok(Some(Exit::Done))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The rollback, between its hooks.

@@ -124,6 +124,12 @@ pub(crate) struct Pending {
     /// The snapshot that a rollback brings back.
     #[serde(default)]
     pub brings_back: Option<String>,
+    /// The release that a rollback goes back to.
+    #[serde(default)]
+    pub goes_back_to: Option<u64>,
+    /// It did not answer in its time, and what was before it is on its way back.
+    #[serde(default)]
+    pub given_up: bool,
 }
 
 impl Release {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::health::liveness::{self, Sign};
 use super::records::{Held, Pending, Records, Release};
 use super::runtime;
-use crate::base::units::{clock, now};
+use crate::base::units::{clock, moment, now};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
@@ -35,13 +35,14 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
     );
     state::of(&cx.settings).repair(cx)?;
     let timeout = left(cx.settings.health_timeout, pending.release.since, now());
-    if let Some(sign) = answers(cx, engine, records, &pending, timeout).await? {
+    if let Some(sign) = answers(cx, engine, &pending, timeout).await? {
         return keep(cx, engine, records, pending, sign).await;
     }
+    keep_what_was_written(cx, engine, records).await?;
     let snapshot = pending.snapshot.as_deref();
     match pending.from.and_then(|id| records.release(id)).cloned() {
         Some(from) => restore_previous(cx, engine, records, &from, snapshot).await?,
-        None if snapshot.is_some() => restore_first_state(cx, engine, records, snapshot).await?,
+        None if snapshot.is_some() => restore_first_state(cx, engine, snapshot).await?,
         None => {}
     }
     records.pending = None;
@@ -51,19 +52,20 @@ pub(crate) async fn recover(cx: &Context, engine: &Engine, records: &mut Records
 }
 
 /// Keeps the version that an earlier run was cut off at, if it runs and answers: whoever goes back then takes its state
-/// away as that of any other release.
+/// away as that of any other release. Returns whether there was one.
 pub(crate) async fn keep_what_answers(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
-) -> Result<()> {
+) -> Result<bool> {
     let Some(pending) = records.pending.clone() else {
-        return Ok(());
+        return Ok(false);
     };
-    match answers(cx, engine, records, &pending, LEAST).await? {
-        Some(sign) => keep(cx, engine, records, pending, sign).await,
-        None => Ok(()),
-    }
+    let Some(sign) = answers(cx, engine, &pending, LEAST).await? else {
+        return Ok(false);
+    };
+    keep(cx, engine, records, pending, sign).await?;
+    Ok(true)
 }
 
 async fn keep(
@@ -77,6 +79,10 @@ async fn keep(
     let mut release = pending.release;
     release.snapshot = pending.snapshot;
     records.hold(&release, pending.brings_back.as_deref());
+    let target = pending.goes_back_to.and_then(|id| records.release(id));
+    if let Some(target) = target.cloned() {
+        records.leave(&target);
+    }
     upgrade::finish(cx, engine, records, release, sign).await
 }
 
@@ -86,9 +92,20 @@ fn left(timeout: Duration, since: u64, now: u64) -> Duration {
     timeout.saturating_sub(gone).max(timeout.min(LEAST))
 }
 
-/// Whether it had longer than its time.
-fn had_its_time(cx: &Context, release: &Release) -> bool {
-    now().saturating_sub(release.since) > cx.settings.health_timeout.as_secs()
+/// Whether it had longer than its time, and nobody has found out that it does not answer.
+fn may_have_been_used(cx: &Context, pending: &Pending) -> bool {
+    let age = now().saturating_sub(pending.release.since);
+    !pending.given_up && age > cx.settings.health_timeout.as_secs()
+}
+
+/// Whether the container was started for this change. The one before it may be made from the same, and is told apart by
+/// when it started; on a remote engine, whose clock is another, each release has volumes of its own.
+fn is_of(container: &Container, pending: &Pending) -> bool {
+    let release = &pending.release;
+    let is_new = || moment(&container.started).is_some_and(|it| it >= release.since);
+    container::fingerprint(container) == runtime::fingerprint(release)
+        && container::state(container) == release.state.as_deref()
+        && (release.state.is_some() || is_new())
 }
 
 /// Whether it was ended from outside, as when the machine or the engine is started anew: until it is committed the
@@ -101,11 +118,10 @@ fn was_ended(container: &Container) -> bool {
 }
 
 /// Gives the version that was being tried, if it runs, its time to answer; one that had it and was ended from outside is
-/// started again, and has all of it anew, unless it was we who ended it as bad.
+/// started again, and has all of it anew, unless it was we who gave it up.
 async fn answers(
     cx: &Context,
     engine: &Engine,
-    records: &Records,
     pending: &Pending,
     timeout: Duration,
 ) -> Result<Option<Sign>> {
@@ -118,11 +134,7 @@ async fn answers(
     });
     let (container, timeout) = match container {
         Some(it) if it.running => (it, timeout),
-        Some(it)
-            if was_ended(&it)
-                && had_its_time(cx, &pending.release)
-                && !records.bad.contains(&it.image) =>
-        {
+        Some(it) if was_ended(&it) && may_have_been_used(cx, pending) && is_of(&it, pending) => {
             let runtime = runtime::of(container::runtime(&it));
             let started = runtime.resume(cx, engine, &it, &pending.release).await;
             if started.is_err() {
@@ -160,51 +172,61 @@ async fn answers(
     }
 }
 
-/// Stops the version that was being tried, and keeps what it wrote where it had longer than its time: what comes back
-/// takes the place of that.
-async fn stop_and_keep(
+/// Stops the version of a cut-off run that does not answer, and keeps what it wrote if it may have been used: what comes
+/// back takes the place of that.
+pub(crate) async fn keep_what_was_written(
     cx: &Context,
     engine: &Engine,
     records: &mut Records,
-    snapshot: Option<&str>,
 ) -> Result<()> {
-    let tried = records.pending.as_ref().map(|it| &it.release);
-    let tried = tried.filter(|it| had_its_time(cx, it)).map(|it| it.since);
-    let (Some(since), Some(snapshot)) = (tried, snapshot) else {
+    let Some(pending) = records.pending.clone() else {
         return Ok(());
     };
-    runtime::stop(engine, 10).await?;
-    let Some(kept) = state::of(&cx.settings).keep_before(cx, snapshot).await? else {
+    let there = container::find(engine).await?;
+    let was_started = there.is_some_and(|it| is_of(&it, &pending));
+    let snapshot = pending.snapshot.as_deref();
+    let Some(snapshot) = snapshot.filter(|_| was_started && may_have_been_used(cx, &pending))
+    else {
         return Ok(());
     };
-    cx.reporter.note(format!(
-        "what was written since {} is kept in {}; to let it go: openclaw-deploy rollback --forget {kept}",
-        clock(since),
-        state::snapshot::directory(cx)?.join(&kept).display()
-    ));
-    // No release that answered has written it.
-    records.held.push(Held {
-        snapshot: kept,
-        release: 0,
-    });
+    let storage = state::of(&cx.settings);
+    cx.host.shield(true);
+    let kept = async {
+        runtime::stop(engine, 10).await?;
+        storage.keep_before(cx, &pending.release, snapshot).await
+    };
+    let kept = kept.await;
+    cx.host.shield(false);
+    if let Some(kept) = kept? {
+        let place = match storage.restores_in_place() {
+            true => state::snapshot::directory(cx)?
+                .join(&kept)
+                .display()
+                .to_string(),
+            false => format!("the volumes of {kept}"),
+        };
+        cx.reporter.note(format!(
+            "what was written since {} is kept in {place}; to let it go: openclaw-deploy rollback --forget {kept}",
+            clock(pending.release.since)
+        ));
+        // No release that answered has written it.
+        records.held.push(Held {
+            snapshot: kept,
+            release: 0,
+        });
+    }
+    if let Some(pending) = &mut records.pending {
+        pending.given_up = true;
+    }
     records.save(&cx.host, &cx.settings)
 }
 
 /// Puts back the state that a first version found, before the next is tried on it.
-async fn restore_first_state(
-    cx: &Context,
-    engine: &Engine,
-    records: &mut Records,
-    snapshot: Option<&str>,
-) -> Result<()> {
+async fn restore_first_state(cx: &Context, engine: &Engine, snapshot: Option<&str>) -> Result<()> {
     cx.reporter
         .note("putting back the state that was here before");
     cx.host.shield(true);
-    let restored = async {
-        stop_and_keep(cx, engine, records, snapshot).await?;
-        restore::stop_and_restore_state(cx, engine, snapshot).await
-    };
-    let restored = restored.await;
+    let restored = restore::stop_and_restore_state(cx, engine, snapshot).await;
     cx.host.shield(false);
     restored.map_err(|why| Failure {
         what: format!(
@@ -225,11 +247,7 @@ async fn restore_previous(
 ) -> Result<()> {
     cx.reporter.note(format!("putting back {}", from.pinned));
     cx.host.shield(true);
-    let restored = async {
-        stop_and_keep(cx, engine, records, snapshot).await?;
-        restore::restore(cx, engine, records, from, snapshot).await
-    };
-    let restored = restored.await;
+    let restored = restore::restore(cx, engine, records, from, snapshot).await;
     cx.host.shield(false);
     restored.map_err(|why| {
         Failure::new(format!(

@@ -32,7 +32,10 @@ pub(crate) async fn after_failure(
     if failure.cause.condemns_the_image() && from.image != release.image {
         records.mark_bad(&release.image);
         records.mark_bad(&release.pinned);
-        // Whoever finds this run cut off must know; the next save tells what stands in the way of one.
+    }
+    if let Some(pending) = &mut records.pending {
+        pending.given_up = true;
+        // Whoever finds this run cut off should know. What stands in the way of this save is told by the next.
         let _ = records.save(&cx.host, &cx.settings);
     }
     let start = Instant::now();

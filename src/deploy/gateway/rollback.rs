@@ -11,7 +11,7 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::labels;
-use crate::deploy::gateway::{env, restore, runtime, state};
+use crate::deploy::gateway::{env, recover, restore, runtime, state};
 use crate::deploy::settings::Deliver;
 
 /// Runs `target` again with the state of `snapshot`. Returns the id of the new release.
@@ -29,6 +29,7 @@ pub(crate) async fn run(
         .await
         .map_err(|why| refused(target, why))?;
     let mut release = next_release(cx, engine, records, target).await?;
+    recover::keep_what_was_written(cx, engine, records).await?;
     // Where an earlier change could not be undone, its snapshot is still the state to go back to.
     let kept = records.pending.take().and_then(|it| it.snapshot);
     if kept.is_none() {
@@ -39,6 +40,8 @@ pub(crate) async fn run(
         from: records.current().map(|it| it.id),
         snapshot: kept,
         brings_back: state.map(str::to_owned),
+        goes_back_to: Some(target.id),
+        given_up: false,
     });
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);

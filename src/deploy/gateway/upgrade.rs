@@ -104,9 +104,13 @@ pub(crate) async fn upgrade(
         from,
         snapshot: None,
         brings_back: None,
+        goes_back_to: None,
+        given_up: false,
     });
     records.save(&cx.host, &cx.settings)?;
-    let known = match (from, cx.settings.reachable_port()) {
+    // Of one that is not there nobody knows which databases it could use.
+    let asked = from.filter(|_| observed.container.is_some());
+    let known = match (asked, cx.settings.reachable_port()) {
         (Some(_), Some(port)) => Some(readiness::refused_databases(cx, port).await),
         _ => None,
     };
@@ -184,7 +188,8 @@ fn previous(records: &Records, observed: &Observed) -> Option<u64> {
 
 /// The current release, where somebody removed its container, as `docker compose down` does, and its image is here still.
 async fn taken_down(engine: &Engine, records: &Records) -> Result<Option<u64>> {
-    let Some(current) = records.current() else {
+    // Those of a backup ran on another host, or long ago.
+    let Some(current) = records.current().filter(|_| !records.restored) else {
         return Ok(None);
     };
     let image = engine.image(&current.pinned).await?;

@@ -125,6 +125,11 @@ async fn provide(cx: &Context, engine: &Engine, resolved: ResolvedImage) -> Resu
     let mut records = Records::load(&cx.host, &cx.settings)?;
     let is_recovery = recover::needed(&records);
     recover::recover(cx, engine, &mut records).await?;
+    let resolved = match is_recovery {
+        // What a name means here may be another thing since.
+        true => meant::resolved(cx, engine, &records).await?,
+        false => resolved,
+    };
     let before = records.current().map(|it| it.image.clone());
     let observed = observe(cx, engine).await?;
     let mut plan = runtime::plan(cx, engine, &records, &observed).await?;

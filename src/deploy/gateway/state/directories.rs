@@ -76,7 +76,12 @@ impl Storage for Directories {
         })
     }
 
-    fn keep_before<'a>(&self, cx: &'a Context, other: &'a str) -> Boxed<'a, Option<String>> {
+    fn keep_before<'a>(
+        &self,
+        cx: &'a Context,
+        _: &'a Release,
+        other: &'a str,
+    ) -> Boxed<'a, Option<String>> {
         Box::pin(async move {
             let id = snapshot::new_id(cx, now(), 0);
             snapshot::take_before(cx, &id, other).await?;

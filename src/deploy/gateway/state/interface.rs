@@ -43,9 +43,14 @@ pub(crate) trait Storage {
         state: Option<&'a str>,
     ) -> Boxed<'a, Option<String>>;
 
-    /// Keeps the state that snapshot `other` is to take the place of, and returns the id of what has it then; none
-    /// where nothing is replaced.
-    fn keep_before<'a>(&self, cx: &'a Context, other: &'a str) -> Boxed<'a, Option<String>>;
+    /// Keeps the state of `release`, which snapshot `other` is to take the place of, and returns the id of what has it then,
+    /// if anything does.
+    fn keep_before<'a>(
+        &self,
+        cx: &'a Context,
+        release: &'a Release,
+        other: &'a str,
+    ) -> Boxed<'a, Option<String>>;
 
     /// Puts back the state of snapshot `id`, unless a release has volumes of its own.
     fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, ()>;

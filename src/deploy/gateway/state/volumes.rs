@@ -71,8 +71,13 @@ impl Storage for Volumes {
         Box::pin(snapshot(cx, engine, records, release, state))
     }
 
-    fn keep_before<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, Option<String>> {
-        Box::pin(async { Ok(None) })
+    fn keep_before<'a>(
+        &self,
+        _: &'a Context,
+        release: &'a Release,
+        _: &'a str,
+    ) -> Boxed<'a, Option<String>> {
+        Box::pin(async { Ok(release.state.clone()) })
     }
 
     fn restore<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, ()> {
