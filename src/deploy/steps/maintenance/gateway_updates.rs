@@ -19,6 +19,7 @@ const SERVICE_UNIT: &str = "openclaw-update.service";
 const TIMER_UNIT: &str = "openclaw-update.timer";
 /// The client of the broker that this host itself is.
 const CLIENT: &str = "host";
+
 /// What is missing, or left from a setting that is gone.
 pub(super) fn plan(cx: &Context) -> Result<Vec<String>> {
     let host = &cx.host;
