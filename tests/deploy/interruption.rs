@@ -45,18 +45,23 @@ fn a_run_that_is_interrupted_anywhere_is_finished_by_the_next(world: &World) -> 
     same_second(world)?;
     for moment in ["pull", "snapshot", "up", "started"] {
         for signal in SIGNALS {
-            // On a busy machine a moment can be over before it is seen; then nothing was struck.
-            let mut outcome = within(world, signal, moment);
-            for _ in 0..4 {
-                if outcome.as_ref().is_err_and(|why| why == MISSED) {
-                    outcome = within(world, signal, moment);
-                }
-            }
-            outcome.map_err(|why| format!("{signal} in {moment}: {why}"))?;
+            unless_missed(|| within(world, signal, moment))
+                .map_err(|why| format!("{signal} in {moment}: {why}"))?;
         }
     }
     first(world).map_err(|why| format!("KILL of the first install: {why}"))?;
     within(world, "KILL", "pending").map_err(|why| format!("KILL in pending: {why}"))
+}
+
+/// On a busy machine a moment can be over before it is seen; then nothing was struck, and it is tried again.
+fn unless_missed(attempt: impl Fn() -> Outcome) -> Outcome {
+    let mut outcome = attempt();
+    for _ in 0..4 {
+        if outcome.as_ref().is_err_and(|why| why == MISSED) {
+            outcome = attempt();
+        }
+    }
+    outcome
 }
 
 /// The first version over a state that was there, killed when it has written over that.
@@ -134,8 +139,14 @@ fn what_a_version_wrote_since_its_run_was_killed_is_not_lost(world: &World) -> O
     hold(!Path::new(kept).exists(), "it was not let go")
 }
 
-/// Before it was stopped, the gateway was made from the same as what a restore starts.
 fn a_way_back_that_was_killed_is_neither_taken_for_done_nor_gone_twice(world: &World) -> Outcome {
+    unless_missed(|| killed_restore(world))?;
+    unless_missed(|| killed_rollback(world))
+}
+
+/// The gateway that it stopped is made from the same as what it starts.
+fn killed_restore(world: &World) -> Outcome {
+    world.reset()?;
     sh("rm -rf /var/backups/openclaw")?;
     let notes = format!("{DATA}.notes");
     world.bootstrap("v1", &[]).exits(0)?;
@@ -153,8 +164,11 @@ fn a_way_back_that_was_killed_is_neither_taken_for_done_nor_gone_twice(world: &W
         .never_says("keeping it")?;
     same("what was written", text(&notes).as_str(), "two\n")?;
     world.run(&["restore"]).exits(0)?;
-    same("what came back", text(&notes).as_str(), "one\n")?;
-    // A rollback that was killed while it waited, and is typed again, goes where it was to go.
+    same("what came back", text(&notes).as_str(), "one\n")
+}
+
+/// Killed while it waited, and typed again, it goes where it was to go.
+fn killed_rollback(world: &World) -> Outcome {
     world.reset()?;
     world
         .bootstrap("slow", &["--health-timeout", "20s"])
