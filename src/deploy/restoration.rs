@@ -441,6 +441,7 @@ mod tests {
                 brings_back: None,
                 goes_back_to: None,
                 given_up: false,
+                started_before: None,
             }),
             ..Records::default()
         }

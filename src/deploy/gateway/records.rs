@@ -130,6 +130,9 @@ pub(crate) struct Pending {
     /// It did not answer in its time, and what was before it is on its way back.
     #[serde(default)]
     pub given_up: bool,
+    /// When the container that was there before had started, as the engine writes it.
+    #[serde(default)]
+    pub started_before: Option<String>,
 }
 
 impl Release {

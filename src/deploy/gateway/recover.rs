@@ -102,7 +102,10 @@ fn may_have_been_used(cx: &Context, pending: &Pending) -> bool {
 /// when it started; on a remote engine, whose clock is another, each release has volumes of its own.
 fn is_of(container: &Container, pending: &Pending) -> bool {
     let release = &pending.release;
-    let is_new = || moment(&container.started).is_some_and(|it| it >= release.since);
+    let is_new = || {
+        let is_same = pending.started_before.as_ref() == Some(&container.started);
+        !is_same && moment(&container.started).is_some_and(|it| it >= release.since)
+    };
     container::fingerprint(container) == runtime::fingerprint(release)
         && container::state(container) == release.state.as_deref()
         && (release.state.is_some() || is_new())

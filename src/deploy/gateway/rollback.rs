@@ -11,7 +11,7 @@ use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::{Failure, Result};
 use crate::deploy::gateway::labels;
-use crate::deploy::gateway::{env, recover, restore, runtime, state};
+use crate::deploy::gateway::{container, env, recover, restore, runtime, state};
 use crate::deploy::settings::Deliver;
 
 /// Runs `target` again with the state of `snapshot`. Returns the id of the new release.
@@ -32,6 +32,7 @@ pub(crate) async fn run(
     recover::keep_what_was_written(cx, engine, records).await?;
     // Where an earlier change could not be undone, its snapshot is still the state to go back to.
     let kept = records.pending.take().and_then(|it| it.snapshot);
+    let before = container::find(engine).await?;
     if kept.is_none() {
         state::of(&cx.settings).preflight(cx)?;
     }
@@ -42,6 +43,7 @@ pub(crate) async fn run(
         brings_back: state.map(str::to_owned),
         goes_back_to: Some(target.id),
         given_up: false,
+        started_before: before.map(|it| it.started),
     });
     records.save(&cx.host, &cx.settings)?;
     cx.host.shield(true);

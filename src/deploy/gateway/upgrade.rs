@@ -106,6 +106,7 @@ pub(crate) async fn upgrade(
         brings_back: None,
         goes_back_to: None,
         given_up: false,
+        started_before: observed.container.as_ref().map(|it| it.started.clone()),
     });
     records.save(&cx.host, &cx.settings)?;
     // Of one that is not there nobody knows which databases it could use.
