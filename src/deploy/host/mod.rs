@@ -115,6 +115,11 @@ impl Host {
         self.shielded.set(on);
     }
 
+    /// Whether signals are noted and end nothing.
+    fn is_shielded(&self) -> bool {
+        self.shielded.get()
+    }
+
     /// Whether a signal has asked us to end.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.wait(tokio::task::yield_now());

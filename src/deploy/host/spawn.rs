@@ -4,9 +4,9 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,8 @@ use crate::deploy::host::Host;
 
 /// How long a program that is ended early may take to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often a program is started that ends by a signal that was meant for us, while we heed none.
+const TRIES: u32 = 5;
 
 impl Host {
     /// Runs a program to its end. A bad exit is a [`ProgramOutput`], not an error.
@@ -35,6 +37,23 @@ impl Host {
 
     /// [`Host::run`] within a future.
     pub(crate) async fn run_async(&self, program: &Program) -> Result<ProgramOutput> {
+        let mut tries = TRIES;
+        loop {
+            let (status, stdout, stderr) = self.run_once(program).await?;
+            tries -= 1;
+            let said_nothing = stdout.is_empty() && stderr.is_empty();
+            if self.is_shielded() && tries > 0 && said_nothing && was_meant_for_us(status) {
+                continue;
+            }
+            return Ok(ProgramOutput {
+                code: status.code(),
+                stdout,
+                stderr,
+            });
+        }
+    }
+
+    async fn run_once(&self, program: &Program) -> Result<(ExitStatus, String, String)> {
         let label = program.label();
         let fail = |why: io::Error| {
             program.with_command_hint(Failure::system(format!("run {label}"), why))
@@ -75,11 +94,7 @@ impl Host {
         };
         let (stdout, stderr) = self.unless_interrupted(limited).await?;
         let status = group.reap().map_err(fail)?;
-        Ok(ProgramOutput {
-            code: status.code(),
-            stdout,
-            stderr,
-        })
+        Ok((status, stdout, stderr))
     }
 
     /// Becomes `program`, with our input and output. Returns only when that fails.
@@ -132,6 +147,14 @@ impl Host {
     }
 }
 
+/// Whether a signal that ends a run has ended it. A program gets one of those where somebody sends it to all of our
+/// process group between its start and the moment at which it has a group of its own: before it did anything.
+fn was_meant_for_us(status: ExitStatus) -> bool {
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP]
+        .map(Some)
+        .contains(&status.signal())
+}
+
 /// Our end of a program's stdin.
 fn into_program(pipe: ChildStdin) -> io::Result<pipe::Sender> {
     pipe::Sender::from_owned_fd(pipe.into())
@@ -153,4 +176,47 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, cap: usize) -> String {
         }
     }
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell that a signal ends in the first so many of its starts. Returns its code, and how often it was started.
+    fn ended_by(signal: &str, starts: u32, is_shielded: bool) -> (Option<i32>, usize) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (host, started) = (
+            Host::new("/").expect("a host"),
+            directory.path().join("started"),
+        );
+        let script = format!(
+            "echo >>{0}; [ $(wc -l <{0}) -gt {starts} ] || kill -{signal} $$; exit 7",
+            started.display()
+        );
+        host.shield(is_shielded);
+        let ran = host.run(&Program::new("sh").args(["-c", &script]));
+        let lines = std::fs::read_to_string(&started)
+            .expect("it was started")
+            .lines()
+            .count();
+        (ran.expect("it was run").code, lines)
+    }
+
+    #[test]
+    fn a_signal_that_was_meant_for_us_ends_no_program_that_puts_something_back() {
+        for signal in ["INT", "TERM", "HUP"] {
+            assert_eq!(ended_by(signal, 1, true), (Some(7), 2), "{signal}");
+        }
+        assert_eq!(
+            ended_by("INT", 99, true),
+            (None, 5),
+            "one that kills itself"
+        );
+        assert_eq!(ended_by("KILL", 1, true), (None, 1), "was not meant for us");
+        assert_eq!(
+            ended_by("INT", 1, false),
+            (None, 1),
+            "an operator's Ctrl-C counts"
+        );
+    }
 }
