@@ -256,7 +256,7 @@ fn on_bare_host(
 ) -> Result<Option<String>> {
     state::of(&cx.settings).repair(cx)?;
     let kept = keep(cx, &mut here)?;
-    cx.host.wait(state::of(&cx.settings).restore(cx, id))?;
+    cx.host.wait(state::restore(cx, id))?;
     let text = &unpacked.env;
     let owner = env::owner(cx)?;
     if env::read(cx, owner)?.is_empty() && !text.is_empty() {

@@ -187,7 +187,7 @@ pub(crate) async fn stop_and_restore_state(
 ) -> Result<()> {
     let _ = runtime::stop(engine, 10).await;
     match snapshot {
-        Some(id) => state::of(&cx.settings).restore(cx, id).await,
+        Some(id) => state::restore(cx, id).await,
         None => Ok(()),
     }
 }
@@ -204,14 +204,24 @@ pub(crate) async fn restore(
     runtime::stop(engine, 10).await?;
     require_image(engine, to).await?;
     state::of(&cx.settings).repair(cx)?;
-    if let Some(id) = snapshot {
-        state::of(&cx.settings).restore(cx, id).await?;
+    let runtime = runtime::of(to.runtime);
+    // The engine looks whether the directories are there, so none is replaced before it has.
+    let (copies, mut created) = tokio::join!(
+        state::copy_back(cx, snapshot),
+        runtime.create(cx, engine, to)
+    );
+    if let Some(copies) = copies? {
+        state::put_back(cx, copies).await?;
         forget_restored(cx, records, to);
+        if created.is_err() {
+            // One that was missing may be there now.
+            created = runtime.create(cx, engine, to).await;
+        }
     }
     if let Some(port) = cx.settings.reachable_port() {
         exposure::port_is_free(port)?;
     }
-    let id = runtime::of(to.runtime).start(cx, engine, to).await?;
+    let id = runtime.start(cx, engine, to, created?).await?;
     let timeout = cx.settings.health_timeout;
     let deadline = Instant::now() + timeout;
     let port = cx.settings.reachable_port();

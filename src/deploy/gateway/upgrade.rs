@@ -257,9 +257,9 @@ async fn attempt(
     if release.delivers() == Deliver::Broker {
         runtime::set_provider(cx, release).await?;
     }
-    let id = runtime::of(release.runtime)
-        .start(cx, engine, release)
-        .await?;
+    let runtime = runtime::of(release.runtime);
+    let created = runtime.create(cx, engine, release).await?;
+    let id = runtime.start(cx, engine, release, created).await?;
     let timeout = cx.settings.health_timeout;
     let deadline = Instant::now() + timeout;
     let port = cx.settings.reachable_port();

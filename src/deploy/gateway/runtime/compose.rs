@@ -46,12 +46,12 @@ impl Runtime for Compose {
         })
     }
 
-    fn start<'a>(
+    fn create<'a>(
         &self,
         cx: &'a Context,
         engine: &'a Engine,
         release: &'a Release,
-    ) -> Boxed<'a, String> {
+    ) -> Boxed<'a, Option<String>> {
         Box::pin(async move {
             if release.delivers() == Deliver::Broker {
                 secrets::before_start(cx).await?;
@@ -59,6 +59,19 @@ impl Runtime for Compose {
             let id = create(cx, engine, release).await?;
             state::of(&cx.settings).prepare(cx, engine, &id).await?;
             engine.restart_policy(&id, "no").await?;
+            Ok(Some(id))
+        })
+    }
+
+    fn start<'a>(
+        &self,
+        _: &'a Context,
+        engine: &'a Engine,
+        _: &'a Release,
+        created: Option<String>,
+    ) -> Boxed<'a, String> {
+        Box::pin(async move {
+            let id = created.ok_or_else(none_created)?;
             engine.start(&id).await.map(|()| id)
         })
     }
@@ -170,19 +183,15 @@ async fn create(cx: &Context, engine: &Engine, release: &Release) -> Result<Stri
     if !answer.ok() {
         return Err(refused(cx, release, &answer));
     }
-    let mut made = container::all_of(engine, RuntimeKind::Compose)
-        .await?
-        .into_iter();
-    match made.next() {
-        Some(id) => Ok(id),
-        None => Err(Failure::expected(
-            "a container of the gateway",
-            "none after docker compose up",
-        )
-        .hint(format!(
-            "see what Compose created: docker compose --project-name {PROJECT} ps --all"
-        ))),
-    }
+    let made = container::all_of(engine, RuntimeKind::Compose).await?;
+    made.into_iter().next().ok_or_else(none_created)
+}
+
+fn none_created() -> Failure {
+    let what = Failure::expected("a container of the gateway", "none after docker compose up");
+    what.hint(format!(
+        "see what Compose created: docker compose --project-name {PROJECT} ps --all"
+    ))
 }
 
 /// Has Compose read `release` and `.env`, and create nothing. It can always read a plain `.env`.

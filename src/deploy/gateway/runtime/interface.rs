@@ -38,12 +38,22 @@ pub(crate) trait Runtime {
     /// Stops the gateway, if this runs it; nothing restarts it.
     fn stop<'a>(&self, engine: &'a Engine, seconds: u32) -> Boxed<'a, ()>;
 
-    /// Creates `release` and starts it. The gateway is stopped. Returns the id of the container.
+    /// Creates what can be created of `release` before it starts, in the place of what is there. The gateway is stopped.
+    /// Returns the id of the container, if that is one.
+    fn create<'a>(
+        &self,
+        cx: &'a Context,
+        engine: &'a Engine,
+        release: &'a Release,
+    ) -> Boxed<'a, Option<String>>;
+
+    /// Starts `release`, of which this was created. Returns the id of the container.
     fn start<'a>(
         &self,
         cx: &'a Context,
         engine: &'a Engine,
         release: &'a Release,
+        created: Option<String>,
     ) -> Boxed<'a, String>;
 
     /// Starts a container that was created from `release` and does not run. Returns the id of what runs.

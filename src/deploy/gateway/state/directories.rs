@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::interface::{INSIDE, Storage};
+use super::snapshot::Copies;
 use super::{preflight, snapshot};
 use crate::base::shell_quote;
 use crate::base::units::now;
@@ -89,8 +90,8 @@ impl Storage for Directories {
         })
     }
 
-    fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, ()> {
-        Box::pin(snapshot::restore(cx, id))
+    fn copy_back<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, Copies> {
+        Box::pin(snapshot::copy_back(cx, id))
     }
 
     fn restores_in_place(&self) -> bool {

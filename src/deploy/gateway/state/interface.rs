@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::snapshot::Copies;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
@@ -52,10 +53,10 @@ pub(crate) trait Storage {
         other: &'a str,
     ) -> Boxed<'a, Option<String>>;
 
-    /// Puts back the state of snapshot `id`, unless a release has volumes of its own.
-    fn restore<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, ()>;
+    /// Copies the state of snapshot `id` beside what is there; nothing where a release has volumes of its own.
+    fn copy_back<'a>(&self, cx: &'a Context, id: &'a str) -> Boxed<'a, Copies>;
 
-    /// Whether [`Storage::restore`] replaces the state that is there.
+    /// Whether a snapshot that is put back replaces the state that is there.
     fn restores_in_place(&self) -> bool;
 
     /// Whether a directory or a volume of this name is the state of a gateway that we have started, or would.

@@ -13,6 +13,8 @@ mod directories;
 pub(crate) mod volumes;
 
 use self::interface::{INSIDE, Storage};
+use self::snapshot::Copies;
+pub(crate) use self::snapshot::put_back;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::docker::containers::Container;
@@ -59,6 +61,20 @@ pub(crate) async fn snapshot(
         pending.snapshot.clone_from(&release.snapshot);
     }
     records.save(&cx.host, &cx.settings)
+}
+
+/// Puts the state of snapshot `id` in the place of what is there, unless a release has volumes of its own.
+pub(crate) async fn restore(cx: &Context, id: &str) -> Result<()> {
+    let copies = of(&cx.settings).copy_back(cx, id).await?;
+    put_back(cx, copies).await
+}
+
+/// The first half of [`restore`], if there is a snapshot; [`put_back`] is the other.
+pub(crate) async fn copy_back(cx: &Context, id: Option<&str>) -> Result<Option<Copies>> {
+    match id {
+        Some(id) => of(&cx.settings).copy_back(cx, id).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Removes all snapshots but `--keep` of them, and what an unfinished change had made. A snapshot is

@@ -75,7 +75,7 @@ async fn make(cx: &Context, id: &str, parts: [(PathBuf, &str, Files); 2]) -> Res
             copied.map_err(of_snapshot)?;
         }
     }
-    flush(&fresh, &private)?;
+    flush(&fresh, &private).await?;
     cx.host.rename(&fresh, directory.join(id))
 }
 
@@ -92,18 +92,25 @@ pub(crate) fn new_id(cx: &Context, now: u64, id: u64) -> String {
 
 /// Waits until all of the file system of `directory` is on its disk: after a power loss a name must
 /// not stand for files that are not there.
-fn flush(path: &Path, directory: &File) -> Result<()> {
-    system::sync_file_system(directory).map_err(|why| Failure::file("write to its disk", path, why))
+async fn flush(path: &Path, directory: &File) -> Result<()> {
+    let written = system::sync_file_system(directory).await;
+    written.map_err(|why| Failure::file("write to its disk", path, why))
 }
 
-/// Puts the state of snapshot `id` in the place of what is there. It lies in the deploy user's
-/// home, so the copy is made in a directory that nobody else can enter, wherever they may move it.
-pub(super) async fn restore(cx: &Context, id: &str) -> Result<()> {
+/// The parts of a state that are to take the place of what is there: where that is, the name that the copy has, and the
+/// directory in which it lies. They lie in the deploy user's home, so that is one that nobody else can enter, wherever
+/// they may move it.
+#[derive(Default)]
+pub(crate) struct Copies(Vec<(PathBuf, &'static str, File)>);
+
+/// Copies the state of snapshot `id` beside what is there.
+pub(super) async fn copy_back(cx: &Context, id: &str) -> Result<Copies> {
     let snapshot = all(cx).join(id);
     if !cx.host.exists(&snapshot) {
         return Err(Failure::new(format!("snapshot {id} not found"))
             .hint("see which releases have one: openclaw-deploy status"));
     }
+    let mut copies = Copies::default();
     for (path, name) in parts(cx) {
         let from = snapshot.join(name);
         if !cx.host.exists(&from) {
@@ -114,12 +121,21 @@ pub(super) async fn restore(cx: &Context, id: &str) -> Result<()> {
         cx.host.remove_tree(&old)?;
         let private = cx.host.private_directory(&fresh)?;
         copy(cx, &from, &private, name).await?;
-        flush(&fresh, &private)?;
+        flush(&fresh, &private).await?;
+        copies.0.push((path, name, private));
+    }
+    Ok(copies)
+}
+
+/// Puts the copies in the place of what is there.
+pub(crate) async fn put_back(cx: &Context, copies: Copies) -> Result<()> {
+    for (path, name, private) in copies.0 {
+        let (fresh, old) = (beside(&path, "restoring"), beside(&path, "replaced"));
         if cx.host.exists(&path) {
             cx.host.rename(&path, &old)?;
         }
         cx.host.move_out(&private, name, &path)?;
-        flush(&path, &private)?;
+        flush(&path, &private).await?;
         // It is back; what is left over the next run clears.
         let _ = cx
             .host
@@ -193,6 +209,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+    use crate::deploy::gateway::state::restore;
 
     /// A host whose state and auth directory say `now`, with snapshot `other` of a state that said `then`.
     fn host() -> (tempfile::TempDir, Context) {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::interface::{INSIDE, Storage};
+use super::snapshot::Copies;
 use crate::base::units::{now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -80,8 +81,8 @@ impl Storage for Volumes {
         Box::pin(async { Ok(release.state.clone()) })
     }
 
-    fn restore<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, ()> {
-        Box::pin(async { Ok(()) })
+    fn copy_back<'a>(&self, _: &'a Context, _: &'a str) -> Boxed<'a, Copies> {
+        Box::pin(async { Ok(Copies::default()) })
     }
 
     fn restores_in_place(&self) -> bool {

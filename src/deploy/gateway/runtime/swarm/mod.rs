@@ -64,11 +64,21 @@ impl Runtime for Swarm {
         Box::pin(service::stop(engine, seconds))
     }
 
+    fn create<'a>(
+        &self,
+        _: &'a Context,
+        _: &'a Engine,
+        _: &'a Release,
+    ) -> Boxed<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn start<'a>(
         &self,
         cx: &'a Context,
         engine: &'a Engine,
         release: &'a Release,
+        _: Option<String>,
     ) -> Boxed<'a, String> {
         Box::pin(start::start(cx, engine, release))
     }
