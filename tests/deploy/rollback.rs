@@ -9,6 +9,7 @@ pub const CHECKS: &[Check] = checks![
     a_rollback_says_what_goes_and_keeps_it_until_it_is_let_go,
     what_a_rollback_left_comes_again_only_where_it_is_asked_for,
     a_restored_state_has_the_image_that_it_belongs_to,
+    a_directory_that_is_gone_comes_back_with_its_state,
     a_backup_comes_back_where_it_was_made_and_on_a_bare_host,
     a_gateway_that_the_records_do_not_know_is_not_restored_over,
 ];
@@ -100,6 +101,15 @@ fn a_restored_state_has_the_image_that_it_belongs_to(world: &World) -> Outcome {
     // From then on its name is asked for again.
     world.run(&["update"]).exits(0)?;
     same("after an update", answering(), "v2".to_owned())
+}
+
+fn a_directory_that_is_gone_comes_back_with_its_state(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    sh("rm -r /home/deploy/.openclaw/workspace")?;
+    world.run(&["rollback", "--yes"]).exits(0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    sh("test -d /home/deploy/.openclaw/workspace").map(drop)
 }
 
 fn a_backup_comes_back_where_it_was_made_and_on_a_bare_host(world: &World) -> Outcome {

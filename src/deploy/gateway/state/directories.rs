@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::interface::{INSIDE, Storage};
-use super::snapshot::Copies;
+use super::interface::{Copies, INSIDE, Storage};
 use super::{preflight, snapshot};
 use crate::base::shell_quote;
 use crate::base::units::now;

@@ -1,8 +1,8 @@
 //! What a place for the gateway's state has to do.
 
+use std::fs::File;
 use std::path::PathBuf;
 
-use super::snapshot::Copies;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
 use crate::deploy::error::Result;
@@ -13,6 +13,12 @@ use crate::deploy::settings::Settings;
 
 /// Where the gateway sees its state.
 pub(super) const INSIDE: &str = "/home/node/.openclaw";
+
+/// The parts of a state that are to take the place of what is there: where that is, the name that the copy has, and the
+/// directory in which it lies. They lie in the deploy user's home, so that is one that nobody else can enter, wherever
+/// they may move it.
+#[derive(Default)]
+pub(crate) struct Copies(pub(super) Vec<(PathBuf, &'static str, File)>);
 
 /// Where the state lies.
 pub(crate) trait Storage {

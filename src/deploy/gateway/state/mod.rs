@@ -12,8 +12,7 @@ mod preflight;
 mod directories;
 pub(crate) mod volumes;
 
-use self::interface::{INSIDE, Storage};
-use self::snapshot::Copies;
+use self::interface::{Copies, INSIDE, Storage};
 pub(crate) use self::snapshot::put_back;
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;

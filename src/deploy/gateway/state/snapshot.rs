@@ -9,6 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::interface::Copies;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
 use crate::deploy::host::{Access, Files, Program, good, system};
@@ -96,12 +97,6 @@ async fn flush(path: &Path, directory: &File) -> Result<()> {
     let written = system::sync_file_system(directory).await;
     written.map_err(|why| Failure::file("write to its disk", path, why))
 }
-
-/// The parts of a state that are to take the place of what is there: where that is, the name that the copy has, and the
-/// directory in which it lies. They lie in the deploy user's home, so that is one that nobody else can enter, wherever
-/// they may move it.
-#[derive(Default)]
-pub(crate) struct Copies(Vec<(PathBuf, &'static str, File)>);
 
 /// Copies the state of snapshot `id` beside what is there.
 pub(super) async fn copy_back(cx: &Context, id: &str) -> Result<Copies> {

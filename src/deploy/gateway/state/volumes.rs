@@ -8,8 +8,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::interface::{INSIDE, Storage};
-use super::snapshot::Copies;
+use super::interface::{Copies, INSIDE, Storage};
 use crate::base::units::{now, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
