@@ -134,12 +134,9 @@ pub(super) fn make_special(to: &File, name: &OsStr, about: &FileStat) -> io::Res
     Ok(())
 }
 
-/// Waits until all of the file system of `directory` is on its disk: a minute, where much was written. Whatever else is
-/// under way goes on.
-pub(crate) async fn sync_file_system(directory: &File) -> io::Result<()> {
-    let directory = directory.try_clone()?;
-    let work = tokio::task::spawn_blocking(move || nix::unistd::syncfs(directory));
-    Ok(work.await??)
+/// Waits until all of the file system of `directory` is on its disk.
+pub(crate) fn sync_file_system(directory: &File) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(directory)?)
 }
 
 /// Whether anybody holds the `flock` of this file. The kernel's list is asked: to try the lock

@@ -62,7 +62,7 @@ pub(super) fn make_special(_to: &File, _name: &OsStr, _about: &FileStat) -> io::
 }
 
 /// There is no call for a file system as a whole; the directory itself is synced.
-pub(crate) async fn sync_file_system(directory: &File) -> io::Result<()> {
+pub(crate) fn sync_file_system(directory: &File) -> io::Result<()> {
     directory.sync_all()
 }
 

@@ -6,6 +6,7 @@
 //! are not copied: they get a second name, and lose the first when that state goes.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -94,8 +95,13 @@ pub(crate) fn new_id(cx: &Context, now: u64, id: u64) -> String {
 /// Waits until all of the file system of `directory` is on its disk: after a power loss a name must
 /// not stand for files that are not there.
 async fn flush(path: &Path, directory: &File) -> Result<()> {
-    let written = system::sync_file_system(directory).await;
-    written.map_err(|why| Failure::file("write to its disk", path, why))
+    let written = async {
+        let directory = directory.try_clone()?;
+        // It takes a minute where much was written: what is under way beside it goes on.
+        tokio::task::spawn_blocking(move || system::sync_file_system(&directory)).await?
+    };
+    let written = written.await;
+    written.map_err(|why: io::Error| Failure::file("write to its disk", path, why))
 }
 
 /// Copies the state of snapshot `id` beside what is there.
