@@ -153,7 +153,7 @@ mod tests {
             directory.path().join("mark"),
         );
         let script = format!(
-            "trap 'touch {}; exit' TERM; touch {}; while :; do sleep 0.05; done",
+            "exec 2>/dev/null; trap 'touch {}; exit' TERM; touch {}; while :; do sleep 0.05; done",
             mark.display(),
             ready.display()
         );
