@@ -1,6 +1,6 @@
 //! The context of a run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use crate::base::env_name::EnvName;
@@ -30,8 +30,8 @@ pub(crate) struct Context {
     pub sudo_user: Option<String>,
     /// The record of what was done.
     pub journal: Journal,
-    /// When we were started.
-    pub started: Instant,
+    /// When the work began: the wait for another run is none of its time.
+    pub began: Cell<Instant>,
     /// The steps that a dry run has only planned, so that later steps do not miss their results.
     pub planned: RefCell<Vec<&'static str>>,
     /// Lines for the summary: name and value.
@@ -71,7 +71,7 @@ impl Context {
             app_secrets: Vec::new(),
             sudo_user: None,
             journal: Journal::new(None),
-            started: Instant::now(),
+            began: Cell::new(Instant::now()),
             planned: RefCell::default(),
             facts: RefCell::default(),
         }

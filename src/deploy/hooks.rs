@@ -89,7 +89,7 @@ pub(crate) async fn after(
     all.extend(failure.into_iter().flat_map(of_failure));
     all.push((
         "SECONDS",
-        format!("{:.1}", cx.started.elapsed().as_secs_f64()),
+        format!("{:.1}", cx.began.get().elapsed().as_secs_f64()),
     ));
     // Whoever is told of a failure is told of an interrupted run too.
     cx.host.shield(true);

@@ -30,7 +30,7 @@ const SHOWN: usize = 5;
 
 /// The end of `bootstrap` and `update`.
 pub(super) fn summary(cx: &Context, ran: &[Ran], not_run: &[&str], failure: Option<&Failure>) {
-    let seconds = round(cx.started.elapsed().as_secs_f64());
+    let seconds = round(cx.began.get().elapsed().as_secs_f64());
     let steps: Vec<Value> = ran.iter().map(step).collect();
     let facts: serde_json::Map<_, _> = cx
         .facts

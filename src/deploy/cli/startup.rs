@@ -1,6 +1,6 @@
 //! From the command line, the environment and the configuration to what a command is given.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -83,7 +83,7 @@ pub(super) fn context(cli: &Cli, taken: Taken) -> Result<Context> {
         sudo_user: environment::ours("SUDO_USER").and_then(|it| it.into_string().ok()),
         planned: RefCell::default(),
         facts: RefCell::default(),
-        started: Instant::now(),
+        began: Cell::new(Instant::now()),
     };
     if cx.settings.image_is_default {
         let runs_steps = matches!(&cli.command, Command::Bootstrap(_) | Command::Update(_));

@@ -150,7 +150,7 @@ async fn provide(cx: &Context, engine: &Engine, resolved: ResolvedImage) -> Resu
         Some(image) if image == got.image.id => "restart",
         Some(_) => "update",
     };
-    let seconds = round(cx.started.elapsed().as_secs_f64());
+    let seconds = round(cx.began.get().elapsed().as_secs_f64());
     let mut line = json!({
         "event": "provisioned", "kind": kind, "image": got.pinned, "source": got.source.word(),
         "seconds": seconds,
