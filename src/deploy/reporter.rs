@@ -4,7 +4,7 @@
 //! stderr. Foreign text is escaped. Without a terminal there is no cursor movement.
 
 use std::cell::RefCell;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use super::error::{Failure, Result};
@@ -175,16 +175,12 @@ impl Reporter {
         self.ui.paint(tone, text)
     }
 
-    /// Asks on a terminal whether to go on. Where nobody can be asked, that is what we were started for.
-    pub(crate) fn agreed(&self, question: &str) -> Result<bool> {
-        let stdin = std::io::stdin();
-        if self.json || !stdin.is_terminal() {
-            return Ok(true);
+    /// Puts a question, unless nobody is there who could answer.
+    pub(crate) fn asks(&self, question: &str) -> bool {
+        let somebody = !self.json && std::io::stdin().is_terminal();
+        if somebody {
+            stderr(&format!("{} [y/N] ", clean(question)));
         }
-        stderr(&format!("{} [y/N] ", clean(question)));
-        let mut answer = String::new();
-        let read = stdin.lock().read_line(&mut answer);
-        read.map_err(|why| Failure::system("read the answer", why))?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        somebody
     }
 }

@@ -1,17 +1,20 @@
 //! What a terminal does to all that runs in it. Ctrl-C, and a connection that is lost,
 //! signal every process of its foreground, the Docker client and what it started among them.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::remote::{ENGINE, empty, with_engine};
-use crate::world::{GOOD, World, answering, hold, ran, same, sh, wait_for};
+use crate::world::{GOOD, PROGRAM, World, answering, hold, put, ran, same, sh, text, wait_for};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
-pub const CHECKS: &[Check] =
-    checks![ctrl_c_again_and_again_and_a_terminal_that_is_gone_end_a_run_in_order,];
+pub const CHECKS: &[Check] = checks![
+    ctrl_c_again_and_again_and_a_terminal_that_is_gone_end_a_run_in_order,
+    a_rollback_and_a_restore_are_asked_for_on_a_terminal,
+];
 
 fn ctrl_c_again_and_again_and_a_terminal_that_is_gone_end_a_run_in_order(world: &World) -> Outcome {
     for signal in ["INT", "HUP"] {
@@ -69,4 +72,66 @@ fn life(world: &World, signal: &str, host: &str) -> Outcome {
         sh("pgrep -af 'docker.*(compose|dial-stdio)'").is_err()
     });
     hold(left, what(format!("left: {:?}", sh("pgrep -af docker"))))
+}
+
+fn a_rollback_and_a_restore_are_asked_for_on_a_terminal(world: &World) -> Outcome {
+    world.bootstrap("v1", &[]).exits(0)?;
+    world.bootstrap("v2", &[]).exits(0)?;
+    world.run(&["backup"]).exits(0)?;
+    for command in ["rollback", "restore"] {
+        for (keys, code) in [
+            ("n\r", 0),
+            ("\r", 0),
+            ("yesterday\r", 0),
+            ("\x04", 0),
+            ("\x03", 130),
+        ] {
+            let what = |why: String| format!("{command}, {keys:?}: {why}");
+            let screen = asked(command, keys, code).map_err(what)?;
+            let (_, answer) = screen.split_once("[y/N] ").unwrap_or_default();
+            let said = match code {
+                0 => "\r\nnothing was changed\r\n",
+                _ => "\r\nopenclaw-deploy: error: interrupted by a signal",
+            };
+            hold(answer.contains(said), what(format!("it says {screen}")))?;
+            same("who answers", answering(), "v2".to_owned()).map_err(what)?;
+        }
+    }
+    asked("rollback", "y\r", 0)?;
+    same("who answers", answering(), "v1".to_owned())?;
+    // The control: who has agreed is not asked.
+    let unasked = asked("rollback --to 2 --yes", "", 0).expect_err("it asked");
+    same("the control", unasked.as_str(), "it did not ask")?;
+    same("who answers", answering(), "v2".to_owned())
+}
+
+/// What a terminal shows of a command that is answered by `keys` when it asks, and ends with `code` within seconds.
+fn asked(command: &str, keys: &str, code: i32) -> Result<String, String> {
+    let screen = "/run/screen";
+    put(screen, "")?;
+    let line = format!("{PROGRAM} {command}");
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--flush", "--command", &line, screen]);
+    terminal
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut child = terminal.spawn().map_err(|why| why.to_string())?;
+    let mut keyboard = child.stdin.take().ok_or("no keyboard")?;
+    let asks = || text(screen).contains("[y/N] ");
+    if wait_for(20, || asks() || matches!(child.try_wait(), Ok(Some(_)))) && asks() {
+        let typed = keyboard.write_all(keys.as_bytes());
+        typed.map_err(|why| why.to_string())?;
+    }
+    let ended = wait_for(60, || matches!(child.try_wait(), Ok(Some(_))));
+    if !ended {
+        let _ = child.kill();
+    }
+    drop(keyboard);
+    let status = child.wait().map_err(|why| why.to_string())?;
+    let seen = text(screen);
+    hold(ended, format!("it waits: {seen}"))?;
+    hold(status.code() == Some(code), format!("{status}: {seen}"))?;
+    hold(seen.contains("[y/N] "), "it did not ask")?;
+    Ok(seen)
 }

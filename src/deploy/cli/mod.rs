@@ -3,6 +3,7 @@
 mod args;
 mod startup;
 mod run_lock;
+mod question;
 mod newer;
 mod way_in;
 mod report;

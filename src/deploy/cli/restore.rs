@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::run_lock;
+use super::{question, run_lock};
 use crate::base::units::{clock, size};
 use crate::deploy::context::Context;
 use crate::deploy::error::{Exit, Result};
@@ -16,7 +16,7 @@ pub(super) fn restore(cx: &Context, named: &str, yes: bool, wait: bool) -> Resul
     run_lock::prepare(cx)?;
     let archive = restoration::find(cx, named)?;
     announce(cx, &archive);
-    if !yes && !cx.reporter.agreed("restore it?")? {
+    if !yes && !cx.host.wait(question::agreed(cx, "restore it?"))? {
         cx.reporter.line("nothing was changed");
         return Ok(Exit::Done);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::run_lock;
+use super::{question, run_lock};
 use crate::base::units::{clock, size};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
@@ -38,7 +38,7 @@ pub(super) fn rollback(cx: &Context, wanted: &Wanted<'_>) -> Result<Exit> {
         let snapshot = state_of(cx, &engine, &records, &target, wanted.keep_state).await?;
         announce(cx, &records, &target, snapshot.as_deref());
         warn_of_keys(cx, &target)?;
-        if !wanted.yes && !cx.reporter.agreed("go back?")? {
+        if !wanted.yes && !question::agreed(cx, "go back?").await? {
             cx.reporter.line("nothing was changed");
             return Ok(Exit::Done);
         }
