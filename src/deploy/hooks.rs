@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::{environment, file_ownership};
 use crate::deploy::context::Context;
 use crate::deploy::error::{Failure, Result};
-use crate::deploy::host::{Access, Host, Program, good};
+use crate::deploy::host::{Access, Host, Program};
 
 /// Where they lie.
 pub(crate) const PLACE: &str = "/etc/openclaw-deploy/hooks";
@@ -185,8 +185,7 @@ async fn run_in(
     for (name, value) in facts {
         program = program.env(format!("OPENCLAW_{name}"), OsString::from(value));
     }
-    let answer = host.run_async(&program).await;
-    let done = answer.and_then(|answer| good(&program, answer));
+    let done = host.must_async(&program).await;
     done.map(drop).map_err(|why| Failure {
         what: format!("the hook {why}", why = why.what),
         hint: Some(format!("look at {}", place.join(name).display())),

@@ -32,7 +32,7 @@ impl Host {
 
     /// [`Host::run`] where 0 is the only good exit.
     pub(crate) fn must(&self, program: &Program) -> Result<String> {
-        good(program, self.run(program)?)
+        self.wait(self.must_async(program))
     }
 
     /// [`Host::run`] within a future.
@@ -51,6 +51,11 @@ impl Host {
                 stderr,
             });
         }
+    }
+
+    /// [`Host::must`] within a future.
+    pub(crate) async fn must_async(&self, program: &Program) -> Result<String> {
+        good(program, self.run_async(program).await?)
     }
 
     async fn run_once(&self, program: &Program) -> Result<(ExitStatus, String, String)> {

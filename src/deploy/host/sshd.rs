@@ -63,60 +63,97 @@ impl Effective {
     }
 }
 
-/// `sshd -T`, which needs sshd's runtime directory. With `ssh.socket` there may be none: then it is
-/// created for the moment, so that looking leaves nothing behind.
+/// What `sshd -T` prints, or `sshd -G` where sshd's runtime directory is not there.
 pub(crate) fn effective(host: &Host) -> Result<Effective> {
-    let ask = || host.must(&Program::new("sshd").arg("-T"));
-    let parsed = (!host.exists(RUNTIME)).then(|| parsed(host)).flatten();
-    parsed
-        .map_or_else(|| with_runtime(host, ask), Ok)
+    host.wait(ask(host))
+}
+
+async fn ask(host: &Host) -> Result<Effective> {
+    // Needs no directory; sshd has it since 9.3.
+    let parse = Program::new("sshd").arg("-G");
+    if !host.exists(RUNTIME)
+        && let Ok(parsed) = host.must_async(&parse).await
+    {
+        return Ok(Effective::new(parsed));
+    }
+    let _runtime = RuntimeDirectory::ensure(host)?;
+    let tested = host.must_async(&Program::new("sshd").arg("-T")).await;
+    tested
         .map(Effective::new)
         .map_err(|failure| failure.hint("sshd -t"))
 }
 
-/// `sshd -G`, which needs no directory; sshd has it since 9.3.
-fn parsed(host: &Host) -> Option<String> {
-    host.must(&Program::new("sshd").arg("-G")).ok()
+/// sshd's runtime directory, without which it tests nothing. With `ssh.socket` there may be none: then it is there
+/// until this is dropped, so that looking leaves nothing behind.
+pub(crate) struct RuntimeDirectory<'a> {
+    host: &'a Host,
+    made: bool,
 }
 
-/// Runs `work` while sshd's runtime directory exists.
-pub(crate) fn with_runtime<T>(host: &Host, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if host.exists(RUNTIME) {
-        return work();
+impl<'a> RuntimeDirectory<'a> {
+    /// Makes it, unless it is there.
+    pub(crate) fn ensure(host: &'a Host) -> Result<Self> {
+        let made = !host.exists(RUNTIME);
+        if made {
+            host.directory(RUNTIME, Access::root(0o755))?;
+        }
+        Ok(Self { host, made })
     }
-    let access = Access::root(0o755);
-    host.directory(RUNTIME, access)?;
-    let outcome = work();
-    // Fails if somebody logged in meanwhile and sshd uses it: then it stays.
-    let _ = std::fs::remove_dir(host.path(RUNTIME));
-    outcome
+}
+
+impl Drop for RuntimeDirectory<'_> {
+    fn drop(&mut self) {
+        if self.made {
+            // Fails if somebody logged in meanwhile and sshd uses it: then it stays.
+            let _ = std::fs::remove_dir(self.host.path(RUNTIME));
+        }
+    }
 }
 
 /// The ports at which sshd can be reached, or systemd in its place (`ssh.socket`).
 pub(crate) fn listening(host: &Host) -> Result<BTreeSet<u16>> {
-    let mut ports = BTreeSet::new();
-    if host.find("ss").is_some() {
-        let ss = host.must(&Program::new("ss").arg("-Hltnpe"))?;
-        ports.extend(listening_in(&ss));
-    }
-    if systemd::is_active(host, SOCKET) {
-        let show = Program::new("systemctl").args(["show", "--property=Listen", SOCKET]);
-        ports.extend(held_by_socket(&host.must(&show)?));
-    }
-    Ok(ports)
+    host.wait(listens(host))
 }
 
 /// Where sshd listens, and where its configuration says that it will. One that is there and
 /// cannot be asked is an error: a port left out would be shut.
 pub(crate) fn ports(host: &Host) -> Result<BTreeSet<u16>> {
-    let mut ports = listening(host)?;
-    if host.find("sshd").is_some() {
-        ports.extend(effective(host)?.ports());
-    }
+    let (mut ports, configured) =
+        host.wait(async { tokio::try_join!(listens(host), configured(host)) })?;
+    ports.extend(configured);
     if ports.is_empty() {
         ports.insert(22);
     }
     Ok(ports)
+}
+
+async fn listens(host: &Host) -> Result<BTreeSet<u16>> {
+    let (mut ports, held) = tokio::try_join!(listens_itself(host), listens_by_systemd(host))?;
+    ports.extend(held);
+    Ok(ports)
+}
+
+async fn listens_itself(host: &Host) -> Result<BTreeSet<u16>> {
+    if host.find("ss").is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let ss = host.must_async(&Program::new("ss").arg("-Hltnpe")).await?;
+    Ok(listening_in(&ss))
+}
+
+async fn listens_by_systemd(host: &Host) -> Result<BTreeSet<u16>> {
+    if !systemd::is_running(host) {
+        return Ok(BTreeSet::new());
+    }
+    let show = Program::new("systemctl").args(["show", "--property=ActiveState,Listen", SOCKET]);
+    Ok(held_by_socket(&host.must_async(&show).await?))
+}
+
+async fn configured(host: &Host) -> Result<BTreeSet<u16>> {
+    match host.find("sshd") {
+        Some(_) => ask(host).await.map(|it| it.ports()),
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// The ports on which `ss -Hltnpe` shows sshd to the outside. On loopback it also listens for what
@@ -130,9 +167,12 @@ fn listening_in(ss: &str) -> BTreeSet<u16> {
         .collect()
 }
 
-/// The ports that systemd holds for sshd, of `systemctl show --property=Listen ssh.socket`.
-fn held_by_socket(listen: &str) -> BTreeSet<u16> {
-    listen
+/// The ports that systemd holds for sshd, of `systemctl show --property=ActiveState,Listen ssh.socket`.
+fn held_by_socket(shown: &str) -> BTreeSet<u16> {
+    if !shown.lines().any(|line| line == "ActiveState=active") {
+        return BTreeSet::new();
+    }
+    shown
         .lines()
         .filter_map(|line| line.strip_prefix("Listen=")?.strip_suffix(" (Stream)"))
         .filter_map(outside)
@@ -258,8 +298,10 @@ mod tests {
         let listen = "Listen=0.0.0.0:22 (Stream)\nListen=[::]:2022 (Stream)\n\
             Listen=127.0.0.1:2023 (Stream)\nListen=/run/ssh (Stream)\n\
             Listen=vsock::2024 (Stream)\nListen=[::]:2025 (Datagram)\n";
-        assert_eq!(held_by_socket(listen), BTreeSet::from([22, 2022]));
-        assert_eq!(held_by_socket("Listen=\n"), BTreeSet::new());
+        let held = |state: &str| held_by_socket(&format!("{listen}ActiveState={state}\n"));
+        assert_eq!(held("active"), BTreeSet::from([22, 2022]));
+        assert_eq!(held("inactive"), BTreeSet::new(), "nothing is held yet");
+        assert_eq!(held_by_socket("ActiveState=inactive\n"), BTreeSet::new());
     }
 
     #[test]

@@ -113,7 +113,8 @@ fn try_out(host: &Host, text: &str) -> Result<()> {
     let whole = format!("{text}\nInclude /etc/ssh/sshd_config\n");
     host.write(CANDIDATE, whole.as_bytes(), ACCESS)?;
     let test = Program::new("sshd").args(["-t", "-f", CANDIDATE]);
-    let answer = sshd::with_runtime(host, || host.run(&test))?;
+    let _runtime = sshd::RuntimeDirectory::ensure(host)?;
+    let answer = host.run(&test)?;
     host.remove(CANDIDATE)?;
     if answer.ok() {
         return Ok(());

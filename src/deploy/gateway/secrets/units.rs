@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::deploy::context::Context;
 use crate::deploy::error::{Cause, Result};
 use crate::deploy::host::systemd::quoted;
-use crate::deploy::host::{Access, Program, SEARCH, good};
+use crate::deploy::host::{Access, Program, SEARCH};
 use crate::deploy::settings::STATE_OWNER;
 
 const SERVICE: &str = "oc-secrets.service";
@@ -182,7 +182,7 @@ async fn systemctl(cx: &Context, words: &[&str]) -> Result<()> {
     let program = Program::new("systemctl")
         .args(words)
         .deadline(Duration::from_secs(120));
-    good(&program, cx.host.run_async(&program).await?).map(drop)
+    cx.host.must_async(&program).await.map(drop)
 }
 
 #[cfg(test)]
