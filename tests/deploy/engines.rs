@@ -5,13 +5,14 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::world::{GOOD, PATH, PROGRAM, Ran, World, finish, hold, put, same, sh, wait_for};
+use crate::world::{GOOD, PATH, PROGRAM, Ran, World, finish, hold, put, same, sh, text, wait_for};
 use crate::{Check, Outcome, checks};
 
 /// The checks of this file.
 pub const CHECKS: &[Check] = checks![
     an_engine_that_cannot_be_used_is_refused_with_the_fix,
     a_compose_that_cannot_be_used_is_refused_with_the_fix,
+    compose_is_started_once_and_is_the_one_that_docker_would_start,
 ];
 
 /// The program at an engine.
@@ -270,4 +271,38 @@ fn a_compose_that_cannot_be_used_is_refused_with_the_fix(world: &World) -> Outco
     )?;
     refuses(&only_v1, "only Compose v1 (1.29.2) is installed", fix)?;
     world.bootstrap("v1", &[]).exits(0).map(drop)
+}
+
+fn compose_is_started_once_and_is_the_one_that_docker_would_start(world: &World) -> Outcome {
+    let plugin = "/usr/local/lib/docker/cli-plugins/docker-compose";
+    same("by itself", started(world)?, vec![plugin.to_owned()])?;
+    world.reset()?;
+    // The control: where somebody has a Compose of their own, Docker knows of it.
+    let own = "/root/.docker/cli-plugins/docker-compose";
+    sh("mkdir -p /root/.docker/cli-plugins")?;
+    put(own, &format!("#!/bin/sh\nexec {plugin} \"$@\"\n"))?;
+    sh(&format!("chmod 755 {own}"))?;
+    let all = started(world);
+    sh("rm -r /root/.docker/cli-plugins")?;
+    let all = all?;
+    hold(
+        all[0].ends_with("/docker") && all.iter().any(|it| it == own),
+        format!("another was started: {all:?}"),
+    )
+}
+
+/// The programs of Docker that a bootstrap starts.
+fn started(world: &World) -> Result<Vec<String>, String> {
+    let trace = world.scratch.join("started");
+    let mut command = world.traced(&["-f", "-e", "trace=execve"], &trace);
+    let image = world.image("v1");
+    command.args(["bootstrap", "--only", "files,gateway", "--image", &image]);
+    command.env("GHCR_TOKEN", GOOD);
+    finish(command).exits(0)?;
+    let calls = text(&trace.to_string_lossy());
+    let calls = calls.lines().filter(|line| line.ends_with(" = 0"));
+    let paths = calls.filter_map(|line| line.split('"').nth(1).map(str::to_owned));
+    Ok(paths
+        .filter(|path| path.ends_with("/docker") || path.ends_with("/docker-compose"))
+        .collect())
 }

@@ -1,24 +1,71 @@
 //! The Docker client as a program, pointed at our engine, and its Compose plugin.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use crate::base::environment;
 use crate::deploy::docker::client_env;
 use crate::deploy::error::{Cause, Exit, Failure, Result};
-use crate::deploy::host::{Host, Program};
+use crate::deploy::host::{Host, Program, is_executable};
 use crate::deploy::settings::EngineAddress;
+
+/// Where a system's packages and its administrator put the plugins of the Docker client, in its order.
+const PLUGINS: [&str; 4] = [
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+];
 
 /// The Docker client, pointed at our engine.
 pub(crate) fn docker(engine: &EngineAddress) -> Program {
-    let mut program = Program::new("docker").outside();
-    for (name, value) in client_env() {
-        program = program.env(name, value);
-    }
+    let program = in_client_env(Program::new("docker"));
     match engine {
-        EngineAddress::Socket(path) => {
-            program.env("DOCKER_HOST", format!("unix://{}", path.display()))
-        }
+        EngineAddress::Socket(path) => at(program, path),
         EngineAddress::Client(args) => program.args(args),
     }
+}
+
+/// Compose, pointed at our engine: on this machine's it is the plugin by itself. The client would only start it twice,
+/// the first time to ask what it is.
+pub(crate) fn compose(host: &Host, engine: &EngineAddress) -> Program {
+    let home = environment::ours("HOME").unwrap_or_else(|| "/root".into());
+    let own = Path::new(&home).join(".docker");
+    // The plugins are this machine's, and not below `--root`.
+    let plugin = host.is_real_root().then(|| plugin(host, &own)).flatten();
+    match (engine, plugin) {
+        (EngineAddress::Socket(path), Some(plugin)) => {
+            at(in_client_env(Program::new(plugin)), path)
+        }
+        _ => docker(engine).arg("compose"),
+    }
+}
+
+/// The Compose plugin, unless only the client knows which it is: the operator can have another one, by their
+/// directory `own`.
+fn plugin(host: &Host, own: &Path) -> Option<PathBuf> {
+    let config = host.read(own.join("config.json")).ok()?.unwrap_or_default();
+    let config: Value = serde_json::from_str(&config).unwrap_or_default();
+    if host.exists(own.join("cli-plugins")) || !config["cliPluginsExtraDirs"].is_null() {
+        return None;
+    }
+    PLUGINS
+        .iter()
+        .map(|place| Path::new(place).join("docker-compose"))
+        .find(|path| host.exists(path))
+        .filter(|path| is_executable(&host.path(path)))
+}
+
+fn at(program: Program, socket: &Path) -> Program {
+    program.env("DOCKER_HOST", format!("unix://{}", socket.display()))
+}
+
+fn in_client_env(program: Program) -> Program {
+    let program = program.outside();
+    client_env()
+        .into_iter()
+        .fold(program, |program, (name, value)| program.env(name, value))
 }
 
 /// The version of Compose, if it is v2 or newer.
@@ -49,14 +96,8 @@ pub(crate) async fn compose_version(host: &Host, engine: &EngineAddress) -> Resu
 
 /// The three ways in which Compose v2 is missing.
 async fn why_no_compose(host: &Host) -> String {
-    let places = [
-        "/usr/local/lib/docker/cli-plugins",
-        "/usr/local/libexec/docker/cli-plugins",
-        "/usr/lib/docker/cli-plugins",
-        "/usr/libexec/docker/cli-plugins",
-    ];
     // Plugins of the Docker client, which is the operator's, and so not below `--root`.
-    let there = places
+    let there = PLUGINS
         .iter()
         .map(|place| format!("{place}/docker-compose"))
         .find(|path| Path::new(path).exists());
@@ -72,5 +113,51 @@ async fn why_no_compose(host: &Host) -> String {
             answer.stdout.trim()
         ),
         _ => "the Compose v2 plugin of docker is not installed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn compose_is_started_by_itself_only_where_the_client_would_start_the_same() {
+        let root = tempfile::tempdir().expect("a directory");
+        let host = Host::new(root.path()).expect("a host");
+        let own = Path::new("/root/.docker");
+        let found = || plugin(&host, own);
+        let put = |place: &str, mode| {
+            let path = Path::new(place).join("docker-compose");
+            let there = host.path(&path);
+            fs::create_dir_all(host.path(place)).expect("made");
+            fs::write(&there, "").expect("written");
+            fs::set_permissions(there, fs::Permissions::from_mode(mode)).expect("set");
+            path
+        };
+        assert_eq!(found(), None, "there is none");
+        let packaged = put("/usr/libexec/docker/cli-plugins", 0o755);
+        assert_eq!(found(), Some(packaged));
+        let local = put("/usr/local/lib/docker/cli-plugins", 0o755);
+        assert_eq!(found(), Some(local), "it comes first");
+        put("/usr/local/lib/docker/cli-plugins", 0o644);
+        assert_eq!(found(), None, "the client says what is wrong with it");
+        put("/usr/local/lib/docker/cli-plugins", 0o755);
+
+        fs::create_dir_all(host.path(own)).expect("made");
+        let place = host.path(own.join("config.json"));
+        let config = |text: &str| fs::write(&place, text).expect("written");
+        config(r#"{"auths": {}}"#);
+        assert!(found().is_some());
+        config(r#"{"cliPluginsExtraDirs": ["/opt/plugins"]}"#);
+        assert_eq!(found(), None, "theirs come before the system's");
+        fs::remove_file(&place).expect("removed");
+        nix::unistd::mkfifo(&place, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        assert_eq!(found(), None, "a pipe, for which nobody waits");
+        fs::remove_file(&place).expect("removed");
+        put("/root/.docker/cli-plugins", 0o755);
+        assert_eq!(found(), None, "their own comes first");
     }
 }

@@ -35,7 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::program::find_in;
-pub(crate) use self::program::{Program, ProgramOutput, find_here, good};
+pub(crate) use self::program::{Program, ProgramOutput, find_here, good, is_executable};
 pub(crate) use self::system::SEARCH;
 pub(crate) use self::tree_copy::Files;
 use crate::base::open_files;

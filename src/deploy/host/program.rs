@@ -209,8 +209,10 @@ pub(super) fn find_in(name: &str, place: impl Fn(&Path) -> PathBuf) -> Option<Pa
     SEARCH
         .split(':')
         .map(|directory| Path::new(directory).join(name))
-        .find(|path| {
-            fs::metadata(place(path))
-                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-        })
+        .find(|path| is_executable(&place(path)))
+}
+
+/// Whether it is a file that somebody may run.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

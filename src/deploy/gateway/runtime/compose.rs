@@ -8,7 +8,7 @@ use super::compose_file::{self, ENV_FILE};
 use super::interface::{RunPlan, Runtime};
 use crate::deploy::context::Context;
 use crate::deploy::docker::Engine;
-use crate::deploy::docker::client::docker;
+use crate::deploy::docker::client;
 use crate::deploy::docker::containers::Container;
 use crate::deploy::error::{Cause, Failure, Result};
 use crate::deploy::gateway::boxed::Boxed;
@@ -305,9 +305,8 @@ async fn run(
 ) -> Result<ProgramOutput> {
     let values = values.into_iter().flat_map(|file| ["--env-file", file]);
     let project = cx.host.path(cx.settings.project());
-    let program = docker(&cx.settings.engine)
+    let program = client::compose(&cx.host, &cx.settings.engine)
         .args([
-            "compose",
             "--ansi",
             "never",
             "--progress",
