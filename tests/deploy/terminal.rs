@@ -99,13 +99,18 @@ fn a_rollback_and_a_restore_are_asked_for_on_a_terminal(world: &World) -> Outcom
     }
     asked("rollback", "y\r", 0)?;
     same("who answers", answering(), "v1".to_owned())?;
+    let screen = asked("restore", "y\r", 0)?;
+    hold(
+        screen.contains(" is back, and the gateway answers"),
+        format!("it says {screen}"),
+    )?;
     // The control: who has agreed is not asked.
     let unasked = asked("rollback --to 2 --yes", "", 0).expect_err("it asked");
     same("the control", unasked.as_str(), "it did not ask")?;
     same("who answers", answering(), "v2".to_owned())
 }
 
-/// What a terminal shows of a command that is answered by `keys` when it asks, and ends with `code` within seconds.
+/// What a terminal shows of a command that is answered by `keys` when it asks, and ends with `code` within a minute.
 fn asked(command: &str, keys: &str, code: i32) -> Result<String, String> {
     let screen = "/run/screen";
     put(screen, "")?;
