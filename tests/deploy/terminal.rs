@@ -6,6 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 use crate::remote::{ENGINE, empty, with_engine};
 use crate::world::{GOOD, PROGRAM, World, answering, hold, put, ran, same, sh, text, wait_for};
 use crate::{Check, Outcome, checks};
@@ -17,12 +20,12 @@ pub const CHECKS: &[Check] = checks![
 ];
 
 fn ctrl_c_again_and_again_and_a_terminal_that_is_gone_end_a_run_in_order(world: &World) -> Outcome {
-    for signal in ["INT", "HUP"] {
+    for signal in [Signal::SIGINT, Signal::SIGHUP] {
         life(world, signal, "unix:///var/run/docker.sock")?;
         world.reset()?;
     }
     with_engine(world, "", |world| {
-        for signal in ["INT", "HUP"] {
+        for signal in [Signal::SIGINT, Signal::SIGHUP] {
             life(world, signal, ENGINE)?;
             empty()?;
             sh("rm -rf /home/.local")?;
@@ -44,7 +47,7 @@ fn update(world: &World, host: &str, tag: &str) -> Command {
 }
 
 /// An upgrade that is broken off, with the same signal every few milliseconds until it has ended.
-fn life(world: &World, signal: &str, host: &str) -> Outcome {
+fn life(world: &World, signal: Signal, host: &str) -> Outcome {
     let what = |why: String| format!("{signal}, {host}: {why}");
     let first = update(world, host, "v1").output();
     let first = first.map_err(|why| why.to_string())?;
@@ -58,11 +61,9 @@ fn life(world: &World, signal: &str, host: &str) -> Outcome {
         running.is_ok_and(|it| it.contains(world.images.digest("v3")))
     };
     hold(wait_for(30, runs), what("v3 was never started".to_owned()))?;
-    let group = format!("-{}", child.id());
+    let group = Pid::from_raw(child.id().cast_signed());
     while child.try_wait().map_err(|why| why.to_string())?.is_none() {
-        let _ = Command::new("kill")
-            .args(["-s", signal, "--", &group])
-            .status();
+        killpg(group, signal).map_err(|why| what(format!("the group: {why}")))?;
         std::thread::sleep(Duration::from_millis(20));
     }
     let output = child.wait_with_output().map_err(|why| why.to_string())?;
