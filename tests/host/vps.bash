@@ -39,17 +39,22 @@ vps_ground() {
 		[Unit]
 		DefaultDependencies=no
 		Before=sysinit.target
-		ConditionPathExists=!/sys/fs/cgroup/cgroup.procs
 		[Service]
 		Type=oneshot
-		ExecStart=mount -o remount,rw /sys/fs/cgroup
-		ExecStart=sh -c 'for tree in /sys/fs/cgroup/*/; do mount -o remount,bind,rw "$tree" || exit; done'
+		ExecStart=sh /etc/ground
 	UNIT
+	cat >"$GUEST/root/etc/ground" <<-'SCRIPT'
+		[ ! -e /sys/fs/cgroup/cgroup.procs ] || exit 0
+		mount -o remount,rw /sys/fs/cgroup || exit
+		for tree in /sys/fs/cgroup/*/; do mount -o remount,bind,rw "$tree" || exit; done
+	SCRIPT
 }
 
+# Again, and told where it fails: once its first run left a hierarchy read-only. Not as the service: what starts right
+# after its own end can find its control group just being removed.
 vps_boot() {
 	SYSTEMD_SECCOMP=0 guest_boot
-	guest systemctl start ground.service # again, and told where it fails: once its first run left a hierarchy read-only
+	guest sh /etc/ground
 }
 
 vps_vault() {
