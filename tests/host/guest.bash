@@ -30,13 +30,35 @@ guest_options() { :; }
 guest_boot() {
 	local -a options
 	mapfile -t options < <(guest_options)
-	systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \
-		--directory="$GUEST/root" --machine="oc-${GUEST##*.}" \
-		--bind-ro="$GUEST_CACHE/debian:/srv/debian" "${options[@]}" --boot \
-		<<<'' >"$GUEST/console" 2>&1 3>&- &
+	(
+		guest_group
+		exec systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \
+			--directory="$GUEST/root" --machine="oc-${GUEST##*.}" \
+			--bind-ro="$GUEST_CACHE/debian:/srv/debian" "${options[@]}" --boot
+	) <<<'' >"$GUEST/console" 2>&1 3>&- &
 	GUEST_SUPERVISOR=$!
 	export GUEST_SUPERVISOR
 	guest_wait
+}
+
+# guest_groups: the control groups of the guest's own. systemd-nspawn makes `payload` in its caller's, and in one that two
+# guests share each systemd removes what the other one has just made.
+guest_groups() {
+	local path unified=/sys/fs/cgroup
+	[ -e /sys/fs/cgroup/cgroup.procs ] || unified=/sys/fs/cgroup/unified
+	sed -n "s,^[0-9]*:name=systemd:,/sys/fs/cgroup/systemd,p; s,^0::,$unified,p" /proc/self/cgroup |
+		while read -r path; do
+			if [ -e "$path/cgroup.procs" ]; then echo "${path%/}/oc-${GUEST##*.}"; fi
+		done
+}
+
+# guest_group: joins them.
+guest_group() {
+	local group
+	for group in $(guest_groups); do
+		mkdir -p "$group"
+		echo 0 >"$group/cgroup.procs"
+	done
 }
 
 # guest_again: the guest of this file, though another test may have started it anew.
@@ -122,13 +144,16 @@ neighbour() {
 
 # Ends the guest, if one runs, and removes every trace.
 guest_stop() {
-	local pid
+	local pid group
 	for pid in "${GUEST_VENDOR:-}" "${GUEST_NEIGHBOUR:-}" $(cat "$GUEST/listeners" 2>/dev/null); do
 		if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; fi
 	done
 	guest_again
 	if [ -n "${GUEST_PID:-}" ]; then guest_crash 2>/dev/null || true; fi
 	umount "$GUEST/root" 2>/dev/null || umount --lazy "$GUEST/root"
+	for group in $(guest_groups); do
+		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true # what is still ending keeps its group
+	done
 	rm -rf -- "$GUEST"
 }
 
