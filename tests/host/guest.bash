@@ -31,7 +31,7 @@ guest_boot() {
 	local -a options
 	mapfile -t options < <(guest_options)
 	(
-		guest_group
+		guest_join_cgroups
 		exec systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \
 			--directory="$GUEST/root" --machine="oc-${GUEST##*.}" \
 			--bind-ro="$GUEST_CACHE/debian:/srv/debian" "${options[@]}" --boot
@@ -41,9 +41,9 @@ guest_boot() {
 	guest_wait
 }
 
-# guest_groups: the control groups of the guest's own. systemd-nspawn makes `payload` in its caller's, and in one that two
+# guest_cgroups: the control groups of the guest's own. systemd-nspawn makes `payload` in its caller's, and in one that two
 # guests share each systemd removes what the other one has just made.
-guest_groups() {
+guest_cgroups() {
 	local path unified=/sys/fs/cgroup
 	[ -e /sys/fs/cgroup/cgroup.procs ] || unified=/sys/fs/cgroup/unified
 	sed -n "s,^[0-9]*:name=systemd:,/sys/fs/cgroup/systemd,p; s,^0::,$unified,p" /proc/self/cgroup |
@@ -52,10 +52,10 @@ guest_groups() {
 		done
 }
 
-# guest_group: joins them.
-guest_group() {
+# guest_join_cgroups: makes them, and the calling shell a member.
+guest_join_cgroups() {
 	local group
-	for group in $(guest_groups); do
+	for group in $(guest_cgroups); do
 		mkdir -p "$group"
 		echo 0 >"$group/cgroup.procs"
 	done
@@ -151,7 +151,7 @@ guest_stop() {
 	guest_again
 	if [ -n "${GUEST_PID:-}" ]; then guest_crash 2>/dev/null || true; fi
 	umount "$GUEST/root" 2>/dev/null || umount --lazy "$GUEST/root"
-	for group in $(guest_groups); do
+	for group in $(guest_cgroups); do
 		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true # what is still ending keeps its group
 	done
 	rm -rf -- "$GUEST"
